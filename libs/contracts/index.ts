@@ -1,0 +1,6 @@
+export * from './chat-request.js';
+export * from './chat-completion.js';
+export * from './usage.js';
+export * from './model-card.js';
+export * from './gateway-error.js';
+export * from './provider-strategy.js';

@@ -1,0 +1,41 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { Request } from 'express';
+import type { Principal } from '../auth/principal.js';
+import type { BillingSession } from '../billing/billing-session.js';
+
+/**
+ * What one request carries along. Who writes which field is listed in `app.module.ts`.
+ * Made by the request-id middleware for every request, so that even a refusal has an id.
+ */
+export interface RequestContext {
+  /** The client's `x-request-id` when it was sane, else a UUID v7. Shown to the client and in every log line. */
+  readonly requestId: string;
+  /** UUID v7 made by the gateway: key of hold and ledger row, never chosen by the client. */
+  readonly billingId: string;
+  /** `performance.now()` at arrival. */
+  readonly startedAtMs: number;
+  /** Aborted when the client goes away before its answer is complete. */
+  readonly clientGone: AbortSignal;
+  /** W3C trace context of the client, when sane. */
+  readonly traceparent: string | undefined;
+  readonly clientAddress: string;
+  principal: Principal | undefined;
+  billing: BillingSession | undefined;
+}
+
+declare module 'express-serve-static-core' {
+  interface Request {
+    gateway: RequestContext;
+  }
+}
+
+/** Injects the request's context into a handler parameter. */
+export const Context = createParamDecorator(
+  (_data: unknown, context: ExecutionContext) => context.switchToHttp().getRequest<Request>().gateway,
+);
+
+/** The context's principal in a handler that the JWT guard has let through. */
+export function requirePrincipal(context: RequestContext): Principal {
+  if (!context.principal) throw new Error('no principal: the route is not behind the JWT guard');
+  return context.principal;
+}

@@ -1,0 +1,2 @@
+/** The part of WHATWG fetch that the vendor SDKs use. */
+export type LightFetch = typeof globalThis.fetch;

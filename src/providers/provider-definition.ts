@@ -1,0 +1,38 @@
+import type { ModelCard, ProviderStrategy } from '@app/contracts';
+import type { LightFetch } from './http/light-fetch.js';
+
+/** What a vendor folder exports from its `index.ts`: one entry of `provider-strategies.ts`. */
+export interface ProviderDefinition {
+  /** OpenTelemetry's `gen_ai.provider.name` where it has one. */
+  readonly name: string;
+  /** The vendor's name in the bundled price data (`@pydantic/genai-prices`); `undefined` = prices of its own (`ownPrices`). */
+  readonly priceBookId: string | undefined;
+  readonly models: readonly ModelCard[];
+  /**
+   * Prices the folder brings itself, per million tokens, decimal strings, by upstream model.
+   * Only for a provider that no price book knows (echo).
+   */
+  readonly ownPrices?: Readonly<Record<string, { inputPerMillion: string; outputPerMillion: string }>>;
+  /**
+   * Reads the vendor's slice of the environment. `undefined` = not configured, so not loaded and not listed.
+   * Faults are pushed to `faults` as `NAME: what is wrong`, never with the value.
+   */
+  settings(env: Readonly<Record<string, string | undefined>>, faults: string[]): ProviderSettings | undefined;
+  /** Imports the vendor's SDK and builds the strategy. Called once, at boot, for configured providers only. */
+  create(settings: ProviderSettings, dependencies: ProviderDependencies): Promise<ProviderStrategy>;
+}
+
+export interface ProviderSettings {
+  /** Without a trailing slash. */
+  readonly baseUrl: string;
+  /** Undefined for a server that wants none. */
+  readonly apiKey: string | undefined;
+  /** Further headers of every call, e.g. Azure's `api-key`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+export interface ProviderDependencies {
+  /** `fetch` over undici's request: half the CPU of the global one (see http/README.md). */
+  readonly fetch: LightFetch;
+}

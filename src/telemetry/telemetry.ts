@@ -1,0 +1,109 @@
+import type { FinishReason, GatewayErrorCode, Usage } from '@app/contracts';
+import { Injectable } from '@nestjs/common';
+
+/** One finished `/v1/chat/completions` request, whatever its end. Written once, after settlement. No prompt, no key. */
+export interface RequestRecord {
+  readonly requestId: string;
+  readonly billingId: string;
+  readonly userId: string | undefined;
+  /** The model asked for; `unknown` when it is not in the catalogue, so that clients cannot create series. */
+  readonly model: string;
+  readonly provider: string | undefined;
+  readonly upstreamModel: string | undefined;
+  readonly stream: boolean;
+  /** HTTP status; 499 when the client left. */
+  readonly status: number;
+  readonly errorCode: GatewayErrorCode | undefined;
+  readonly durationMs: number;
+  readonly timeToFirstChunkMs: number | undefined;
+  /** Time spent waiting for providers: `durationMs - upstreamMs` is the gateway's own. */
+  readonly upstreamMs: number;
+  readonly usage: Usage | undefined;
+  readonly finishReason: FinishReason | undefined;
+  readonly costNanoUsd: bigint | undefined;
+  readonly attempts: readonly AttemptRecord[];
+  readonly cache: 'HIT' | 'MISS' | 'BYPASS';
+  readonly idempotentReplay: boolean;
+  readonly traceparent: string | undefined;
+  readonly startedAt: Date;
+  /** Durations of the gateway's own stages, by name (`auth`, `limits`, `hold`, `settle`). */
+  readonly stagesMs: Readonly<Record<string, number>>;
+  /** Present only for sinks that were told to capture content (Langfuse). Never logged. */
+  readonly content: { readonly input: unknown; readonly output: unknown; readonly parameters: Record<string, unknown> };
+}
+
+/** One upstream call. */
+export interface AttemptRecord {
+  readonly provider: string;
+  readonly upstreamModel: string;
+  readonly startedAt: Date;
+  readonly durationMs: number;
+  readonly timeToFirstChunkMs: number | undefined;
+  readonly outcome: 'ok' | GatewayErrorCode | 'client_gone';
+  readonly upstreamStatus: number | undefined;
+  readonly providerRequestId: string | undefined;
+}
+
+/** Something an operator should know besides requests. */
+export type GatewayEvent =
+  | { readonly kind: 'rate-limit'; readonly scope: string; readonly outcome: 'allowed' | 'refused' }
+  | { readonly kind: 'rate-limit-mode'; readonly mode: 'redis' | 'memory' | 'degraded' }
+  | { readonly kind: 'breaker'; readonly provider: string; readonly model: string; readonly state: 'closed' | 'open' | 'half_open' }
+  | { readonly kind: 'cache'; readonly cache: 'models' | 'response'; readonly outcome: 'hit' | 'miss' | 'error' }
+  | { readonly kind: 'balance'; readonly userId: string; readonly balanceNanoUsd: bigint }
+  | { readonly kind: 'shortfall'; readonly model: string; readonly amountNanoUsd: bigint }
+  | { readonly kind: 'unknown-cost'; readonly provider: string; readonly requestId: string }
+  | { readonly kind: 'orphan-released'; readonly reason: 'evidence' | 'timer'; readonly count: number }
+  | { readonly kind: 'outage-credit'; readonly usedNanoUsd: bigint }
+  | { readonly kind: 'idempotent-replay' }
+  | { readonly kind: 'audit-mismatch'; readonly check: string; readonly count: number }
+  | { readonly kind: 'auth-failure'; readonly code: GatewayErrorCode; readonly requestId: string; readonly clientAddress: string }
+  | {
+      readonly kind: 'admin-action';
+      readonly action: string;
+      readonly actor: string;
+      readonly subject: string;
+      readonly requestId: string;
+      readonly clientAddress: string;
+      readonly details: Record<string, string>;
+    }
+  | { readonly kind: 'unexpected-error'; readonly where: string; readonly requestId: string | undefined; readonly error: unknown };
+
+/** A figure read when somebody looks (`/metrics`, health), registered by its owner at boot. */
+export interface Gauge {
+  readonly name: 'holds_open' | 'journal_unsettled_records' | 'journal_oldest_seconds' | 'drains_active' | 'streams_open' | 'outage_credit_used';
+  read(): number;
+}
+
+/** Where facts go: metrics, logs, Sentry, Langfuse. A sink must not throw and must not wait. */
+export interface TelemetrySink {
+  request?(record: RequestRecord): void;
+  event?(event: GatewayEvent): void;
+}
+
+/** Injected by whoever has something to tell; knows no sink by name. */
+@Injectable()
+export class Telemetry {
+  readonly #sinks: TelemetrySink[] = [];
+  readonly #gauges = new Map<Gauge['name'], Gauge>();
+
+  addSink(sink: TelemetrySink): void {
+    this.#sinks.push(sink);
+  }
+
+  addGauge(gauge: Gauge): void {
+    this.#gauges.set(gauge.name, gauge);
+  }
+
+  gauges(): Iterable<Gauge> {
+    return this.#gauges.values();
+  }
+
+  request(record: RequestRecord): void {
+    for (const sink of this.#sinks) sink.request?.(record);
+  }
+
+  event(event: GatewayEvent): void {
+    for (const sink of this.#sinks) sink.event?.(event);
+  }
+}
