@@ -1,0 +1,3 @@
+export * from './sse-decoder.js';
+export * from './sse-events.js';
+export * from './encode-sse.js';

@@ -1,0 +1,156 @@
+/** One server-sent event: what its `event:` line said, and its `data:` lines joined by LF. */
+export interface SseEvent {
+  readonly event?: string | undefined;
+  readonly data: string;
+}
+
+export interface SseDecoderOptions {
+  /** Most bytes that one event (its lines, line ends left out) may have. */
+  readonly maxEventBytes?: number;
+}
+
+/** 8 MiB: a stream that carries a generated image in one event still fits. */
+export const DEFAULT_MAX_EVENT_BYTES = 8 * 1024 * 1024;
+
+/** An event grew over the limit: whoever sends it, it is not buffered any further. */
+export class SseTooLargeError extends Error {
+  override readonly name = 'SseTooLargeError';
+
+  constructor(readonly maxEventBytes: number) {
+    super(`a server-sent event is larger than ${maxEventBytes} bytes`);
+  }
+}
+
+const COLON = 0x3a;
+const SPACE = 0x20;
+const BYTE_ORDER_MARK = 0xfeff;
+const FIRST_NON_ASCII_BYTE = 0x80;
+
+/**
+ * Bytes -> server-sent events, wherever the bytes are cut.
+ *
+ * Takes LF, CRLF and CR as line ends, skips comments, a byte order mark, and the fields `id` and `retry`.
+ * An event without a `data` line is none. The events do not depend on how the bytes were split.
+ *
+ * @throws SseTooLargeError  from `push` and `end`; the decoder is of no use afterwards
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+ */
+export class SseDecoder {
+  readonly #maxEventBytes: number;
+  readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+  /** The last chunk ended in a byte that may be the first part of a character. */
+  #midCharacter = false;
+  #begun = false;
+  /** The last character was a CR, so that an LF to come belongs to the same line end. */
+  #afterCarriageReturn = false;
+  #partialLine = '';
+  #event: string | undefined;
+  #data: string | undefined;
+  /** Bytes of the event so far, its unfinished line included. */
+  #eventBytes = 0;
+  /** Every unit of the text at hand is one byte, so that sizes need no counting. */
+  #ascii = false;
+
+  constructor(options: SseDecoderOptions = {}) {
+    this.#maxEventBytes = options.maxEventBytes ?? DEFAULT_MAX_EVENT_BYTES;
+  }
+
+  /** Takes the next bytes and gives the events that they complete. */
+  push(chunk: Uint8Array): SseEvent[] {
+    const events: SseEvent[] = [];
+    if (chunk.length > 0) this.#takeText(this.#decode(chunk), events);
+    return events;
+  }
+
+  /**
+   * The source has ended. Gives the event that only lacks its closing blank line: the specification drops it, but
+   * servers exist that close the connection right after their last line.
+   */
+  end(): SseEvent[] {
+    const events: SseEvent[] = [];
+    if (this.#midCharacter) this.#takeText(this.#utf8.decode(), events);
+    if (this.#partialLine !== '') this.#takeText('\n', events);
+    this.#dispatch(events);
+    return events;
+  }
+
+  #decode(chunk: Uint8Array): string {
+    const endsInCharacter = (chunk[chunk.length - 1] ?? 0) >= FIRST_NON_ASCII_BYTE;
+    // Node's streaming TextDecoder costs several times a plain conversion: it is used only where a character may be cut.
+    const plain = !endsInCharacter && !this.#midCharacter;
+    this.#midCharacter = endsInCharacter;
+    const text = plain ? asBuffer(chunk).toString('utf8') : this.#utf8.decode(chunk, { stream: true });
+    this.#ascii = plain && text.length === chunk.length;
+    return this.#toLineFeeds(this.#withoutByteOrderMark(text));
+  }
+
+  #withoutByteOrderMark(text: string): string {
+    if (this.#begun || text === '') return text;
+    this.#begun = true;
+    return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
+  }
+
+  #toLineFeeds(text: string): string {
+    if (text === '' || (!this.#afterCarriageReturn && !text.includes('\r'))) return text;
+    const rest = this.#afterCarriageReturn && text.startsWith('\n') ? text.slice(1) : text;
+    this.#afterCarriageReturn = text.endsWith('\r');
+    return rest.replace(/\r\n?/g, '\n');
+  }
+
+  #takeText(text: string, events: SseEvent[]): void {
+    let start = 0;
+    for (;;) {
+      const end = text.indexOf('\n', start);
+      if (end < 0) break;
+      this.#takeLine(text.slice(start, end), events);
+      start = end + 1;
+    }
+    if (start < text.length) {
+      const piece = text.slice(start);
+      this.#grow(piece);
+      // Concatenated, never searched again: a long line in many pieces costs one copy, not one per piece.
+      this.#partialLine += piece;
+    }
+  }
+
+  #takeLine(piece: string, events: SseEvent[]): void {
+    this.#grow(piece);
+    const line = this.#partialLine === '' ? piece : this.#partialLine + piece;
+    this.#partialLine = '';
+    if (line === '') this.#dispatch(events);
+    else if (line.startsWith('data')) this.#takeData(line);
+    else if (line.startsWith('event')) this.#event = fieldValue(line, 'event') ?? this.#event;
+  }
+
+  #takeData(line: string): void {
+    const value = fieldValue(line, 'data');
+    if (value === undefined) return;
+    this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
+  }
+
+  #dispatch(events: SseEvent[]): void {
+    if (this.#data !== undefined) {
+      events.push(this.#event ? { event: this.#event, data: this.#data } : { data: this.#data });
+    }
+    this.#event = undefined;
+    this.#data = undefined;
+    this.#eventBytes = 0;
+  }
+
+  #grow(piece: string): void {
+    this.#eventBytes += this.#ascii ? piece.length : Buffer.byteLength(piece);
+    if (this.#eventBytes > this.#maxEventBytes) throw new SseTooLargeError(this.#maxEventBytes);
+  }
+}
+
+/** `undefined` when the line is another field that only begins alike (`database: …`). */
+function fieldValue(line: string, name: string): string | undefined {
+  if (line.length === name.length) return '';
+  if (line.charCodeAt(name.length) !== COLON) return undefined;
+  const start = name.length + 1;
+  return line.slice(line.charCodeAt(start) === SPACE ? start + 1 : start);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
