@@ -34,7 +34,6 @@ export const GATEWAY_ERRORS = {
   host_not_allowed: { status: 403, type: 'permission_error' },
   model_not_found: { status: 404, type: 'not_found_error' },
   not_found: { status: 404, type: 'not_found_error' },
-  method_not_allowed: { status: 405, type: 'invalid_request_error' },
   idempotency_conflict: { status: 409, type: 'idempotency_error' },
   idempotency_mismatch: { status: 422, type: 'idempotency_error' },
   body_too_large: { status: 413, type: 'invalid_request_error' },

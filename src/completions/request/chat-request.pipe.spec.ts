@@ -1,0 +1,63 @@
+import { GatewayError } from '@app/contracts';
+import { describe, expect, it } from 'vitest';
+import { ChatRequestPipe } from './chat-request.pipe.js';
+
+const pipe = new ChatRequestPipe();
+const messages = [{ role: 'user', content: 'hi' }];
+
+function paramOf(body: unknown): string | null {
+  try {
+    pipe.transform(body);
+  } catch (error) {
+    expect(error).toBeInstanceOf(GatewayError);
+    return (error as GatewayError).param;
+  }
+  throw new Error('was accepted');
+}
+
+describe('ChatRequestPipe', () => {
+  it('keeps every field as it came, known or not', () => {
+    const body = { model: 'm', messages, some_new_field: { a: [1] }, temperature: null, prediction: { type: 'content' } };
+    expect({ ...pipe.transform(structuredClone(body)) }).toEqual(body);
+  });
+
+  it.each([
+    [{ messages }, 'model'],
+    [{ model: 'm' }, 'messages'],
+    [{ model: 'm', messages: [] }, 'messages'],
+    [{ model: 'm', messages: [{ role: 'robot', content: '' }] }, 'messages[0].role'],
+    [{ model: 'm', messages: [{ role: 'user' }] }, 'messages[0].content'],
+    [{ model: 'm', messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages[0].content[0].text'],
+    [
+      { model: 'm', messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'file:///etc/passwd' } }] }] },
+      'messages[0].content[0].image_url.url',
+    ],
+    [{ model: 'm', messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].tool_call_id'],
+    [{ model: 'm', messages: [{ role: 'assistant', tool_calls: [{ id: 'a' }] }] }, 'messages[0].tool_calls[0]'],
+    [{ model: 'm', messages, max_tokens: 0 }, 'max_tokens'],
+    [{ model: 'm', messages, max_completion_tokens: 1.5 }, 'max_completion_tokens'],
+    [{ model: 'm', messages, temperature: '1' }, 'temperature'],
+    [{ model: 'm', messages, temperature: 3 }, 'temperature'],
+    [{ model: 'm', messages, n: 0 }, 'n'],
+    [{ model: 'm', messages, stop: [1] }, 'stop'],
+    [{ model: 'm', messages, stream: 'yes' }, 'stream'],
+    [{ model: 'm', messages, tools: [{ type: 'function', function: {} }] }, 'tools[0].function.name'],
+    [{ model: 'm', messages, tool_choice: 'maybe' }, 'tool_choice'],
+  ])('refuses %j at %s', (body, param) => {
+    expect(paramOf(body)).toBe(param);
+  });
+
+  it('accepts an assistant turn of tool calls alone, and null for not set', () => {
+    const body = {
+      model: 'm',
+      messages: [
+        { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+        { role: 'tool', tool_call_id: 'a', content: 'x' },
+      ],
+      max_tokens: null,
+      stop: null,
+      tools: null,
+    };
+    expect(() => pipe.transform(body)).not.toThrow();
+  });
+});

@@ -1,0 +1,29 @@
+import { type ChatRequest, GatewayError } from '@app/contracts';
+import { Injectable, type PipeTransform } from '@nestjs/common';
+import { type ValidationError, validateSync } from 'class-validator';
+import { ChatCompletionRequestDto } from './chat-completion-request.dto.js';
+
+/**
+ * Body -> ChatRequest. The request object is the client's own, field for field: validation looks at it through the
+ * DTO class, and nothing is converted, defaulted or dropped.
+ */
+@Injectable()
+export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
+  transform(body: unknown): ChatRequest {
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+      throw new GatewayError('invalid_body', 'The body must be a JSON object.');
+    }
+    const dto = Object.assign(new ChatCompletionRequestDto(), body);
+    const [first] = validateSync(dto, { stopAtFirstError: true, validationError: { target: false, value: false } });
+    if (first) throw toGatewayError(first);
+    return dto;
+  }
+}
+
+function toGatewayError(fault: ValidationError): GatewayError {
+  const message = Object.values(fault.constraints ?? {})[0] ?? 'is not valid';
+  const [path, problem] = message.includes('\u0000') ? message.split('\u0000') : ['', undefined];
+  const param = `${fault.property}${path ?? ''}`;
+  const text = problem === undefined ? message : `${param} ${problem}`;
+  return new GatewayError('invalid_body', `${text}.`, { param });
+}

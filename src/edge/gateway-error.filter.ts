@@ -1,0 +1,88 @@
+import { GATEWAY_ERRORS, GatewayError, type GatewayErrorCode } from '@app/contracts';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import { SentryExceptionCaptured } from '@sentry/nestjs';
+import type { Request, Response } from 'express';
+import { Telemetry } from '../telemetry/telemetry.js';
+
+const CODE_BY_HTTP_STATUS: Readonly<Record<number, GatewayErrorCode>> = {
+  400: 'invalid_body',
+  401: 'invalid_token',
+  403: 'model_not_allowed',
+  404: 'not_found',
+  413: 'body_too_large',
+  415: 'unsupported_media_type',
+  429: 'rate_limited',
+  503: 'draining',
+};
+
+/** Anything thrown anywhere -> the one envelope. Nothing of an unexpected error's text reaches the client. */
+@Catch()
+export class GatewayErrorFilter implements ExceptionFilter {
+  constructor(private readonly telemetry: Telemetry) {}
+
+  @SentryExceptionCaptured()
+  catch(exception: unknown, host: ArgumentsHost): void {
+    const http = host.switchToHttp();
+    const request = http.getRequest<Request>();
+    const error = toGatewayError(exception);
+    if (error.code === 'internal_error') {
+      this.telemetry.event({
+        kind: 'unexpected-error',
+        where: `${request.method} ${request.route?.path ?? ''}`,
+        requestId: request.gateway?.requestId,
+        error: exception,
+      });
+    }
+    sendError(http.getResponse<Response>(), error, request);
+  }
+}
+
+/** @returns the error itself, or what a framework error means in our codes; `internal_error` for the unknown */
+export function toGatewayError(exception: unknown): GatewayError {
+  if (exception instanceof GatewayError) return exception;
+  if (exception instanceof URIError) return new GatewayError('not_found', 'The path is not valid.');
+  if (exception instanceof HttpException) return fromHttpException(exception);
+  return new GatewayError('internal_error', 'The gateway failed. The error is logged under this request id.', {
+    cause: exception,
+  });
+}
+
+function fromHttpException(exception: HttpException): GatewayError {
+  const code = CODE_BY_HTTP_STATUS[exception.getStatus()];
+  if (code === undefined) {
+    return new GatewayError('internal_error', 'The gateway failed. The error is logged under this request id.', {
+      cause: exception,
+    });
+  }
+  if (code === 'not_found') return new GatewayError(code, 'There is no such route.');
+  return new GatewayError(code, describe(exception), { cause: exception });
+}
+
+function describe(exception: HttpException): string {
+  const body = exception.getResponse();
+  if (typeof body === 'object' && 'message' in body) {
+    const message = body.message;
+    return Array.isArray(message) ? message.join('; ') : String(message);
+  }
+  return exception.message;
+}
+
+/** Writes the envelope; does nothing when the answer has already begun. */
+export function sendError(response: Response, error: GatewayError, request?: Request): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+  if (error.retryAfterMs !== undefined) {
+    response.setHeader('Retry-After', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
+  }
+  // The rest of an unread body must not be mistaken for the next request, nor be waited for.
+  if (request && !request.complete) response.setHeader('Connection', 'close');
+  const body = JSON.stringify(error.toEnvelope());
+  response
+    .status(GATEWAY_ERRORS[error.code].status)
+    .setHeader('Content-Type', 'application/json; charset=utf-8')
+    .setHeader('Content-Length', Buffer.byteLength(body))
+    .end(body);
+}

@@ -1,0 +1,119 @@
+import { GatewayError } from '@app/contracts';
+import type { IncomingMessage } from 'node:http';
+
+export const MAX_JSON_DEPTH = 64;
+export const MAX_JSON_VALUES = 200_000;
+
+const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([\w-]+)"?/i;
+const FORBIDDEN_KEYS = new Set(['__proto__']);
+
+/**
+ * The request's body as JSON.
+ *
+ * @returns `undefined` for an empty body
+ * @throws GatewayError `unsupported_media_type` (not JSON, not UTF-8, compressed), `body_too_large`, `invalid_json`
+ */
+export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+  const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN);
+  if (declaredBytes === 0 || (Number.isNaN(declaredBytes) && request.headers['transfer-encoding'] === undefined)) {
+    return undefined;
+  }
+  checkHeaders(request);
+  if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
+  const text = decodeUtf8(await readBytes(request, limitBytes));
+  if (text.trim() === '') return undefined;
+  return checkStructure(parse(text));
+}
+
+function checkHeaders(request: IncomingMessage): void {
+  const contentType = request.headers['content-type'] ?? '';
+  if (!JSON_TYPE.test(contentType)) {
+    throw new GatewayError('unsupported_media_type', 'The body must be JSON: send Content-Type: application/json.');
+  }
+  const charset = CHARSET.exec(contentType)?.[1]?.toLowerCase();
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
+    throw new GatewayError('unsupported_media_type', 'The body must be UTF-8.');
+  }
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    throw new GatewayError('unsupported_media_type', 'Compressed request bodies are not accepted.');
+  }
+}
+
+async function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > limitBytes) throw tooLarge(limitBytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError('invalid_json', 'The body ended before it was complete.', { cause: error });
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes);
+}
+
+function tooLarge(limitBytes: number): GatewayError {
+  return new GatewayError('body_too_large', `The body is larger than ${limitBytes} bytes.`);
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function decodeUtf8(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw new GatewayError('invalid_json', 'The body is not valid UTF-8.', { cause });
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, which may be a prompt.
+    throw new GatewayError('invalid_json', 'The body is not valid JSON.');
+  }
+}
+
+/**
+ * Refuses what no honest client sends and what would hurt further on: nesting that overflows the stack of whoever
+ * walks it, floods of values, and keys that reach for prototypes. Strings are leaves, so a large prompt costs nothing.
+ */
+function checkStructure(root: unknown): unknown {
+  let level: unknown[] = [root];
+  let values = 0;
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_JSON_DEPTH) {
+      throw new GatewayError('invalid_body', `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`);
+    }
+    const next: unknown[] = [];
+    for (const value of level) {
+      if (typeof value !== 'object' || value === null) continue;
+      values += collectChildren(value, next);
+      if (values > MAX_JSON_VALUES) {
+        throw new GatewayError('invalid_body', `The body has more than ${MAX_JSON_VALUES} values.`);
+      }
+    }
+    level = next;
+  }
+  return root;
+}
+
+function collectChildren(value: object, into: unknown[]): number {
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === 'object' && item !== null) into.push(item);
+    return value.length;
+  }
+  let count = 0;
+  for (const [key, child] of Object.entries(value)) {
+    count++;
+    if (FORBIDDEN_KEYS.has(key)) throw new GatewayError('invalid_body', `The key ${key} is not accepted.`, { param: key });
+    if (typeof child === 'object' && child !== null) into.push(child);
+  }
+  return count;
+}
