@@ -29,7 +29,11 @@ export interface RequestRecord {
   /** Durations of the gateway's own stages, by name (`auth`, `limits`, `hold`, `settle`). */
   readonly stagesMs: Readonly<Record<string, number>>;
   /** Present only for sinks that were told to capture content (Langfuse). Never logged. */
-  readonly content: { readonly input: unknown; readonly output: unknown; readonly parameters: Record<string, unknown> };
+  readonly content: {
+    readonly input: unknown;
+    readonly output: unknown;
+    readonly parameters: Record<string, unknown>;
+  };
 }
 
 /** One upstream call. */
@@ -48,8 +52,17 @@ export interface AttemptRecord {
 export type GatewayEvent =
   | { readonly kind: 'rate-limit'; readonly scope: string; readonly outcome: 'allowed' | 'refused' }
   | { readonly kind: 'rate-limit-mode'; readonly mode: 'redis' | 'memory' | 'degraded' }
-  | { readonly kind: 'breaker'; readonly provider: string; readonly model: string; readonly state: 'closed' | 'open' | 'half_open' }
-  | { readonly kind: 'cache'; readonly cache: 'models' | 'response'; readonly outcome: 'hit' | 'miss' | 'error' }
+  | {
+      readonly kind: 'breaker';
+      readonly provider: string;
+      readonly model: string;
+      readonly state: 'closed' | 'open' | 'half_open';
+    }
+  | {
+      readonly kind: 'cache';
+      readonly cache: 'models' | 'response';
+      readonly outcome: 'hit' | 'miss' | 'error';
+    }
   | { readonly kind: 'balance'; readonly userId: string; readonly balanceNanoUsd: bigint }
   | { readonly kind: 'shortfall'; readonly model: string; readonly amountNanoUsd: bigint }
   | { readonly kind: 'unknown-cost'; readonly provider: string; readonly requestId: string }
@@ -57,7 +70,12 @@ export type GatewayEvent =
   | { readonly kind: 'outage-credit'; readonly usedNanoUsd: bigint }
   | { readonly kind: 'idempotent-replay' }
   | { readonly kind: 'audit-mismatch'; readonly check: string; readonly count: number }
-  | { readonly kind: 'auth-failure'; readonly code: GatewayErrorCode; readonly requestId: string; readonly clientAddress: string }
+  | {
+      readonly kind: 'auth-failure';
+      readonly code: GatewayErrorCode;
+      readonly requestId: string;
+      readonly clientAddress: string;
+    }
   | {
       readonly kind: 'admin-action';
       readonly action: string;
@@ -67,11 +85,35 @@ export type GatewayEvent =
       readonly clientAddress: string;
       readonly details: Record<string, string>;
     }
-  | { readonly kind: 'unexpected-error'; readonly where: string; readonly requestId: string | undefined; readonly error: unknown };
+  | {
+      /** A finished request of any route but the completions (those make a `RequestRecord`). */
+      readonly kind: 'access';
+      readonly method: string;
+      /** The route's pattern, e.g. `/v1/models/:id`; `undefined` when no route matched. */
+      readonly route: string | undefined;
+      /** Without the query, which may hold what should not be kept. */
+      readonly path: string;
+      readonly status: number;
+      readonly durationMs: number;
+      readonly requestId: string;
+      readonly userId: string | undefined;
+    }
+  | {
+      readonly kind: 'unexpected-error';
+      readonly where: string;
+      readonly requestId: string | undefined;
+      readonly error: unknown;
+    };
 
 /** A figure read when somebody looks (`/metrics`, health), registered by its owner at boot. */
 export interface Gauge {
-  readonly name: 'holds_open' | 'journal_unsettled_records' | 'journal_oldest_seconds' | 'drains_active' | 'streams_open' | 'outage_credit_used';
+  readonly name:
+    | 'holds_open'
+    | 'journal_unsettled_records'
+    | 'journal_oldest_seconds'
+    | 'drains_active'
+    | 'streams_open'
+    | 'outage_credit_used';
   read(): number;
 }
 

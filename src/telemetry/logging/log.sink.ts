@@ -1,0 +1,152 @@
+import { nanoToDecimal } from '../currency-units.js';
+import { describeError } from '../describe-error.js';
+import { maskSecrets } from '../mask-secrets.js';
+import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
+import type { Logs } from './logs.js';
+
+/** Routes that are asked every few seconds by machines. */
+const QUIET_PATH = /^\/(?:health|ready|metrics|ops)(?:\/|$)/;
+
+type AccessEvent = Extract<GatewayEvent, { kind: 'access' }>;
+
+/** One line for a request, one for what an operator should know. Only the fields named here are ever written. */
+export class LogSink implements TelemetrySink {
+  constructor(private readonly logs: Logs) {}
+
+  request(record: RequestRecord): void {
+    const line = requestLine(record);
+    this.logs.lines.info(this.logs.debug ? { ...line, ...requestDetails(record) } : line, 'completion');
+  }
+
+  event(event: GatewayEvent): void {
+    switch (event.kind) {
+      case 'access':
+        return this.#access(event);
+      case 'auth-failure':
+        return this.logs.audit.warn(
+          { code: event.code, request_id: event.requestId, client_address: event.clientAddress },
+          'auth refused',
+        );
+      case 'admin-action':
+        return this.logs.audit.info(
+          {
+            action: event.action,
+            actor: event.actor,
+            subject: event.subject,
+            request_id: event.requestId,
+            client_address: event.clientAddress,
+            details: event.details,
+          },
+          'admin action',
+        );
+      case 'unexpected-error':
+        return this.logs.lines.error(
+          { where: event.where, request_id: event.requestId, error: describeError(event.error) },
+          'unexpected error',
+        );
+      case 'breaker':
+        return this.logs.lines.warn(
+          { provider: event.provider, model: event.model, state: event.state },
+          'circuit breaker changed',
+        );
+      case 'rate-limit-mode':
+        return this.logs.lines.warn({ mode: event.mode }, 'rate limit storage changed');
+      case 'shortfall':
+        return this.logs.lines.error(
+          { model: event.model, amount: nanoToDecimal(event.amountNanoUsd) },
+          'a request cost more than could be charged',
+        );
+      case 'unknown-cost':
+        return this.logs.lines.error(
+          { provider: event.provider, request_id: event.requestId },
+          'a provider may bill a call whose cost is unknown',
+        );
+      case 'audit-mismatch':
+        return this.#audit(event.check, event.count);
+      case 'orphan-released':
+        return this.logs.lines.warn(
+          { reason: event.reason, count: event.count },
+          'holds of a dead instance released',
+        );
+      case 'rate-limit':
+      case 'cache':
+      case 'balance':
+      case 'outage-credit':
+      case 'idempotent-replay':
+        return; // figures, not news
+      default:
+        return event satisfies never;
+    }
+  }
+
+  #access(event: AccessEvent): void {
+    const level = QUIET_PATH.test(event.path) && event.status < 500 ? 'debug' : 'info';
+    this.logs.lines[level](
+      {
+        method: event.method,
+        path: maskSecrets(event.path.slice(0, 200)),
+        status: event.status,
+        duration_ms: rounded(event.durationMs),
+        request_id: event.requestId,
+        user_id: event.userId,
+      },
+      'request',
+    );
+  }
+
+  #audit(check: string, count: number): void {
+    if (count > 0) this.logs.lines.error({ check, count }, 'the ledger audit found rows that do not add up');
+  }
+}
+
+function requestLine(record: RequestRecord): Record<string, unknown> {
+  return {
+    model: record.model,
+    user_id: record.userId,
+    duration_ms: rounded(record.durationMs),
+    request_id: record.requestId,
+    provider: record.provider,
+    upstream_model: record.upstreamModel,
+    status: record.status,
+    error_code: record.errorCode,
+    stream: record.stream,
+    input_tokens: record.usage?.inputTokens,
+    cached_tokens: record.usage?.cacheReadInputTokens,
+    output_tokens: record.usage?.outputTokens,
+    reasoning_tokens: record.usage?.reasoningOutputTokens,
+    cost: record.costNanoUsd === undefined ? undefined : nanoToDecimal(record.costNanoUsd),
+    attempts: record.attempts.length,
+    first_chunk_ms: optionalRounded(record.timeToFirstChunkMs),
+    upstream_ms: rounded(record.upstreamMs),
+    finish_reason: record.finishReason,
+    cache: record.cache === 'BYPASS' ? undefined : record.cache,
+    replay: record.idempotentReplay || undefined,
+    traceparent: record.traceparent,
+  };
+}
+
+/** With DEBUG: where the time went, call by call. Still no content. */
+function requestDetails(record: RequestRecord): Record<string, unknown> {
+  return {
+    billing_id: record.billingId,
+    stages_ms: Object.fromEntries(Object.entries(record.stagesMs).map(([stage, ms]) => [stage, rounded(ms)])),
+    calls: record.attempts.map((attempt) => ({
+      provider: attempt.provider,
+      model: attempt.upstreamModel,
+      outcome: attempt.outcome,
+      duration_ms: rounded(attempt.durationMs),
+      first_chunk_ms: optionalRounded(attempt.timeToFirstChunkMs),
+      upstream_status: attempt.upstreamStatus,
+      provider_request_id: attempt.providerRequestId,
+    })),
+  };
+}
+
+/** Milliseconds to the microsecond. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+function optionalRounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : rounded(ms);
+}

@@ -1,0 +1,105 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { AppConfig } from '../../config/app-config.js';
+import { LogDestination } from './log-destination.js';
+
+export interface LogOptions {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  /** Undefined = stdout. */
+  readonly file: string | undefined;
+  /** Undefined = among the other lines, marked `"stream":"audit"`. */
+  readonly auditFile: string | undefined;
+  /** For eyes instead of machines. */
+  readonly pretty: boolean;
+}
+
+/** The process's log: one stream of lines, and one of administrative and security events. Opened once, by main. */
+export class Logs {
+  /** Everything, one JSON object a line: `timestamp`, `level`, `message` and the fields listed at each call. */
+  readonly lines: Logger;
+  /** Who changed what, and who was refused: `"stream":"audit"`, always written whatever the level. */
+  readonly audit: Logger;
+  readonly #destinations: LogDestination[] = [];
+
+  constructor(options: LogOptions) {
+    const destination = options.pretty ? prettyStdout() : this.#open(options.file);
+    this.lines = build(options.level, destination);
+    const audit = options.auditFile === undefined ? destination : this.#open(options.auditFile);
+    this.audit = build('info', audit).child({ stream: 'audit' });
+  }
+
+  get debug(): boolean {
+    return this.lines.isLevelEnabled('debug');
+  }
+
+  /** Lines lost to a full disk or a reader that stopped reading. */
+  get lost(): number {
+    return this.#destinations.reduce((sum, destination) => sum + destination.lost, 0);
+  }
+
+  /** After a rotation (SIGUSR2): the files are opened anew. */
+  reopen(): void {
+    for (const destination of this.#destinations) destination.reopen();
+  }
+
+  async flush(timeoutMs = 1_000): Promise<void> {
+    await Promise.all(this.#destinations.map((destination) => destination.flush(timeoutMs)));
+  }
+
+  flushSync(): void {
+    for (const destination of this.#destinations) destination.flushSync();
+  }
+
+  #open(file: string | undefined): LogDestination {
+    const destination = new LogDestination(file);
+    this.#destinations.push(destination);
+    return destination;
+  }
+}
+
+export function logOptions(config: AppConfig): LogOptions {
+  const file = config.observability.logFile;
+  return {
+    level: config.debug ? 'debug' : config.logLevel,
+    file,
+    auditFile: config.observability.auditLogFile,
+    pretty: config.environment === 'development' && file === undefined && process.stdout.isTTY === true,
+  };
+}
+
+function build(level: LogOptions['level'], destination: DestinationStream): Logger {
+  return pino(
+    {
+      level,
+      base: undefined,
+      messageKey: 'message',
+      timestamp: isoTimestamp,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
+}
+
+/** Pino's time fragment, under our key. The second is formatted once; only the milliseconds are new each time. */
+function isoTimestamp(): string {
+  const now = Date.now();
+  const second = Math.floor(now / 1000);
+  if (second !== formattedSecond) {
+    formattedSecond = second;
+    formatted = new Date(second * 1000).toISOString().slice(0, 20);
+  }
+  return `,"timestamp":"${formatted}${String(now - second * 1000).padStart(3, '0')}Z"`;
+}
+let formattedSecond = 0;
+let formatted = '';
+
+function prettyStdout(): DestinationStream {
+  return pretty({
+    colorize: true,
+    sync: true,
+    messageKey: 'message',
+    timestampKey: 'timestamp',
+    translateTime: 'SYS:HH:MM:ss.l',
+    singleLine: true,
+  });
+}
