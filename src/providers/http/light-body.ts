@@ -1,0 +1,140 @@
+import type { Dispatcher } from 'undici';
+import { ConnectionError } from './connection-failure.js';
+
+/** Bytes kept for a reader that is slower than the sender, before the socket is told to wait. */
+const HIGH_WATER_MARK_BYTES = 64 * 1024;
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+interface Waiter {
+  resolve(result: IteratorResult<Uint8Array, undefined>): void;
+  reject(reason: unknown): void;
+}
+
+/**
+ * The bytes of an answer as they arrive: an async iterable for openai's and Anthropic's SDK and for us, with
+ * `getReader()` for Google's. One consumer, read once.
+ */
+export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #ended = false;
+  #failure: { reason: unknown } | undefined;
+  #waiter: Waiter | undefined;
+  #used = false;
+
+  constructor(private readonly controller: Dispatcher.DispatchController) {}
+
+  /** Somebody has begun to read. */
+  get used(): boolean {
+    return this.#used;
+  }
+
+  get locked(): boolean {
+    return false;
+  }
+
+  push(chunk: Uint8Array): void {
+    const waiter = this.#takeWaiter();
+    if (waiter) return waiter.resolve({ done: false, value: chunk });
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes >= HIGH_WATER_MARK_BYTES) this.controller.pause();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#takeWaiter()?.resolve(DONE);
+  }
+
+  /** What has arrived before is still given; then the reader gets `reason`. */
+  fail(reason: unknown): void {
+    if (this.#ended || this.#failure) return;
+    this.#failure = { reason };
+    this.#takeWaiter()?.reject(reason);
+  }
+
+  /** The caller wants no more: what has arrived is dropped and the upstream is closed. */
+  abort(reason: Error): void {
+    this.#chunks = [];
+    this.fail(reason);
+    if (!this.#ended) this.controller.abort(reason);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    this.#used = true;
+    const value = this.#chunks.shift();
+    if (value) {
+      this.#release(value.length);
+      return Promise.resolve({ done: false, value });
+    }
+    if (this.#failure) return Promise.reject(this.#failure.reason);
+    if (this.#ended) return Promise.resolve(DONE);
+    if (this.#waiter) return Promise.reject(new TypeError('the body is being read already'));
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    this.#used = true;
+    this.abort(new ConnectionError('other', 'unknown', 'BODY_CANCELLED'));
+    return Promise.resolve(DONE);
+  }
+
+  cancel(): Promise<void> {
+    return this.return().then(() => undefined);
+  }
+
+  /** The part of `ReadableStreamDefaultReader` that Google's SDK uses. */
+  getReader() {
+    return {
+      read: () => this.next(),
+      cancel: () => this.cancel(),
+      releaseLock: () => undefined,
+    };
+  }
+
+  /**
+   * All bytes.
+   *
+   * @throws ConnectionError `body_too_large` as soon as there are more than `maxBytes`; the upstream is closed
+   */
+  async readAll(maxBytes: number): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for (;;) {
+      const { done, value } = await this.next();
+      if (done) return chunks.length === 1 ? asBuffer(chunks[0]) : Buffer.concat(chunks, length);
+      chunks.push(value);
+      length += value.length;
+      if (length > maxBytes) throw this.#tooLarge();
+    }
+  }
+
+  #tooLarge(): ConnectionError {
+    const error = new ConnectionError('body_too_large', 'unknown', undefined);
+    this.abort(error);
+    return error;
+  }
+
+  #release(length: number): void {
+    const wasFull = this.#bytes >= HIGH_WATER_MARK_BYTES;
+    this.#bytes -= length;
+    if (wasFull && this.#bytes < HIGH_WATER_MARK_BYTES && !this.#ended) this.controller.resume();
+  }
+
+  #takeWaiter(): Waiter | undefined {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    return waiter;
+  }
+}
+
+function asBuffer(bytes: Uint8Array | undefined): Buffer {
+  if (!bytes) return Buffer.alloc(0);
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,85 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { LightBody } from './light-body.js';
+
+/** Header names -> values, as the SDKs read them. Names are lower case already (undici's parser). */
+export class LightHeaders implements Iterable<[string, string]> {
+  constructor(private readonly record: IncomingHttpHeaders) {}
+
+  get(name: string): string | null {
+    return joined(this.record[name] ?? this.record[name.toLowerCase()]) ?? null;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== null;
+  }
+
+  *entries(): IterableIterator<[string, string]> {
+    for (const [name, value] of Object.entries(this.record)) {
+      const text = joined(value);
+      if (text !== undefined) yield [name, text];
+    }
+  }
+
+  [Symbol.iterator](): IterableIterator<[string, string]> {
+    return this.entries();
+  }
+
+  *keys(): IterableIterator<string> {
+    for (const [name] of this.entries()) yield name;
+  }
+
+  *values(): IterableIterator<string> {
+    for (const [, value] of this.entries()) yield value;
+  }
+
+  forEach(visit: (value: string, name: string, headers: LightHeaders) => void): void {
+    for (const [name, value] of this.entries()) visit(value, name, this);
+  }
+}
+
+function joined(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+/** The part of WHATWG's `Response` that the three vendor SDKs and our strategies use. */
+export class LightResponse {
+  readonly headers: LightHeaders;
+  readonly ok: boolean;
+  readonly redirected = false;
+  readonly type = 'default';
+
+  constructor(
+    readonly url: string,
+    readonly status: number,
+    readonly statusText: string,
+    headers: IncomingHttpHeaders,
+    readonly body: LightBody,
+    private readonly maxBodyBytes: number,
+  ) {
+    this.headers = new LightHeaders(headers);
+    this.ok = status >= 200 && status < 300;
+  }
+
+  get bodyUsed(): boolean {
+    return this.body.used;
+  }
+
+  async text(): Promise<string> {
+    const bytes = await this.body.readAll(this.maxBodyBytes);
+    return bytes.toString('utf8', startOfText(bytes));
+  }
+
+  async json(): Promise<unknown> {
+    return JSON.parse(await this.text());
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    const bytes = await this.body.readAll(this.maxBodyBytes);
+    return new Uint8Array(bytes).buffer;
+  }
+}
+
+/** A byte order mark is no part of the text. */
+function startOfText(bytes: Buffer): number {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+}
