@@ -1,0 +1,148 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { withDataDirLock } from './embedded/data-dir-lock.js';
+import { ensureCluster } from './embedded/initialise-cluster.js';
+import { launchServer } from './embedded/launch-server.js';
+import { locatePostgresBinaries, type PostgresBinaries } from './embedded/postgres-binaries.js';
+import {
+  findLivingPostmaster,
+  readPostmasterFile,
+  stopPostmaster,
+  type Postmaster,
+} from './embedded/postmaster.js';
+import { isRunning } from './embedded/process-identity.js';
+import { chooseServerAccount, type ServerAccount } from './embedded/server-account.js';
+import { ServerUsers } from './embedded/server-users.js';
+
+const LOCK_TIMEOUT_MS = 120_000;
+const WATCH_INTERVAL_MS = 1_000;
+
+export interface EmbeddedPostgresOptions {
+  /** Folder of the gateway's data; the database lives below it in `postgres/`. Made when missing. */
+  readonly dataDir: string;
+  /** `false` trades durability for speed: for tests only. Default `true`. */
+  readonly fsync?: boolean;
+  readonly log?: (message: string) => void;
+}
+
+export interface EmbeddedPostgres {
+  /** `postgres://…` of the superuser; holds the password. The same for the whole life of this object. */
+  readonly url: string;
+  /** True when the server was running already: an orphan of a killed gateway, or another gateway's on this folder. */
+  readonly attached: boolean;
+  /** Resolves when the server is down, or at once when other living processes use it. A second call does nothing. */
+  stop(): Promise<void>;
+}
+
+/**
+ * A real PostgreSQL server of our own, on 127.0.0.1 and a free port: the default database for a machine without one.
+ *
+ * Several gateways may share a data folder: the first starts the server, the others attach, the last one to leave stops
+ * it. A server that outlived its gateway (kill -9) is taken over. One that dies is started again on the same port.
+ * Everything about it is kept below `dataDir`; README.md of this folder says what.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const dataDir = resolve(options.dataDir);
+  await mkdir(dataDir, { recursive: true });
+  const server = new EmbeddedServer(dataDir, options.fsync ?? true, options.log ?? (() => undefined));
+  await server.start();
+  return server;
+}
+
+class EmbeddedServer implements EmbeddedPostgres {
+  attached = false;
+  readonly #clusterDir: string;
+  readonly #users: ServerUsers;
+  #binaries: PostgresBinaries;
+  #account: ServerAccount | undefined;
+  #password: string;
+  #postmaster: Postmaster;
+  #watch: NodeJS.Timeout | undefined;
+  #stopped: Promise<void> | undefined;
+  #restarting = false;
+
+  constructor(
+    private readonly dataDir: string,
+    private readonly fsync: boolean,
+    private readonly log: (message: string) => void,
+  ) {
+    this.#clusterDir = join(dataDir, 'postgres');
+    this.#users = new ServerUsers(join(dataDir, 'postgres.users'));
+  }
+
+  get url(): string {
+    return `postgres://postgres:${this.#password}@127.0.0.1:${this.#postmaster.port}/postgres`;
+  }
+
+  async start(): Promise<void> {
+    this.#account = await chooseServerAccount(this.#clusterDir);
+    this.#binaries = await locatePostgresBinaries(this.#account);
+    await this.#locked(() => this.#startOrAttach());
+    const how = this.attached ? 'attached to the running' : 'started the';
+    this.log(`${how} embedded PostgreSQL in ${this.#clusterDir} (port ${this.#postmaster.port})`);
+    this.#watch = setInterval(() => void this.#restartIfDead(), WATCH_INTERVAL_MS).unref();
+  }
+
+  async #startOrAttach(): Promise<void> {
+    await this.#users.join();
+    try {
+      this.#password = await ensureCluster(this.#clusterDir, this.#binaries, this.#account, this.fsync);
+      const living = await findLivingPostmaster(this.#clusterDir, this.#password);
+      this.attached = living !== undefined;
+      this.#postmaster = living ?? (await this.#launch(undefined));
+    } catch (error) {
+      await this.#users.leave();
+      throw error;
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#watch);
+    await this.#locked(async () => {
+      const stillUsed = await this.#users.leave();
+      if (stillUsed) return;
+      // not the one we know when another gateway had to start it again
+      const { pid } = (await readPostmasterFile(this.#clusterDir)) ?? this.#postmaster;
+      await stopPostmaster(pid, this.#clusterDir, this.#binaries.pgCtl);
+      this.log('stopped the embedded PostgreSQL');
+    });
+  }
+
+  /** Clients know the port, so the server must come back on it; when that fails the next tick tries again. */
+  async #restartIfDead(): Promise<void> {
+    if (this.#restarting || this.#stopped || (await isRunning(this.#postmaster.pid))) return;
+    this.#restarting = true;
+    try {
+      await this.#locked(async () => {
+        if (this.#stopped) return;
+        const living = await findLivingPostmaster(this.#clusterDir, this.#password);
+        this.#postmaster = living ?? (await this.#launch(this.#postmaster.port));
+      });
+      this.log('the embedded PostgreSQL had died and was started again');
+    } catch (error) {
+      this.log(`the embedded PostgreSQL died and can't be started again: ${String(error)}`);
+    } finally {
+      this.#restarting = false;
+    }
+  }
+
+  #launch(port: number | undefined): Promise<Postmaster> {
+    return launchServer({
+      clusterDir: this.#clusterDir,
+      logFile: join(this.dataDir, 'postgres.log'),
+      binaries: this.#binaries,
+      account: this.#account,
+      fsync: this.fsync,
+      port,
+    });
+  }
+
+  #locked(work: () => Promise<void>): Promise<void> {
+    return withDataDirLock(join(this.dataDir, 'postgres.lock'), LOCK_TIMEOUT_MS, work);
+  }
+}

@@ -1,0 +1,159 @@
+import { execFile } from 'node:child_process';
+import { readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { isRunning } from './process-identity.js';
+
+const run = promisify(execFile);
+const POLL_MS = 20;
+/** How long a server that runs but lets nobody in may go on starting up or shutting down before it is killed. */
+const SETTLE_MS = 10_000;
+
+/** A running PostgreSQL server (its parent process), as its `postmaster.pid` describes it. */
+export interface Postmaster {
+  readonly pid: number;
+  readonly port: number;
+  /** It has written that it accepts connections. */
+  readonly ready: boolean;
+}
+
+/** `undefined` when there is no such file, or it isn't written to its end yet. */
+export async function readPostmasterFile(clusterDir: string): Promise<Postmaster | undefined> {
+  const text = await readFile(pidFile(clusterDir), 'utf8').catch(() => undefined);
+  // pid, folder, start, port, socket folder, address, shared memory, status
+  const [pid, , , port, , , , status] = text?.split('\n') ?? [];
+  if (!Number(pid) || !Number(port)) return undefined;
+  return { pid: Number(pid), port: Number(port), ready: status?.trim() === 'ready' };
+}
+
+/**
+ * The living server of a cluster: an orphan of a killed gateway, or the one another gateway uses.
+ *
+ * Whoever lets us in with the cluster's own random password is that server. One that runs but lets nobody in gets
+ * 10 s to finish starting or stopping, then it is killed. A pid file whose number now belongs to another process is
+ * removed, since PostgreSQL would refuse to start over it.
+ */
+export async function findLivingPostmaster(
+  clusterDir: string,
+  password: string,
+): Promise<Postmaster | undefined> {
+  const deadline = performance.now() + SETTLE_MS;
+  for (;;) {
+    const found = await readPostmasterFile(clusterDir);
+    if (!found) return undefined;
+    if (!(await isRunning(found.pid))) return forgetDead(clusterDir, found.pid);
+    if (await letsUsIn(found.port, password)) return found;
+    if (!(await isPostmasterOf(found.pid, clusterDir))) return forgetDead(clusterDir, found.pid);
+    if (performance.now() > deadline) {
+      await killPostmaster(found.pid, clusterDir);
+      return undefined;
+    }
+    await sleep(POLL_MS * 5);
+  }
+}
+
+/** One login and out again. */
+export async function letsUsIn(port: number, password: string): Promise<boolean> {
+  const client = new Client({
+    host: '127.0.0.1',
+    port,
+    user: 'postgres',
+    database: 'postgres',
+    password,
+    connectionTimeoutMillis: 1_000,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.end();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Fast shutdown: open transactions are rolled back, data is written out. Resolves when the process is gone. */
+export async function stopPostmaster(pid: number, clusterDir: string, pgCtl: string): Promise<void> {
+  if (process.platform === 'win32') {
+    // no signals there: SIGINT would just end the process
+    await run(pgCtl, ['stop', '-D', clusterDir, '-m', 'fast', '-w'], { windowsHide: true });
+    return;
+  }
+  signal(pid, 'SIGINT');
+  if (!(await waitForEnd(pid, SETTLE_MS))) await killPostmaster(pid, clusterDir);
+}
+
+async function killPostmaster(pid: number, clusterDir: string): Promise<void> {
+  signal(pid, 'SIGCONT');
+  signal(pid, 'SIGQUIT');
+  if (!(await waitForEnd(pid, 3_000))) signal(pid, 'SIGKILL');
+  await waitForEnd(pid, 2_000);
+  await waitForBackends(clusterDir);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // gone already
+  }
+}
+
+async function waitForEnd(pid: number, timeoutMs: number): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (await isRunning(pid)) {
+    if (performance.now() > deadline) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+/**
+ * The number in the pid file is nobody's, or another process's by now. PostgreSQL clears a dead number itself, and
+ * needs the file to see whether sessions of the dead server still live; only a number that is taken has to go.
+ */
+async function forgetDead(clusterDir: string, pid: number): Promise<undefined> {
+  await waitForBackends(clusterDir);
+  if (isTaken(pid)) await rm(pidFile(clusterDir), { force: true });
+  return undefined;
+}
+
+function isTaken(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Sessions outlive a killed server for a moment; they must be gone before the next server touches the files. */
+async function waitForBackends(clusterDir: string): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  while ((await processesIn(clusterDir)) > 0 && performance.now() < deadline) await sleep(POLL_MS * 5);
+}
+
+/** How many processes have the cluster as their working folder, as all of PostgreSQL's do. Linux only, else 0. */
+async function processesIn(clusterDir: string): Promise<number> {
+  const target = await realpath(clusterDir);
+  const entries = await readdir('/proc').catch(() => []);
+  const pids = entries.filter((name) => /^\d+$/.test(name));
+  const folders = await Promise.all(pids.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => undefined)));
+  return folders.filter((folder) => folder === target).length;
+}
+
+async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
+  if (process.platform === 'win32') return false;
+  if (process.platform === 'linux') {
+    const folder = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+    return folder === (await realpath(clusterDir));
+  }
+  const { stdout } = await run('ps', ['-o', 'comm=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
+  return stdout.includes('postgres');
+}
+
+function pidFile(clusterDir: string): string {
+  return join(clusterDir, 'postmaster.pid');
+}
