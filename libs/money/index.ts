@@ -1,1 +1,5 @@
+export * from './nano-usd.js';
 export * from './price-card.js';
+export * from './price-card-json.js';
+export * from './price-usage.js';
+export * from './worst-case.js';

@@ -1,0 +1,115 @@
+/**
+ * An amount of money in nano-units (1e-9) of the operator's currency, dollars by default. Exact: an integer, never a float.
+ * One account holds up to 9.2e9 units of currency (int8 in Postgres).
+ */
+export type NanoUsd = bigint;
+
+export const NANO_PER_UNIT = 1_000_000_000n;
+/** Prices are finer than amounts: pico-units (1e-12), see price-card.ts. */
+export const PICO_PER_NANO = 1000n;
+/** The largest amount that Postgres' int8 holds. */
+export const MAX_NANO = 9_223_372_036_854_775_807n;
+
+/** A text or number that is no exact amount of money. The message names the fault, never the value. */
+export class InvalidAmountError extends RangeError {
+  override readonly name = 'InvalidAmountError';
+}
+
+const PLAIN_DECIMAL = /^([+-]?)(\d{1,30})(?:\.(\d{1,30}))?$/;
+
+/**
+ * Reads a plain decimal (`95.5`, `-0.002`, `10`) exactly.
+ *
+ * @throws InvalidAmountError  not a plain decimal, more than nine decimals, or beyond what one account can hold
+ */
+export function parseDecimalToNano(text: string): NanoUsd {
+  const amount = parseScaledDecimal(text, 9);
+  if (amount > MAX_NANO || amount < -MAX_NANO) throw new InvalidAmountError('amount is too large');
+  return amount;
+}
+
+/**
+ * Reads a price per million tokens into pico-units per token: the two differ by exactly 1e6, so `0.0375` is `37500n`.
+ *
+ * @throws InvalidAmountError  not a plain decimal, negative, or finer than a millionth
+ */
+export function parsePricePerMillion(text: string): bigint {
+  const price = parseScaledDecimal(text, 6);
+  if (price < 0n) throw new InvalidAmountError('a price cannot be negative');
+  return price;
+}
+
+/**
+ * Reads an amount from JSON, where it may be a decimal string or a number. A number carries about 15 exact digits,
+ * so one that has more is refused instead of silently rounded.
+ *
+ * @throws InvalidAmountError
+ */
+export function parseAmount(value: unknown): NanoUsd {
+  if (typeof value === 'string') return parseDecimalToNano(value.trim());
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw new InvalidAmountError('amount must be a decimal');
+  const text = String(value);
+  if (text.replace(/e.*$|[^\d]/g, '').replace(/^0+/, '').length > 15)
+    throw new InvalidAmountError('a number this long is not exact in JSON: send the amount as a string');
+  return parseDecimalToNano(expandExponent(text));
+}
+
+/** Exact decimal without trailing zeros: `95.5`, `-0.000000001`, `0`. */
+export function formatNano(amount: NanoUsd): string {
+  return formatScaled(amount, 9);
+}
+
+/** Exact decimal of a price in pico-units per token, per million tokens. */
+export function formatPicoPerMillion(price: bigint): string {
+  return formatScaled(price, 6);
+}
+
+/** Pico to nano, rounded up: a charge is rounded once, and never below its cost. */
+export function ceilPicoToNano(pico: bigint): NanoUsd {
+  return pico > 0n ? (pico + PICO_PER_NANO - 1n) / PICO_PER_NANO : pico / PICO_PER_NANO;
+}
+
+/** What `JSON.stringify` writes as the bare literal it was made from. */
+export interface ExactJsonNumber {
+  readonly rawJSON: string;
+}
+
+/**
+ * The amount as a JSON number with every digit. A double holds 15 to 17 digits and an account up to 19, so the literal
+ * is written as text; readers that parse numbers into doubles round on their side only.
+ */
+export function exactJsonNumber(amount: NanoUsd): ExactJsonNumber {
+  return rawJson(formatNano(amount));
+}
+
+// JSON.rawJSON is part of the runtime (V8 since 11.4) and not yet of TypeScript's library.
+const rawJson = (JSON as unknown as { rawJSON(text: string): ExactJsonNumber }).rawJSON;
+
+function parseScaledDecimal(text: string, decimals: number): bigint {
+  const match = PLAIN_DECIMAL.exec(text);
+  if (!match) throw new InvalidAmountError('amount must be a plain decimal such as 12.5');
+  const [, sign, whole = '0', fraction = ''] = match;
+  const digits = fraction.replace(/0+$/, '');
+  if (digits.length > decimals) throw new InvalidAmountError(`amount has more than ${decimals} decimals`);
+  const value = BigInt(whole) * 10n ** BigInt(decimals) + BigInt(digits.padEnd(decimals, '0') || '0');
+  return sign === '-' ? -value : value;
+}
+
+function formatScaled(value: bigint, decimals: number): string {
+  const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, '0');
+  const whole = digits.slice(0, -decimals);
+  const fraction = digits.slice(-decimals).replace(/0+$/, '');
+  return `${value < 0n ? '-' : ''}${whole}${fraction && `.${fraction}`}`;
+}
+
+/** `1.5e-7` -> `0.00000015`: how JavaScript prints small and large numbers, made plain. */
+function expandExponent(text: string): string {
+  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
+  if (!match) return text;
+  const [, sign, head = '', tail = '', exponentText = '0'] = match;
+  const exponent = Number(exponentText);
+  const digits = head + tail;
+  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`;
+  return `${sign}${digits.padEnd(exponent + 1, '0')}`;
+}

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { PriceCard, TokenPrices } from './price-card.js';
+import { priceUsage } from './price-usage.js';
+import { affordableOutputTokens, worstCase, worstCaseCost, type UsageBound } from './worst-case.js';
+
+const price = fc.bigInt({ min: 0n, max: 100_000_000n });
+const maybePrice = fc.option(price, { nil: undefined });
+const prices: fc.Arbitrary<TokenPrices> = fc.record({
+  inputPico: price,
+  outputPico: price,
+  cacheReadPico: maybePrice,
+  cacheWritePico: maybePrice,
+  cacheWrite1hPico: maybePrice,
+  audioInputPico: maybePrice,
+  cacheReadAudioPico: maybePrice,
+  audioOutputPico: maybePrice,
+  imageInputPico: maybePrice,
+  imageOutputPico: maybePrice,
+});
+const cards: fc.Arbitrary<PriceCard> = fc.record({
+  base: prices,
+  tiers: fc.oneof(
+    fc.constant([]),
+    fc.record({ aboveInputTokens: fc.nat(4000), prices }).map((tier) => [tier]),
+  ),
+  requestPico: price,
+  toolCallPico: fc.record({ web_search: price }),
+});
+
+/** A usage and a bound that contains it. */
+const boundedUsage = fc
+  .record({
+    text: fc.nat(5000),
+    read: fc.nat(500),
+    write: fc.nat(500),
+    long: fc.nat(200),
+    audio: fc.nat(500),
+    cachedAudio: fc.nat(100),
+    image: fc.nat(500),
+    output: fc.nat(5000),
+    speech: fc.nat(500),
+    searches: fc.nat(3),
+    slack: fc.nat(1000),
+  })
+  .map((use) => {
+    const inputTokens = use.text + use.read + use.write + use.long + use.audio + use.cachedAudio + use.image;
+    const bound: UsageBound = {
+      inputTokens: inputTokens + use.slack,
+      audioInputTokens: use.audio + use.cachedAudio,
+      imageInputTokens: use.image,
+      longCacheWrites: use.long > 0,
+      audioOutput: use.speech > 0,
+      serverToolCalls: { web_search: use.searches, unpriced: 1 },
+    };
+    const usage = {
+      inputTokens,
+      cacheReadInputTokens: use.read + use.cachedAudio,
+      cacheReadAudioInputTokens: use.cachedAudio,
+      cacheCreationInputTokens: use.write + use.long,
+      cacheCreation1hInputTokens: use.long,
+      audioInputTokens: use.audio + use.cachedAudio,
+      imageInputTokens: use.image,
+      outputTokens: use.output + use.speech,
+      audioOutputTokens: use.speech,
+      serverToolCalls: { web_search: use.searches },
+    };
+    return { bound, usage };
+  });
+
+describe('worstCase', () => {
+  it('is never below the price of a usage inside the bound, for any card', () => {
+    fc.assert(
+      fc.property(cards, boundedUsage, (card, { bound, usage }) => {
+        const held = worstCaseCost(worstCase(card, bound), usage.outputTokens);
+        expect(held >= priceUsage(card, usage).costNano).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('affordableOutputTokens', () => {
+  it('is the largest count that the budget covers', () => {
+    fc.assert(
+      fc.property(
+        fc.bigInt({ min: 0n, max: 10n ** 12n }),
+        fc.bigInt({ min: 1n, max: 10n ** 8n }),
+        fc.bigInt({ min: 0n, max: 10n ** 9n }),
+        (fixedPico, outputTokenPico, budget) => {
+          const worst = { fixedPico, outputTokenPico };
+          const tokens = affordableOutputTokens(worst, budget);
+          if (tokens === undefined) {
+            expect(worstCaseCost(worst, 0) > budget).toBe(true);
+            return;
+          }
+          expect(worstCaseCost(worst, tokens) <= budget).toBe(true);
+          expect(worstCaseCost(worst, tokens + 1) > budget).toBe(true);
+        },
+      ),
+    );
+  });
+
+  it('is unlimited when output is free and nothing when the input alone is too dear', () => {
+    expect(affordableOutputTokens({ fixedPico: 0n, outputTokenPico: 0n }, 0n)).toBe(Infinity);
+    expect(affordableOutputTokens({ fixedPico: 1001n, outputTokenPico: 1n }, 1n)).toBeUndefined();
+  });
+});
