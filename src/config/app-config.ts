@@ -34,7 +34,10 @@ export interface AppConfig {
     readonly algorithm: 'HS256' | 'HS384' | 'HS512';
     readonly accessTokenExpireMinutes: number;
     readonly jwksUrl: string | undefined;
+    /** Wanted of every token. */
     readonly issuer: string | undefined;
+    /** Wanted of tokens signed with a JWKS key: `issuer`, or the one that SUPABASE_URL implies. */
+    readonly jwksIssuer: string | undefined;
     readonly audience: string | undefined;
   };
   readonly database: {
@@ -78,6 +81,8 @@ export interface AppConfig {
   readonly billing: {
     readonly enabled: boolean;
     readonly currency: string;
+    /** Units of `currency` for one US dollar, a decimal text: built-in prices are multiplied by it. */
+    readonly usdRate: string;
     /** Nano-units of the currency. */
     readonly defaultBalanceNanoUsd: bigint;
     readonly outageMode: 'degraded' | 'closed';
@@ -93,6 +98,10 @@ export interface AppConfig {
     readonly responseMaxBytes: number;
   };
   readonly observability: {
+    /** `LOG_FILE`: log lines go there instead of stdout; opened anew on SIGUSR2. */
+    readonly logFile?: string | undefined;
+    /** `AUDIT_LOG_FILE`: a file of its own for administrative and security events. */
+    readonly auditLogFile?: string | undefined;
     readonly prometheusEnabled: boolean;
     readonly metricsToken: Secret | undefined;
     readonly metricsMaxUsers: number;

@@ -1,0 +1,92 @@
+import type { PriceCard, PriceTier, TokenPrices } from '@app/money';
+import { parseDecimal } from '../parse-decimal.js';
+import type { ConfigNode } from './config-node.js';
+
+/** Our field of `TokenPrices` by the file's key. */
+const TOKEN_PRICE_KEYS = {
+  input_per_million: 'inputPico',
+  output_per_million: 'outputPico',
+  cached_input_per_million: 'cacheReadPico',
+  cache_write_per_million: 'cacheWritePico',
+  cache_write_1h_per_million: 'cacheWrite1hPico',
+  audio_input_per_million: 'audioInputPico',
+  cached_audio_input_per_million: 'cacheReadAudioPico',
+  audio_output_per_million: 'audioOutputPico',
+  image_input_per_million: 'imageInputPico',
+  image_output_per_million: 'imageOutputPico',
+} as const satisfies Record<string, keyof TokenPrices>;
+
+type TokenPriceKey = keyof typeof TOKEN_PRICE_KEYS;
+
+const tokenPriceKeys = Object.keys(TOKEN_PRICE_KEYS).filter(
+  (key): key is TokenPriceKey => key in TOKEN_PRICE_KEYS,
+);
+
+const MAX_TIERS = 20;
+const MAX_TOOLS = 50;
+
+/** Per million tokens: six fraction digits are one pico-unit per token, the smallest price there is. */
+const PER_MILLION_DIGITS = 6;
+const PER_CALL_DIGITS = 12;
+
+/** A `price:` block. Input and output must be named, so that nothing is charged by accident at zero. */
+export function parsePrice(node: ConfigNode): PriceCard | undefined {
+  const field = node.fields([...tokenPriceKeys, 'per_request', 'tool_calls', 'tiers']);
+  const prices = tokenPrices(field);
+  if (!prices.inputPico && prices.inputPico !== 0n && !field('input_per_million').isSet)
+    field('input_per_million').fault('is required');
+  if (!prices.outputPico && prices.outputPico !== 0n && !field('output_per_million').isSet)
+    field('output_per_million').fault('is required');
+  const tiers = field('tiers').isSet ? parseTiers(field('tiers'), prices) : [];
+  const requestPico = field('per_request').isSet ? amount(field('per_request'), PER_CALL_DIGITS) : 0n;
+  const toolCallPico = parseToolCalls(field('tool_calls'));
+  const { inputPico, outputPico } = prices;
+  if (inputPico === undefined || outputPico === undefined || requestPico === undefined || !tiers)
+    return undefined;
+  return { base: { ...prices, inputPico, outputPico }, tiers, requestPico, toolCallPico };
+}
+
+function tokenPrices(field: (key: TokenPriceKey) => ConfigNode): Partial<TokenPrices> {
+  const prices: { -readonly [Key in keyof TokenPrices]?: TokenPrices[Key] } = {};
+  for (const key of tokenPriceKeys) {
+    if (field(key).isSet) prices[TOKEN_PRICE_KEYS[key]] = amount(field(key), PER_MILLION_DIGITS);
+  }
+  return prices;
+}
+
+/** Categories that a tier does not name keep the base price. */
+function parseTiers(node: ConfigNode, base: Partial<TokenPrices>): PriceTier[] | undefined {
+  const tiers: PriceTier[] = [];
+  for (const item of node.items(MAX_TIERS) ?? []) {
+    const field = item.fields([...tokenPriceKeys, 'above_input_tokens']);
+    const aboveInputTokens = field('above_input_tokens').wholeNumber(1, 1_000_000_000);
+    const { inputPico, outputPico, ...others } = { ...base, ...tokenPrices(field) };
+    if (aboveInputTokens === undefined || inputPico === undefined || outputPico === undefined) continue;
+    if (aboveInputTokens <= (tiers.at(-1)?.aboveInputTokens ?? 0)) {
+      field('above_input_tokens').fault('must be larger than that of the tier before it');
+    }
+    tiers.push({ aboveInputTokens, prices: { ...others, inputPico, outputPico } });
+  }
+  return tiers;
+}
+
+function parseToolCalls(node: ConfigNode): Record<string, bigint> {
+  const prices: Record<string, bigint> = {};
+  for (const [tool, item] of node.entries(MAX_TOOLS)) {
+    const price = amount(item, PER_CALL_DIGITS);
+    if (!/^[a-z][a-z0-9_]{0,63}$/.test(tool)) item.fault('is not the name of a tool');
+    else if (price !== undefined) prices[tool] = price;
+  }
+  return prices;
+}
+
+function amount(node: ConfigNode, fractionDigits: number): bigint | undefined {
+  const isPlain = typeof node.value === 'string' && /^\d{1,9}(\.\d+)?$/.test(node.value);
+  const parsed = isPlain ? parseDecimal(String(node.value), fractionDigits) : undefined;
+  return (
+    parsed ??
+    node.fault(
+      `must be a decimal such as "0.15", not negative, with at most ${fractionDigits} fraction digits`,
+    )
+  );
+}

@@ -1,0 +1,131 @@
+import { BlockList, isIP } from 'node:net';
+import type { GatewayProvider } from '../gateway-config.js';
+import type { RawEnvironment } from '../environment.js';
+import type { ConfigNode } from './config-node.js';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
+const HEADER_VALUE = /^[\x20-\x7e]{0,2000}$/;
+/** Written by the client library, or by `api_key_env`. */
+const RESERVED_HEADERS = new Set([
+  'authorization',
+  'host',
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+  'connection',
+  'accept-encoding',
+]);
+const MAX_HEADERS = 20;
+
+/** One entry of `providers:`. */
+export function parseProvider(
+  name: string,
+  node: ConfigNode,
+  builtIn: ReadonlySet<string>,
+  env: RawEnvironment,
+): GatewayProvider | undefined {
+  const field = node.fields([
+    'type',
+    'base_url',
+    'api_key_env',
+    'api_key_header',
+    'headers',
+    'timeout_seconds',
+  ]);
+  if (!NAME.test(name))
+    node.fault('must be named with 1 to 64 letters, digits, points, dashes or underscores');
+  if (builtIn.has(name)) node.fault('is the name of a built-in provider');
+  field('type').text(/^openai-compatible$/, 'openai-compatible');
+  const baseUrl = parseBaseUrl(field('base_url'));
+  const key = field('api_key_env').isSet ? readKey(field('api_key_env'), env) : undefined;
+  const keyHeader = field('api_key_header').isSet ? parseKeyHeader(field('api_key_header')) : undefined;
+  if (keyHeader && !field('api_key_env').isSet) field('api_key_header').fault('needs api_key_env');
+  const headers = parseHeaders(field('headers'));
+  const timeoutMs = field('timeout_seconds').isSet
+    ? field('timeout_seconds').seconds(0.05, 86_400)
+    : undefined;
+  if (baseUrl === undefined) return undefined;
+  const sent = keyHeader && key !== undefined ? { ...headers, [keyHeader]: key } : headers;
+  const settings = {
+    baseUrl,
+    apiKey: keyHeader ? undefined : key,
+    headers: sent,
+    ...(timeoutMs && { options: { timeoutMs } }),
+  };
+  return { name, type: 'openai-compatible', settings, timeoutMs };
+}
+
+/** The variable's value. It never enters a message. */
+function readKey(node: ConfigNode, env: RawEnvironment): string | undefined {
+  const variable = node.text(VARIABLE, 'the name of an environment variable, never the key itself');
+  if (variable === undefined) return undefined;
+  const key = env[variable]?.trim();
+  if (!key) return node.fault('names a variable that is not set');
+  if (!HEADER_VALUE.test(key)) return node.fault('names a variable whose value cannot stand in a header');
+  return key;
+}
+
+function parseKeyHeader(node: ConfigNode): string | undefined {
+  const name = node.text(HEADER_NAME, 'the name of a header');
+  return name?.toLowerCase();
+}
+
+function parseHeaders(node: ConfigNode): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, item] of node.entries(MAX_HEADERS)) {
+    const value = item.text(HEADER_VALUE, 'one line of printable characters');
+    if (!HEADER_NAME.test(name)) item.fault('is not the name of a header');
+    else if (RESERVED_HEADERS.has(name.toLowerCase())) item.fault('is set by the gateway itself');
+    else if (value !== undefined) headers[name.toLowerCase()] = value;
+  }
+  return headers;
+}
+
+/**
+ * Where instances of cloud machines hand out credentials. Loopback and private networks are allowed: a model server in the
+ * same house is what this file is for, and only the operator writes it.
+ */
+const METADATA_HOSTS = new Set([
+  'metadata',
+  'metadata.google.internal',
+  'metadata.goog',
+  'instance-data',
+  'instance-data.ec2.internal',
+]);
+const METADATA_ADDRESSES = new BlockList();
+METADATA_ADDRESSES.addSubnet('169.254.0.0', 16);
+METADATA_ADDRESSES.addSubnet('0.0.0.0', 8);
+METADATA_ADDRESSES.addAddress('100.100.100.200');
+METADATA_ADDRESSES.addAddress('192.0.0.192');
+METADATA_ADDRESSES.addSubnet('fe80::', 10, 'ipv6');
+METADATA_ADDRESSES.addAddress('::', 'ipv6');
+METADATA_ADDRESSES.addAddress('fd00:ec2::254', 'ipv6');
+METADATA_ADDRESSES.addAddress('fd20:ce::254', 'ipv6');
+// Ways to write an IPv4 address inside an IPv6 one.
+METADATA_ADDRESSES.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+METADATA_ADDRESSES.addSubnet('2002:a9fe::', 32, 'ipv6');
+METADATA_ADDRESSES.addSubnet('::a9fe:0', 112, 'ipv6');
+
+function parseBaseUrl(node: ConfigNode): string | undefined {
+  const text = node.text(/^https?:\/\/\S{1,2000}$/i, 'an address starting with http:// or https://');
+  if (text === undefined) return undefined;
+  if (!URL.canParse(text)) return node.fault('is not an address');
+  const url = new URL(text);
+  if (url.username || url.password) return node.fault('must not contain user or password; use api_key_env');
+  if (url.search || url.hash) return node.fault('must not have a query or a fragment');
+  if (isMetadataHost(url.hostname)) return node.fault('must not be a metadata or unspecified address');
+  return url.href.replace(/\/+$/, '');
+}
+
+/** `hostname` as WHATWG's parser leaves it: decimal, octal and short forms of an address are already dotted. */
+function isMetadataHost(hostname: string): boolean {
+  const host = hostname
+    .replace(/^\[|\]$/g, '')
+    .replace(/\.$/, '')
+    .toLowerCase();
+  const version = isIP(host);
+  if (version === 0) return METADATA_HOSTS.has(host);
+  return METADATA_ADDRESSES.check(host, version === 6 ? 'ipv6' : 'ipv4');
+}

@@ -1,0 +1,59 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { LineCounter, parseDocument, type YAMLError } from 'yaml';
+
+/** Far above any real file; a wrong path (a log, a device) must not fill the memory. */
+export const MAX_FILE_BYTES = 1024 * 1024;
+/** Aliases may repeat parts, not multiply them. */
+const MAX_ALIASES = 100;
+
+/** The text of a file, or why it cannot be had. */
+export function readBounded(path: string): { text: string } | { fault: string } {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
+    const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
+    let length = 0;
+    for (let read = 1; read > 0 && length <= MAX_FILE_BYTES; length += read) {
+      read = readSync(file, buffer, length, buffer.length - length, null);
+    }
+    if (length > MAX_FILE_BYTES) return { fault: `is larger than ${MAX_FILE_BYTES} bytes` };
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length)) };
+  } catch (error) {
+    return { fault: `the file cannot be read (${errorCode(error)})` };
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'not UTF-8';
+}
+
+/**
+ * YAML -> maps, arrays and texts. Duplicate keys, tags, several documents and alias bombs are faults.
+ * Faults name line and kind; the parser's own messages would quote the file, and with it perhaps a key.
+ */
+export function readYaml(text: string): { value: unknown; faults: string[] } {
+  try {
+    const lines = new LineCounter();
+    const document = parseDocument(text, {
+      schema: 'failsafe',
+      uniqueKeys: true,
+      prettyErrors: false,
+      strict: true,
+      lineCounter: lines,
+    });
+    const faults = [...document.errors, ...document.warnings].map((error) => describe(error, lines));
+    if (faults.length > 0) return { value: undefined, faults };
+    const value: unknown = document.toJS({ mapAsMap: true, maxAliasCount: MAX_ALIASES });
+    // An empty file, or one of comments, is an empty configuration.
+    return { value: value === '' || value === null ? undefined : value, faults: [] };
+  } catch {
+    return { value: undefined, faults: ['GATEWAY_CONFIG: is nested too deeply or repeats too many aliases'] };
+  }
+}
+
+function describe(error: YAMLError, lines: LineCounter): string {
+  const { line, col } = lines.linePos(error.pos[0]);
+  return `GATEWAY_CONFIG: line ${line}, column ${col}: ${error.code.toLowerCase().replaceAll('_', ' ')}`;
+}

@@ -1,0 +1,102 @@
+import { PROVIDERS } from '../providers/provider-strategies.js';
+import type { ProviderDefinition, ProviderSettings } from '../providers/provider-definition.js';
+import type { AppConfig } from './app-config.js';
+import { buildAppConfig } from './build-app-config.js';
+import { ConfigurationError } from './configuration-error.js';
+import { type RawEnvironment, readEnvironmentVariables, withoutBlanks } from './environment.js';
+import { currentEnvironment } from './environment-file.js';
+import { Findings } from './findings.js';
+import { EMPTY_GATEWAY_CONFIG, type GatewayConfig } from './gateway-config.js';
+import {
+  type BuiltIns,
+  type ParsedGatewayConfig,
+  readGatewayConfig,
+} from './gateway-file/parse-gateway-config.js';
+import type { ProviderSettingsByName } from './provider-settings.js';
+
+/** Injection token of `LoadedConfiguration`. */
+export const LOADED_CONFIGURATION = Symbol('LOADED_CONFIGURATION');
+
+export interface LoadedConfiguration {
+  readonly config: AppConfig;
+  readonly providerSettings: ProviderSettingsByName;
+  readonly gatewayConfig: GatewayConfig;
+  /** Said once at boot and by `check:env`: allowed, but perhaps not meant. */
+  readonly warnings: readonly string[];
+  /** The variables it was made from, for a later reading of the file. */
+  readonly environment: RawEnvironment;
+}
+
+export interface LoadOptions {
+  readonly providers?: readonly ProviderDefinition[];
+  /** Make and keep a signing secret when none is set (never in production). Default: yes. */
+  readonly createSecret?: boolean;
+}
+
+/**
+ * The whole configuration, from texts to frozen objects, without Nest: server, CLI and tests start here.
+ *
+ * @param environment  variables; by default `.env` under the process's own
+ * @throws ConfigurationError  with every fault of variables, providers and file together
+ */
+export function loadConfiguration(
+  environment: RawEnvironment = currentEnvironment(),
+  options: LoadOptions = {},
+): LoadedConfiguration {
+  const providers = options.providers ?? PROVIDERS;
+  const findings = new Findings();
+  const variables = withoutBlanks(environment);
+  const parsed = readEnvironmentVariables(variables);
+  findings.faults.push(...parsed.faults);
+  const config = buildAppConfig(parsed.environment, findings, { createSecret: options.createSecret ?? true });
+  const providerSettings = readProviderSettings(providers, variables, findings);
+  const gatewayConfig = readFile(config, variables, providers, findings);
+  if (findings.faults.length > 0) throw new ConfigurationError(findings.faults);
+  return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: variables };
+}
+
+function readProviderSettings(
+  providers: readonly ProviderDefinition[],
+  variables: RawEnvironment,
+  findings: Findings,
+): ProviderSettingsByName {
+  const byName = new Map<string, ProviderSettings>();
+  for (const provider of providers) {
+    const settings = provider.settings(variables, findings.faults);
+    if (settings) byName.set(provider.name, settings);
+  }
+  return byName;
+}
+
+function readFile(
+  config: AppConfig,
+  variables: RawEnvironment,
+  providers: readonly ProviderDefinition[],
+  findings: Findings,
+): GatewayConfig {
+  if (config.gatewayConfigPath === undefined) return EMPTY_GATEWAY_CONFIG;
+  const { config: gatewayConfig, faults } = readGatewayConfig(
+    config.gatewayConfigPath,
+    variables,
+    builtIns(providers),
+  );
+  findings.faults.push(...faults);
+  return gatewayConfig;
+}
+
+/** Reads the GATEWAY_CONFIG file again; `faults` empty = may be used. */
+export function rereadGatewayConfig(
+  loaded: LoadedConfiguration,
+  providers: readonly ProviderDefinition[] = PROVIDERS,
+): ParsedGatewayConfig {
+  const path = loaded.config.gatewayConfigPath;
+  if (path === undefined) return { config: EMPTY_GATEWAY_CONFIG, faults: [] };
+  return readGatewayConfig(path, loaded.environment, builtIns(providers));
+}
+
+function builtIns(providers: readonly ProviderDefinition[]): BuiltIns {
+  const models = providers.flatMap((provider) =>
+    provider.models.flatMap((card) => [card.id, ...(card.aliases ?? [])]),
+  );
+  return { providers: new Set(providers.map((provider) => provider.name)), models: new Set(models) };
+}
