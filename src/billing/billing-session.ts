@@ -26,7 +26,12 @@ export interface QuoteTarget {
 
 /** How the request ended, as far as money is concerned (see billing/README.md for the table). */
 export type Settlement =
-  | { readonly kind: 'usage'; readonly target: QuoteTarget; readonly usage: Usage; readonly source: 'provider' | 'own' }
+  | {
+      readonly kind: 'usage';
+      readonly target: QuoteTarget;
+      readonly usage: Usage;
+      readonly source: 'provider' | 'own';
+    }
   /** Served from the response cache: price × CACHE_HIT_PRICE_FACTOR. */
   | { readonly kind: 'cache-hit'; readonly target: QuoteTarget; readonly usage: Usage }
   /** Nothing produced, or the provider failed: the hold goes back. */

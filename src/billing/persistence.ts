@@ -1,0 +1,11 @@
+import { Account } from './entities/account.entity.js';
+import { Hold } from './entities/hold.entity.js';
+import { LedgerEntry } from './entities/ledger-entry.entity.js';
+import { PriceVersion } from './entities/price-version.entity.js';
+import { CreateBilling1795392000000 } from './migrations/1795392000000-create-billing.js';
+
+/** For the DataSource: read models of the money tables. */
+export const BILLING_ENTITIES = [Account, Hold, LedgerEntry, PriceVersion];
+
+/** For the DataSource: forward-only, reviewed SQL. */
+export const BILLING_MIGRATIONS = [CreateBilling1795392000000];
