@@ -1,0 +1,79 @@
+import cluster, { type Worker } from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AppConfig } from '../config/app-config.js';
+import { Secret } from '../config/secret.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
+
+const FIRST_RESTART_DELAY_MS = 200;
+const MAX_RESTART_DELAY_MS = 10_000;
+/** A worker that lived this long was healthy: its successor starts without delay. */
+const HEALTHY_AFTER_MS = 30_000;
+
+/** True in the process that starts the others: WORKERS > 1 and not a worker itself. */
+export function runsAsPrimary(config: AppConfig): boolean {
+  return config.http.workers > 1 && cluster.isPrimary;
+}
+
+/** @param wanted  WORKERS: a number, or `auto` = one per core */
+export function workerCount(wanted: number | 'auto'): number {
+  return wanted === 'auto' ? availableParallelism() : wanted;
+}
+
+/**
+ * One process per core on one port. A dead worker is replaced (slower and slower while it dies young), signals are
+ * passed on, and the primary exits when the last worker has drained. The embedded database belongs to the primary.
+ */
+export async function superviseWorkers(config: AppConfig): Promise<void> {
+  const database = await ownDatabase(config);
+  const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS };
+  for (let index = 0; index < config.http.workers; index++) startWorker(index, database, state);
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    state.stopping = true;
+    signals++;
+    for (const worker of workers()) worker.process.kill(signal);
+    if (signals === 1) void exitAfterWorkers(database);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGHUP', () => {
+    for (const worker of workers()) worker.process.kill('SIGHUP');
+  });
+}
+
+function workers(): Worker[] {
+  return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+}
+
+async function ownDatabase(config: AppConfig): Promise<EmbeddedPostgres | undefined> {
+  if (config.database.url instanceof Secret) return undefined;
+  return startEmbeddedPostgres({ dataDir: config.dataDir });
+}
+
+function startWorker(
+  index: number,
+  database: EmbeddedPostgres | undefined,
+  state: { stopping: boolean; delayMs: number },
+): void {
+  const startedMs = performance.now();
+  const worker = cluster.fork({
+    WORKER_INDEX: String(index),
+    ...(database ? { DATABASE_URL: database.url } : {}),
+  });
+  worker.on('exit', (code, signal) => {
+    if (state.stopping) return;
+    const livedMs = performance.now() - startedMs;
+    state.delayMs = livedMs > HEALTHY_AFTER_MS ? FIRST_RESTART_DELAY_MS : Math.min(state.delayMs * 2, MAX_RESTART_DELAY_MS);
+    process.stderr.write(`worker ${index} ended (${signal ?? code}), starting another in ${state.delayMs} ms\n`);
+    setTimeout(() => {
+      if (!state.stopping) startWorker(index, database, state);
+    }, state.delayMs);
+  });
+}
+
+async function exitAfterWorkers(database: EmbeddedPostgres | undefined): Promise<void> {
+  while (workers().length > 0) await sleep(50);
+  await database?.stop();
+  process.exit(0);
+}

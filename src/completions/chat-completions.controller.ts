@@ -1,0 +1,84 @@
+import type { ChatRequest } from '@app/contracts';
+import { Body, Controller, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { Billed } from '../billing/billed.decorator.js';
+import { ApiErrors } from '../docs/api-errors.decorator.js';
+import { ChatCompletionsService } from './chat-completions.service.js';
+import { ChatCompletionRequestDto } from './request/chat-completion-request.dto.js';
+import { ChatRequestPipe } from './request/chat-request.pipe.js';
+
+const EXAMPLES = {
+  whole: {
+    summary: 'A whole answer',
+    value: { model: 'echo', messages: [{ role: 'user', content: 'Say hello.' }] },
+  },
+  stream: {
+    summary: 'A stream with usage',
+    value: {
+      model: 'echo',
+      messages: [{ role: 'user', content: 'Say hello.' }],
+      stream: true,
+      stream_options: { include_usage: true },
+    },
+  },
+  fails: {
+    summary: 'A model that does not exist (404)',
+    value: { model: 'gpt-9', messages: [{ role: 'user', content: 'Say hello.' }] },
+  },
+};
+
+const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504];
+
+@ApiTags('completions')
+@ApiBearerAuth('bearer')
+@ApiHeader({ name: 'Idempotency-Key', required: false, description: 'One key, one upstream call, one charge; 24 h.' })
+@ApiHeader({ name: 'x-cache-ttl', required: false, description: 'Seconds to keep and serve the same answer.' })
+@Controller(['v1/chat/completions', 'openai/v1/chat/completions'])
+export class ChatCompletionsController {
+  constructor(private readonly completions: ChatCompletionsService) {}
+
+  @Post()
+  @HttpCode(200)
+  @Billed()
+  @ApiOperation({ summary: 'Create a chat completion, whole or streamed (`stream: true`)' })
+  @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
+  @ApiQuery({ name: 'explain', required: false, enum: ['route'], description: 'Admins: show the plan, send nothing.' })
+  @ApiResponse({
+    status: 200,
+    description: 'The answer; with `stream: true` server-sent events.',
+    content: {
+      'application/json': { schema: { $ref: '#/components/schemas/ChatCompletion' } },
+      'text/event-stream': { schema: { $ref: '#/components/schemas/ChatCompletionChunk' } },
+    },
+  })
+  @ApiErrors(...ERRORS)
+  create(
+    @Body(ChatRequestPipe) request: ChatRequest,
+    @Query('explain') explain: unknown,
+    @Req() incoming: Request,
+    @Res() response: Response,
+  ): Promise<void> {
+    if (explain === 'route') return this.completions.explain(request, incoming, response);
+    return this.completions.answer(request, request.stream === true, incoming, response);
+  }
+
+  @Post('stream')
+  @HttpCode(200)
+  @Billed()
+  @ApiOperation({ summary: 'Create a chat completion, always streamed' })
+  @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
+  @ApiResponse({
+    status: 200,
+    description: 'Server-sent events.',
+    content: { 'text/event-stream': { schema: { $ref: '#/components/schemas/ChatCompletionChunk' } } },
+  })
+  @ApiErrors(...ERRORS)
+  stream(
+    @Body(ChatRequestPipe) request: ChatRequest,
+    @Req() incoming: Request,
+    @Res() response: Response,
+  ): Promise<void> {
+    return this.completions.answer(request, true, incoming, response);
+  }
+}

@@ -1,0 +1,117 @@
+import { type ChatRequest, GatewayError, type GatewayErrorCode } from '@app/contracts';
+import { formatNano } from '@app/money';
+import { Inject, Injectable } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { toGatewayError } from '../edge/gateway-error.filter.js';
+import { requirePrincipal } from '../edge/request-context.js';
+import { ModelCatalog } from '../models/model-catalog.service.js';
+import { Telemetry } from '../telemetry/telemetry.js';
+import { AdmissionService } from './admission.service.js';
+import { CompletionExecution } from './completion-execution.service.js';
+import { CompletionRun } from './completion-run.js';
+import { IdempotentAnswers } from './idempotent-answers.service.js';
+import type { StreamAnswer, WholeAnswer } from './answer.js';
+import { SseResponse } from './respond/sse-response.js';
+import { sendJson } from './respond/json-response.js';
+
+/** The story of one completion: find the model, admit, answer (replayed, cached or fresh), respond, record. */
+@Injectable()
+export class ChatCompletionsService {
+  constructor(
+    private readonly catalog: ModelCatalog,
+    private readonly admission: AdmissionService,
+    private readonly answers: IdempotentAnswers,
+    private readonly execution: CompletionExecution,
+    private readonly telemetry: Telemetry,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  async answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
+    const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
+    try {
+      const principal = requirePrincipal(run.context);
+      run.model = await this.catalog.require(request.model, principal); // 404, 403
+      const release = await this.admission.admit(run, response); // 429
+      try {
+        if (isStream) await this.answerStream(run, incoming, response);
+        else await this.answerWhole(run, incoming, response);
+      } finally {
+        await release(run.usage);
+      }
+    } catch (error) {
+      this.finish(run, error);
+      if (!response.headersSent) {
+        setHeaders(response, run.headers());
+        throw error;
+      }
+    }
+  }
+
+  /** What would happen, for operators: targets in order, their prices and the hold. Sends nothing. */
+  async explain(request: ChatRequest, incoming: Request, response: Response): Promise<void> {
+    const principal = requirePrincipal(incoming.gateway);
+    if (principal.role !== 'admin') throw new GatewayError('admin_only', 'Only an administrator may see routes.');
+    const run = new CompletionRun(request, incoming.gateway, request.stream === true, stickyKey(request, incoming));
+    const model = await this.catalog.require(request.model, principal);
+    sendJson(response, JSON.stringify(this.execution.explain(model, run)));
+  }
+
+  private async answerWhole(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
+    const answer = await this.answers.whole(run, incoming);
+    this.finish(run, undefined);
+    if (response.destroyed) return;
+    setHeaders(response, wholeHeaders(run, answer));
+    sendJson(response, answer.json);
+  }
+
+  private async answerStream(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
+    const sse = new SseResponse(response, this.config.completions.heartbeatMs);
+    // A provider that thinks for long must not look like a dead connection: then the headers go first, and a failure
+    // is an event. Before that, it is a plain answer with its own status.
+    const patience = setTimeout(() => {
+      setHeaders(response, { 'x-cache': run.cache });
+      sse.open();
+    }, this.config.completions.heartbeatMs || 2 ** 31 - 1);
+    let answer: StreamAnswer;
+    try {
+      answer = await this.answers.stream(run, incoming, (end) =>
+        this.finish(run, end.kind === 'failed' ? end.error : undefined, end.kind === 'client-gone'),
+      );
+    } catch (error) {
+      sse.fail(error);
+      throw error;
+    } finally {
+      clearTimeout(patience);
+    }
+    if (!response.headersSent) setHeaders(response, run.headers());
+    await sse.pipe(answer.events);
+  }
+
+  /** Tells metrics, logs and traces, once. */
+  private finish(run: CompletionRun, error: unknown, clientGone = run.context.clientGone.aborted): void {
+    if (run.isRecorded) return;
+    run.isRecorded = true;
+    const shown = error === undefined ? undefined : toGatewayError(error);
+    const code: GatewayErrorCode | undefined = clientGone ? undefined : shown?.code;
+    const status = clientGone ? 499 : (shown?.status ?? 200);
+    const captureContent = this.config.observability.langfuse?.captureContent ?? false;
+    this.telemetry.request(run.record(status, code, captureContent));
+  }
+}
+
+function stickyKey(request: ChatRequest, incoming: Request): string | undefined {
+  const session = incoming.headers['x-session-id'];
+  if (typeof session === 'string' && session.length <= 256) return session;
+  return request.user ?? undefined;
+}
+
+function wholeHeaders(run: CompletionRun, answer: WholeAnswer): Record<string, string> {
+  const cost = run.costNanoUsd === undefined ? answer.cost : formatNano(run.costNanoUsd);
+  return cost === undefined ? run.headers() : { ...run.headers(), 'x-request-cost': cost };
+}
+
+function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+}
+

@@ -1,0 +1,202 @@
+import {
+  type ChatCompletion,
+  GatewayError,
+  type ProviderCall,
+  ProviderError,
+  requestedMaxOutputTokens,
+} from '@app/contracts';
+import { Inject, Injectable } from '@nestjs/common';
+import type { BillingSession, QuoteTarget, Settlement } from '../billing/billing-session.js';
+import { QuoterService } from '../billing/quoter.service.js';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { InFlight } from '../edge/in-flight.js';
+import { requirePrincipal } from '../edge/request-context.js';
+import type { CatalogModel } from '../models/catalog.js';
+import { ProviderRegistry } from '../providers/provider-registry.service.js';
+import { Dispatcher } from '../routing/dispatcher.service.js';
+import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
+import { RoutePlanner } from '../routing/route-planner.service.js';
+import type { AttemptRecord } from '../telemetry/telemetry.js';
+import type { CompletionRun } from './completion-run.js';
+import { BilledStream, type StreamEnd } from './stream/billed-stream.js';
+import { DrainPool } from './stream/drain-pool.js';
+import { ownUsage } from './stream/own-usage.js';
+
+export interface StreamHooks {
+  /** Every event's JSON as the client gets it. */
+  readonly onEvent?: (json: string) => void;
+  /** After settlement, before the client can see the end. */
+  readonly onComplete?: () => Promise<void>;
+  readonly onEnd: (end: StreamEnd) => void;
+}
+
+/** One request that really goes upstream: plan → hold → dispatch → settle. */
+@Injectable()
+export class CompletionExecution {
+  constructor(
+    private readonly planner: RoutePlanner,
+    private readonly quoter: QuoterService,
+    private readonly dispatcher: Dispatcher,
+    private readonly registry: ProviderRegistry,
+    private readonly inFlight: InFlight,
+    private readonly drains: DrainPool,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  plan(model: CatalogModel, run: CompletionRun): RoutePlan {
+    const principal = requirePrincipal(run.context);
+    return this.planner.plan(model, run.request, {
+      principal,
+      inputTokensBound: this.quoter.inputTokensBound(run.request),
+      stickyKey: run.stickyKey,
+    });
+  }
+
+  /**
+   * A whole answer. Once the provider works on it, it is finished and charged even when the client has left: it
+   * cannot be un-billed, and with an Idempotency-Key the retry gets it.
+   */
+  async complete(model: CatalogModel, run: CompletionRun): Promise<ChatCompletion> {
+    const billing = billingOf(run);
+    const { plan, call, upstream } = await this.prepare(model, run, billing);
+    try {
+      const dispatched = await this.dispatcher.complete(plan, call, (attempt) => this.noteAttempt(run, billing, attempt));
+      run.target = dispatched.target;
+      const { answer } = dispatched;
+      run.droppedParams = answer.droppedParams;
+      run.finishReason = answer.completion.choices[0]?.finish_reason;
+      run.output = answer.completion.choices[0]?.message;
+      run.usage = answer.usage ?? (await ownUsage(run.request, outputText(answer.completion), undefined));
+      await this.settle(run, billing, {
+        kind: 'usage',
+        target: quoteTarget(dispatched.target),
+        usage: run.usage,
+        source: answer.usage ? 'provider' : 'own',
+      });
+      return answer.completion;
+    } catch (error) {
+      await this.settleFailure(run, billing, plan, error);
+      throw error;
+    } finally {
+      this.inFlight.delete(upstream);
+    }
+  }
+
+  /** A stream that has begun: its first event is there. Everything after that is the BilledStream's. */
+  async stream(model: CatalogModel, run: CompletionRun, hooks: StreamHooks): Promise<AsyncIterable<string>> {
+    const billing = billingOf(run);
+    const { plan, call, upstream } = await this.prepare(model, run, billing);
+    const abortWithClient = (): void => upstream.abort();
+    run.context.clientGone.addEventListener('abort', abortWithClient, { once: true });
+    try {
+      const dispatched = await this.dispatcher.stream(plan, call, (attempt) => this.noteAttempt(run, billing, attempt));
+      run.context.clientGone.removeEventListener('abort', abortWithClient);
+      run.target = dispatched.target;
+      run.droppedParams = dispatched.stream.droppedParams;
+      return new BilledStream({
+        run,
+        stream: dispatched.stream,
+        target: quoteTarget(dispatched.target),
+        billing,
+        upstream,
+        cancelStopsBilling: this.registry.get(dispatched.target.provider).cancelStopsBilling,
+        drains: this.drains,
+        onEvent: hooks.onEvent,
+        onComplete: hooks.onComplete,
+        onEnd: (end) => {
+          this.inFlight.delete(upstream);
+          run.noteUpstreamEnd();
+          hooks.onEnd(end);
+        },
+      });
+    } catch (error) {
+      run.context.clientGone.removeEventListener('abort', abortWithClient);
+      this.inFlight.delete(upstream);
+      if (run.context.clientGone.aborted) await this.settleAbandoned(run, billing, plan);
+      else await this.settleFailure(run, billing, plan, error);
+      throw error;
+    }
+  }
+
+  private async prepare(
+    model: CatalogModel,
+    run: CompletionRun,
+    billing: BillingSession,
+  ): Promise<{ plan: RoutePlan; call: Omit<ProviderCall, 'upstreamModel'>; upstream: AbortController }> {
+    const plan = this.plan(model, run);
+    const quote = this.quoter.quote(plan, run.request, run.isStream);
+    const { maxOutputTokens } = await run.stage('hold', () => billing.hold(quote));
+    const upstream = new AbortController();
+    this.inFlight.add(upstream);
+    run.noteUpstreamStart();
+    const call = {
+      request: run.request,
+      clientModel: run.request.model,
+      maxOutputTokens: maxOutputTokens ?? requestedMaxOutputTokens(run.request),
+      requestId: run.context.requestId,
+      traceparent: run.context.traceparent,
+      signal: upstream.signal,
+      dropUnsupported: this.config.completions.dropUnsupportedParams,
+    };
+    return { plan, call, upstream };
+  }
+
+  private noteAttempt(run: CompletionRun, billing: BillingSession, attempt: AttemptRecord): void {
+    run.attempts = [...run.attempts, attempt];
+    billing.attempt(attempt);
+  }
+
+  private async settle(run: CompletionRun, billing: BillingSession, settlement: Settlement): Promise<void> {
+    run.noteUpstreamEnd();
+    const charge = await run.stage('settle', () => billing.settle(settlement));
+    run.costNanoUsd = charge.costNanoUsd;
+  }
+
+  /** Nothing answered: free for the user. When a provider may have worked on it, the operator gets a row to reconcile. */
+  private async settleFailure(run: CompletionRun, billing: BillingSession, plan: RoutePlan, error: unknown): Promise<void> {
+    if (billing.closed) return;
+    const reason = error instanceof GatewayError ? error.code : 'internal_error';
+    const target = plan.targets.find((planned) => planned.upstreamModel === run.attempts.at(-1)?.upstreamModel);
+    const mayBeBilled = error instanceof ProviderError && error.processed === 'unknown' && target !== undefined;
+    await this.settle(
+      run,
+      billing,
+      mayBeBilled ? { kind: 'unknown-cost', target: quoteTarget(target), reason } : { kind: 'release', reason },
+    );
+  }
+
+  /**
+   * The client left while the provider was thinking: the provider has read the input and will charge for it, so the
+   * input is charged by our own count. Free would be a way to make others pay for prompts.
+   */
+  private async settleAbandoned(run: CompletionRun, billing: BillingSession, plan: RoutePlan): Promise<void> {
+    const last = run.attempts.at(-1);
+    const target = plan.targets.find((planned) => planned.upstreamModel === last?.upstreamModel) ?? plan.targets[0];
+    if (!target || last?.outcome !== 'client_gone') {
+      await this.settle(run, billing, { kind: 'release', reason: 'client_gone' });
+      return;
+    }
+    run.target = target;
+    run.usage = await ownUsage(run.request, '', undefined);
+    await this.settle(run, billing, { kind: 'usage', target: quoteTarget(target), usage: run.usage, source: 'own' });
+  }
+}
+
+function billingOf(run: CompletionRun): BillingSession {
+  if (!run.context.billing) throw new Error('no billing session: the route is not @Billed()');
+  return run.context.billing;
+}
+
+function quoteTarget(target: PlannedTarget): QuoteTarget {
+  return { provider: target.provider, upstreamModel: target.upstreamModel, priceVersion: target.priceVersion };
+}
+
+function outputText(completion: ChatCompletion): string {
+  return completion.choices
+    .map(({ message }) => {
+      const calls = (message.tool_calls ?? []).map((call) => call.function.name + call.function.arguments).join('');
+      return (message.reasoning_content ?? '') + (message.content ?? '') + calls;
+    })
+    .join('');
+}
+

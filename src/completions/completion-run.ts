@@ -1,0 +1,121 @@
+import { type ChatRequest, type FinishReason, type GatewayErrorCode, type Usage } from '@app/contracts';
+import type { RequestContext } from '../edge/request-context.js';
+import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
+import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
+
+/**
+ * What becomes known of one completion while it runs: read for the response headers and, at the end, for the one
+ * record that metrics, logs and traces are made of.
+ */
+export class CompletionRun {
+  readonly startedAt = new Date();
+  readonly stagesMs: Record<string, number> = {};
+  model: CatalogModel | undefined;
+  target: CatalogTarget | undefined;
+  attempts: readonly AttemptRecord[] = [];
+  droppedParams: readonly string[] = [];
+  usage: Usage | undefined;
+  finishReason: FinishReason | undefined;
+  costNanoUsd: bigint | undefined;
+  cache: 'HIT' | 'MISS' | 'BYPASS' = 'BYPASS';
+  isReplay = false;
+  isRecorded = false;
+  timeToFirstChunkMs: number | undefined;
+  output: unknown;
+  #upstreamStartedMs: number | undefined;
+  #upstreamEndedMs: number | undefined;
+
+  constructor(
+    readonly request: ChatRequest,
+    readonly context: RequestContext,
+    readonly isStream: boolean,
+    /** What should go to the same target again, for the provider's prompt cache. */
+    readonly stickyKey: string | undefined = undefined,
+  ) {}
+
+  get includeUsage(): boolean {
+    return this.request.stream_options?.include_usage === true;
+  }
+
+  /** Runs a stage of the gateway's own and notes how long it took. */
+  async stage<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const startedMs = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.stagesMs[name] = (this.stagesMs[name] ?? 0) + performance.now() - startedMs;
+    }
+  }
+
+  noteFirstChunk(): void {
+    this.timeToFirstChunkMs ??= performance.now() - this.context.startedAtMs;
+  }
+
+  noteUpstreamStart(): void {
+    this.#upstreamStartedMs ??= performance.now();
+  }
+
+  /** The first call counts: what follows (settlement) is the gateway's own time. */
+  noteUpstreamEnd(): void {
+    this.#upstreamEndedMs ??= performance.now();
+  }
+
+  /** Time between dispatch and the provider's last byte: not the gateway's own. */
+  get upstreamMs(): number {
+    if (this.#upstreamStartedMs === undefined) return 0;
+    return (this.#upstreamEndedMs ?? performance.now()) - this.#upstreamStartedMs;
+  }
+
+  headers(): Record<string, string> {
+    const headers: Record<string, string> = { 'x-cache': this.cache };
+    if (this.target) {
+      headers['x-gateway-provider'] = this.target.provider;
+      headers['x-gateway-model'] = this.target.upstreamModel;
+    }
+    headers['x-gateway-attempts'] = String(this.attempts.length);
+    if (this.droppedParams.length > 0) headers['x-gateway-dropped-params'] = this.droppedParams.join(', ');
+    if (this.isReplay) headers['x-idempotent-replay'] = 'true';
+    return headers;
+  }
+
+  /** @param captureContent  prompts and answers go into the record only for a sink that asked for them */
+  record(status: number, errorCode: GatewayErrorCode | undefined, captureContent: boolean): RequestRecord {
+    const { context, request } = this;
+    return {
+      requestId: context.requestId,
+      billingId: context.billingId,
+      userId: context.principal?.userId,
+      model: this.model?.id ?? 'unknown',
+      provider: this.target?.provider,
+      upstreamModel: this.target?.upstreamModel,
+      stream: this.isStream,
+      status,
+      errorCode,
+      durationMs: performance.now() - context.startedAtMs,
+      timeToFirstChunkMs: this.timeToFirstChunkMs,
+      upstreamMs: this.upstreamMs,
+      usage: this.usage,
+      finishReason: this.finishReason,
+      costNanoUsd: this.costNanoUsd,
+      attempts: this.attempts,
+      cache: this.cache,
+      idempotentReplay: this.isReplay,
+      traceparent: context.traceparent,
+      startedAt: this.startedAt,
+      stagesMs: this.stagesMs,
+      content: captureContent
+        ? { input: request.messages, output: this.output, parameters: modelParameters(request) }
+        : { input: undefined, output: undefined, parameters: modelParameters(request) },
+    };
+  }
+}
+
+const PARAMETERS = ['temperature', 'top_p', 'max_tokens', 'max_completion_tokens', 'n', 'seed', 'reasoning_effort'] as const;
+
+function modelParameters(request: ChatRequest): Record<string, unknown> {
+  const parameters: Record<string, unknown> = {};
+  for (const name of PARAMETERS) {
+    if (request[name] !== undefined && request[name] !== null) parameters[name] = request[name];
+  }
+  return parameters;
+}

@@ -1,0 +1,11 @@
+import type { Response } from 'express';
+
+/** Sends JSON text as it is: no second stringify, no ETag. */
+export function sendJson(response: Response, json: string): void {
+  const body = Buffer.from(json);
+  response
+    .status(200)
+    .setHeader('Content-Type', 'application/json; charset=utf-8')
+    .setHeader('Content-Length', body.length)
+    .end(body);
+}

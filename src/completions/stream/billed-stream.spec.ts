@@ -1,0 +1,164 @@
+import { type ChatStreamEvent, ProviderError, type Usage } from '@app/contracts';
+import { describe, expect, it, vi } from 'vitest';
+import type { BillingSession, Settlement } from '../../billing/billing-session.js';
+import type { RequestContext } from '../../edge/request-context.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import { CompletionRun } from '../completion-run.js';
+import { BilledStream, type StreamEnd } from './billed-stream.js';
+import { DrainPool } from './drain-pool.js';
+
+const USAGE: Usage = { inputTokens: 7, outputTokens: 3 };
+const TARGET = { provider: 'p', upstreamModel: 'm', priceVersion: 'v' };
+
+const delta = (text: string, finishReason?: 'stop'): ChatStreamEvent => ({
+  json: JSON.stringify({ id: 'c1', created: 1, choices: [{ index: 0, delta: { content: text } }] }),
+  outputText: text,
+  usageOnly: false,
+  finishReason,
+});
+const usageEvent = (usage: Usage): ChatStreamEvent => ({ json: '{"choices":[]}', outputText: '', usage, usageOnly: true });
+
+/** Plays a script of events; `hang` waits until aborted. */
+function fixture(script: (ChatStreamEvent | Error | 'hang')[], options: { cancelStopsBilling?: boolean; covers?: boolean; includeUsage?: boolean } = {}) {
+  const gone = new AbortController();
+  const upstream = new AbortController();
+  const settlements: Settlement[] = [];
+  const ends: StreamEnd[] = [];
+  const log: string[] = [];
+  const billing: BillingSession = {
+    billingId: 'b',
+    closed: false,
+    hold: () => Promise.resolve({ maxOutputTokens: undefined }),
+    covers: () => options.covers ?? true,
+    attempt: () => undefined,
+    settle: (settlement) => {
+      settlements.push(settlement);
+      log.push('settled');
+      return Promise.resolve({ costNanoUsd: 5n });
+    },
+  };
+  const context = { clientGone: gone.signal, billingId: 'b', startedAtMs: 0 } as RequestContext;
+  const request = {
+    model: 'alias',
+    messages: [{ role: 'user' as const, content: 'one two three' }],
+    stream_options: { include_usage: options.includeUsage ?? false },
+  };
+  const run = new CompletionRun(request, context, true);
+  async function* events(): AsyncGenerator<ChatStreamEvent> {
+    for (const step of script) {
+      if (step instanceof Error) throw step;
+      if (step === 'hang') {
+        await new Promise((_, reject) => upstream.signal.addEventListener('abort', () => reject(new Error('aborted'))));
+      } else yield step;
+    }
+  }
+  const drains = new DrainPool(new Telemetry());
+  const stream = new BilledStream({
+    run,
+    stream: { events: events(), droppedParams: [] },
+    target: TARGET,
+    billing,
+    upstream,
+    cancelStopsBilling: options.cancelStopsBilling ?? true,
+    drains,
+    onComplete: () => Promise.resolve(void log.push('stored')),
+    onEnd: (end) => ends.push(end),
+  });
+  return { gone, upstream, settlements, ends, log, run, drains, stream };
+}
+
+async function collect(stream: AsyncIterable<string>): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const json of stream) seen.push(json);
+  return seen;
+}
+
+describe('BilledStream', () => {
+  it('charges the provider usage once, before the end is seen', async () => {
+    const { stream, settlements, ends, log } = fixture([delta('a'), delta('b', 'stop'), usageEvent(USAGE)]);
+    const seen: string[] = [];
+    for await (const json of stream) {
+      expect(log).toEqual([]);
+      seen.push(json);
+    }
+    expect(seen).toHaveLength(2);
+    expect(log).toEqual(['settled', 'stored']);
+    expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
+    expect(ends).toEqual([{ kind: 'complete' }]);
+  });
+
+  it('shows the usage chunk only to a client that asked', async () => {
+    const asked = fixture([delta('a', 'stop'), usageEvent(USAGE)], { includeUsage: true });
+    expect(await collect(asked.stream)).toHaveLength(2);
+  });
+
+  it('counts itself when the provider told nothing', async () => {
+    const { stream, settlements } = fixture([delta('hello world', 'stop')]);
+    await collect(stream);
+    expect(settlements[0]).toMatchObject({ kind: 'usage', source: 'own', usage: { outputTokens: 2 } });
+  });
+
+  it('believes an explicit zero', async () => {
+    const zero = { inputTokens: 0, outputTokens: 0 };
+    const { stream, settlements } = fixture([delta('hello', 'stop'), usageEvent(zero)]);
+    await collect(stream);
+    expect(settlements[0]).toMatchObject({ source: 'provider', usage: zero });
+  });
+
+  it('gives the hold back when the provider fails in the middle', async () => {
+    const error = new ProviderError('provider_bad_response', 'cut', { processed: 'unknown', countsAsFailure: true, tryElsewhere: false });
+    const { stream, settlements, ends } = fixture([delta('a'), error]);
+    await expect(collect(stream)).rejects.toBe(error);
+    expect(settlements).toEqual([{ kind: 'release', reason: 'provider_bad_response' }]);
+    expect(ends).toEqual([{ kind: 'failed', error }]);
+  });
+
+  it('aborts and charges what came when the client leaves', async () => {
+    const { stream, gone, upstream, settlements, ends } = fixture([delta('hello world'), 'hang']);
+    await stream.next();
+    const pending = stream.next();
+    gone.abort();
+    expect(await pending).toEqual({ done: true, value: undefined });
+    expect(upstream.signal.aborted).toBe(true);
+    await vi.waitFor(() => expect(ends).toEqual([{ kind: 'client-gone' }]));
+    expect(settlements).toHaveLength(1);
+    expect(settlements[0]).toMatchObject({ kind: 'usage', source: 'own', usage: { outputTokens: 2 } });
+  });
+
+  it('keeps the input count that the provider told at the start', async () => {
+    const start = { ...delta(''), usage: { inputTokens: 900, outputTokens: 1 } };
+    const { stream, gone, settlements, ends } = fixture([start, delta('hello world'), 'hang']);
+    await stream.next();
+    await stream.next();
+    gone.abort();
+    await vi.waitFor(() => expect(ends).toHaveLength(1));
+    expect(settlements[0]).toMatchObject({ usage: { inputTokens: 900, outputTokens: 2 }, source: 'own' });
+  });
+
+  it('reads on to the usage where the provider bills on regardless', async () => {
+    const { stream, gone, upstream, settlements, drains } = fixture(
+      [delta('a'), delta('b', 'stop'), usageEvent(USAGE)],
+      { cancelStopsBilling: false },
+    );
+    await stream.next();
+    gone.abort();
+    await drains.settled();
+    expect(upstream.signal.aborted).toBe(false);
+    expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
+  });
+
+  it('cuts with `length` when the next slice is not covered, and charges what came', async () => {
+    const { stream, upstream, settlements } = fixture([delta('hello world'), delta('more')], { covers: false });
+    const seen = await collect(stream);
+    expect(JSON.parse(seen.at(-1) ?? '')).toMatchObject({ choices: [{ finish_reason: 'length' }] });
+    expect(upstream.signal.aborted).toBe(true);
+    expect(settlements).toHaveLength(1);
+  });
+
+  it('settles a stream that nobody ever read', async () => {
+    const { stream, settlements } = fixture([delta('a')]);
+    await stream.return();
+    await stream.return();
+    expect(settlements).toHaveLength(1);
+  });
+});

@@ -1,0 +1,207 @@
+import { type ChatStreamEvent, GatewayError, type ProviderStream, type Usage } from '@app/contracts';
+import type { BillingSession, QuoteTarget, SettledCharge, Settlement } from '../../billing/billing-session.js';
+import type { CompletionRun } from '../completion-run.js';
+import type { DrainPool } from './drain-pool.js';
+import { ownUsage } from './own-usage.js';
+
+export interface BilledStreamParts {
+  readonly run: CompletionRun;
+  readonly stream: ProviderStream;
+  readonly target: QuoteTarget;
+  readonly billing: BillingSession;
+  /** Aborts the upstream call. */
+  readonly upstream: AbortController;
+  readonly cancelStopsBilling: boolean;
+  readonly drains: DrainPool;
+  /** Called with every event's JSON that the client gets (idempotent transcript, response cache). */
+  readonly onEvent?: ((json: string) => void) | undefined;
+  /** Called once, after settlement and before the client can see the end. Awaited. */
+  readonly onComplete?: (() => Promise<void>) | undefined;
+  /** Called once at the end of everything, whatever it was. */
+  readonly onEnd: (end: StreamEnd) => void;
+}
+
+export type StreamEnd = { readonly kind: 'complete' | 'client-gone' } | { readonly kind: 'failed'; readonly error: unknown };
+
+/**
+ * A provider's stream on its way to the client, with its money.
+ *
+ * Every ending has its price, and the price is booked before the client can see the end:
+ * - complete: the provider's usage, else our own count;
+ * - the client left: abort and count what came, or, where the provider bills on regardless, read on to its usage;
+ * - the provider failed: nothing, the hold goes back;
+ * - the next slice of a long answer is not covered: cut with `finish_reason: "length"`, what came is charged.
+ *
+ * An object with `next` and `return`, not a generator: a generator that was never started runs no `finally`.
+ */
+export class BilledStream implements AsyncIterableIterator<string> {
+  readonly #parts: BilledStreamParts;
+  readonly #events: AsyncIterator<ChatStreamEvent>;
+  #outputText = '';
+  #outputBytes = 0;
+  #usage: Usage | undefined;
+  #usageIsFinal = false;
+  #isUncovered = false;
+  #lastJson = '';
+  #ended = false;
+  #settling: Promise<SettledCharge> | undefined;
+  readonly #onClientGone = (): void => void this.#abandon();
+
+  constructor(parts: BilledStreamParts) {
+    this.#parts = parts;
+    this.#events = parts.stream.events[Symbol.asyncIterator]();
+    const { clientGone } = parts.run.context;
+    if (clientGone.aborted) this.#onClientGone();
+    else clientGone.addEventListener('abort', this.#onClientGone, { once: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<string>> {
+    while (!this.#ended) {
+      if (this.#isUncovered) return this.#cutForMoney();
+      let step: IteratorResult<ChatStreamEvent>;
+      try {
+        step = await this.#events.next();
+      } catch (error) {
+        if (this.#ended) break;
+        await this.#fail(error);
+        throw error;
+      }
+      if (this.#ended) break;
+      if (step.done) {
+        await this.#complete();
+        break;
+      }
+      this.#track(step.value);
+      const covered = this.#parts.billing.covers(Math.ceil(this.#outputBytes / 2));
+      // Slices are held ahead, so what has come is still covered: it is shown, and the next step is the cut.
+      if (covered !== true && !(await covered)) this.#isUncovered = true;
+      if (step.value.usageOnly && !this.#parts.run.includeUsage) continue;
+      return { done: false, value: this.#show(step.value.json) };
+    }
+    return { done: true, value: undefined };
+  }
+
+  /** The reader stopped before the end: as if the client had left. */
+  async return(): Promise<IteratorResult<string>> {
+    await this.#abandon();
+    return { done: true, value: undefined };
+  }
+
+  #track(event: ChatStreamEvent): void {
+    const { run } = this.#parts;
+    run.noteFirstChunk();
+    if (event.outputText !== '') {
+      this.#outputText += event.outputText;
+      this.#outputBytes += Buffer.byteLength(event.outputText);
+    }
+    if (event.finishReason) run.finishReason = event.finishReason;
+    if (event.usage) {
+      this.#usage = event.usage;
+      // Some providers count from the first event on; only a count told at or after the finish covers the answer.
+      this.#usageIsFinal = run.finishReason !== undefined;
+    }
+  }
+
+  #show(json: string): string {
+    this.#lastJson = json;
+    this.#parts.onEvent?.(json);
+    return json;
+  }
+
+  async #complete(): Promise<void> {
+    if (!this.#end()) return;
+    try {
+      await this.#settleUsage();
+      await this.#parts.onComplete?.();
+    } catch (error) {
+      this.#parts.onEnd({ kind: 'failed', error });
+      throw error;
+    }
+    this.#parts.onEnd({ kind: 'complete' });
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    if (!this.#end()) return;
+    const reason = error instanceof GatewayError ? error.code : 'internal_error';
+    await this.#settle({ kind: 'release', reason });
+    this.#parts.onEnd({ kind: 'failed', error });
+  }
+
+  async #cutForMoney(): Promise<IteratorResult<string>> {
+    if (!this.#end()) return { done: true, value: undefined };
+    this.#parts.upstream.abort();
+    void this.#events.return?.();
+    this.#parts.run.finishReason = 'length';
+    await this.#settleUsage();
+    await this.#parts.onComplete?.();
+    this.#parts.onEnd({ kind: 'complete' });
+    return { done: false, value: this.#show(lengthChunk(this.#lastJson, this.#parts.run)) };
+  }
+
+  async #abandon(): Promise<void> {
+    if (!this.#end()) return;
+    const { drains, cancelStopsBilling, upstream, onEnd } = this.#parts;
+    if (cancelStopsBilling || !drains.tryDrain((signal) => this.#drain(signal))) {
+      upstream.abort();
+      void this.#events.return?.()?.catch(() => undefined);
+      await this.#settleUsage().catch(() => undefined);
+      onEnd({ kind: 'client-gone' });
+    }
+  }
+
+  /** Reads on without a client, to the provider's own count. */
+  async #drain(signal: AbortSignal): Promise<void> {
+    const { upstream, onEnd } = this.#parts;
+    signal.addEventListener('abort', () => upstream.abort(), { once: true });
+    try {
+      for (let step = await this.#events.next(); !step.done; step = await this.#events.next()) this.#track(step.value);
+    } catch {
+      // What came before is charged by our own count below.
+    }
+    await this.#settleUsage().catch(() => undefined);
+    onEnd({ kind: 'client-gone' });
+  }
+
+  /** @returns false when the end was already reached */
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#parts.run.context.clientGone.removeEventListener('abort', this.#onClientGone);
+    return true;
+  }
+
+  async #settleUsage(): Promise<void> {
+    const { run, target } = this.#parts;
+    const fromProvider = this.#usage !== undefined && this.#usageIsFinal;
+    const usage =
+      this.#usage && this.#usageIsFinal ? this.#usage : await ownUsage(run.request, this.#outputText, this.#usage);
+    run.usage = usage;
+    run.output = this.#outputText;
+    await this.#settle({ kind: 'usage', target, usage, source: fromProvider ? 'provider' : 'own' });
+  }
+
+  #settle(settlement: Settlement): Promise<SettledCharge> {
+    const { run, billing } = this.#parts;
+    this.#settling ??= run.stage('settle', () => billing.settle(settlement)).then((charge) => {
+      run.costNanoUsd = charge.costNanoUsd;
+      return charge;
+    });
+    return this.#settling;
+  }
+}
+
+/** A closing chunk in the form of the stream's own chunks. */
+function lengthChunk(lastJson: string, run: CompletionRun): string {
+  const last = lastJson === '' ? {} : (JSON.parse(lastJson) as Record<string, unknown>);
+  return JSON.stringify({
+    id: last.id ?? `chatcmpl-${run.context.billingId}`,
+    object: 'chat.completion.chunk',
+    created: last.created ?? Math.floor(run.startedAt.getTime() / 1000),
+    model: run.request.model,
+    choices: [{ index: 0, delta: {}, finish_reason: 'length' }],
+  });
+}

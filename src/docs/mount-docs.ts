@@ -1,0 +1,40 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import type { AppConfig } from '../config/app-config.js';
+import { CHAT_SCHEMAS } from './chat-schemas.js';
+
+const DESCRIPTION = `One OpenAI-compatible door in front of every LLM provider, with prepaid billing.
+
+Press **Authorize** and paste a token (\`npm run --silent token -- --user you\`); "Try it out" then sends real requests.
+
+Every error, from every route, is \`{"error": {"message", "type", "param", "code"}}\`, and every answer has \`x-request-id\`.
+
+Streams are server-sent events: \`data: {chat.completion.chunk}\` lines, \`: ping\` comments while a provider thinks, and
+\`data: [DONE]\` at the end of a stream that ended well. An error after the first chunk is an event
+\`data: {"error": {...}}\` without \`[DONE]\`.`;
+
+/** Swagger UI at /docs, the OpenAPI 3.1 document at /docs-json. */
+export async function mountDocs(app: NestExpressApplication, config: AppConfig): Promise<void> {
+  SwaggerModule.setup('docs', app, () => openApiDocument(app, config), {
+    jsonDocumentUrl: 'docs-json',
+    yamlDocumentUrl: 'docs-yaml',
+    customSiteTitle: 'LLM Gateway API',
+    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
+  });
+}
+
+export function openApiDocument(app: NestExpressApplication, config: AppConfig): OpenAPIObject {
+  const base = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('LLM Gateway')
+    .setDescription(DESCRIPTION)
+    .setVersion(config.version)
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
+    .addSecurityRequirements('bearer')
+    .build();
+  const document = SwaggerModule.createDocument(app, base);
+  document.components ??= {};
+  document.components.schemas = { ...document.components.schemas, ...CHAT_SCHEMAS };
+  return document;
+}

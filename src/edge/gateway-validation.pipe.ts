@@ -1,0 +1,46 @@
+import { GatewayError } from '@app/contracts';
+import { type ArgumentMetadata, Injectable, ValidationPipe } from '@nestjs/common';
+import type { ValidationError } from 'class-validator';
+
+/**
+ * Validates and converts the DTOs of billing, admin and health routes: unknown fields are refused by name, so that a
+ * misspelt `ammount` is an error and not a silent default, and no field can be set that the DTO does not name.
+ */
+@Injectable()
+export class GatewayValidationPipe extends ValidationPipe {
+  constructor() {
+    super({ transform: true, whitelist: true, forbidNonWhitelisted: true, stopAtFirstError: true });
+  }
+
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    try {
+      return await super.transform(value ?? {}, metadata);
+    } catch (error) {
+      throw error instanceof Fault ? error.toGatewayError(metadata.type) : error;
+    }
+  }
+
+  override createExceptionFactory() {
+    return (faults: ValidationError[] = []): unknown => new Fault(faults);
+  }
+}
+
+class Fault extends Error {
+  constructor(private readonly faults: readonly ValidationError[]) {
+    super('validation');
+  }
+
+  toGatewayError(where: ArgumentMetadata['type']): GatewayError {
+    const { param, message } = firstProblem(this.faults, '');
+    return new GatewayError(where === 'query' ? 'invalid_query' : 'invalid_body', `${message}.`, { param });
+  }
+}
+
+function firstProblem(faults: readonly ValidationError[], prefix: string): { param: string; message: string } {
+  const fault = faults[0];
+  const param = `${prefix}${fault?.property ?? ''}`;
+  const own = Object.values(fault?.constraints ?? {})[0];
+  if (own !== undefined) return { param, message: own };
+  if (fault?.children?.length) return firstProblem(fault.children, `${param}.`);
+  return { param, message: `${param} is not valid` };
+}

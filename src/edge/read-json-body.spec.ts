@@ -1,0 +1,79 @@
+import { GatewayError } from '@app/contracts';
+import fc from 'fast-check';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { MAX_JSON_DEPTH, readJsonBody } from './read-json-body.js';
+
+const LIMIT = 1_000_000;
+
+function incoming(body: Buffer | string, headers: Record<string, string> = {}): IncomingMessage {
+  const bytes = Buffer.from(body);
+  const halves = [bytes.subarray(0, bytes.length >> 1), bytes.subarray(bytes.length >> 1)];
+  return Object.assign(Readable.from(halves), {
+    headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked', ...headers },
+  }) as unknown as IncomingMessage;
+}
+
+async function codeOf(request: IncomingMessage, limit = LIMIT): Promise<string> {
+  const error: unknown = await readJsonBody(request, limit).then(
+    () => 'accepted',
+    (reason: unknown) => reason,
+  );
+  return error instanceof GatewayError ? error.code : String(error);
+}
+
+describe('readJsonBody', () => {
+  it('gives back any JSON object as it was', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(fc.string().filter((key) => key !== '__proto__'), fc.jsonValue({ maxDepth: 6 })), async (value) => {
+        const text = JSON.stringify(value);
+        fc.pre(!text.includes('"__proto__"'));
+        expect(await readJsonBody(incoming(text), LIMIT)).toEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  it('throws nothing but a GatewayError on arbitrary bytes', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
+        expect(['accepted', 'invalid_json', 'invalid_body']).toContain(await codeOf(incoming(Buffer.from(bytes))));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it.each([
+    ['text/plain', 'unsupported_media_type'],
+    ['', 'unsupported_media_type'],
+    ['application/json\t; charset=latin1', 'unsupported_media_type'],
+    ['application/jsonx', 'unsupported_media_type'],
+    ['application/json; charset=utf-8', 'accepted'],
+    ['application/vnd.api+json', 'accepted'],
+  ])('content type %j -> %s', async (type, code) => {
+    expect(await codeOf(incoming('{}', { 'content-type': type }))).toBe(code);
+  });
+
+  it('takes no compressed bodies', async () => {
+    expect(await codeOf(incoming('{}', { 'content-encoding': 'gzip' }))).toBe('unsupported_media_type');
+  });
+
+  it('stops at the limit, declared or not', async () => {
+    expect(await codeOf(incoming('{"a":"xxxxxxxxxx"}'), 10)).toBe('body_too_large');
+    expect(await codeOf(incoming('{}', { 'content-length': '99' }), 10)).toBe('body_too_large');
+  });
+
+  it('refuses invalid UTF-8, lone brackets, deep nesting, floods and __proto__', async () => {
+    expect(await codeOf(incoming(Buffer.from([0x22, 0xff, 0x22])))).toBe('invalid_json');
+    expect(await codeOf(incoming('{'))).toBe('invalid_json');
+    expect(await codeOf(incoming('['.repeat(100_000) + ']'.repeat(100_000)))).toBe('invalid_body');
+    expect(await codeOf(incoming('['.repeat(MAX_JSON_DEPTH) + ']'.repeat(MAX_JSON_DEPTH)))).toBe('accepted');
+    expect(await codeOf(incoming(`[${'0,'.repeat(300_000)}0]`))).toBe('invalid_body');
+    expect(await codeOf(incoming('{"a":{"__proto__":{"b":1}}}'))).toBe('invalid_body');
+  });
+
+  it('reads nothing where there is no body', async () => {
+    const request = incoming('', { 'content-length': '0' });
+    expect(await readJsonBody(request, LIMIT)).toBeUndefined();
+  });
+});

@@ -1,0 +1,83 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import helmet from 'helmet';
+import { AppModule } from './app.module.js';
+import { APP_CONFIG, type AppConfig } from './config/app-config.js';
+import { mountDocs } from './docs/mount-docs.js';
+import { hostCheck } from './edge/host-check.js';
+import { requestContext } from './edge/request-context.middleware.js';
+import { securityHeaders } from './edge/security-headers.js';
+import { exitOnSignal } from './edge/shutdown.js';
+import { DrainState } from './health/drain-state.js';
+import { GatewayLogger } from './telemetry/logging/gateway-logger.js';
+
+const HEADERS_TIMEOUT_MS = 10_000;
+/** For the request alone; answers have limits of their own. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** Longer than a load balancer keeps an idle connection (nginx and AWS: 60 s), so that it is never we who close first. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+
+/** Builds the app and listens. Resolves when it takes requests. */
+export async function startServer(): Promise<NestExpressApplication> {
+  // The body is read behind the guards (JsonBodyInterceptor), so Nest's own parser is off.
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, { bodyParser: false, bufferLogs: true });
+  const config = app.get<AppConfig>(APP_CONFIG);
+  const logger = app.get(GatewayLogger);
+  app.useLogger(logger);
+  prepareExpress(app, config);
+  if (config.http.docsEnabled) await mountDocs(app, config);
+  await app.listen(config.http.port, config.http.host);
+  const server = app.getHttpServer();
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  exitOnSignal(app, config, logger);
+  logger.log(`listening on http://${config.http.host}:${config.http.port}`);
+  process.send?.({ kind: 'listening' });
+  return app;
+}
+
+function prepareExpress(app: NestExpressApplication, config: AppConfig): void {
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  app.set('trust proxy', config.http.trustProxyHops);
+  const drain = app.get(DrainState);
+  app.use(requestContext);
+  app.use(securityHeaders(helmet));
+  app.use((_request: unknown, response: { setHeader(name: string, value: string): void }, next: () => void) => {
+    if (drain.draining) response.setHeader('Connection', 'close');
+    next();
+  });
+  if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
+  app.use(hostCheck(config.http.allowedHosts));
+}
+
+const EXPOSED_HEADERS = [
+  'x-request-id',
+  'x-request-cost',
+  'x-cache',
+  'x-gateway-provider',
+  'x-gateway-model',
+  'x-gateway-attempts',
+  'x-gateway-dropped-params',
+  'x-idempotent-replay',
+  'x-ratelimit-limit-requests',
+  'x-ratelimit-remaining-requests',
+  'x-ratelimit-reset-requests',
+  'ratelimit',
+  'ratelimit-policy',
+  'retry-after',
+];
+
+function corsOptions(config: AppConfig) {
+  const { corsOrigins } = config.http;
+  const anyOrigin = corsOrigins.includes('*');
+  return {
+    origin: anyOrigin ? '*' : [...corsOrigins],
+    // Tokens travel in a header, never in a cookie: credentials are needed by no client.
+    credentials: false,
+    exposedHeaders: EXPOSED_HEADERS,
+    maxAge: 600,
+  };
+}
