@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { runSql, TEMPLATE_DATABASE, withDatabase } from '@app/testing';
 import type { TestProject } from 'vitest/node';
 import { makeRunDirectory, removeRunDirectory } from '../libs/testing/run-directory.js';
+import { migrationOptions } from '../src/database/data-source-options.js';
+import { DatabaseHealth } from '../src/database/database-health.js';
+import { applyMigrations } from '../src/database/migrations.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../src/database/embedded-postgres.js';
 
 /** What all projects of one vitest run share: each of them runs this file. */
@@ -38,10 +41,7 @@ async function start(): Promise<{ runDirectory: string; postgres: EmbeddedPostgr
   const runDirectory = await makeRunDirectory();
   const postgres = await startEmbeddedPostgres({ dataDir: join(runDirectory, 'shared'), fsync: false });
   await runSql(postgres.url, `CREATE DATABASE ${TEMPLATE_DATABASE}`);
-  await migrate(withDatabase(postgres.url, TEMPLATE_DATABASE));
+  const url = withDatabase(postgres.url, TEMPLATE_DATABASE);
+  await applyMigrations(migrationOptions({ url, poolSize: 2, health: new DatabaseHealth() }));
   return { runDirectory, postgres };
-}
-
-async function migrate(_url: string): Promise<void> {
-  // replaced when src/billing/persistence.ts is there
 }

@@ -1,0 +1,71 @@
+import { DataSource } from 'typeorm';
+import type { AppConfig } from '../config/app-config.js';
+import { dataSourceOptions, migrationOptions, type DataSourceSettings } from './data-source-options.js';
+import { openDatabaseEndpoint } from './database-endpoint.js';
+import { DatabaseHealth } from './database-health.js';
+import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
+
+type DatabaseConfig = Pick<AppConfig, 'database' | 'dataDir'>;
+
+export interface DatabaseCheck {
+  /** The server's, e.g. `18.4`. */
+  readonly version: string;
+  /** Of the fastest of three round trips. */
+  readonly latencyMs: number;
+  readonly pendingMigrations: readonly string[];
+  readonly embedded: boolean;
+}
+
+/**
+ * What `check:db` reports. Starts the embedded database when none is configured, and stops it again.
+ *
+ * @throws Error when the database can't be reached; its message holds no password
+ */
+export async function checkDatabase(config: DatabaseConfig): Promise<DatabaseCheck> {
+  return withEndpoint(config, async (settings, embedded) => {
+    const dataSource = new DataSource(dataSourceOptions(settings));
+    await initialiseDataSource(dataSource);
+    try {
+      return {
+        version: await readVersion(dataSource),
+        latencyMs: await measureLatency(dataSource),
+        pendingMigrations: await listPendingMigrations(dataSource),
+        embedded,
+      };
+    } finally {
+      await dataSource.destroy();
+    }
+  });
+}
+
+/** What `migration:run` does. @returns the names of the applied migrations, none when there was nothing to do */
+export function runMigrationsOnce(config: DatabaseConfig): Promise<string[]> {
+  return withEndpoint(config, (settings) => applyMigrations(migrationOptions(settings)));
+}
+
+async function withEndpoint<T>(
+  config: DatabaseConfig,
+  work: (settings: DataSourceSettings, embedded: boolean) => Promise<T>,
+): Promise<T> {
+  const endpoint = await openDatabaseEndpoint(config, () => undefined);
+  try {
+    return await work({ url: endpoint.url, poolSize: 2, health: new DatabaseHealth() }, endpoint.embedded);
+  } finally {
+    await endpoint.release();
+  }
+}
+
+async function readVersion(dataSource: DataSource): Promise<string> {
+  const rows: { server_version: string }[] = await dataSource.query('SHOW server_version');
+  return rows[0]?.server_version ?? 'unknown';
+}
+
+async function measureLatency(dataSource: DataSource): Promise<number> {
+  let fastestMs = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 3; round += 1) {
+    const startMs = performance.now();
+    await dataSource.query('SELECT 1');
+    fastestMs = Math.min(fastestMs, performance.now() - startMs);
+  }
+  return fastestMs;
+}

@@ -1,0 +1,42 @@
+/** After so many failures in a row the database counts as down. */
+const FAILURES_TO_OPEN = 3;
+/** While it is down, one attempt in this time goes through; the others fail at once. */
+const TRIAL_INTERVAL_MS = 1_000;
+
+/**
+ * What the connections have seen of the database lately, and the circuit breaker in front of new ones: without it every
+ * request would wait out the connection timeout while the database is away.
+ */
+export class DatabaseHealth {
+  #failures = 0;
+  #lastTrialMs = Number.NEGATIVE_INFINITY;
+  #lastError: Error | undefined;
+
+  /** True until failures in a row say otherwise. */
+  get isUp(): boolean {
+    return this.#failures < FAILURES_TO_OPEN;
+  }
+
+  /** The latest failure; `undefined` since the last success. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+    this.#lastError = undefined;
+  }
+
+  failed(error: Error): void {
+    this.#failures += 1;
+    this.#lastError = error;
+  }
+
+  /** Whether a connection may be tried now. A `true` while the database is down is the trial of this second. */
+  mayTry(nowMs = performance.now()): boolean {
+    if (this.isUp) return true;
+    if (nowMs - this.#lastTrialMs < TRIAL_INTERVAL_MS) return false;
+    this.#lastTrialMs = nowMs;
+    return true;
+  }
+}

@@ -1,0 +1,181 @@
+import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Pool, QueryResultRow } from 'pg';
+import { DataSource } from 'typeorm';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { databaseUnavailable, isConnectionError, toGatewayError } from './connection-error.js';
+import { migrationOptions, type DataSourceSettings } from './data-source-options.js';
+import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
+import { DatabaseHealth } from './database-health.js';
+import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
+
+const FIRST_RETRY_MS = 250;
+const MAX_RETRY_MS = 5_000;
+/** While the database is down somebody has to notice that it is back, also without traffic. */
+const PROBE_INTERVAL_MS = 1_000;
+
+export interface DatabaseStatus {
+  readonly ready: boolean;
+  readonly up: boolean;
+  readonly embedded: boolean;
+  /** Message of the latest failure while it is down; never holds the connection string. */
+  readonly lastError: string | undefined;
+  readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
+}
+
+/**
+ * The gateway's way to its database. It may be away at boot and at any time later: the process comes up all the same,
+ * keeps trying in the background, and says meanwhile that it isn't ready.
+ */
+@Injectable()
+export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
+  readonly #logger = new Logger('Database');
+  readonly #whenReady: Promise<void>;
+  #announceReady: () => void = () => undefined;
+  #ready = false;
+  #closing = false;
+  #retry: NodeJS.Timeout | undefined;
+  #probe: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly health: DatabaseHealth,
+    @Inject(DATABASE_ENDPOINT) private readonly endpoint: DatabaseEndpoint,
+    @Inject(APP_CONFIG) private readonly config: Pick<AppConfig, 'database'>,
+  ) {
+    this.#whenReady = new Promise((resolve) => {
+      this.#announceReady = resolve;
+    });
+  }
+
+  /** Connected once, and migrated (or told not to migrate). Stays true when the database goes away later. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** Ready, and reachable as far as the latest attempts tell. Costs nothing; asks nobody. */
+  isUp(): boolean {
+    return this.#ready && this.health.isUp;
+  }
+
+  /** Resolves when `ready` becomes true, never rejects. For work that must wait for the tables. */
+  whenReady(): Promise<void> {
+    return this.#whenReady;
+  }
+
+  /**
+   * One statement on a pooled connection, with TypeORM left out (it doubles the cost of a statement).
+   *
+   * `int8` comes as text: money is `BigInt(text)`.
+   *
+   * @throws GatewayError  `database_unavailable` when the database can't be asked or doesn't answer; the statement may
+   *                       have been carried out all the same
+   * @throws DatabaseError of node-postgres, with `code` = SQLSTATE, for what the database answered
+   */
+  async query<Row extends QueryResultRow>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
+    try {
+      const client = await this.#pool().connect();
+      try {
+        const { rows } = await client.query<Row>(sql, [...parameters]);
+        return rows;
+      } finally {
+        client.release();
+      }
+    } catch (error) {
+      throw toGatewayError(error);
+    }
+  }
+
+  /** @returns milliseconds of one round trip */
+  async ping(): Promise<number> {
+    const startMs = performance.now();
+    await this.query('SELECT 1');
+    return performance.now() - startMs;
+  }
+
+  /** Names of the migrations that are not applied. */
+  pendingMigrations(): Promise<string[]> {
+    return listPendingMigrations(this.dataSource);
+  }
+
+  /** Applies them. @returns their names */
+  runMigrations(): Promise<string[]> {
+    return applyMigrations(migrationOptions(this.#settings()));
+  }
+
+  status(): DatabaseStatus {
+    const pool = this.dataSource.isInitialized ? this.#pool() : undefined;
+    return {
+      ready: this.#ready,
+      up: this.isUp(),
+      embedded: this.endpoint.embedded,
+      lastError: this.health.lastError?.message,
+      pool: { total: pool?.totalCount ?? 0, idle: pool?.idleCount ?? 0, waiting: pool?.waitingCount ?? 0 },
+    };
+  }
+
+  /** Connects and migrates. A database that is away doesn't stop the boot; a migration that fails does. */
+  async onModuleInit(): Promise<void> {
+    this.#probe = setInterval(() => void this.#probeWhileDown(), PROBE_INTERVAL_MS).unref();
+    try {
+      await this.#becomeReady();
+    } catch (error) {
+      if (!isConnectionError(error)) throw error;
+      this.#logger.warn(`the database is not reachable yet: ${messageOf(error)}; trying on`);
+      this.#tryLater(FIRST_RETRY_MS);
+    }
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#closing = true;
+    clearTimeout(this.#retry);
+    clearInterval(this.#probe);
+    if (this.dataSource.isInitialized) await this.dataSource.destroy();
+    await this.endpoint.release();
+  }
+
+  async #becomeReady(): Promise<void> {
+    if (!this.dataSource.isInitialized) await initialiseDataSource(this.dataSource);
+    if (this.config.database.migrateOnBoot) {
+      const applied = await this.runMigrations();
+      if (applied.length > 0) this.#logger.log(`applied ${applied.length} migrations: ${applied.join(', ')}`);
+    }
+    this.#ready = true;
+    this.#announceReady();
+  }
+
+  #tryLater(delayMs: number): void {
+    this.#retry = setTimeout(() => {
+      this.#becomeReady().then(
+        () => this.#logger.log('the database is there'),
+        (error: unknown) => this.#afterFailedRetry(error, delayMs),
+      );
+    }, delayMs);
+    this.#retry.unref();
+  }
+
+  #afterFailedRetry(error: unknown, delayMs: number): void {
+    if (this.#closing) return;
+    if (!isConnectionError(error)) this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
+    this.#tryLater(Math.min(delayMs * 2, MAX_RETRY_MS));
+  }
+
+  async #probeWhileDown(): Promise<void> {
+    if (!this.#ready || this.health.isUp || this.#closing) return;
+    // its outcome is seen by the connection itself
+    await this.ping().catch(() => undefined);
+  }
+
+  #pool(): Pool {
+    if (!this.dataSource.isInitialized) throw databaseUnavailable();
+    // TypeORM's driver keeps the node-postgres pool there
+    return (this.dataSource.driver as unknown as { master: Pool }).master;
+  }
+
+  #settings(): DataSourceSettings {
+    return { url: this.endpoint.url, poolSize: this.config.database.poolSize, health: this.health };
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}

@@ -1,0 +1,58 @@
+import { DataSource, type DataSourceOptions, MigrationExecutor, type QueryRunner } from 'typeorm';
+import { isWorthAnImmediateRetry } from './observed-client.js';
+
+/** Any fixed number that nobody else uses for an advisory lock: "llmgatew" as bytes. */
+const LOCK_KEY = '7812739744365045111';
+
+/** Names of the migrations that the database has not seen, in order. Reads only. */
+export async function listPendingMigrations(dataSource: DataSource): Promise<string[]> {
+  const pending = await new MigrationExecutor(dataSource).getPendingMigrations();
+  return pending.map((migration) => migration.name);
+}
+
+/**
+ * Applies what is pending, each migration in a transaction of its own. Of several instances that boot at once one does
+ * it; the others wait and find nothing left. The lock is bound to a transaction, so it holds on a transaction pooler
+ * too, and the death of the process frees it.
+ *
+ * @param options  from `migrationOptions`: a connection of its own, with patience
+ * @returns the names of the applied migrations
+ */
+export async function applyMigrations(options: DataSourceOptions): Promise<string[]> {
+  const dataSource = new DataSource(options);
+  await initialiseDataSource(dataSource);
+  try {
+    if ((await listPendingMigrations(dataSource)).length === 0) return [];
+    return await withMigrationLock(dataSource, async () => {
+      const applied = await dataSource.runMigrations({ transaction: 'each' });
+      return applied.map((migration) => migration.name);
+    });
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+async function withMigrationLock<T>(dataSource: DataSource, work: () => Promise<T>): Promise<T> {
+  const holder: QueryRunner = dataSource.createQueryRunner();
+  try {
+    await holder.startTransaction();
+    await holder.query('SET LOCAL lock_timeout = 0');
+    await holder.query('SELECT pg_advisory_xact_lock($1)', [LOCK_KEY]);
+    return await work();
+  } finally {
+    await holder.rollbackTransaction().catch(() => undefined);
+    await holder.release();
+  }
+}
+
+/** Connects. The first attempt may find that the server wants to be spoken to otherwise (see ObservedClient). */
+export async function initialiseDataSource(dataSource: DataSource): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await dataSource.initialize();
+      return;
+    } catch (error) {
+      if (attempt === 3 || !isWorthAnImmediateRetry(error)) throw error;
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import { Client, type ClientConfig } from 'pg';
+import type { ConnectionTarget } from './connection-target.js';
+import { DatabaseDownError } from './connection-error.js';
+import type { DatabaseHealth } from './database-health.js';
+
+type Callback = (error: Error | null | undefined) => void;
+
+/** What was learned about the server while connecting; shared by the connections of one pool. */
+interface ServerTraits {
+  tls: boolean;
+  /** Session timeouts may be sent with the start of a connection. */
+  timeouts: boolean;
+}
+
+/**
+ * A node-postgres client class for one pool:
+ *
+ * - tells `health` how connecting and asking went, and fails at once while its breaker is open;
+ * - ends a connection whose answer stayed out beyond `query_timeout`: node-postgres would give it back to the pool with
+ *   the old question still running;
+ * - has an error listener from the start, so that a dying server never ends the process;
+ * - leaves out the timeout parameters when a pooler refuses them (PgBouncer: "unsupported startup parameter"), and TLS
+ *   when it is optional and the server has none. The attempt that finds out fails; the next one succeeds.
+ */
+export function observedClient(
+  health: DatabaseHealth,
+  target: ConnectionTarget,
+): new (config: ClientConfig) => Client {
+  const traits: ServerTraits = { tls: target.tls !== undefined, timeouts: true };
+
+  return class ObservedClient extends Client {
+    constructor(config: ClientConfig) {
+      super(adapt(config, traits, target));
+      this.on('error', () => undefined);
+      this.#observe();
+    }
+
+    /**
+     * `connect` and `query` are replaced on the instance, not overridden: their overloads can't be restated, and
+     * both come with and without a callback.
+     */
+    #observe(): void {
+      const connect = this.connect.bind(this) as (callback: Callback) => void;
+      this.connect = ((callback?: Callback) => {
+        if (callback) return this.#connect(connect, callback);
+        return new Promise<Client>((resolve, reject) => {
+          this.#connect(connect, (error) => (error ? reject(error) : resolve(this)));
+        });
+      }) as typeof this.connect;
+
+      const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
+      this.query = ((...parameters: unknown[]) => {
+        const result = query(...parameters);
+        if (result instanceof Promise) result.then(this.#answered, this.#failed);
+        return result;
+      }) as typeof this.query;
+    }
+
+    #connect(connect: (callback: Callback) => void, callback: Callback): void {
+      if (!health.mayTry()) {
+        process.nextTick(callback, new DatabaseDownError(health.lastError));
+        return;
+      }
+      connect((error) => {
+        if (!error) health.succeeded();
+        else if (!learn(traits, target, error)) health.failed(error);
+        callback(error);
+      });
+    }
+
+    readonly #answered = (): void => {
+      if (!health.isUp) health.succeeded();
+    };
+
+    readonly #failed = (error: unknown): void => {
+      if (!(error instanceof Error) || error.message !== 'Query read timeout') return;
+      health.failed(error);
+      void this.end().catch(() => undefined);
+    };
+  };
+}
+
+function adapt(config: ClientConfig, traits: ServerTraits, target: ConnectionTarget): ClientConfig {
+  const { statement_timeout, lock_timeout, idle_in_transaction_session_timeout, ...rest } = config;
+  const timeouts = { statement_timeout, lock_timeout, idle_in_transaction_session_timeout };
+  return { ...rest, ...(traits.timeouts ? timeouts : {}), ssl: traits.tls ? target.tls : false };
+}
+
+/** @returns whether the error taught us to connect otherwise next time */
+function learn(traits: ServerTraits, target: ConnectionTarget, error: Error): boolean {
+  if (traits.timeouts && error.message.includes('unsupported startup parameter')) {
+    traits.timeouts = false;
+    return true;
+  }
+  if (traits.tls && target.tlsOptional && error.message.includes('does not support SSL')) {
+    traits.tls = false;
+    return true;
+  }
+  return false;
+}
+
+/** True for an error after which the very next attempt has better chances. */
+export function isWorthAnImmediateRetry(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return /unsupported startup parameter|does not support SSL/.test(error.message);
+}
