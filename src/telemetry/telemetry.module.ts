@@ -1,30 +1,87 @@
 import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { PrometheusModule } from '@willsoto/nestjs-prometheus';
+import { register } from 'prom-client';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { GatewayLogger } from './logging/gateway-logger.js';
 import { LogSink } from './logging/log.sink.js';
 import { logOptions, Logs } from './logging/logs.js';
+import { GatewayMetrics } from './metrics/gateway-metrics.js';
+import { MetricsController } from './metrics/metrics.controller.js';
+import { MetricsText } from './metrics/metrics-text.js';
+import { registerProcessMetrics } from './metrics/process-metrics.js';
+import { PrometheusSink } from './metrics/prometheus.sink.js';
+import { UserBalanceGauge } from './metrics/user-balance.gauge.js';
+import { RemoteSinks } from './remote-sinks.js';
 import { Telemetry } from './telemetry.js';
 
 /** One `Telemetry` for everybody, with the sinks that the configuration asks for. */
 @Global()
 @Module({
+  imports: [
+    PrometheusModule.registerAsync({
+      controller: MetricsController,
+      inject: [APP_CONFIG],
+      useFactory: (config: AppConfig) => ({ defaultMetrics: { enabled: wantsDefaultMetrics(config) } }),
+    }),
+  ],
   providers: [
     { provide: Logs, inject: [APP_CONFIG], useFactory: (config: AppConfig) => new Logs(logOptions(config)) },
     { provide: GatewayLogger, inject: [Logs], useFactory: (logs: Logs) => new GatewayLogger(logs) },
-    { provide: Telemetry, inject: [Logs], useFactory: telemetryWithSinks },
+    { provide: GatewayMetrics, useFactory: () => new GatewayMetrics(register) },
+    {
+      provide: RemoteSinks,
+      inject: [APP_CONFIG],
+      useFactory: (config: AppConfig) => RemoteSinks.create(config),
+    },
+    { provide: Telemetry, inject: [APP_CONFIG, Logs, GatewayMetrics, RemoteSinks], useFactory: withSinks },
+    {
+      provide: MetricsText,
+      inject: [GatewayMetrics, Telemetry],
+      useFactory: (metrics: GatewayMetrics, telemetry: Telemetry) => new MetricsText(metrics, telemetry),
+    },
   ],
-  exports: [Telemetry, Logs, GatewayLogger],
+  exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText],
 })
 export class TelemetryModule implements OnApplicationShutdown {
-  constructor(private readonly logs: Logs) {}
+  constructor(
+    private readonly logs: Logs,
+    private readonly remote: RemoteSinks,
+  ) {}
 
   async onApplicationShutdown(): Promise<void> {
+    await this.remote.close();
     await this.logs.flush();
   }
 }
 
-function telemetryWithSinks(logs: Logs): Telemetry {
+function withSinks(config: AppConfig, logs: Logs, metrics: GatewayMetrics, remote: RemoteSinks): Telemetry {
   const telemetry = new Telemetry();
   telemetry.addSink(new LogSink(logs));
+  if (config.observability.prometheusEnabled)
+    telemetry.addSink(prometheusSink(config, logs, metrics, remote));
+  for (const sink of remote.all.values()) telemetry.addSink(sink);
   return telemetry;
+}
+
+function prometheusSink(
+  config: AppConfig,
+  logs: Logs,
+  metrics: GatewayMetrics,
+  remote: RemoteSinks,
+): PrometheusSink {
+  const { metricsMaxUsers } = config.observability;
+  registerProcessMetrics(
+    metrics.registry,
+    { version: config.version, environment: config.environment },
+    { log: () => logs.lost, ...remote.droppedCounts() },
+  );
+  const balances = metricsMaxUsers > 0 ? new UserBalanceGauge(metrics.registry, metricsMaxUsers) : undefined;
+  return new PrometheusSink(metrics, balances);
+}
+
+/** The default registry is the process's; a second application in it (tests) must not register them again. */
+function wantsDefaultMetrics(config: AppConfig): boolean {
+  return (
+    config.observability.prometheusEnabled && !register.getSingleMetric('process_cpu_user_seconds_total')
+  );
 }

@@ -103,6 +103,9 @@ export type GatewayEvent =
       readonly where: string;
       readonly requestId: string | undefined;
       readonly error: unknown;
+      readonly userId?: string | undefined;
+      readonly model?: string | undefined;
+      readonly provider?: string | undefined;
     };
 
 /** A figure read when somebody looks (`/metrics`, health), registered by its owner at boot. */

@@ -1,0 +1,105 @@
+import { EventEmitter } from 'node:events';
+import type { Worker } from 'node:cluster';
+import { Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { requestRecord } from '../../../test/support/request-record.js';
+import { Telemetry } from '../telemetry.js';
+import { ClusterMetrics } from './cluster-metrics.js';
+import { GatewayMetrics } from './gateway-metrics.js';
+import { MetricsText } from './metrics-text.js';
+import { PrometheusSink } from './prometheus.sink.js';
+import { UserBalanceGauge } from './user-balance.gauge.js';
+
+/** Two ends of an IPC channel without a process behind it; messages are copied as IPC does. */
+class FakeCluster extends EventEmitter {
+  workers: Record<string, Worker> = {};
+
+  start(id: number) {
+    const registry = new Registry();
+    const process = Object.assign(new EventEmitter(), {
+      send: (message: unknown) =>
+        queueMicrotask(() => this.emit('message', worker, structuredClone(message))),
+    });
+    const state = { answers: true };
+    const worker = {
+      id,
+      isConnected: () => id in this.workers,
+      send: (message: unknown) =>
+        state.answers && queueMicrotask(() => process.emit('message', structuredClone(message))),
+    } as unknown as Worker;
+    this.workers[id] = worker;
+    const metrics = new GatewayMetrics(registry);
+    const page = new MetricsText(metrics, new Telemetry(), process as unknown as NodeJS.Process);
+    return { sink: new PrometheusSink(metrics, new UserBalanceGauge(registry, 10)), page, worker, state };
+  }
+
+  kill(worker: Worker): void {
+    delete this.workers[worker.id];
+    this.emit('exit', worker);
+  }
+}
+
+async function requests(page: Promise<string>): Promise<number> {
+  const line = (await page).split('\n').find((text) => text.startsWith('llm_requests_total{'));
+  return Number(line?.split(' ').at(-1) ?? 0);
+}
+
+describe('/metrics with several workers', () => {
+  it('is the sum over all of them, whichever is asked', async () => {
+    const cluster = new FakeCluster();
+    const primary = new ClusterMetrics(cluster as never);
+    const [a, b] = [cluster.start(1), cluster.start(2)];
+    a.sink.request(requestRecord());
+    b.sink.request(requestRecord());
+    b.sink.request(requestRecord());
+    expect(await requests(a.page.metricsText())).toBe(3);
+    expect(await requests(b.page.metricsText())).toBe(3);
+    expect(await requests(primary.text())).toBe(3);
+    expect(await a.page.metricsText()).toContain(
+      'llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 3',
+    );
+  });
+
+  it('takes of a balance the latest sight, of a breaker the worst state', async () => {
+    const cluster = new FakeCluster();
+    const primary = new ClusterMetrics(cluster as never);
+    const [a, b] = [cluster.start(1), cluster.start(2)];
+    a.sink.event({ kind: 'balance', userId: 'u', balanceNanoUsd: 9_000_000_000n });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    b.sink.event({ kind: 'balance', userId: 'u', balanceNanoUsd: 4_000_000_000n });
+    a.sink.event({ kind: 'breaker', provider: 'p', model: 'm', state: 'open' });
+    b.sink.event({ kind: 'breaker', provider: 'p', model: 'm', state: 'closed' });
+    const page = await primary.text();
+    expect(page).toContain('user_balance{user_id="u"} 4\n');
+    expect(page).toContain('llm_gateway_circuit_breaker_state{provider="p",model="m"} 2\n');
+  });
+
+  it('never falls when workers die, however many', async () => {
+    const cluster = new FakeCluster();
+    const primary = new ClusterMetrics(cluster as never);
+    const survivor = cluster.start(1);
+    survivor.sink.request(requestRecord());
+    for (let id = 2; id < 30; id++) {
+      const worker = cluster.start(id);
+      worker.sink.request(requestRecord());
+      await primary.text();
+      cluster.kill(worker.worker);
+    }
+    expect(await requests(survivor.page.metricsText())).toBe(29);
+    const page = await primary.text();
+    expect(page).toContain('llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 29');
+    expect(page).toContain('llm_requests_duration_seconds_bucket{le="2",model="gpt-4",provider="openai"} 29');
+  });
+
+  it('counts a worker that hangs with what it said last', async () => {
+    const cluster = new FakeCluster();
+    const primary = new ClusterMetrics(cluster as never);
+    const [a, b] = [cluster.start(1), cluster.start(2)];
+    a.sink.request(requestRecord());
+    b.sink.request(requestRecord());
+    expect(await requests(primary.text())).toBe(2);
+    b.state.answers = false;
+    a.sink.request(requestRecord());
+    expect(await requests(primary.text())).toBe(3);
+  });
+});

@@ -1,0 +1,107 @@
+import cluster from 'node:cluster';
+import type { Registry } from 'prom-client';
+import type { Gauge, Telemetry } from '../telemetry.js';
+import type { GatewayMetrics } from './gateway-metrics.js';
+import { isMetricsMessage, type MetricsMessage } from './metrics-messages.js';
+import { plainMetrics } from './merge-worker-metrics.js';
+
+const ANSWER_TIMEOUT_MS = 3_000;
+
+const OWNERS_GAUGES = {
+  holds_open: {
+    name: 'llm_gateway_holds_open',
+    help: 'Holds taken by this instance and not yet settled or released.',
+    aggregator: 'sum',
+  },
+  journal_unsettled_records: {
+    name: 'llm_gateway_journal_unsettled_records',
+    help: 'Charges in the journal that the ledger does not have yet.',
+    aggregator: 'sum',
+  },
+  journal_oldest_seconds: {
+    name: 'llm_gateway_journal_oldest_seconds',
+    help: 'Age of the oldest unsettled charge.',
+    aggregator: 'max',
+  },
+  drains_active: {
+    name: 'llm_gateway_drains_active',
+    help: 'Upstream streams read to their end after the client left.',
+    aggregator: 'sum',
+  },
+  streams_open: {
+    name: 'llm_gateway_streams_open',
+    help: 'Streams being sent to clients.',
+    aggregator: 'sum',
+  },
+  outage_credit_used: {
+    name: 'llm_gateway_outage_credit_used',
+    help: 'Served on credit while the database is away, in units of BILLING_CURRENCY.',
+    aggregator: 'sum',
+  },
+} as const satisfies Record<Gauge['name'], { name: string; help: string; aggregator: 'sum' | 'max' }>;
+
+/** The text of `/metrics`: this process's, or with several workers the sum over all of them. */
+export class MetricsText {
+  readonly #asked = new Map<number, (text: string) => void>();
+  readonly #known = new Set<Gauge['name']>();
+  readonly #registry: Registry;
+  #nextId = 1;
+
+  constructor(
+    private readonly metrics: GatewayMetrics,
+    private readonly telemetry: Telemetry,
+    private readonly ipc: Pick<NodeJS.Process, 'on' | 'send'> | undefined = cluster.isWorker
+      ? process
+      : undefined,
+  ) {
+    this.#registry = metrics.registry;
+    this.ipc?.on('message', (message: unknown) => void this.#received(message));
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** @throws Error when the primary does not answer: a part of the sum would look like a restart to Prometheus */
+  metricsText(): Promise<string> {
+    this.#registerGauges();
+    return this.ipc === undefined ? this.#registry.metrics() : this.#askPrimary(this.ipc);
+  }
+
+  #askPrimary(ipc: Pick<NodeJS.Process, 'send'>): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      const timer = setTimeout(() => {
+        this.#asked.delete(id);
+        reject(new Error('the primary process did not answer for the metrics'));
+      }, ANSWER_TIMEOUT_MS);
+      this.#asked.set(id, (text) => {
+        clearTimeout(timer);
+        this.#asked.delete(id);
+        resolve(text);
+      });
+      ipc.send?.({ topic: 'gateway-metrics', kind: 'ask', id } satisfies MetricsMessage);
+    });
+  }
+
+  async #received(message: unknown): Promise<void> {
+    if (!isMetricsMessage(message)) return;
+    if (message.kind === 'answer') this.#asked.get(message.id)?.(message.text);
+    if (message.kind === 'collect') await this.#tell(message.id);
+  }
+
+  async #tell(id: number): Promise<void> {
+    this.#registerGauges();
+    const metrics = await plainMetrics(this.#registry);
+    this.ipc?.send?.({ topic: 'gateway-metrics', kind: 'collected', id, metrics } satisfies MetricsMessage);
+  }
+
+  /** Owners register their figures at boot, some of them after us. */
+  #registerGauges(): void {
+    for (const gauge of this.telemetry.gauges()) {
+      if (this.#known.has(gauge.name)) continue;
+      this.#known.add(gauge.name);
+      this.metrics.readGauge(OWNERS_GAUGES[gauge.name], () => gauge.read());
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import { Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { requestRecord } from '../../../test/support/request-record.js';
+import { Telemetry } from '../telemetry.js';
+import { GatewayMetrics } from './gateway-metrics.js';
+import { MetricsText } from './metrics-text.js';
+import { registerProcessMetrics } from './process-metrics.js';
+import { PrometheusSink } from './prometheus.sink.js';
+import { UserBalanceGauge } from './user-balance.gauge.js';
+
+function setUp(maxUsers = 3) {
+  const registry = new Registry();
+  const metrics = new GatewayMetrics(registry);
+  const sink = new PrometheusSink(
+    metrics,
+    maxUsers > 0 ? new UserBalanceGauge(registry, maxUsers) : undefined,
+  );
+  return { registry, metrics, sink, text: () => registry.metrics() };
+}
+
+/** @returns the values of the series whose line begins so */
+async function series(text: Promise<string>, start: string): Promise<string[]> {
+  return (await text).split('\n').filter((line) => line.startsWith(start));
+}
+
+describe('the metrics of a completion', () => {
+  it('have the promised names and labels', async () => {
+    const { sink, text } = setUp();
+    sink.request(requestRecord());
+    sink.request(
+      requestRecord({ status: 503, errorCode: 'circuit_open', provider: undefined, usage: undefined }),
+    );
+    sink.event({ kind: 'rate-limit', scope: 'user-minute', outcome: 'refused' });
+    sink.event({ kind: 'balance', userId: 'user-1', balanceNanoUsd: 95_500_000_000n });
+    const page = await text();
+    for (const line of [
+      'llm_requests_total{model="gpt-4",provider="openai",status="200"} 1',
+      'llm_requests_total{model="gpt-4",provider="none",status="503"} 1',
+      'llm_requests_errors_total{model="gpt-4",provider="none",code="circuit_open"} 1',
+      'llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 1',
+      'user_balance{user_id="user-1"} 95.5',
+      'rate_limit_requests_total{scope="user-minute",outcome="refused"} 1',
+      'llm_cost_total{model="gpt-4",provider="openai"} 0.000123456',
+      'llm_attempts_total{provider="azure",model="gpt-4",outcome="provider_overloaded"} 2',
+    ]) {
+      expect(page.split('\n')).toContain(line);
+    }
+  });
+
+  it('count parts of the tokens, and nothing that was not reported', async () => {
+    const { sink, text } = setUp();
+    sink.request(requestRecord());
+    expect(await series(text(), 'llm_tokens_total')).toEqual([
+      'llm_tokens_total{model="gpt-4",provider="openai",kind="input"} 100',
+      'llm_tokens_total{model="gpt-4",provider="openai",kind="output"} 50',
+      'llm_tokens_total{model="gpt-4",provider="openai",kind="cached_input"} 40',
+      'llm_tokens_total{model="gpt-4",provider="openai",kind="reasoning"} 10',
+    ]);
+  });
+
+  it('measure the overhead without the wait for the provider', async () => {
+    const { sink, text } = setUp();
+    sink.request(requestRecord({ durationMs: 1_250.25, upstreamMs: 1_248 }));
+    expect(await series(text(), 'llm_gateway_overhead_seconds_sum')).toEqual([
+      'llm_gateway_overhead_seconds_sum{stream="true"} 0.00225',
+    ]);
+    expect(await series(text(), 'llm_gateway_overhead_seconds_bucket{le="0.0025"')).toEqual([]);
+    expect(await series(text(), 'llm_gateway_overhead_seconds_bucket{le="0.003"')).toHaveLength(1);
+  });
+});
+
+describe('user_balance', () => {
+  it('never has more series than METRICS_MAX_USERS: the one seen longest ago goes', async () => {
+    const { sink, text } = setUp(3);
+    const seen = (userId: string) => sink.event({ kind: 'balance', userId, balanceNanoUsd: 1_000_000_000n });
+    for (let i = 0; i < 1_000; i++) seen(`user-${i}`);
+    seen('user-998');
+    seen('user-new');
+    expect(await series(text(), 'user_balance')).toEqual([
+      'user_balance{user_id="user-999"} 1',
+      'user_balance{user_id="user-998"} 1',
+      'user_balance{user_id="user-new"} 1',
+    ]);
+  });
+
+  it('is off with 0', async () => {
+    const { sink, text } = setUp(0);
+    sink.event({ kind: 'balance', userId: 'user-1', balanceNanoUsd: 1n });
+    expect(await text()).not.toContain('user_balance');
+  });
+
+  it('escapes what a user id may hold', async () => {
+    const { sink, text } = setUp();
+    sink.event({ kind: 'balance', userId: 'a"b\\c\nd', balanceNanoUsd: 1_000_000_000n });
+    expect(await series(text(), 'user_balance')).toEqual(['user_balance{user_id="a\\"b\\\\c\\nd"} 1']);
+  });
+});
+
+describe('the page', () => {
+  it('shows the figures that their owners registered, also after us, and survives one that fails', async () => {
+    const { metrics } = setUp();
+    const telemetry = new Telemetry();
+    const page = new MetricsText(metrics, telemetry, undefined);
+    expect(await page.metricsText()).not.toContain('llm_gateway_holds_open');
+    telemetry.addGauge({ name: 'holds_open', read: () => 7 });
+    telemetry.addGauge({
+      name: 'journal_oldest_seconds',
+      read: () => {
+        throw new Error('the disk is gone');
+      },
+    });
+    expect(await page.metricsText()).toContain('llm_gateway_holds_open 7\n');
+    expect(await page.metricsText()).toContain('llm_gateway_journal_oldest_seconds 0\n');
+  });
+
+  it('tells the breaker, the limiter and what was dropped', async () => {
+    const { registry, sink, text } = setUp();
+    registerProcessMetrics(registry, { version: '1.2.3', environment: 'test' }, { langfuse: () => 4 });
+    sink.event({ kind: 'breaker', provider: 'openai', model: 'gpt-4', state: 'open' });
+    sink.event({ kind: 'rate-limit-mode', mode: 'redis' });
+    sink.event({ kind: 'rate-limit-mode', mode: 'degraded' });
+    const page = (await text()).split('\n');
+    expect(page).toContain('llm_gateway_circuit_breaker_state{provider="openai",model="gpt-4"} 2');
+    expect(page).toContain('llm_gateway_rate_limit_mode{mode="redis"} 0');
+    expect(page).toContain('llm_gateway_rate_limit_mode{mode="degraded"} 1');
+    expect(page).toContain('llm_gateway_telemetry_dropped_total{sink="langfuse"} 4');
+    expect(page.find((line) => line.startsWith('llm_gateway_build_info'))).toContain('version="1.2.3"');
+  });
+});

@@ -1,0 +1,37 @@
+import { createTransport } from '@sentry/nestjs';
+import { request } from 'undici';
+
+/** A hanging ingest gives its slot back after this; with Sentry's own transport it would keep it for ever. */
+const SEND_TIMEOUT_MS = 5_000;
+/** Envelopes on their way at the same time; the next one is dropped and counted. */
+const MAX_IN_FLIGHT = 32;
+const MAX_ANSWER_BYTES = 16_384;
+
+type TransportOptions = Parameters<typeof createTransport>[0] & {
+  url: string;
+  headers?: Record<string, string>;
+};
+
+/** Sentry's transport over undici, bounded in time and in number. */
+export function boundedTransport(options: TransportOptions): ReturnType<typeof createTransport> {
+  return createTransport({ ...options, bufferSize: MAX_IN_FLIGHT }, async ({ body }) => {
+    const answer = await request(options.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-sentry-envelope', ...options.headers },
+      body,
+      signal: AbortSignal.timeout(SEND_TIMEOUT_MS),
+    });
+    await answer.body.dump({ limit: MAX_ANSWER_BYTES });
+    return {
+      statusCode: answer.statusCode,
+      headers: {
+        'x-sentry-rate-limits': single(answer.headers['x-sentry-rate-limits']),
+        'retry-after': single(answer.headers['retry-after']),
+      },
+    };
+  });
+}
+
+function single(header: string | string[] | undefined): string | null {
+  return typeof header === 'string' ? header : null;
+}

@@ -1,0 +1,137 @@
+import type { ErrorEvent, NodeClient, Scope, SeverityLevel } from '@sentry/nestjs';
+import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
+import { nanoToDecimal } from '../currency-units.js';
+import { buildTransaction, isSampled, traceOf } from './build-transaction.js';
+
+export interface SentrySinkOptions {
+  /** Share of completions sent as transactions, 0 to 1. */
+  readonly tracesSampleRate: number;
+  readonly release: string;
+  readonly environment: string;
+}
+
+/** A failing dependency must not become a thousand issues a second. */
+const MAX_EVENTS_PER_MINUTE = 60;
+const MINUTE_MS = 60_000;
+
+type Tags = Record<string, string | number | undefined>;
+
+/**
+ * Unexpected errors, the alarms about money, and a share of the completions as transactions.
+ * What a client did wrong is not an error; prompts, answers, keys and tokens are in no envelope.
+ */
+export class SentrySink implements TelemetrySink {
+  #dropped = 0;
+  #eventsLeft = MAX_EVENTS_PER_MINUTE;
+  #minuteEndsMs = performance.now() + MINUTE_MS;
+
+  constructor(
+    private readonly client: NodeClient,
+    private readonly newScope: () => Scope,
+    private readonly options: SentrySinkOptions,
+  ) {}
+
+  /** Events held back by the limit of this sink. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  request(record: RequestRecord): void {
+    if (record.errorCode === 'provider_auth_failed') this.#refusedKey(record);
+    if (this.options.tracesSampleRate > 0) this.#transaction(record);
+  }
+
+  event(event: GatewayEvent): void {
+    switch (event.kind) {
+      case 'unexpected-error':
+        return this.#exception(event);
+      case 'shortfall':
+        return this.#alarm('A request cost more than could be charged', 'error', {
+          model: event.model,
+          amount: nanoToDecimal(event.amountNanoUsd),
+        });
+      case 'unknown-cost':
+        return this.#alarm('A provider may bill a call whose cost is unknown', 'error', {
+          provider: event.provider,
+          request_id: event.requestId,
+        });
+      case 'audit-mismatch':
+        if (event.count === 0) return;
+        return this.#alarm('The ledger audit found rows that do not add up', 'fatal', { check: event.check });
+      default:
+        return; // everything else is a figure or a log line
+    }
+  }
+
+  /** Sends what is waiting, for at most `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.client.close(timeoutMs);
+  }
+
+  #exception(event: Extract<GatewayEvent, { kind: 'unexpected-error' }>): void {
+    if (!this.#allowed()) return;
+    const scope = this.#scope({
+      request_id: event.requestId,
+      where: event.where,
+      model: event.model,
+      provider: event.provider,
+    });
+    if (event.userId) scope.setUser({ id: event.userId });
+    scope.setTransactionName(event.where);
+    this.client.captureException(event.error, { mechanism: { type: 'gateway', handled: true } }, scope);
+  }
+
+  #refusedKey(record: RequestRecord): void {
+    this.#alarm('A provider refused our key', 'error', {
+      provider: record.provider ?? record.attempts.at(-1)?.provider,
+      request_id: record.requestId,
+      model: record.model,
+    });
+  }
+
+  #alarm(message: string, level: SeverityLevel, tags: Tags): void {
+    if (!this.#allowed()) return;
+    const event: ErrorEvent = { type: undefined, message, level };
+    this.client.captureEvent(event, undefined, this.#scope(tags));
+  }
+
+  #transaction(record: RequestRecord): void {
+    const trace = traceOf(record.traceparent);
+    if (!isSampled(trace, this.options.tracesSampleRate)) return;
+    const event = buildTransaction(record, trace);
+    event.release = this.options.release;
+    event.environment = this.options.environment;
+    event.sdkProcessingMetadata = {
+      dynamicSamplingContext: {
+        trace_id: trace.traceId,
+        public_key: this.client.getDsn()?.publicKey,
+        release: this.options.release,
+        environment: this.options.environment,
+        transaction: event.transaction,
+        sample_rate: String(this.options.tracesSampleRate),
+        sampled: 'true',
+      },
+    };
+    this.client.captureEvent(event, undefined, this.newScope());
+  }
+
+  #scope(tags: Tags): Scope {
+    const scope = this.newScope();
+    for (const [name, value] of Object.entries(tags)) if (value !== undefined) scope.setTag(name, value);
+    return scope;
+  }
+
+  #allowed(): boolean {
+    const now = performance.now();
+    if (now >= this.#minuteEndsMs) {
+      this.#minuteEndsMs = now + MINUTE_MS;
+      this.#eventsLeft = MAX_EVENTS_PER_MINUTE;
+    }
+    if (this.#eventsLeft > 0) {
+      this.#eventsLeft--;
+      return true;
+    }
+    this.#dropped++;
+    return false;
+  }
+}
