@@ -23,6 +23,7 @@ export async function noteProcess(runDirectory: string, child: ChildProcess): Pr
 
 export async function removeRunDirectory(dir: string): Promise<void> {
   for (const identity of await readdir(join(dir, 'processes')).catch(() => [])) await kill(identity);
+  await killPostgresBelow(dir);
   await rm(dir, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
 }
 
@@ -30,13 +31,11 @@ export async function removeRunDirectory(dir: string): Promise<void> {
 async function sweepDeadRuns(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     if (!name.startsWith(PREFIX) || (await isProcessAlive(name.slice(PREFIX.length)))) continue;
-    const dir = join(tmpdir(), name);
-    await killPostgresBelow(dir);
-    await removeRunDirectory(dir);
+    await removeRunDirectory(join(tmpdir(), name));
   }
 }
 
-/** Every folder below that holds a running cluster, at most two levels down. */
+/** Servers that outlived their gateways: a folder below holds the cluster of a running one. */
 async function killPostgresBelow(dir: string): Promise<void> {
   const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
   for (const entry of entries.filter((item) => item.isDirectory())) {
