@@ -4,6 +4,8 @@ import type { PriceCard } from '@app/money';
 /** One servable model: every target is configured and completely priced. Immutable; a reload makes new ones. */
 export interface CatalogModel {
   readonly id: string;
+  /** The id that an alias leads to; of every other model its own id. */
+  readonly root: string;
   readonly ownedBy: string;
   /** Unix seconds */
   readonly created: number;

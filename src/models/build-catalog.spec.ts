@@ -1,0 +1,270 @@
+import { describe, expect, it } from 'vitest';
+import { parseGatewayConfig } from '../config/gateway-file/parse-gateway-config.js';
+import type { ProviderDefinition } from '../providers/provider-definition.js';
+import { buildCatalog } from './build-catalog.js';
+import { PriceBook } from './price-book.js';
+
+const capabilities = {
+  tools: true,
+  vision: false,
+  documents: false,
+  audioInput: false,
+  jsonSchema: false,
+  reasoning: false,
+};
+const card = (id: string, more: object = {}) => ({
+  id,
+  ownedBy: 'owner',
+  created: 1_700_000_000,
+  contextWindow: 8192,
+  maxOutputTokens: 4096,
+  capabilities,
+  ...more,
+});
+const definition = (name: string, more: Partial<ProviderDefinition>): ProviderDefinition => ({
+  name,
+  priceBookId: name,
+  models: [],
+  settings: () => undefined,
+  create: () => Promise.reject(new Error('not called')),
+  ...more,
+});
+const providers = [
+  definition('openai', { models: [card('gpt-4'), card('gpt-3.5-turbo'), card('gpt-unpriced')] }),
+  definition('anthropic', {
+    models: [
+      card('claude-3-opus', { upstreamModel: 'claude-3-opus-20240229', aliases: ['claude-3'] }),
+      card('claude-2.1', { aliases: ['claude-2'] }),
+    ],
+  }),
+  definition('echo', {
+    priceBookId: undefined,
+    models: [card('echo')],
+    ownPrices: { echo: { inputPerMillion: '1', outputPerMillion: '2' } },
+  }),
+];
+const builtIns = {
+  providers: new Set(['openai', 'anthropic', 'echo']),
+  models: new Set([
+    'gpt-4',
+    'gpt-3.5-turbo',
+    'gpt-unpriced',
+    'claude-3-opus',
+    'claude-3',
+    'claude-2.1',
+    'claude-2',
+    'echo',
+  ]),
+};
+const priceBook = new PriceBook({ usdRate: '1', now: new Date('2026-11-23T00:00:00Z') });
+
+function build(yaml = '', configured = ['openai', 'anthropic', 'echo']) {
+  const { config: gatewayConfig, faults } = parseGatewayConfig(yaml, {}, builtIns);
+  expect(faults).toEqual([]);
+  return buildCatalog({
+    providers,
+    configured: new Set([...configured, ...gatewayConfig.providers.keys()]),
+    gatewayConfig,
+    priceBook,
+  });
+}
+
+const local = 'providers: { local: { type: openai-compatible, base_url: "http://127.0.0.1:1/v1" } }\n';
+const cheap = 'price: { input_per_million: "0.10", output_per_million: "0.40" }';
+
+describe('buildCatalog', () => {
+  it('serves priced models of configured providers, aliases beside them, sorted', () => {
+    const { snapshot, faults, leftOut } = build();
+    expect(snapshot.list().map(({ id, root }) => (id === root ? id : `${id} -> ${root}`))).toEqual([
+      'claude-2 -> claude-2.1',
+      'claude-2.1',
+      'claude-3 -> claude-3-opus',
+      'claude-3-opus',
+      'echo',
+      'gpt-3.5-turbo',
+      'gpt-4',
+    ]);
+    expect(faults).toEqual([]);
+    expect(leftOut).toEqual(['gpt-unpriced: has no complete price at openai']);
+    expect(snapshot.find('gpt-unpriced')).toBeUndefined();
+  });
+
+  it('serves nothing of a provider that is not configured, aliases included', () => {
+    const { snapshot } = build('', ['echo']);
+    expect(snapshot.list().map(({ id }) => id)).toEqual(['echo']);
+    expect(snapshot.find('claude-3')).toBeUndefined();
+  });
+
+  it('finds a model by id and by alias', () => {
+    const { snapshot } = build();
+    const opus = snapshot.find('claude-3-opus');
+    expect(opus).toMatchObject({
+      id: 'claude-3-opus',
+      aliases: ['claude-3'],
+      targets: [
+        {
+          provider: 'anthropic',
+          upstreamModel: 'claude-3-opus-20240229',
+          weight: 1,
+          contextWindow: 8192,
+          maxOutputTokens: 4096,
+        },
+      ],
+    });
+    expect(snapshot.find('claude-3')).toBe(opus);
+    expect(opus?.targets[0]?.price.base.outputPico).toBe(75_000_000n);
+    for (const name of ['', 'gpt', '__proto__', 'constructor', 'GPT-4'])
+      expect(snapshot.find(name)).toBeUndefined();
+  });
+
+  it('takes the file’s model with its limits, capabilities, price and cache', () => {
+    const { snapshot } = build(`${local}models:
+  small: { targets: [{ provider: local, model: smol }], ${cheap}, context_window: 1000, max_output_tokens: 500, capabilities: { tools: false }, cache: { ttl_seconds: 30 }, owned_by: us }`);
+    expect(snapshot.find('small')).toMatchObject({
+      ownedBy: 'us',
+      cache: { ttlMs: 30_000 },
+      targets: [
+        {
+          provider: 'local',
+          upstreamModel: 'smol',
+          contextWindow: 1000,
+          maxOutputTokens: 500,
+          capabilities: { tools: false, vision: true },
+          price: { base: { inputPico: 100_000n } },
+        },
+      ],
+    });
+  });
+
+  it('replaces a built-in’s targets; a target without price takes the one it has elsewhere', () => {
+    const { snapshot, faults } = build(`${local}models:
+  small: { targets: [{ provider: local, model: smol }], ${cheap} }
+  gpt-4: { targets: [{ provider: openai, model: gpt-4-0613 }, { provider: local, model: smol, weight: 0 }], fallbacks: [claude-3] }`);
+    expect(faults).toEqual([]);
+    const model = snapshot.find('gpt-4');
+    expect(
+      model?.targets.map(({ provider, weight, price }) => [provider, weight, price.base.inputPico]),
+    ).toEqual([
+      ['openai', 1, 30_000_000n],
+      ['local', 0, 100_000n],
+    ]);
+    expect(model).toMatchObject({ fallbacks: ['claude-3'], ownedBy: 'owner', created: 1_700_000_000 });
+    expect(model?.targets[0]?.contextWindow).toBe(8192);
+  });
+
+  it('drops only the targets whose provider is not configured', () => {
+    const yaml = `${local}models: { gpt-4: { targets: [{ provider: openai, model: gpt-4 }, { provider: local, model: smol }], ${cheap} } }`;
+    expect(
+      build(yaml, [])
+        .snapshot.find('gpt-4')
+        ?.targets.map(({ provider }) => provider),
+    ).toEqual(['local']);
+    const alone = build('models: { gpt-4: { targets: [{ provider: openai, model: gpt-4 }] } }', []);
+    expect(alone.snapshot.find('gpt-4')).toBeUndefined();
+    expect(alone.leftOut).toEqual(['gpt-4: none of its targets can be served']);
+  });
+
+  it('changes price, limits and fallbacks of a built-in that keeps its targets', () => {
+    const { snapshot } = build(
+      `models: { gpt-4: { ${cheap}, fallbacks: [echo], max_output_tokens: 10 }, claude-3: { fallbacks: [gpt-4] } }`,
+    );
+    expect(snapshot.find('gpt-4')).toMatchObject({
+      fallbacks: ['echo'],
+      targets: [{ maxOutputTokens: 10, price: { base: { inputPico: 100_000n } } }],
+    });
+    expect(snapshot.find('claude-3')).toMatchObject({
+      id: 'claude-3',
+      fallbacks: ['gpt-4'],
+      targets: [{ upstreamModel: 'claude-3-opus-20240229' }],
+    });
+    expect(snapshot.find('claude-3-opus')).toMatchObject({ fallbacks: [], aliases: [] });
+  });
+
+  it('names the targets of the file that have no price, or several', () => {
+    expect(build(`${local}models: { a.b: { targets: [{ provider: local, model: x }] } }`).faults).toEqual([
+      'models["a.b"].targets[0]: has no price; give the target or the model its `price`',
+    ]);
+    const { faults } = build(`${local}models:
+  one: { targets: [{ provider: local, model: x }], ${cheap} }
+  two: { targets: [{ provider: local, model: x, price: { input_per_million: 9, output_per_million: 9 } }] }
+  all: { targets: [{ provider: local, model: x }] }`);
+    expect(faults).toEqual([
+      'models.all.targets[0]: has several prices in this file; give the target or the model its `price`',
+    ]);
+    expect(
+      build('models: { mine: { targets: [{ provider: openai, model: gpt-nobody-knows }] } }').faults,
+    ).toHaveLength(1);
+  });
+
+  it('follows the file’s aliases, over built-in ones', () => {
+    const { snapshot } = build(
+      'aliases: { fast: faster, faster: gpt-3.5-turbo, claude-3: echo, gpt-4: claude-2 }',
+    );
+    expect(snapshot.find('fast')?.id).toBe('gpt-3.5-turbo');
+    expect(snapshot.find('claude-3')?.id).toBe('echo');
+    expect(snapshot.find('gpt-4')?.id).toBe('claude-2.1');
+    expect(snapshot.list().filter(({ id }) => id === 'gpt-4')).toMatchObject([{ root: 'claude-2.1' }]);
+  });
+
+  it('leaves out an alias whose model is not served', () => {
+    const { snapshot } = build('aliases: { fast: gpt-3.5-turbo }', ['echo']);
+    expect(snapshot.find('fast')).toBeUndefined();
+    expect(snapshot.list().map(({ id }) => id)).toEqual(['echo']);
+  });
+
+  it('makes models under a wildcard on the spot, the longest beginning first', () => {
+    const { snapshot, priceVersions } = build(`${local}models:
+  "or/*": { targets: [{ provider: local, model: "*" }], ${cheap} }
+  "or/deep/*": { targets: [{ provider: local, model: "d-*" }], ${cheap} }
+  or/own: { targets: [{ provider: local, model: mine }], ${cheap} }
+aliases: { llama: or/meta/llama-3 }`);
+    const upstream = (name: string) => snapshot.find(name)?.targets[0]?.upstreamModel;
+    expect(upstream('or/meta/llama-3')).toBe('meta/llama-3');
+    expect(upstream('or/deep/r1')).toBe('d-r1');
+    expect(upstream('or/own')).toBe('mine');
+    expect(upstream('llama')).toBe('meta/llama-3');
+    expect(snapshot.find('or/meta/llama-3')).toMatchObject({
+      id: 'or/meta/llama-3',
+      root: 'or/meta/llama-3',
+    });
+    expect(
+      snapshot
+        .list()
+        .map(({ id }) => id)
+        .filter((id) => id.includes('*')),
+    ).toEqual([]);
+    expect(priceVersions.map(({ model }) => model)).toContain('*');
+    for (const name of [
+      'or/',
+      'or/../x',
+      'or/a//b',
+      'or/a b',
+      'or/a?b',
+      'or/a%2f',
+      `or/${'x'.repeat(300)}`,
+      'or/a\nb',
+    ]) {
+      expect(snapshot.find(name)).toBeUndefined();
+    }
+  });
+
+  it('gives every price a content address', () => {
+    const { snapshot, priceVersions } = build();
+    for (const model of snapshot.list()) {
+      for (const target of model.targets)
+        expect(priceVersions.map(({ id }) => id)).toContain(target.priceVersion);
+    }
+    const again = build();
+    expect(again.priceVersions).toEqual(priceVersions);
+    expect(new Set(priceVersions.map(({ provider, model }) => `${provider}/${model}`)).size).toBe(
+      priceVersions.length,
+    );
+  });
+
+  it('cannot be changed', () => {
+    const model = build().snapshot.find('gpt-4');
+    expect(Object.isFrozen(model)).toBe(true);
+    expect(Object.isFrozen(model?.targets[0])).toBe(true);
+    expect(Object.isFrozen(build().snapshot.list())).toBe(true);
+  });
+});
