@@ -1,0 +1,83 @@
+import { isLimitMessage, type LimitAnswer, type LimitQuestion } from './cluster-messages.js';
+import type { Charge, Decision, Slot } from './limit-store.js';
+import type { Heartbeat, RemoteLimitStore, Seed } from './remote-limit-store.js';
+
+/** As for Redis: a primary that is busy for longer must not hold up a request. */
+const ANSWER_TIMEOUT_MS = 40;
+
+interface Waiting {
+  readonly resolve: (answer: LimitAnswer['answer']) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** The limits of all workers in the primary's memory, asked over the pipe of node:cluster. */
+export class ClusterLimitStore implements RemoteLimitStore {
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  constructor() {
+    process.on('message', (message: unknown) => {
+      if (isLimitMessage(message)) this.#settle(message as LimitAnswer);
+    });
+  }
+
+  async take(charges: readonly Charge[], seeds: readonly Seed[]): Promise<Decision> {
+    return (await this.#ask({ operation: 'take', charges, seeds })) as Decision;
+  }
+
+  async correct(charge: Charge, delta: number): Promise<void> {
+    await this.#ask({ operation: 'correct', charge, delta });
+  }
+
+  async acquireSlot(slot: Slot, limit: number): Promise<boolean> {
+    return (await this.#ask({ operation: 'acquireSlot', slot, limit })) === true;
+  }
+
+  async renewSlots(slots: readonly Slot[]): Promise<void> {
+    if (slots.length > 0) await this.#ask({ operation: 'renewSlots', slots });
+  }
+
+  async releaseSlot(slot: Slot): Promise<void> {
+    await this.#ask({ operation: 'releaseSlot', slot });
+  }
+
+  async heartbeat(): Promise<Heartbeat> {
+    return (await this.#ask({ operation: 'heartbeat' })) as Heartbeat;
+  }
+
+  #ask(ask: LimitQuestion['ask']): Promise<LimitAnswer['answer']> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => this.#fail(id, new Error('the primary process did not answer in time')),
+        ANSWER_TIMEOUT_MS,
+      );
+      this.#waiting.set(id, { resolve, reject, timer });
+      this.#send({ channel: 'limits', id, ask });
+    });
+  }
+
+  #send(question: LimitQuestion): void {
+    if (!process.send) return this.#fail(question.id, new Error('not a worker process'));
+    process.send(question, undefined, undefined, (error) => {
+      if (error) this.#fail(question.id, error);
+    });
+  }
+
+  #settle({ id, answer }: LimitAnswer): void {
+    const waiting = this.#waiting.get(id);
+    if (!waiting) return;
+    this.#waiting.delete(id);
+    clearTimeout(waiting.timer);
+    waiting.resolve(answer);
+  }
+
+  #fail(id: number, error: Error): void {
+    const waiting = this.#waiting.get(id);
+    if (!waiting) return;
+    this.#waiting.delete(id);
+    clearTimeout(waiting.timer);
+    waiting.reject(error);
+  }
+}

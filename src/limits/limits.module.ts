@@ -1,0 +1,113 @@
+import cluster from 'node:cluster';
+import {
+  Global,
+  Inject,
+  Module,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
+import { ThrottlerModule } from '@nestjs/throttler';
+import type { Redis } from 'ioredis';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { REDIS } from '../redis/redis-client.js';
+import { ClusterLimitStore } from './cluster-limit-store.js';
+import { ConcurrencyLimiter } from './concurrency-limiter.service.js';
+import { LIMIT_STORE, type LimitStore } from './limit-store.js';
+import { MemoryLimitStore } from './memory-limit-store.js';
+import { HEALTHY_MODE, type HealthyRateLimitMode, RateLimitModeReporter } from './rate-limit-mode.js';
+import { RateLimitStatus } from './rate-limit-status.service.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
+import { RedisLimitStore } from './redis-limit-store.js';
+import type { RemoteLimitStore } from './remote-limit-store.js';
+import { HOUR_MS, MINUTE_MS, RequestLimiter } from './request-limiter.service.js';
+import { ResilientLimitStore } from './resilient-limit-store.js';
+import { SlidingWindowThrottlerStorage } from './sliding-window-throttler.storage.js';
+import { TokenLimiter } from './token-limiter.service.js';
+
+/** Where the counts live: Redis, the primary process of a cluster, or this process. */
+@Global()
+@Module({
+  providers: [
+    RateLimitModeReporter,
+    {
+      provide: HEALTHY_MODE,
+      inject: [APP_CONFIG],
+      useFactory: ({ rateLimit }: AppConfig): HealthyRateLimitMode => rateLimit.storage,
+    },
+    {
+      provide: LIMIT_STORE,
+      inject: [APP_CONFIG, RateLimitModeReporter, { token: REDIS, optional: true }],
+      useFactory: createLimitStore,
+    },
+    SlidingWindowThrottlerStorage,
+  ],
+  exports: [LIMIT_STORE, HEALTHY_MODE, RateLimitModeReporter, SlidingWindowThrottlerStorage],
+})
+class LimitStoreModule {}
+
+function createLimitStore(
+  config: AppConfig,
+  reporter: RateLimitModeReporter,
+  redis: Redis | undefined,
+): LimitStore {
+  const remote = remoteStore(config, redis);
+  if (!remote) return new MemoryLimitStore();
+  const { storage } = config.rateLimit;
+  return new ResilientLimitStore(remote, {
+    onMode: (isDegraded) => reporter.report(isDegraded ? 'degraded' : storage),
+  });
+}
+
+/** @throws Error  when the environment asks for Redis and names none: counting alone unasked would multiply the limits */
+function remoteStore(config: AppConfig, redis: Redis | undefined): RemoteLimitStore | undefined {
+  if (config.rateLimit.storage === 'redis') {
+    if (!redis) throw new Error('RATE_LIMIT_STORAGE is redis, but no REDIS_URL or REDIS_HOST is set');
+    return new RedisLimitStore(redis);
+  }
+  return cluster.isWorker && config.http.workers > 1 ? new ClusterLimitStore() : undefined;
+}
+
+/** Rate limits. `RateLimitGuard` is put up by `app.module.ts`, where the order of the guards is decided. */
+@Global()
+@Module({
+  imports: [
+    LimitStoreModule,
+    ThrottlerModule.forRootAsync({
+      imports: [LimitStoreModule],
+      inject: [APP_CONFIG, SlidingWindowThrottlerStorage],
+      useFactory: ({ rateLimit }: AppConfig, storage: SlidingWindowThrottlerStorage) => ({
+        throttlers: [
+          { name: 'minute', ttl: MINUTE_MS, limit: rateLimit.requestsPerMinute },
+          { name: 'hour', ttl: HOUR_MS, limit: rateLimit.requestsPerHour },
+        ],
+        storage,
+        setHeaders: false, // the guard writes them, of all windows in one form
+      }),
+    }),
+  ],
+  providers: [RequestLimiter, TokenLimiter, ConcurrencyLimiter, RateLimitStatus, RateLimitGuard],
+  exports: [
+    RequestLimiter,
+    TokenLimiter,
+    ConcurrencyLimiter,
+    RateLimitStatus,
+    RateLimitGuard,
+    ThrottlerModule,
+  ],
+})
+export class LimitsModule implements OnApplicationBootstrap, OnApplicationShutdown {
+  constructor(
+    @Inject(LIMIT_STORE) private readonly store: LimitStore,
+    @Inject(HEALTHY_MODE) private readonly healthyMode: HealthyRateLimitMode,
+    private readonly reporter: RateLimitModeReporter,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    if (this.store instanceof ResilientLimitStore) await this.store.start();
+    else this.reporter.report(this.healthyMode);
+  }
+
+  onApplicationShutdown(): void {
+    if (this.store instanceof ResilientLimitStore) this.store.stop();
+  }
+}

@@ -1,0 +1,23 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { Telemetry } from '../telemetry/telemetry.js';
+
+/** `degraded`: the shared store is away and this instance decides alone. */
+export type RateLimitMode = 'redis' | 'memory' | 'degraded';
+export type HealthyRateLimitMode = Exclude<RateLimitMode, 'degraded'>;
+/** Injection token of the mode while all is well: where the counts live. */
+export const HEALTHY_MODE = Symbol('HEALTHY_MODE');
+
+/** Where the mode of the limits is known, told and logged on every change. */
+@Injectable()
+export class RateLimitModeReporter {
+  readonly #logger = new Logger('RateLimits');
+
+  constructor(private readonly telemetry: Telemetry) {}
+
+  report(mode: RateLimitMode): void {
+    this.telemetry.event({ kind: 'rate-limit-mode', mode });
+    if (mode === 'degraded')
+      this.#logger.warn('the shared counts are out of reach: limits are kept by this instance alone');
+    else this.#logger.log(`counting in ${mode}`);
+  }
+}

@@ -1,0 +1,63 @@
+import { Redis, type RedisOptions } from 'ioredis';
+
+/** Injection token of the shared `Redis` client on the hot path, `undefined` when no Redis is configured. */
+export const REDIS = Symbol('REDIS');
+
+/** Every hot-path command ends within this: an answer or an error, also when Redis is frozen. */
+export const REDIS_COMMAND_TIMEOUT_MS = 40;
+const CONNECT_TIMEOUT_MS = 2000;
+const FIRST_RECONNECT_MS = 50;
+const MAX_RECONNECT_MS = 1000;
+/** Finds a host that vanished without closing its connections. */
+const KEEP_ALIVE_MS = 10_000;
+
+/**
+ * A client that never makes a request wait for a Redis that is not there: nothing is queued while it is away, a
+ * command is sent once, and each has its deadline. It reconnects by itself for as long as the process lives.
+ *
+ * @param address  `redis://…`, `rediss://…` or the path of a unix socket
+ */
+export function createRedis(address: string, options: RedisOptions = {}): Redis {
+  const redis = new Redis(address, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    commandTimeout: REDIS_COMMAND_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAlive: KEEP_ALIVE_MS,
+    retryStrategy: (attempt) => Math.min(FIRST_RECONNECT_MS * 2 ** attempt, MAX_RECONNECT_MS),
+    // After a failover the old connection may lead to a replica that takes no writes.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    connectionName: 'llm-gateway',
+    ...options,
+  });
+  // Without a listener ioredis prints every failed connect; RedisStatus tells of them instead.
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+/** Resolves when the client is connected, or after `timeoutMs`: a gateway starts without its Redis too. */
+export async function waitUntilReady(redis: Redis, timeoutMs: number): Promise<boolean> {
+  if (redis.status === 'ready') return true;
+  return new Promise((resolve) => {
+    const settle = (isReady: boolean): void => {
+      clearTimeout(timer);
+      redis.off('ready', onReady);
+      resolve(isReady);
+    };
+    const onReady = (): void => settle(true);
+    const timer = setTimeout(() => settle(false), timeoutMs);
+    redis.once('ready', onReady);
+  });
+}
+
+/** Says goodbye where there is somebody to hear it, and lets go of the socket either way. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  try {
+    if (redis.status === 'ready') await redis.quit();
+  } catch {
+    // frozen or gone: the disconnect below is enough
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,70 @@
+import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { REDIS } from './redis-client.js';
+
+export interface RedisHealth {
+  /** `off` = not configured. */
+  readonly state: 'off' | 'up' | 'down';
+  readonly latencyMs: number | undefined;
+  /** Since when, as far as this process knows. */
+  readonly since: Date;
+  readonly lastError: string | undefined;
+}
+
+/** What health pages ask about Redis. Logs each going and coming once, not every failed reconnect. */
+@Injectable()
+export class RedisStatus implements OnModuleInit {
+  readonly #logger = new Logger('Redis');
+  #since = new Date();
+  #isUp = false;
+  #lastError: string | undefined;
+
+  constructor(@Optional() @Inject(REDIS) private readonly redis: Redis | undefined) {}
+
+  onModuleInit(): void {
+    if (!this.redis) return;
+    this.#isUp = this.redis.status === 'ready';
+    if (!this.#isUp) this.#logger.warn('not reachable; limits and cache work from memory until it is');
+    this.redis.on('error', (error: Error) => (this.#lastError = errorText(error)));
+    this.redis.on('ready', () => this.#turn(true));
+    this.redis.on('close', () => this.#turn(false));
+  }
+
+  /** Asks Redis now. Never throws, and ends within the command timeout. */
+  async check(): Promise<RedisHealth> {
+    if (!this.redis) return { state: 'off', latencyMs: undefined, since: this.#since, lastError: undefined };
+    const startedMs = performance.now();
+    try {
+      await this.redis.ping();
+      return {
+        state: 'up',
+        latencyMs: performance.now() - startedMs,
+        since: this.#since,
+        lastError: undefined,
+      };
+    } catch (error) {
+      this.#lastError ??= errorText(error);
+      return { state: 'down', latencyMs: undefined, since: this.#since, lastError: this.#lastError };
+    }
+  }
+
+  #turn(isUp: boolean): void {
+    if (isUp === this.#isUp) return;
+    this.#isUp = isUp;
+    this.#since = new Date();
+    if (isUp) {
+      this.#lastError = undefined;
+      this.#logger.log('connected');
+    } else {
+      this.#logger.warn(
+        `connection lost${this.#lastError ? ` (${this.#lastError})` : ''}; limits and cache work from memory`,
+      );
+    }
+  }
+}
+
+/** An aggregate (`localhost` tried as IPv6 and IPv4) has no message of its own. */
+function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || ('code' in error ? String(error.code) : error.name);
+}
