@@ -41,6 +41,16 @@ function joined(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
+const errorTexts = new WeakMap<object, string>();
+
+/**
+ * The whole body of an error answer, by the headers that openai's and Anthropic's SDK put on the error they throw.
+ * Their errors keep only the body's `error` key, and nothing of a body that has none.
+ */
+export function errorBodyText(headers: unknown): string | undefined {
+  return typeof headers === 'object' && headers !== null ? errorTexts.get(headers) : undefined;
+}
+
 /** The part of WHATWG's `Response` that the three vendor SDKs and our strategies use. */
 export class LightResponse {
   readonly headers: LightHeaders;
@@ -66,7 +76,9 @@ export class LightResponse {
 
   async text(): Promise<string> {
     const bytes = await this.body.readAll(this.maxBodyBytes);
-    return bytes.toString('utf8', startOfText(bytes));
+    const text = bytes.toString('utf8', startOfText(bytes));
+    if (!this.ok) errorTexts.set(this.headers, text);
+    return text;
   }
 
   async json(): Promise<unknown> {

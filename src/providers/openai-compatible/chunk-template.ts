@@ -1,0 +1,123 @@
+import { scanDelta } from './scan-delta.js';
+import { asArray, asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
+
+/** A chunk on its way to the client, and what the model wrote in it. */
+export interface RewrittenChunk {
+  readonly json: string;
+  readonly outputText: string;
+}
+
+const DELTA = '"delta":{';
+const OBFUSCATION = '"obfuscation":"';
+const ROLE = '"role":"assistant",';
+const REASONING = '"reasoning":';
+
+/**
+ * The frame that the chunks of one stream share: all but the delta and the random padding.
+ *
+ * A stream repeats id, model, time and fingerprints in each chunk. Once one chunk has been parsed, the next is known to
+ * need the same changes when all of it but the delta is the same text; then it is rewritten by cutting text, without
+ * parsing or writing JSON. Any other chunk (`rewrite` gives `undefined`) has to be parsed.
+ */
+export class ChunkTemplate {
+  private constructor(
+    /** Up to and including the delta's opening brace. */
+    private readonly head: string,
+    /** From behind the delta to the end, or to the padding's opening quote. */
+    private readonly tail: string,
+    /** From the padding's closing quote on. */
+    private readonly afterPadding: string | undefined,
+    private readonly newHead: string,
+    private readonly newTail: string,
+    private readonly newAfterPadding: string,
+  ) {}
+
+  /**
+   * @param json      a chunk with one choice that goes on
+   * @param normalise what is done to the frame of a chunk, given with an empty delta
+   */
+  static learn(json: string, normalise: (frame: WireObject) => WireObject): ChunkTemplate | undefined {
+    const parts = frameOf(json);
+    if (!parts) return undefined;
+    const frame = asObject(parseJson(`${parts.head}}${parts.tail}${parts.afterPadding ?? ''}`));
+    if (!frame || !goesOn(frame)) return undefined;
+    const written = frameOf(JSON.stringify(normalise(frame)));
+    if (!written || (written.afterPadding === undefined) !== (parts.afterPadding === undefined))
+      return undefined;
+    return new ChunkTemplate(
+      parts.head,
+      parts.tail,
+      parts.afterPadding,
+      written.head,
+      written.tail,
+      written.afterPadding ?? '',
+    );
+  }
+
+  rewrite(json: string): RewrittenChunk | undefined {
+    if (!json.startsWith(this.head)) return undefined;
+    const start = this.head.length + (json.startsWith(ROLE, this.head.length) ? ROLE.length : 0);
+    const renamed = json.startsWith(REASONING, start);
+    const scanned = scanDelta(json, start);
+    if (!scanned || !json.startsWith(this.tail, scanned.end)) return undefined;
+    const padding = this.#padding(json, scanned.end + this.tail.length);
+    if (padding === undefined) return undefined;
+    const delta = renamed
+      ? `"reasoning_content":${json.slice(start + REASONING.length, scanned.end)}`
+      : json.slice(start, scanned.end);
+    return {
+      json: this.newHead + delta + this.newTail + padding + this.newAfterPadding,
+      outputText: scanned.text,
+    };
+  }
+
+  /** `undefined` when what is left is not exactly the padding and the known end. */
+  #padding(json: string, start: number): string | undefined {
+    if (this.afterPadding === undefined) return start === json.length ? '' : undefined;
+    const end = json.indexOf('"', start);
+    if (
+      end < 0 ||
+      end + this.afterPadding.length !== json.length ||
+      !json.startsWith(this.afterPadding, end)
+    ) {
+      return undefined;
+    }
+    const padding = json.slice(start, end);
+    return padding.includes('\\') ? undefined : padding;
+  }
+}
+
+interface Frame {
+  readonly head: string;
+  readonly tail: string;
+  readonly afterPadding: string | undefined;
+}
+
+function frameOf(json: string): Frame | undefined {
+  const delta = json.indexOf(DELTA);
+  if (delta < 0 || json.indexOf(DELTA, delta + 1) >= 0) return undefined;
+  const start = delta + DELTA.length;
+  const scanned = scanDelta(json, json.startsWith(ROLE, start) ? start + ROLE.length : start);
+  if (!scanned) return undefined;
+  const head = json.slice(0, start);
+  const padding = json.indexOf(OBFUSCATION, scanned.end);
+  if (padding < 0) return { head, tail: json.slice(scanned.end), afterPadding: undefined };
+  const tailEnd = padding + OBFUSCATION.length;
+  const paddingEnd = json.indexOf('"', tailEnd);
+  return { head, tail: json.slice(scanned.end, tailEnd), afterPadding: json.slice(paddingEnd) };
+}
+
+/** Nothing in the frame is worth a look at each chunk. */
+function goesOn(frame: WireObject): boolean {
+  const choices = asArray(frame.choices);
+  const choice = asObject(choices[0]);
+  return (
+    choices.length === 1 &&
+    choice !== undefined &&
+    (choice.finish_reason === null || choice.finish_reason === undefined) &&
+    !choice.logprobs &&
+    !frame.usage &&
+    !frame.error &&
+    !frame.x_groq
+  );
+}

@@ -1,0 +1,65 @@
+import { ProviderError } from '@app/contracts';
+import type { OutputLimitField } from './openai-compatible.dialect.js';
+import { asObject, type WireObject } from './openai-compatible.wire.js';
+
+/** A body to try instead of one that the server refused, and the client's field that it lacks. */
+export interface Concession {
+  readonly body: WireObject;
+  readonly dropped?: string;
+  /** What to remember for the next call to the same model. */
+  readonly outputLimitField?: OutputLimitField;
+  readonly withoutStreamOptions?: true;
+}
+
+/** Without these a request would mean something else. */
+const ESSENTIAL = new Set(['model', 'messages', 'stream', 'tools', 'functions', 'response_format']);
+const NOT_KNOWN = /unsupported|not supported|unknown|unrecogni[sz]ed|not permitted|forbidden|extra inputs/i;
+
+/**
+ * Answers a refusal that is about one field. The two fields the gateway writes itself give way always: the name of the
+ * output limit (newer models and older servers disagree on it), and `stream_options`. A field of the client's gives way
+ * when `dropUnsupported` says so.
+ *
+ * @returns `undefined` when the refusal stands
+ */
+export function concede(body: WireObject, refusal: Error, dropUnsupported: boolean): Concession | undefined {
+  if (!(refusal instanceof ProviderError) || !isRefusal(refusal)) return undefined;
+  return (
+    renameLimit(body, refusal) ??
+    dropStreamOptions(body, refusal) ??
+    dropField(body, refusal, dropUnsupported)
+  );
+}
+
+function isRefusal(error: ProviderError): boolean {
+  const refused = error.code === 'provider_rejected' || error.code === 'unsupported_parameter';
+  return refused && (error.upstreamStatus === 400 || error.upstreamStatus === 422);
+}
+
+function isAbout(field: string, refusal: ProviderError): boolean {
+  if (refusal.param === field)
+    return refusal.code === 'unsupported_parameter' || NOT_KNOWN.test(refusal.message);
+  return refusal.param === null && refusal.message.includes(field) && NOT_KNOWN.test(refusal.message);
+}
+
+function renameLimit(body: WireObject, refusal: ProviderError): Concession | undefined {
+  const from = 'max_completion_tokens' in body ? 'max_completion_tokens' : 'max_tokens';
+  if (!(from in body) || !isAbout(from, refusal)) return undefined;
+  const to: OutputLimitField = from === 'max_tokens' ? 'max_completion_tokens' : 'max_tokens';
+  const { [from]: limit, ...rest } = body;
+  return { body: { ...rest, [to]: limit }, outputLimitField: to };
+}
+
+function dropStreamOptions(body: WireObject, refusal: ProviderError): Concession | undefined {
+  if (!('stream_options' in body) || !isAbout('stream_options', refusal)) return undefined;
+  const { stream_options: _options, ...rest } = body;
+  return { body: rest, withoutStreamOptions: true };
+}
+
+function dropField(body: WireObject, refusal: ProviderError, allowed: boolean): Concession | undefined {
+  const field = refusal.param;
+  if (!allowed || refusal.code !== 'unsupported_parameter' || field === null) return undefined;
+  if (ESSENTIAL.has(field) || asObject(body)?.[field] === undefined) return undefined;
+  const { [field]: _dropped, ...rest } = body;
+  return { body: rest, dropped: field };
+}

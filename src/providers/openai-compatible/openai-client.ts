@@ -1,0 +1,46 @@
+import type OpenAI from 'openai';
+import type { ProviderDependencies, ProviderSettings } from '../provider-definition.js';
+import { asObject } from './openai-compatible.wire.js';
+
+/** The SDK's own limit must never end a call before the gateway's does. */
+const NO_SDK_TIMEOUT_MS = 2 ** 31 - 1;
+
+export interface OpenAiAccount {
+  readonly organization?: string | undefined;
+  readonly project?: string | undefined;
+}
+
+/**
+ * The official SDK on our fetch. Retries nothing, logs nothing, and takes nothing from the process's environment: its
+ * variables (`OPENAI_ORG_ID`, …) mean OpenAI, and must not reach another vendor.
+ */
+export async function createOpenAiClient(
+  settings: ProviderSettings,
+  dependencies: ProviderDependencies,
+  account: OpenAiAccount = {},
+): Promise<OpenAI> {
+  const { default: Client } = await import('openai');
+  return new Client({
+    baseURL: settings.baseUrl,
+    apiKey: settings.apiKey ?? 'none',
+    adminAPIKey: null,
+    organization: account.organization ?? null,
+    project: account.project ?? null,
+    webhookSecret: null,
+    fetch: dependencies.fetch,
+    maxRetries: 0,
+    timeout: NO_SDK_TIMEOUT_MS,
+    logLevel: 'off',
+    defaultHeaders: {
+      ...(settings.apiKey === undefined ? { Authorization: null } : {}),
+      ...settings.headers,
+    },
+    defaultQuery: queryOf(settings),
+  });
+}
+
+/** `query` of the options: what a server wants behind each URL, such as Azure's `api-version`. */
+function queryOf(settings: ProviderSettings): Record<string, string> {
+  const query = asObject(settings.options?.query) ?? {};
+  return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]));
+}

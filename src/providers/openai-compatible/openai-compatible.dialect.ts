@@ -1,0 +1,38 @@
+import type { ChatRequest } from '@app/contracts';
+
+/** Where one vendor's form of OpenAI's dialect differs from another's. Everything else is common. */
+export interface OpenAiDialect {
+  readonly providerName: string;
+  /** A client's disconnect stops generation, and with it the vendor's bill. */
+  readonly cancelStopsBilling: boolean;
+  /** The field that the output limit is written to. */
+  outputLimitField(request: ChatRequest, upstreamModel: string): OutputLimitField;
+  /** Takes an earlier turn's `reasoning_content` back (DeepSeek, vLLM). OpenAI has no such field. */
+  readonly takesReasoningContent: boolean;
+  /** `stop` beside tool calls is meant so (OpenAI: a forced tool); elsewhere it becomes `tool_calls`. */
+  readonly stopsWithForcedTools: boolean;
+  /** The header that carries the gateway's request id. */
+  readonly requestIdHeader: string;
+  /** Asks for usage in streams by `stream_options`; off for servers that refuse the field. */
+  readonly streamUsage: boolean;
+}
+
+export type OutputLimitField = 'max_tokens' | 'max_completion_tokens';
+
+/** A server of which nothing is known but its dialect. */
+export function compatibleDialect(providerName: string): OpenAiDialect {
+  return {
+    providerName,
+    cancelStopsBilling: true,
+    outputLimitField: clientsField,
+    takesReasoningContent: true,
+    stopsWithForcedTools: false,
+    requestIdHeader: 'x-request-id',
+    streamUsage: true,
+  };
+}
+
+/** Most compatible servers know `max_tokens` only; a client that names the newer field knows its server. */
+function clientsField(request: ChatRequest): OutputLimitField {
+  return typeof request.max_completion_tokens === 'number' ? 'max_completion_tokens' : 'max_tokens';
+}

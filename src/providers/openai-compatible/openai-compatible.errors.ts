@@ -1,0 +1,288 @@
+import { GatewayError, ProviderError, type GatewayErrorCode, type Processed } from '@app/contracts';
+import { connectionFailure } from '../http/connection-failure.js';
+import { errorBodyText } from '../http/light-response.js';
+import { asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
+
+/** What a server said of a call that failed. */
+interface Failure {
+  /** `undefined` for an error inside a stream that names none. */
+  readonly status: number | undefined;
+  readonly headers: HeaderSource | undefined;
+  /** The error object, from whatever envelope it came in; empty when the body was no JSON. */
+  readonly error: WireObject;
+  readonly message: string | undefined;
+  readonly cause: unknown;
+}
+
+interface HeaderSource {
+  get(name: string): string | null;
+}
+
+interface Verdict {
+  readonly code: GatewayErrorCode;
+  readonly processed: Processed;
+  readonly countsAsFailure: boolean;
+  readonly tryElsewhere: boolean;
+  /** Said instead of the provider's words, which are about the gateway's account and quote its key. */
+  readonly ownWords?: string;
+}
+
+const VERDICTS = {
+  auth: {
+    code: 'provider_auth_failed',
+    processed: 'no',
+    countsAsFailure: true,
+    tryElsewhere: true,
+    ownWords: 'The provider does not accept the credentials of the gateway.',
+  },
+  account: {
+    code: 'provider_rate_limited',
+    processed: 'no',
+    countsAsFailure: true,
+    tryElsewhere: true,
+    ownWords: "The gateway's account at the provider is out of quota.",
+  },
+  rateLimited: { code: 'provider_rate_limited', processed: 'no', countsAsFailure: false, tryElsewhere: true },
+  unknownModel: { code: 'model_not_found', processed: 'no', countsAsFailure: false, tryElsewhere: true },
+  tooLong: { code: 'context_length_exceeded', processed: 'no', countsAsFailure: false, tryElsewhere: true },
+  unsupported: {
+    code: 'unsupported_parameter',
+    processed: 'no',
+    countsAsFailure: false,
+    tryElsewhere: false,
+  },
+  rejected: { code: 'provider_rejected', processed: 'no', countsAsFailure: false, tryElsewhere: false },
+  wrongAddress: { code: 'provider_bad_response', processed: 'no', countsAsFailure: true, tryElsewhere: true },
+  overloaded: { code: 'provider_overloaded', processed: 'no', countsAsFailure: true, tryElsewhere: true },
+  failed: { code: 'provider_bad_response', processed: 'unknown', countsAsFailure: true, tryElsewhere: true },
+} as const satisfies Record<string, Verdict>;
+
+/** No retry within a request's life helps an empty account: seconds beyond every policy's patience. */
+const ACCOUNT_RETRY_AFTER_MS = 60_000;
+
+/**
+ * Whatever the SDK threw -> the error of the port. An error of ours passes unchanged; so does the reason of an aborted
+ * signal, which stands for what the caller wanted and not for what the provider did.
+ */
+export function toProviderError(thrown: unknown, signal: AbortSignal): Error {
+  if (signal.aborted) return abortReason(signal);
+  if (thrown instanceof GatewayError) return thrown;
+  const connection = connectionFailure(thrown);
+  if (connection) return connectionError(connection.processed, connection.kind, thrown);
+  const status = statusOf(thrown);
+  if (status === undefined) return badResponse('The call to the provider failed.', thrown);
+  return judge(answeredFailure(status, thrown), false);
+}
+
+/** The error inside a stream or in the body of a 200. `begun`: some of the answer has been seen. */
+export function bodyError(error: unknown, begun: boolean): ProviderError {
+  const wire = errorObject({ error });
+  return judge(
+    { status: statusIn(wire), headers: undefined, error: wire, message: messageIn(wire), cause: error },
+    begun,
+  );
+}
+
+/** An answer that is none. `unknown`: the model may have worked for it. */
+export function badResponse(message: string, cause?: unknown): ProviderError {
+  return new ProviderError('provider_bad_response', message, { ...VERDICTS.failed, cause });
+}
+
+export function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
+}
+
+function connectionError(processed: Processed, kind: string, cause: unknown): ProviderError {
+  const code = processed === 'no' ? 'provider_overloaded' : 'provider_bad_response';
+  const message =
+    processed === 'no'
+      ? `The provider could not be reached (${kind}).`
+      : `The connection to the provider failed (${kind}).`;
+  return new ProviderError(code, message, { processed, countsAsFailure: true, tryElsewhere: true, cause });
+}
+
+function answeredFailure(status: number, thrown: unknown): Failure {
+  const wire = asObject(thrown) ?? {};
+  const body = parseJson(errorBodyText(wire.headers) ?? '') ?? { error: wire.error };
+  const error = errorObject(body);
+  return { status, headers: headersOf(wire.headers), error, message: messageIn(error), cause: thrown };
+}
+
+function judge(failure: Failure, begun: boolean): ProviderError {
+  const verdict: Verdict = verdictOf(failure);
+  return new ProviderError(verdict.code, verdict.ownWords ?? shownMessage(failure), {
+    processed: begun ? 'unknown' : verdict.processed,
+    countsAsFailure: verdict.countsAsFailure,
+    tryElsewhere: verdict.tryElsewhere,
+    param: asText(failure.error.param) ?? null,
+    ...wireCode(verdict, failure),
+    ...retryAfter(verdict, failure),
+    ...(failure.status === undefined ? {} : { upstreamStatus: failure.status }),
+    ...providerRequestId(failure),
+    cause: failure.cause,
+  });
+}
+
+function verdictOf(failure: Failure): Verdict {
+  const code = codeIn(failure.error);
+  const message = failure.message ?? '';
+  if (OUT_OF_QUOTA.test(code ?? '') || failure.status === 402) return VERDICTS.account;
+  if (code === 'model_not_found' || code === 'DeploymentNotFound') return VERDICTS.unknownModel;
+  switch (failure.status) {
+    case 401:
+    case 403:
+      return VERDICTS.auth;
+    case 404:
+      return /model|deployment/i.test(message) ? VERDICTS.unknownModel : VERDICTS.wrongAddress;
+    case 405:
+    case 410:
+      return VERDICTS.wrongAddress;
+    case 429:
+      return VERDICTS.rateLimited;
+    case 503:
+    case 529:
+      return VERDICTS.overloaded;
+    default:
+      return failure.status !== undefined &&
+        failure.status >= 400 &&
+        failure.status < 500 &&
+        failure.status !== 408
+        ? rejection(code, message)
+        : VERDICTS.failed;
+  }
+}
+
+function rejection(code: string | undefined, message: string): Verdict {
+  if (code === 'context_length_exceeded' || TOO_LONG.test(message)) return VERDICTS.tooLong;
+  if (code === 'rate_limit_exceeded') return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
+  if (code === 'invalid_api_key' || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
+  return code !== undefined && UNSUPPORTED.has(code) ? VERDICTS.unsupported : VERDICTS.rejected;
+}
+
+const UNSUPPORTED = new Set(['unsupported_parameter', 'unsupported_value']);
+const OUT_OF_QUOTA =
+  /^(insufficient_quota|billing_hard_limit_reached|billing_not_active|account_deactivated)$/;
+const TOO_LONG =
+  /context (length|window|size)|context_length|maximum context|too many (input )?tokens|prompt is too long|input is too long/i;
+const BAD_KEY = /api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key/i;
+
+/** OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`. */
+function errorObject(body: unknown): WireObject {
+  const envelope = asObject(Array.isArray(body) ? body[0] : body) ?? {};
+  if (typeof envelope.error === 'string') return { ...envelope, message: envelope.error };
+  return asObject(envelope.error) ?? envelope;
+}
+
+function messageIn(error: WireObject): string | undefined {
+  const message = asText(error.message) ?? asText(error.detail) ?? asText(asObject(error.detail)?.message);
+  if (message !== undefined) return message;
+  return error.detail === undefined ? undefined : JSON.stringify(error.detail);
+}
+
+/** Azure and Gemini write the status as a code, Azure as text. */
+function codeIn(error: WireObject): string | undefined {
+  const code = asText(error.code);
+  return code === undefined || /^\d+$/.test(code) ? undefined : code;
+}
+
+function statusIn(error: WireObject): number | undefined {
+  const code = Number(error.code ?? error.status ?? Number.NaN);
+  if (Number.isInteger(code) && code >= 400 && code < 600) return code;
+  const type = `${asText(error.type) ?? ''} ${codeIn(error) ?? ''}`.toLowerCase();
+  if (/rate_limit|too_many_requests|\brequests\b|\btokens\b/.test(type)) return 429;
+  if (/overloaded|unavailable/.test(type)) return 503;
+  return /invalid_request|badrequest|bad_request/.test(type) ? 400 : undefined;
+}
+
+const MAX_MESSAGE_LENGTH = 2_000;
+
+/** The provider's words without what names the gateway's account; never an HTML page. */
+function shownMessage(failure: Failure): string {
+  if (failure.message === undefined) {
+    return failure.status === undefined
+      ? 'The provider reported an error.'
+      : `The provider answered with status ${failure.status}.`;
+  }
+  return withoutAccount(failure.message).slice(0, MAX_MESSAGE_LENGTH);
+}
+
+/** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, not the client's. */
+function withoutAccount(message: string): string {
+  return message
+    .replace(/\b(sk|rk|gsk|xai|AIza)[-_A-Za-z0-9*]{6,}/g, '[hidden]')
+    .replace(/\b(org|proj)[-_][A-Za-z0-9]{4,}/g, '[hidden]');
+}
+
+/** A rejection keeps the provider's own code: the client's program may know it. */
+function wireCode(verdict: Verdict, failure: Failure): { wireCode?: string } {
+  const code =
+    verdict === VERDICTS.rejected || verdict === VERDICTS.unsupported ? codeIn(failure.error) : undefined;
+  return code === undefined ? {} : { wireCode: code };
+}
+
+function retryAfter(verdict: Verdict, failure: Failure): { retryAfterMs?: number } {
+  if (verdict === VERDICTS.account) return { retryAfterMs: ACCOUNT_RETRY_AFTER_MS };
+  if (verdict !== VERDICTS.rateLimited && verdict !== VERDICTS.overloaded) return {};
+  const retryAfterMs = readRetryAfter(failure.headers, failure.message);
+  return retryAfterMs === undefined ? {} : { retryAfterMs };
+}
+
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+
+function readRetryAfter(headers: HeaderSource | undefined, message: string | undefined): number | undefined {
+  const candidates = [
+    milliseconds(headers?.get('retry-after-ms')),
+    secondsOrDate(headers?.get('retry-after')),
+    exhaustedReset(headers, 'requests'),
+    exhaustedReset(headers, 'tokens'),
+    duration(/try again in ((?:\d+(?:\.\d+)?(?:ms|[hms]))+)/i.exec(message ?? '')?.[1]),
+  ];
+  const found = candidates.find((value) => value !== undefined && value >= 0);
+  return found === undefined ? undefined : Math.min(found, MAX_RETRY_AFTER_MS);
+}
+
+function milliseconds(value: string | null | undefined): number | undefined {
+  return value && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
+}
+
+function secondsOrDate(value: string | null | undefined): number | undefined {
+  const seconds = milliseconds(value);
+  if (seconds !== undefined) return seconds * 1000;
+  const date = Date.parse(value ?? '');
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}
+
+/** A window's reset says when to come back only when nothing is left of it. */
+function exhaustedReset(headers: HeaderSource | undefined, kind: 'requests' | 'tokens'): number | undefined {
+  if (headers?.get(`x-ratelimit-remaining-${kind}`) !== '0') return undefined;
+  return duration(headers.get(`x-ratelimit-reset-${kind}`));
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `120ms`, `21m36.001s` -> milliseconds. */
+function duration(value: string | null | undefined): number | undefined {
+  if (!value || !/^(\d+(\.\d+)?(ms|[hms]))+$/.test(value)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|[hms])/g)) {
+    total += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0);
+  }
+  return Math.ceil(total);
+}
+
+function statusOf(thrown: unknown): number | undefined {
+  const status = thrown instanceof Error && 'status' in thrown ? thrown.status : undefined;
+  return typeof status === 'number' ? status : undefined;
+}
+
+function headersOf(headers: unknown): HeaderSource | undefined {
+  return asObject(headers) && typeof (headers as HeaderSource).get === 'function'
+    ? (headers as HeaderSource)
+    : undefined;
+}
+
+function providerRequestId(failure: Failure): { providerRequestId?: string } {
+  const id = failure.headers?.get('x-request-id') ?? failure.headers?.get('apim-request-id');
+  return id ? { providerRequestId: id } : {};
+}

@@ -1,0 +1,34 @@
+import type { FinishReason } from '@app/contracts';
+import { badResponse } from './openai-compatible.errors.js';
+import type { OpenAiDialect } from './openai-compatible.dialect.js';
+
+/** The words of other servers for OpenAI's; what is not here means that the model simply stopped. */
+const REASONS: Readonly<Record<string, FinishReason>> = {
+  stop: 'stop',
+  length: 'length',
+  tool_calls: 'tool_calls',
+  content_filter: 'content_filter',
+  function_call: 'function_call',
+  tool_use: 'tool_calls',
+  max_tokens: 'length',
+  model_length: 'length',
+  safety: 'content_filter',
+  refusal: 'content_filter',
+  recitation: 'content_filter',
+};
+
+/** The model did not end: the server gave up. */
+const FAILURES = new Set(['error', 'insufficient_system_resource', 'abort', 'cancelled']);
+
+/**
+ * A server's finish reason -> OpenAI's. With a *forced* tool OpenAI says `stop` beside tool calls and means it; other
+ * servers say `stop` for any call, and clients that look at the reason alone would not see the call.
+ *
+ * @throws ProviderError  when the reason says that the server failed
+ */
+export function finishReason(word: string, hasToolCalls: boolean, dialect: OpenAiDialect): FinishReason {
+  const lower = word.toLowerCase();
+  if (FAILURES.has(lower)) throw badResponse(`The provider ended the answer with "${lower}".`);
+  const reason = REASONS[lower] ?? 'stop';
+  return reason === 'stop' && hasToolCalls && !dialect.stopsWithForcedTools ? 'tool_calls' : reason;
+}

@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
+
+/** What a message and a delta have in common: their text, and where servers hide reasoning. */
+export function normaliseText(message: WireObject): void {
+  if (Array.isArray(message.content)) splitParts(message, message.content);
+  if (message.reasoning !== undefined && message.reasoning_content === undefined) renameReasoning(message);
+}
+
+/** OpenRouter, Groq, Ollama and newer vLLM call it `reasoning`. */
+function renameReasoning(message: WireObject): void {
+  if (typeof message.reasoning !== 'string') return;
+  message.reasoning_content = message.reasoning;
+  delete message.reasoning;
+}
+
+/** Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`. */
+function splitParts(message: WireObject, parts: unknown[]): void {
+  const ofType = (type: string) => parts.map(asObject).filter((part) => part?.type === type);
+  const text = ofType('text').map((part) => asText(part?.text) ?? '');
+  const thinking = ofType('thinking').flatMap((part) =>
+    asArray(part?.thinking).map((piece) => asText(asObject(piece)?.text) ?? ''),
+  );
+  message.content = text.length > 0 ? text.join('') : null;
+  if (thinking.length > 0) message.reasoning_content = thinking.join('');
+}
+
+/** A whole tool call with everything that OpenAI's schema demands. */
+export function normaliseToolCall(call: unknown): WireObject {
+  const wire = asObject(call) ?? {};
+  const called = asObject(wire.function);
+  return {
+    ...wire,
+    id: asText(wire.id) ?? newToolCallId(),
+    type: asText(wire.type) ?? 'function',
+    ...(called ? { function: { ...called, arguments: argumentText(called.arguments) || '{}' } } : {}),
+  };
+}
+
+/** Some servers send the arguments as an object instead of its JSON text. */
+export function argumentText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value === undefined || value === null ? '' : JSON.stringify(value);
+}
+
+/** In the form that clients know, for servers that give none (Gemini's compatible endpoint: `id: ""`). */
+export function newToolCallId(): string {
+  return `call_${randomBytes(12).toString('hex')}`;
+}
+
+/** Everything that the model wrote in a message or delta, for counting. */
+export function writtenText(message: WireObject): string {
+  const own = [message.reasoning_content, message.content, message.refusal]
+    .map((text) => asText(text) ?? '')
+    .join('');
+  const calls = asArray(message.tool_calls).map((call) => calledText(asObject(asObject(call)?.function)));
+  return own + calls.join('') + calledText(asObject(message.function_call));
+}
+
+function calledText(called: WireObject | undefined): string {
+  return (asText(called?.name) ?? '') + (asText(called?.arguments) ?? '');
+}

@@ -1,0 +1,264 @@
+import type { ChatStreamEvent, FinishReason, Usage } from '@app/contracts';
+import { ChunkTemplate } from './chunk-template.js';
+import { badResponse, bodyError } from './openai-compatible.errors.js';
+import { finishReason } from './openai-compatible.finish.js';
+import { argumentText, newToolCallId, normaliseText, writtenText } from './openai-compatible.message.js';
+import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';
+import { completionUsage, readUsage } from './openai-compatible.usage.js';
+import {
+  asArray,
+  asObject,
+  asText,
+  asUnixSeconds,
+  parseJson,
+  type WireObject,
+} from './openai-compatible.wire.js';
+
+export interface StreamContext extends AnswerContext {
+  /** The client asked for usage: then OpenAI's chunks before the last have `usage: null`. */
+  readonly usageAsked: boolean;
+}
+
+/** Frames worth remembering: one for each choice of a request with `n`. */
+const MAX_TEMPLATES = 4;
+/** Frames learned in vain, one after the other, before a stream counts as one whose chunks have nothing in common. */
+const MAX_FRUITLESS_LESSONS = 6;
+/** OpenAI's own limit for `n` is 128. */
+const MAX_CHOICES = 256;
+
+/**
+ * The data of a stream's events -> the client's chunks. Pure; one for each stream.
+ *
+ * The ordinary chunk (text of a model at work) is rewritten without parsing, see `ChunkTemplate`. The others are parsed,
+ * normalised and written again.
+ *
+ * @throws ProviderError  from `take` for an error event or what is no chunk, from `finish` for a stream that was cut
+ */
+export class ChatStreamTranslator {
+  #templates: ChunkTemplate[] = [];
+  #fruitlessLessons = 0;
+  readonly #choices = new Map<number, ChoiceState>();
+  #id: string | undefined;
+  #created: number | undefined;
+  #usage: Usage | undefined;
+  #usageBlock: unknown;
+  #usageShown = false;
+  /** What chunks before the first choice say (Azure's prompt filter): goes out with the first chunk that has one. */
+  #prelude: WireObject = {};
+
+  constructor(private readonly context: StreamContext) {}
+
+  /** One event's data, which is not `[DONE]`. */
+  take(json: string, out: ChatStreamEvent[]): void {
+    const known = this.#rewrite(json);
+    if (known) out.push(event(known.json, known.outputText, undefined));
+    else this.#takeParsed(json, out);
+  }
+
+  /** `[DONE]`, or the end of the body. */
+  finish(out: ChatStreamEvent[]): void {
+    if (this.#choices.size === 0) throw badResponse('The provider ended the stream without an answer.');
+    for (const choice of this.#choices.values()) {
+      if (!choice.ended) throw badResponse('The provider ended the stream before the answer was complete.');
+    }
+    if (this.#usage && !this.#usageShown) out.push(this.#usageEvent({ choices: [] }));
+  }
+
+  /** Something of the answer has been seen. */
+  get begun(): boolean {
+    return this.#choices.size > 0;
+  }
+
+  #rewrite(json: string): { json: string; outputText: string } | undefined {
+    for (const template of this.#templates) {
+      const chunk = template.rewrite(json);
+      if (chunk) {
+        this.#fruitlessLessons = 0;
+        return chunk;
+      }
+    }
+    return undefined;
+  }
+
+  #takeParsed(json: string, out: ChatStreamEvent[]): void {
+    const chunk = asObject(parseJson(json));
+    if (!chunk) throw badResponse('The provider sent an event that is not JSON.');
+    if (chunk.error) throw bodyError(chunk.error, this.begun);
+    this.#noteUsage(chunk);
+    const choices = asArray(chunk.choices);
+    if (choices.length === 0) return this.#takeWithoutChoice(chunk, out);
+    out.push(this.#chunkEvent(chunk, choices));
+    this.#learn(json);
+  }
+
+  #learn(json: string): void {
+    if (this.#fruitlessLessons >= MAX_FRUITLESS_LESSONS) return;
+    const template = ChunkTemplate.learn(json, (frame) => this.#normaliseFrame(frame));
+    if (!template) return;
+    this.#fruitlessLessons += 1;
+    this.#templates = [template, ...this.#templates.slice(0, MAX_TEMPLATES - 1)];
+  }
+
+  #noteUsage(chunk: WireObject): void {
+    const block = chunk.usage ?? asObject(chunk.x_groq)?.usage;
+    const usage = readUsage(block);
+    if (!usage) return;
+    this.#usage = usage;
+    this.#usageBlock = block;
+  }
+
+  #takeWithoutChoice(chunk: WireObject, out: ChatStreamEvent[]): void {
+    if (readUsage(chunk.usage)) {
+      out.push(this.#usageEvent(chunk));
+    } else if (!this.begun) {
+      Object.assign(this.#prelude, withoutEnvelope(chunk));
+    } else if (Object.keys(withoutEnvelope(chunk)).length > 0) {
+      out.push(event(JSON.stringify(this.#envelope(chunk, [])), '', undefined));
+    }
+  }
+
+  #usageEvent(chunk: WireObject): ChatStreamEvent {
+    this.#usageShown = true;
+    const usage = completionUsage(this.#usageBlock, this.#usage);
+    const json = JSON.stringify({ ...this.#envelope(chunk, []), usage });
+    return { json, outputText: '', usage: this.#usage, usageOnly: true };
+  }
+
+  #chunkEvent(chunk: WireObject, wireChoices: unknown[]): ChatStreamEvent {
+    let text = '';
+    let finish: FinishReason | undefined;
+    const choices = wireChoices.map((wireChoice, position) => {
+      const choice = this.#normaliseChoice(asObject(wireChoice) ?? {}, position);
+      text += writtenText(choice.delta);
+      if (choice.index === 0) finish ??= choice.finish_reason ?? undefined;
+      return choice;
+    });
+    const json = JSON.stringify(this.#envelope(chunk, choices));
+    return event(json, text, readUsage(chunk.usage) && this.#usage, finish);
+  }
+
+  #normaliseChoice(wire: WireObject, position: number): NormalisedChoice {
+    const index = typeof wire.index === 'number' ? wire.index : position;
+    const state = this.#stateOf(index);
+    const delta = state.normaliseDelta(asObject(wire.delta) ?? {});
+    const word = asText(wire.finish_reason);
+    const finish_reason =
+      word === undefined ? null : finishReason(word, state.hasToolCalls, this.context.dialect);
+    if (word !== undefined) state.ended = true;
+    const native = word !== undefined && word !== finish_reason && wire.native_finish_reason === undefined;
+    return { ...wire, index, delta, finish_reason, ...(native ? { native_finish_reason: word } : {}) };
+  }
+
+  #stateOf(index: number): ChoiceState {
+    const known = this.#choices.get(index);
+    if (known) return known;
+    if (this.#choices.size >= MAX_CHOICES)
+      throw badResponse('The provider sent more choices than anybody asks for.');
+    const made = new ChoiceState();
+    this.#choices.set(index, made);
+    return made;
+  }
+
+  /** Everything around the choices; a delta of the frame is left alone. */
+  #normaliseFrame(frame: WireObject): WireObject {
+    const choices = asArray(frame.choices).map((choice, position) => ({
+      ...asObject(choice),
+      index: asObject(choice)?.index ?? position,
+      finish_reason: null,
+    }));
+    return this.#envelope(frame, choices);
+  }
+
+  #envelope(chunk: WireObject, choices: unknown[]): WireObject {
+    const { usage: _usage, ...rest } = chunk;
+    this.#id = asText(chunk.id) ?? this.#id ?? `chatcmpl-${this.context.requestId}`;
+    this.#created = asUnixSeconds(chunk.created) ?? this.#created ?? unixSeconds();
+    const prelude = choices.length > 0 ? this.#takePrelude() : {};
+    return {
+      ...prelude,
+      ...rest,
+      id: this.#id,
+      object: 'chat.completion.chunk',
+      created: this.#created,
+      model: this.context.clientModel,
+      choices,
+      ...(this.context.usageAsked && choices.length > 0 ? { usage: null } : {}),
+    };
+  }
+
+  #takePrelude(): WireObject {
+    const prelude = this.#prelude;
+    this.#prelude = {};
+    return prelude;
+  }
+}
+
+interface NormalisedChoice extends WireObject {
+  index: number;
+  delta: WireObject;
+  finish_reason: FinishReason | null;
+}
+
+/** What one choice's deltas have said so far, as far as later ones depend on it. */
+class ChoiceState {
+  ended = false;
+  #roleSaid = false;
+  #toolCalls = 0;
+  #currentCall = 0;
+
+  get hasToolCalls(): boolean {
+    return this.#toolCalls > 0;
+  }
+
+  normaliseDelta(wire: WireObject): WireObject {
+    const { role, ...delta } = wire;
+    normaliseText(delta);
+    const calls = asArray(delta.tool_calls);
+    if (calls.length > 0) delta.tool_calls = calls.map((call) => this.#normaliseCall(asObject(call) ?? {}));
+    return { ...this.#firstRole(role), ...delta };
+  }
+
+  /** Said once: clients exist that join the roles of all deltas. */
+  #firstRole(role: unknown): WireObject {
+    if (this.#roleSaid || role === undefined || role === null) return {};
+    this.#roleSaid = true;
+    return { role: 'assistant' };
+  }
+
+  #normaliseCall(wire: WireObject): WireObject {
+    const called = asObject(wire.function) ?? {};
+    const begins = asText(called.name) !== undefined;
+    const index = typeof wire.index === 'number' ? wire.index : begins ? this.#toolCalls : this.#currentCall;
+    const isNew = begins && index >= this.#toolCalls;
+    this.#currentCall = index;
+    this.#toolCalls = Math.max(this.#toolCalls, index + 1);
+    if (!isNew) return { ...wire, index, ...(wire.function ? { function: withArgumentText(called) } : {}) };
+    return {
+      ...wire,
+      index,
+      id: asText(wire.id) ?? newToolCallId(),
+      type: asText(wire.type) ?? 'function',
+      function: { ...called, arguments: argumentText(called.arguments) },
+    };
+  }
+}
+
+function withArgumentText(called: WireObject): WireObject {
+  if (called.arguments === undefined || typeof called.arguments === 'string') return called;
+  return { ...called, arguments: argumentText(called.arguments) };
+}
+
+function event(
+  json: string,
+  outputText: string,
+  usage: Usage | undefined,
+  finish?: FinishReason | undefined,
+): ChatStreamEvent {
+  return { json, outputText, usage, usageOnly: false, finishReason: finish };
+}
+
+const ENVELOPE = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'obfuscation']);
+
+function withoutEnvelope(chunk: WireObject): WireObject {
+  return Object.fromEntries(Object.entries(chunk).filter(([key]) => !ENVELOPE.has(key)));
+}

@@ -1,0 +1,117 @@
+/** A delta whose form needs no change: where it ends, and what the model wrote in it. */
+export interface ScannedDelta {
+  /** Index behind the closing brace. */
+  readonly end: number;
+  readonly text: string;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPENING_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const SMALL_N = 0x6e;
+const CLOSING_BRACE = 0x7d;
+
+/**
+ * Reads the members of a delta without parsing its JSON: texts, nulls, and one piece of a tool call's arguments.
+ *
+ * @param json   one chunk
+ * @param start  index behind the delta's opening brace
+ * @returns      `undefined` for every other form: then the chunk has to be parsed
+ */
+export function scanDelta(json: string, start: number): ScannedDelta | undefined {
+  if (json.charCodeAt(start) === CLOSING_BRACE) return { end: start + 1, text: '' };
+  let text = '';
+  let at = start;
+  for (;;) {
+    if (json.charCodeAt(at) !== QUOTE) return undefined;
+    const keyEnd = json.indexOf('"', at + 1);
+    if (keyEnd < 0 || json.charCodeAt(keyEnd + 1) !== COLON) return undefined;
+    const member = scanMember(json, json.slice(at + 1, keyEnd), keyEnd + 2);
+    if (!member) return undefined;
+    text = text === '' ? member.text : text + member.text;
+    const next = json.charCodeAt(member.end);
+    if (next === CLOSING_BRACE) return { end: member.end + 1, text };
+    if (next !== COMMA) return undefined;
+    at = member.end + 1;
+  }
+}
+
+function scanMember(json: string, key: string, at: number): ScannedDelta | undefined {
+  switch (json.charCodeAt(at)) {
+    case QUOTE:
+      return isText(key) ? scanString(json, at) : undefined;
+    case SMALL_N:
+      return json.startsWith('null', at) ? { end: at + 4, text: '' } : undefined;
+    case OPENING_BRACKET:
+      return key === 'tool_calls' ? scanArguments(json, at) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function isText(key: string): boolean {
+  return key === 'content' || key === 'reasoning_content' || key === 'refusal';
+}
+
+/** @returns the text between the quotes, unescaped; `end` is the index behind the closing one */
+function scanString(json: string, openingQuote: number): ScannedDelta | undefined {
+  if (json.charCodeAt(openingQuote) !== QUOTE) return undefined;
+  const start = openingQuote + 1;
+  const firstQuote = json.indexOf('"', start);
+  if (firstQuote < 0) return undefined;
+  const plain = json.slice(start, firstQuote);
+  return plain.includes('\\') ? scanEscaped(json, start, firstQuote) : { end: firstQuote + 1, text: plain };
+}
+
+function scanEscaped(json: string, start: number, firstQuote: number): ScannedDelta | undefined {
+  let end = firstQuote;
+  while (endsInBackslashes(json, start, end)) {
+    end = json.indexOf('"', end + 1);
+    if (end < 0) return undefined;
+  }
+  const text = unescape(json.slice(start - 1, end + 1));
+  return text === undefined ? undefined : { end: end + 1, text };
+}
+
+/** An odd number of backslashes before a quote makes it a part of the text. */
+function endsInBackslashes(json: string, start: number, end: number): boolean {
+  let at = end;
+  while (at > start && json.charCodeAt(at - 1) === BACKSLASH) at -= 1;
+  return (end - at) % 2 === 1;
+}
+
+function unescape(quoted: string): string | undefined {
+  try {
+    return String(JSON.parse(quoted));
+  } catch {
+    return undefined;
+  }
+}
+
+const INDEX = '"index":';
+const ARGUMENTS = '"function":{"arguments":';
+
+/** `[{"index":0,"function":{"arguments":"…"}}]`, or with the two members the other way round (Azure). */
+function scanArguments(json: string, at: number): ScannedDelta | undefined {
+  if (json.startsWith(`{${INDEX}`, at + 1)) {
+    const afterIndex = scanDigits(json, at + 2 + INDEX.length);
+    if (!json.startsWith(`,${ARGUMENTS}`, afterIndex)) return undefined;
+    return closed(json, scanString(json, afterIndex + 1 + ARGUMENTS.length), '}}]');
+  }
+  if (!json.startsWith(`{${ARGUMENTS}`, at + 1)) return undefined;
+  const piece = closed(json, scanString(json, at + 2 + ARGUMENTS.length), `},${INDEX}`);
+  return piece && closed(json, { end: scanDigits(json, piece.end), text: piece.text }, '}]');
+}
+
+function closed(json: string, piece: ScannedDelta | undefined, ending: string): ScannedDelta | undefined {
+  if (!piece || !json.startsWith(ending, piece.end)) return undefined;
+  return { end: piece.end + ending.length, text: piece.text };
+}
+
+function scanDigits(json: string, at: number): number {
+  let end = at;
+  while (json.charCodeAt(end) >= 0x30 && json.charCodeAt(end) <= 0x39) end += 1;
+  return end;
+}
