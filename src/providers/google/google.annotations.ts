@@ -1,0 +1,63 @@
+import { isObject, type JsonObject, objects, text } from './google.wire.js';
+
+/** OpenAI's citation of a web page; the indices count characters of `message.content`. */
+export interface UrlCitation {
+  type: 'url_citation';
+  url_citation: { url: string; title: string; start_index: number; end_index: number };
+}
+
+/**
+ * `groundingMetadata` -> citations: one for each page that supports a stretch of the text.
+ *
+ * Gemini counts UTF-8 bytes of the answer's text; without the text (`''`) its numbers are kept. Sources without an
+ * address (file search) have no counterpart at OpenAI; they stay in `provider_specific_fields.grounding_metadata`.
+ */
+export function toAnnotations(grounding: JsonObject, content: string): UrlCitation[] {
+  const chunks = Array.isArray(grounding.groundingChunks) ? grounding.groundingChunks : [];
+  const sources = chunks.map((chunk) => (isObject(chunk) ? readSource(chunk) : undefined));
+  const toCharacters = characterCounter(content);
+  return objects(grounding.groundingSupports).flatMap((support) => citations(support, sources, toCharacters));
+}
+
+interface Source {
+  url: string;
+  title: string;
+}
+
+function readSource(chunk: JsonObject): Source | undefined {
+  for (const kind of [chunk.web, chunk.maps, chunk.retrievedContext]) {
+    const url = isObject(kind) ? text(kind.uri) : undefined;
+    if (isObject(kind) && url) return { url, title: text(kind.title) ?? '' };
+  }
+  return undefined;
+}
+
+function citations(
+  support: JsonObject,
+  sources: readonly (Source | undefined)[],
+  toCharacters: (bytes: number) => number,
+): UrlCitation[] {
+  const segment = isObject(support.segment) ? support.segment : {};
+  const start = toCharacters(byteOffset(segment.startIndex));
+  const end = toCharacters(byteOffset(segment.endIndex));
+  const indices: unknown[] = Array.isArray(support.groundingChunkIndices)
+    ? support.groundingChunkIndices
+    : [];
+  return indices.flatMap((index) => {
+    const source = typeof index === 'number' ? sources[index] : undefined;
+    return source
+      ? [{ type: 'url_citation', url_citation: { ...source, start_index: start, end_index: end } }]
+      : [];
+  });
+}
+
+/** Absent = 0: proto3 leaves out a zero. */
+function byteOffset(value: unknown): number {
+  return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : 0;
+}
+
+function characterCounter(content: string): (bytes: number) => number {
+  const bytes = Buffer.from(content, 'utf8');
+  if (content === '' || bytes.length === content.length) return (offset) => offset;
+  return (offset) => [...bytes.toString('utf8', 0, offset)].length;
+}

@@ -1,0 +1,221 @@
+import type { ChatChunkChoice, ChatDelta, FinishReason, ToolCallDelta } from '@app/contracts';
+import { toAnnotations } from './google.annotations.js';
+import { toLogprobs } from './google.logprobs.js';
+import { TurnRecorder } from './google.turn.js';
+import {
+  type GeminiCandidate,
+  type GeminiFunctionCall,
+  type GeminiPart,
+  isObject,
+  type JsonObject,
+  toSnakeCase,
+  without,
+} from './google.wire.js';
+
+export interface CandidateOptions {
+  /** Begins the ids of calls that Gemini gave none; unique for the answer. */
+  readonly callIdBase: string;
+  /** The client speaks the dialect before `tools`: the answer's call goes into `function_call`. */
+  readonly legacyFunctions: boolean;
+  /** Keeps the text for citations; only worth its memory when a tool that cites was offered. */
+  readonly citesSources: boolean;
+}
+
+/** Everything after a colon in an image's MIME type, e.g. `image/png`. */
+const IMAGE = /^image\//;
+const CALL_PART_KEYS = new Set(['functionCall', 'thoughtSignature']);
+const CALL_KEYS = new Set(['name', 'args', 'id']);
+const IMAGE_PART_KEYS = new Set(['inlineData']);
+
+/**
+ * One candidate of an answer, taken whole or chunk by chunk -> choices of an OpenAI answer.
+ *
+ * Text, thoughts, images and calls are given as they come. What a later turn needs to be rebuilt (see google.turn.ts)
+ * is given once, with the finish: clients that overwrite unknown delta fields and clients that concatenate them both
+ * end up with it.
+ */
+export class CandidateTranslator {
+  readonly #turn = new TurnRecorder();
+  readonly #texts: string[] = [];
+  #begun = false;
+  #finished = false;
+  #answered = false;
+  #calls = 0;
+  #images = 0;
+  #grounding: JsonObject | undefined;
+
+  constructor(
+    private readonly index: number,
+    private readonly options: CandidateOptions,
+  ) {}
+
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  /** `undefined` when the chunk says nothing that a client could see. */
+  take(candidate: GeminiCandidate): ChatChunkChoice | undefined {
+    const delta: ChatDelta = this.#begun ? {} : { role: 'assistant' };
+    this.#begun = true;
+    for (const part of candidate.parts) this.#takePart(part, delta);
+    if (!isEmpty(candidate.groundingMetadata)) this.#grounding = candidate.groundingMetadata;
+    const choice: ChatChunkChoice = { index: this.index, delta, finish_reason: null };
+    this.#addMetadata(candidate, choice);
+    if (candidate.finishReason !== undefined && !this.#finished) this.#finish(candidate, choice);
+    return isSilent(choice) ? undefined : choice;
+  }
+
+  #takePart(part: GeminiPart, delta: ChatDelta): void {
+    if (isObject(part.functionCall)) this.#takeCall(part, part.functionCall, delta);
+    else if (typeof part.text === 'string') this.#takeText(part, part.text, delta);
+    else if (isImage(part)) this.#takeImage(part, delta);
+    else this.#turn.opaque(part);
+  }
+
+  #takeText(part: GeminiPart, text: string, delta: ChatDelta): void {
+    this.#turn.text(part);
+    if (text === '') return;
+    if (part.thought === true) {
+      delta.reasoning_content = (delta.reasoning_content ?? '') + text;
+      return;
+    }
+    this.#answered = true;
+    if (this.options.citesSources) this.#texts.push(text);
+    delta.content = (delta.content ?? '') + text;
+  }
+
+  #takeCall(part: GeminiPart, call: GeminiFunctionCall, delta: ChatDelta): void {
+    this.#answered = true;
+    if (this.options.legacyFunctions) return this.#takeLegacyCall(part, call, delta);
+    const index = this.#calls++;
+    this.#turn.toolCall(index);
+    (delta.tool_calls ??= []).push({
+      index,
+      id: call.id || `${this.options.callIdBase}_${this.index}_${index}`,
+      type: 'function',
+      function: functionOf(call),
+      ...callFields(part, call),
+    });
+  }
+
+  /** The old dialect has room for one call; all of them are kept in the layout. */
+  #takeLegacyCall(part: GeminiPart, call: GeminiFunctionCall, delta: ChatDelta): void {
+    if (this.#calls++ === 0) delta.function_call = functionOf(call);
+    this.#turn.opaque(part);
+  }
+
+  #takeImage(part: GeminiPart, delta: ChatDelta): void {
+    this.#answered = true;
+    const index = this.#images++;
+    this.#turn.image(index, without(part, IMAGE_PART_KEYS));
+    const url = `data:${part.inlineData?.mimeType};base64,${part.inlineData?.data}`;
+    const images = Array.isArray(delta.images) ? delta.images : [];
+    delta.images = [...images, { index, type: 'image_url', image_url: { url } }];
+  }
+
+  /** Ratings, grounding, citations, token probabilities: given with the chunk they came with. */
+  #addMetadata(candidate: GeminiCandidate, choice: ChatChunkChoice): void {
+    const fields = Object.entries(candidate.metadata).filter(([, value]) => !isEmpty(value));
+    if (isLossy(candidate.finishReason)) fields.push(['finishReason', candidate.finishReason]);
+    if (fields.length > 0) {
+      choice.provider_specific_fields = Object.fromEntries(
+        fields.map(([key, value]) => [toSnakeCase(key), value]),
+      );
+    }
+    if (candidate.logprobsResult) choice.logprobs = toLogprobs(candidate.logprobsResult);
+  }
+
+  #finish(candidate: GeminiCandidate, choice: ChatChunkChoice): void {
+    this.#finished = true;
+    choice.finish_reason = this.#finishReason(candidate.finishReason);
+    const { delta } = choice;
+    if (choice.finish_reason === 'content_filter' && !this.#answered) delta.refusal = refusalOf(candidate);
+    const annotations = this.#grounding ? toAnnotations(this.#grounding, this.#texts.join('')) : [];
+    if (annotations.length > 0) delta.annotations = annotations;
+    const parts = this.#turn.layout();
+    if (parts) delta.provider_specific_fields = { parts };
+  }
+
+  /** A call also ends in `STOP`: what the model did is read from the parts. */
+  #finishReason(reason: string | undefined): FinishReason {
+    const finish = toFinishReason(reason);
+    if (finish !== 'stop' || this.#calls === 0) return finish;
+    return this.options.legacyFunctions ? 'function_call' : 'tool_calls';
+  }
+}
+
+const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
+  STOP: 'stop',
+  MAX_TOKENS: 'length',
+  CONTINUATION: 'length',
+  SAFETY: 'content_filter',
+  RECITATION: 'content_filter',
+  LANGUAGE: 'content_filter',
+  BLOCKLIST: 'content_filter',
+  PROHIBITED_CONTENT: 'content_filter',
+  SPII: 'content_filter',
+  MODEL_ARMOR: 'content_filter',
+  IMAGE_SAFETY: 'content_filter',
+  IMAGE_PROHIBITED_CONTENT: 'content_filter',
+  IMAGE_RECITATION: 'content_filter',
+};
+
+/** Gemini's reason -> OpenAI's. Those without a counterpart (OTHER, MALFORMED_FUNCTION_CALL, …) are `stop`. */
+export function toFinishReason(reason: string | undefined): FinishReason {
+  return (reason === undefined ? undefined : FINISH_REASONS[reason]) ?? 'stop';
+}
+
+/** The OpenAI reason says less than Gemini's: the raw one is given beside it. */
+function isLossy(reason: string | undefined): boolean {
+  return reason !== undefined && reason !== 'STOP' && reason !== 'MAX_TOKENS';
+}
+
+function refusalOf(candidate: GeminiCandidate): string {
+  const message = candidate.metadata.finishMessage;
+  return typeof message === 'string' && message !== ''
+    ? message
+    : `Google withheld the answer: ${candidate.finishReason}.`;
+}
+
+function functionOf(call: GeminiFunctionCall): { name: string; arguments: string } {
+  return { name: call.name ?? '', arguments: JSON.stringify(call.args ?? {}) };
+}
+
+/** The signature of the call's part, and whatever else came with part or call. */
+function callFields(
+  part: GeminiPart,
+  call: GeminiFunctionCall,
+): Pick<ToolCallDelta, 'provider_specific_fields'> {
+  const partFields = without(part, CALL_PART_KEYS);
+  const callOthers = without({ ...call }, CALL_KEYS);
+  const fields = {
+    ...(part.thoughtSignature === undefined ? {} : { thought_signature: part.thoughtSignature }),
+    ...(partFields ? { part: partFields } : {}),
+    ...(callOthers ? { function_call: callOthers } : {}),
+  };
+  return Object.keys(fields).length > 0 ? { provider_specific_fields: fields } : {};
+}
+
+function isImage(part: GeminiPart): boolean {
+  const media = part.inlineData;
+  return (
+    isObject(media) &&
+    IMAGE.test(media.mimeType ?? '') &&
+    typeof media.data === 'string' &&
+    part.thought !== true
+  );
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === null || value === undefined) return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
+}
+
+function isSilent(choice: ChatChunkChoice): boolean {
+  return (
+    choice.finish_reason === null &&
+    Object.keys(choice.delta).length === 0 &&
+    choice.logprobs === undefined &&
+    choice.provider_specific_fields === undefined
+  );
+}

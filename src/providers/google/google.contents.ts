@@ -1,0 +1,291 @@
+import type { ChatMessage, ContentPart, ToolCall } from '@app/contracts';
+import { toGeminiPart } from './google.media.js';
+import { CALL_ID_PREFIX } from './google.response.js';
+import { readLayout, readSignature, rebuildTurn } from './google.turn.js';
+import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { type GeminiContent, type GeminiPart, isObject, type JsonObject, text } from './google.wire.js';
+
+export interface TranslatedMessages {
+  readonly contents: GeminiContent[];
+  readonly systemInstruction: GeminiContent | undefined;
+}
+
+export interface MessageOptions {
+  /** The model refuses a call of an earlier turn that comes without its signature. */
+  readonly demandsSignatures: boolean;
+}
+
+/**
+ * Stands for the signature of a call that another provider's model made. Google names it for conversations that come
+ * from elsewhere; it switches the check off for that call.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/thought-signatures, read 2026-11-20
+ */
+export const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+
+/**
+ * Messages -> `contents` and `systemInstruction`.
+ *
+ * System and developer messages at the beginning become the instruction; later ones are told in their place as the
+ * user's text, since Gemini has no such role. Messages of one role are one content, tool results apart from the user's
+ * own words. A user's `name` is put before the text. Empty texts and messages are left out, because Gemini refuses them.
+ *
+ * @throws GatewayError  `invalid_body` for arguments that are no JSON and results of unknown calls
+ */
+export function translateMessages(
+  messages: readonly ChatMessage[],
+  options: MessageOptions,
+  unsupported: UnsupportedParameters,
+): TranslatedMessages {
+  const leading = messages.findIndex((message) => !isInstruction(message));
+  const instructions = leading < 0 ? messages.length : leading;
+  const builder = new ContentsBuilder(options, unsupported);
+  const system = messages.slice(0, instructions).flatMap((message, at) => builder.spoken(message, at));
+  for (let at = instructions; at < messages.length; at += 1) builder.add(messages[at], at);
+  const contents = builder.finish();
+  if (contents.length === 0) return withoutContents(system, leading < 0);
+  return { contents, systemInstruction: instruction(system) };
+}
+
+/** Gemini wants one content at least: an empty one, or the instructions when nobody else has spoken at all. */
+function withoutContents(system: GeminiPart[], systemOnly: boolean): TranslatedMessages {
+  const said = systemOnly && system.length > 0 ? system : [{ text: '' }];
+  return {
+    contents: [{ role: 'user', parts: said }],
+    systemInstruction: systemOnly ? undefined : instruction(system),
+  };
+}
+
+function instruction(parts: GeminiPart[]): GeminiContent | undefined {
+  return parts.length > 0 ? { parts } : undefined;
+}
+
+function isInstruction(message: ChatMessage): boolean {
+  return message.role === 'system' || message.role === 'developer';
+}
+
+interface KnownCall {
+  readonly name: string;
+  /** Gemini's own id, or another provider's; `undefined` when we made it up. */
+  readonly geminiId: string | undefined;
+  /** Place among all calls of the conversation. */
+  readonly order: number;
+}
+
+interface PendingResult {
+  readonly part: GeminiPart;
+  readonly order: number;
+}
+
+type Kind = 'user' | 'model' | 'tool';
+
+/** Builds the contents message by message, and remembers which calls there were. */
+class ContentsBuilder {
+  readonly #contents: GeminiContent[] = [];
+  readonly #calls = new Map<string, KnownCall>();
+  #results: PendingResult[] = [];
+  #callCount = 0;
+  #lastKind: Kind | undefined;
+
+  constructor(
+    private readonly options: MessageOptions,
+    private readonly unsupported: UnsupportedParameters,
+  ) {}
+
+  add(message: ChatMessage | undefined, at: number): void {
+    if (!message) return;
+    if (message.role === 'tool' || message.role === 'function') {
+      this.#results.push(this.#result(message, `messages[${at}]`));
+      return;
+    }
+    this.#flushResults();
+    if (message.role === 'assistant') this.#append('model', this.#turn(message, `messages[${at}]`));
+    else this.#append('user', this.spoken(message, at));
+  }
+
+  finish(): GeminiContent[] {
+    this.#flushResults();
+    return this.#contents;
+  }
+
+  /** What a user or the system says, as parts. */
+  spoken(message: ChatMessage, at: number): GeminiPart[] {
+    const parts = this.#parts(message.content, `messages[${at}].content`);
+    return message.name && parts.length > 0 ? named(message.name, parts) : parts;
+  }
+
+  #append(kind: Kind, parts: GeminiPart[]): void {
+    if (parts.length === 0) return;
+    const last = this.#contents.at(-1);
+    if (last && this.#lastKind === kind) last.parts.push(...parts);
+    else this.#contents.push({ role: kind === 'model' ? 'model' : 'user', parts });
+    this.#lastKind = kind;
+  }
+
+  #parts(content: ChatMessage['content'], path: string): GeminiPart[] {
+    if (typeof content === 'string') return content === '' ? [] : [{ text: content }];
+    const parts = (content ?? []).map((part, at) => toGeminiPart(part, `${path}[${at}]`, this.unsupported));
+    return parts.filter((part) => part !== undefined).filter((part) => part.text !== '');
+  }
+
+  #turn(message: ChatMessage, path: string): GeminiPart[] {
+    if (message.audio) this.unsupported.refuse(`${path}.audio`);
+    const calls = this.#toolCalls(message, path);
+    const layout = readLayout(message.provider_specific_fields);
+    const said = this.#said(message, path);
+    if (!layout) return this.#vouchedFor([...said, ...calls]);
+    const legacy = layout.some((entry) => isObject(entry.functionCall));
+    if (legacy) for (const entry of layout) this.#rememberLegacy(entry);
+    const parts = rebuildTurn(layout, {
+      content: said.map((part) => part.text ?? '').join(''),
+      reasoning: text(message.reasoning_content) ?? '',
+      toolCalls: legacy ? [] : calls,
+      images: this.#images(message, path),
+    });
+    return this.#vouchedFor(parts);
+  }
+
+  /** The text of an assistant's turn; the last part carries the signature that came without a layout. */
+  #said(message: ChatMessage, path: string): GeminiPart[] {
+    const parts = this.#parts(message.content, `${path}.content`);
+    if (parts.length === 0 && message.refusal) return [{ text: message.refusal }];
+    const signature = readSignature(message);
+    const last = parts.at(-1);
+    if (last && signature) last.thoughtSignature = signature;
+    return parts;
+  }
+
+  #images(message: ChatMessage, path: string): GeminiPart[] {
+    const images: unknown[] = Array.isArray(message.images) ? message.images : [];
+    const parts = images.filter(isImagePart).map((image, at) => {
+      return toGeminiPart(image, `${path}.images[${at}]`, this.unsupported);
+    });
+    return parts.filter((part) => part !== undefined);
+  }
+
+  #toolCalls(message: ChatMessage, path: string): GeminiPart[] {
+    const calls = (message.tool_calls ?? []).map((call, at) =>
+      this.#toolCall(call, `${path}.tool_calls[${at}]`),
+    );
+    if (calls.length > 0 || !message.function_call) return calls.filter((call) => call !== undefined);
+    const call = { id: '', type: 'function' as const, function: message.function_call };
+    const legacy = this.#toolCall(call, `${path}.function_call`, message.function_call.name);
+    return legacy ? [legacy] : [];
+  }
+
+  #toolCall(call: ToolCall, path: string, key = call.id): GeminiPart | undefined {
+    if (!isObject(call.function)) {
+      this.unsupported.refuse(`${path}.type`);
+      return undefined;
+    }
+    const { name } = call.function;
+    const geminiId = call.id && !call.id.startsWith(CALL_ID_PREFIX) ? call.id : undefined;
+    const known = this.#remember(key, name, geminiId);
+    const signature = readSignature(call);
+    const fields = isObject(call.provider_specific_fields) ? call.provider_specific_fields : {};
+    return {
+      functionCall: {
+        ...(isObject(fields.function_call) ? fields.function_call : {}),
+        name,
+        args: parseArguments(call.function.arguments, `${path}.function.arguments`),
+        ...(known.geminiId ? { id: known.geminiId } : {}),
+      },
+      ...(isObject(fields.part) ? fields.part : {}),
+      ...(signature ? { thoughtSignature: signature } : {}),
+    };
+  }
+
+  #rememberLegacy(entry: JsonObject): void {
+    if (!isObject(entry.functionCall)) return;
+    const name = text(entry.functionCall.name) ?? '';
+    this.#remember(name, name, text(entry.functionCall.id));
+  }
+
+  #remember(key: string, name: string, geminiId: string | undefined): KnownCall {
+    const call = { name, geminiId, order: this.#callCount++ };
+    this.#calls.set(key, call);
+    return call;
+  }
+
+  /** Only the first call of a turn bears a signature; without one it was another provider's. */
+  #vouchedFor(parts: GeminiPart[]): GeminiPart[] {
+    const first = parts.find((part) => part.functionCall !== undefined);
+    const signed = parts.some(
+      (part) => part.functionCall !== undefined && part.thoughtSignature !== undefined,
+    );
+    if (!first || signed || !this.options.demandsSignatures) return parts;
+    return parts.map((part) =>
+      part === first ? { ...part, thoughtSignature: FOREIGN_CALL_SIGNATURE } : part,
+    );
+  }
+
+  #result(message: ChatMessage, path: string): PendingResult {
+    const key = message.role === 'tool' ? message.tool_call_id : message.name;
+    const call = key === undefined ? undefined : this.#calls.get(key);
+    const name = call?.name ?? message.name;
+    if (name === undefined)
+      throw invalid(`${path}.tool_call_id`, 'answers no tool call of the messages before it');
+    const id = call?.geminiId;
+    const functionResponse = { ...(id ? { id } : {}), name, ...this.#answer(message, path) };
+    return { part: { functionResponse }, order: call?.order ?? Number.MAX_SAFE_INTEGER };
+  }
+
+  /** Text is the response; images and documents stand beside it. */
+  #answer(message: ChatMessage, path: string): JsonObject {
+    const parts = this.#parts(message.content, `${path}.content`);
+    const said = parts.map((part) => part.text).filter((part) => part !== undefined);
+    const media = parts.filter((part) => part.text === undefined);
+    return { response: toResponse(said.join('\n')), ...(media.length > 0 ? { parts: media } : {}) };
+  }
+
+  /** In the order of the calls: where there are no ids, Gemini maps them by name and place. */
+  #flushResults(): void {
+    const results = this.#results.toSorted((a, b) => a.order - b.order);
+    this.#results = [];
+    this.#append(
+      'tool',
+      results.map((result) => result.part),
+    );
+  }
+}
+
+function named(name: string, parts: GeminiPart[]): GeminiPart[] {
+  const [first, ...rest] = parts;
+  if (first?.text !== undefined) return [{ ...first, text: `${name}: ${first.text}` }, ...rest];
+  return [{ text: `${name}:` }, ...parts];
+}
+
+function isImagePart(image: unknown): image is ContentPart {
+  return isObject(image) && image.type === 'image_url';
+}
+
+/** `""` is what a call without arguments may have become on its way through a stream. */
+function parseArguments(json: string, path: string): JsonObject {
+  if (json.trim() === '') return {};
+  const args = parseJson(json);
+  if (!isObject(args)) throw invalid(path, 'is not a JSON object');
+  return args;
+}
+
+/**
+ * A tool's text -> `functionResponse.response`, which has to be an object: one that is JSON is taken as it is,
+ * everything else stands in `output`, the key that Google names for it.
+ */
+function toResponse(content: string): JsonObject {
+  const value = /^\s*[{[]/.test(content) && keepsItsNumbers(content) ? parseJson(content) : undefined;
+  if (isObject(value)) return value;
+  return { output: Array.isArray(value) ? value : content };
+}
+
+/** A whole number of more than 15 digits would lose some of them. */
+function keepsItsNumbers(json: string): boolean {
+  return !/[:[,\s]-?\d{16,}/.test(json);
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,213 @@
+import { ProviderError, type GatewayErrorCode, type ProviderErrorOptions } from '@app/contracts';
+import { connectionFailure } from '../http/connection-failure.js';
+import { isObject, type JsonObject, objects, text } from './google.wire.js';
+
+/** An answer with a status that is no success, as it came over the wire. */
+export class GoogleHttpError extends Error {
+  override readonly name = 'GoogleHttpError';
+
+  constructor(
+    readonly status: number,
+    readonly body: string,
+    readonly retryAfter: string | null,
+    readonly providerRequestId: string | undefined,
+  ) {
+    // Never the body: a message ends up in logs, and Google repeats parts of the request in it.
+    super(`Google answered with status ${status}`);
+  }
+}
+
+/** Google itself sends no request id; proxies in front of it may. */
+export function requestIdOf(response: Response): string | undefined {
+  return response.headers.get('x-goog-request-id') ?? response.headers.get('x-request-id') ?? undefined;
+}
+
+/** `error` of `{"error": {code, message, status, details}}`. */
+interface GoogleFault {
+  readonly code: number | undefined;
+  readonly message: string | undefined;
+  /** Google's canonical code, e.g. `RESOURCE_EXHAUSTED`. */
+  readonly status: string | undefined;
+  readonly details: readonly JsonObject[];
+}
+
+type Verdict = Omit<ProviderErrorOptions, 'upstreamStatus' | 'providerRequestId' | 'retryAfterMs'> & {
+  code: GatewayErrorCode;
+  message: string;
+};
+
+const MAX_MESSAGE_CHARACTERS = 2000;
+
+/**
+ * Status and body of a failed call -> ProviderError.
+ *
+ * A bad key is 400 with the reason `API_KEY_INVALID`, on Vertex 401: ours to mend, never a 401 to the client.
+ * 429 and 503 came before any work; after a 500 or 504 nobody knows.
+ */
+export function toHttpProviderError(failure: GoogleHttpError): ProviderError {
+  const fault = readFault(parseJson(failure.body));
+  const verdict = judge(failure.status, fault, failure.body);
+  return new ProviderError(verdict.code, verdict.message, {
+    ...verdict,
+    retryAfterMs: retryAfterMs(fault, failure.retryAfter),
+    upstreamStatus: failure.status,
+    providerRequestId: failure.providerRequestId,
+  });
+}
+
+/** An error object where an answer was expected: in a stream, or as a body with status 200. */
+export function toBodyProviderError(body: JsonObject): ProviderError {
+  const fault = readFault(body);
+  const status = fault?.code ?? 500;
+  const verdict = judge(status, fault, '');
+  return new ProviderError(verdict.code, verdict.message, {
+    ...verdict,
+    retryAfterMs: retryAfterMs(fault, null),
+    upstreamStatus: status,
+  });
+}
+
+/** Whatever the SDK or the connection threw -> what the port promises. */
+export function toProviderError(error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  if (error instanceof ProviderError) return error;
+  if (error instanceof GoogleHttpError) return toHttpProviderError(error);
+  const failure = connectionFailure(error);
+  if (!failure) return badResponse('Google gave an answer that could not be read.', error);
+  const refused = failure.processed === 'no';
+  return new ProviderError(
+    refused ? 'provider_overloaded' : 'provider_bad_response',
+    refused
+      ? 'Google could not be reached.'
+      : 'The connection to Google broke before the answer was complete.',
+    { processed: failure.processed, countsAsFailure: true, tryElsewhere: true, cause: error },
+  );
+}
+
+export function badResponse(message: string, cause?: unknown): ProviderError {
+  return new ProviderError('provider_bad_response', message, {
+    processed: 'unknown',
+    countsAsFailure: true,
+    tryElsewhere: true,
+    cause,
+  });
+}
+
+export function isErrorBody(body: unknown): body is JsonObject {
+  return isObject(body) && isObject(body.error);
+}
+
+/** `{"error": …}` or, in front of array streams, the same inside a one-element array. */
+function readFault(body: unknown): GoogleFault | undefined {
+  const envelope: unknown = Array.isArray(body) ? body[0] : body;
+  if (!isErrorBody(envelope) || !isObject(envelope.error)) return undefined;
+  const { error } = envelope;
+  return {
+    code: typeof error.code === 'number' ? error.code : undefined,
+    message: text(error.message),
+    status: text(error.status),
+    details: objects(error.details),
+  };
+}
+
+function judge(status: number, fault: GoogleFault | undefined, body: string): Verdict {
+  const own = OWN_VERDICTS[status];
+  if (own) return own(fault, messageOf(fault, body, status));
+  const message = messageOf(fault, body, status);
+  if (status >= 400 && status < 500) return rejected(message);
+  return failed('provider_bad_response', message, 'unknown');
+}
+
+const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, message: string) => Verdict>> = {
+  400: (fault, message) => {
+    if (isKeyFault(fault)) return unauthorized();
+    if (isProjectFault(message)) return notServed();
+    if (isTooLong(message))
+      return { ...rejected(message), code: 'context_length_exceeded', tryElsewhere: true };
+    return rejected(message);
+  },
+  401: unauthorized,
+  403: (_, message) => (isForeignObject(message) ? rejected(message) : unauthorized()),
+  404: (fault, message) => {
+    if (!fault) return failed('provider_bad_response', message, 'no');
+    if (/\bmodel/i.test(message))
+      return { ...rejected(message), code: 'model_not_found', tryElsewhere: true };
+    return rejected(message);
+  },
+  408: (_, message) => failed('request_timeout', message, 'unknown'),
+  413: (_, message) => ({ ...rejected(message), code: 'body_too_large', tryElsewhere: true }),
+  429: (_, message) => ({ ...failed('provider_rate_limited', message, 'no'), countsAsFailure: false }),
+  499: (_, message) => failed('provider_bad_response', message, 'unknown'),
+  503: (_, message) => failed('provider_overloaded', message, 'no'),
+  504: (_, message) => failed('request_timeout', message, 'unknown'),
+};
+
+/** The client's own fault: its request would fail again. */
+function rejected(message: string): Verdict {
+  return { code: 'provider_rejected', message, processed: 'no', countsAsFailure: false, tryElsewhere: false };
+}
+
+function failed(code: GatewayErrorCode, message: string, processed: 'no' | 'unknown'): Verdict {
+  return { code, message, processed, countsAsFailure: true, tryElsewhere: true };
+}
+
+/** Key, project or region: the operator's fault, told without Google's words, which may name the project. */
+function unauthorized(): Verdict {
+  return failed('provider_auth_failed', "Google refused the gateway's credentials.", 'no');
+}
+
+function notServed(): Verdict {
+  return failed('provider_auth_failed', "Google does not serve the gateway's project or region.", 'no');
+}
+
+/** "User location is not supported for the API use.", "… requires billing to be enabled": FAILED_PRECONDITION. */
+function isProjectFault(message: string): boolean {
+  return /location is not supported|billing|free tier is not available/i.test(message);
+}
+
+/** 403 also means that the request names a file or a cached content that is not there: the client's fault. */
+function isForeignObject(message: string): boolean {
+  return /cached ?content|\bfile\b.*(not exist|not found)/is.test(message);
+}
+
+function isKeyFault(fault: GoogleFault | undefined): boolean {
+  const reasons = fault?.details.map((detail) => text(detail.reason)) ?? [];
+  return reasons.some((reason) => reason?.startsWith('API_KEY_')) || /^API key /i.test(fault?.message ?? '');
+}
+
+/** "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)." */
+function isTooLong(message: string): boolean {
+  return /token count.*exceeds|exceeds the maximum number of (input )?tokens|input is too long/is.test(
+    message,
+  );
+}
+
+function messageOf(fault: GoogleFault | undefined, body: string, status: number): string {
+  const message = fault?.message || plainText(body) || `Google answered with status ${status}.`;
+  return message.slice(0, MAX_MESSAGE_CHARACTERS);
+}
+
+/** Front proxies answer in plain text; an HTML page or broken JSON tells a client nothing. */
+function plainText(body: string): string {
+  const trimmed = body.trim();
+  return /^[<{[]/.test(trimmed) ? '' : trimmed;
+}
+
+/** RetryInfo's `retryDelay` ("48s", "1.5s"), else `retry-after` in seconds. */
+function retryAfterMs(fault: GoogleFault | undefined, header: string | null): number | undefined {
+  const delays = fault?.details.map((detail) => seconds(text(detail.retryDelay)?.replace(/s$/, ''))) ?? [];
+  const delay = delays.find((value) => value !== undefined) ?? seconds(header ?? undefined);
+  return delay === undefined ? undefined : Math.ceil(delay * 1000);
+}
+
+function seconds(value: string | undefined): number | undefined {
+  return value !== undefined && /^\d{1,9}(\.\d+)?$/.test(value.trim()) ? Number(value) : undefined;
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,118 @@
+import { DEFAULT_MAX_EVENT_BYTES, SseDecoder } from '@app/sse';
+
+/** A part of an answer grew over the limit: it is not buffered any further. */
+export class FrameTooLargeError extends Error {
+  override readonly name = 'FrameTooLargeError';
+}
+
+/**
+ * Bytes of a streamed answer -> one JSON text per chunk, wherever the bytes are cut.
+ *
+ * What comes decides how it is read: server-sent events (the form we ask for), one JSON array sent in pieces (what
+ * Google sends without `alt=sse`, and some proxies always), or a single JSON object (an error).
+ *
+ * @throws FrameTooLargeError, SseTooLargeError
+ */
+export class GeminiFrames {
+  #reader: { push(chunk: Uint8Array): string[]; end(): string[] } | undefined;
+
+  push(chunk: Uint8Array): string[] {
+    this.#reader ??= chooseReader(chunk);
+    return this.#reader?.push(chunk) ?? [];
+  }
+
+  end(): string[] {
+    return this.#reader?.end() ?? [];
+  }
+}
+
+const SQUARE_OPEN = 0x5b;
+const SQUARE_CLOSE = 0x5d;
+const CURLY_OPEN = 0x7b;
+const CURLY_CLOSE = 0x7d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf]);
+
+function chooseReader(chunk: Uint8Array) {
+  const first = chunk.find((byte) => !BLANKS.has(byte));
+  if (first === undefined) return undefined;
+  return first === SQUARE_OPEN || first === CURLY_OPEN ? new JsonObjects() : new SseFrames();
+}
+
+class SseFrames {
+  readonly #decoder = new SseDecoder();
+
+  push(chunk: Uint8Array): string[] {
+    return this.#decoder.push(chunk).map((event) => event.data);
+  }
+
+  end(): string[] {
+    return this.#decoder.end().map((event) => event.data);
+  }
+}
+
+/**
+ * The outermost objects of a JSON text: elements of an array, or one object alone.
+ *
+ * Works on bytes: quotes, braces and backslashes are single bytes in UTF-8 and are part of no other character.
+ */
+class JsonObjects {
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+
+  push(chunk: Uint8Array): string[] {
+    const found: string[] = [];
+    let start = this.#depth > 0 ? 0 : -1;
+    for (let i = 0; i < chunk.length; i++) {
+      const step = this.#step(chunk[i] ?? 0);
+      if (step === 'opened') start = i;
+      if (step === 'closed') {
+        this.#keep(chunk.subarray(start, i + 1));
+        found.push(this.#take());
+        start = -1;
+      }
+    }
+    if (start >= 0) this.#keep(chunk.subarray(start));
+    return found;
+  }
+
+  /** What was cut off is not an object. */
+  end(): string[] {
+    return [];
+  }
+
+  #step(byte: number): 'opened' | 'closed' | undefined {
+    if (this.#inString) return this.#stepInString(byte);
+    if (byte === QUOTE) this.#inString = true;
+    else if (byte === CURLY_OPEN || (byte === SQUARE_OPEN && this.#depth > 0)) {
+      return this.#depth++ === 0 ? 'opened' : undefined;
+    } else if (byte === CURLY_CLOSE || (byte === SQUARE_CLOSE && this.#depth > 0)) {
+      return --this.#depth === 0 ? 'closed' : undefined;
+    }
+    return undefined;
+  }
+
+  #stepInString(byte: number): undefined {
+    if (this.#escaped) this.#escaped = false;
+    else if (byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE) this.#inString = false;
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    if (this.#bytes > DEFAULT_MAX_EVENT_BYTES)
+      throw new FrameTooLargeError('a chunk of the answer is too large');
+    this.#pieces.push(bytes);
+  }
+
+  #take(): string {
+    const text = Buffer.concat(this.#pieces).toString('utf8');
+    this.#pieces = [];
+    this.#bytes = 0;
+    return text;
+  }
+}

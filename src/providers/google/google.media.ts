@@ -1,0 +1,157 @@
+import type { ContentPart } from '@app/contracts';
+import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { type GeminiPart, isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
+
+/** Where `file_id` of an upload (`files/abc`) is read by Google. */
+const FILES_URI = 'https://generativelanguage.googleapis.com/v1beta/';
+
+/**
+ * A content part of the client -> a part of Gemini. Data URLs go inline; addresses (https, gs) are given to Google,
+ * which fetches them: the gateway never does. `detail` of an image is a hint that Gemini has no part-level switch for.
+ *
+ * @param path  of the part, for errors
+ * @returns     `undefined` when it was dropped
+ * @throws      GatewayError  `unsupported_parameter` for kinds that Gemini doesn't have, `invalid_body` for empty ones
+ */
+export function toGeminiPart(
+  part: ContentPart,
+  path: string,
+  unsupported: UnsupportedParameters,
+): GeminiPart | undefined {
+  const translate = Object.hasOwn(KINDS, part.type) ? KINDS[part.type] : undefined;
+  if (translate) return { ...translate(part, path), ...partOptions(part) };
+  unsupported.refuse(`${path}.type`, `"${part.type}" is not supported by Google Gemini`);
+  return undefined;
+}
+
+type Translate = (part: JsonObject, path: string) => GeminiPart;
+
+const KINDS: Readonly<Record<string, Translate>> = {
+  text: (part) => ({ text: text(part.text) ?? '' }),
+  refusal: (part) => ({ text: text(part.refusal) ?? '' }),
+  image_url: (part, path) => fromUrlField(part.image_url, `${path}.image_url`),
+  video_url: (part, path) => fromUrlField(part.video_url, `${path}.video_url`),
+  audio_url: (part, path) => fromUrlField(part.audio_url, `${path}.audio_url`),
+  input_audio: (part, path) => fromAudio(part.input_audio, `${path}.input_audio`),
+  file: (part, path) => fromFile(part.file, `${path}.file`),
+};
+
+/** Gemini's own fields of a media part, beside OpenAI's or inside them. */
+const PART_OPTIONS = new Set(['videoMetadata', 'mediaResolution', 'mediaProcessing', 'partMetadata']);
+
+function partOptions(part: JsonObject): JsonObject {
+  const inner = [part.image_url, part.video_url, part.audio_url, part.input_audio, part.file].filter(
+    isObject,
+  );
+  const fields = [...inner, part].flatMap((holder) => Object.entries(holder));
+  return Object.fromEntries(
+    fields.map(([key, value]) => [toCamelCase(key), value]).filter(([key]) => PART_OPTIONS.has(String(key))),
+  );
+}
+
+function fromUrlField(field: unknown, path: string): GeminiPart {
+  const holder: JsonObject = isObject(field) ? field : { url: field };
+  const url = text(holder.url);
+  if (!url) throw invalid(`${path}.url`, 'is missing');
+  return fromUrl(url, mimeTypeOf(holder), `${path}.url`);
+}
+
+function fromAudio(field: unknown, path: string): GeminiPart {
+  const audio = isObject(field) ? field : {};
+  const data = text(audio.data);
+  if (!data) throw invalid(`${path}.data`, 'is missing');
+  if (data.startsWith('data:')) return fromUrl(data, undefined, `${path}.data`);
+  return { inlineData: { mimeType: `audio/${text(audio.format) ?? 'wav'}`, data } };
+}
+
+function fromFile(field: unknown, path: string): GeminiPart {
+  const file = isObject(field) ? field : {};
+  const filename = text(file.filename) ?? '';
+  const mimeType = mimeTypeOf(file) ?? guessMimeType(filename);
+  const data = text(file.file_data);
+  if (data) return data.startsWith('data:') ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
+  const uri = text(file.file_url) || fileUri(text(file.file_id));
+  if (!uri) throw invalid(path, 'must have file_data, file_url or file_id');
+  return fromUrl(uri, mimeType, path);
+}
+
+function fileUri(id: string | undefined): string | undefined {
+  if (!id || /^(https?|gs):\/\//.test(id)) return id;
+  return FILES_URI + (id.startsWith('files/') ? id : `files/${id}`);
+}
+
+function fromUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
+  if (/^data:/i.test(url)) return fromDataUrl(url, mimeType, path);
+  const guess = mimeType ?? guessMimeType(url);
+  return { fileData: { fileUri: url, ...(guess ? { mimeType: guess } : {}) } };
+}
+
+/** `data:<type>[;parameters][;base64],<data>`; base64 of both alphabets goes on as it is, Google reads both. */
+function fromDataUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
+  const comma = url.indexOf(',');
+  if (comma < 0) throw invalid(path, 'is not a complete data: URL');
+  const [type = '', ...parameters] = url.slice('data:'.length, comma).split(';');
+  const data = url.slice(comma + 1);
+  if (data === '') throw invalid(path, 'is a data: URL without data');
+  const isBase64 = parameters.some((parameter) => parameter.trim().toLowerCase() === 'base64');
+  return inline(isBase64 ? data : toBase64(data, path), type.trim() || mimeType || 'text/plain');
+}
+
+function inline(data: string, mimeType: string): GeminiPart {
+  return { inlineData: { mimeType, data } };
+}
+
+function toBase64(escaped: string, path: string): string {
+  try {
+    return Buffer.from(decodeURIComponent(escaped), 'utf8').toString('base64');
+  } catch {
+    throw invalid(path, 'is a data: URL with broken escapes');
+  }
+}
+
+function mimeTypeOf(holder: JsonObject): string | undefined {
+  return text(holder.mime_type) ?? text(holder.format);
+}
+
+const PDF = 'application/pdf';
+
+/** What Gemini reads, by file extension. */
+const MIME_TYPES: Readonly<Record<string, string>> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  webp: 'image/webp',
+  gif: 'image/gif',
+  heic: 'image/heic',
+  heif: 'image/heif',
+  pdf: PDF,
+  txt: 'text/plain',
+  md: 'text/markdown',
+  html: 'text/html',
+  csv: 'text/csv',
+  xml: 'text/xml',
+  json: 'application/json',
+  mp3: 'audio/mpeg',
+  wav: 'audio/wav',
+  flac: 'audio/flac',
+  ogg: 'audio/ogg',
+  aac: 'audio/aac',
+  aiff: 'audio/aiff',
+  m4a: 'audio/mp4',
+  mp4: 'video/mp4',
+  mpeg: 'video/mpeg',
+  mpg: 'video/mpeg',
+  mov: 'video/quicktime',
+  avi: 'video/x-msvideo',
+  webm: 'video/webm',
+  wmv: 'video/wmv',
+  flv: 'video/x-flv',
+  '3gp': 'video/3gpp',
+};
+
+/** Google finds the type out by itself when there is none; a wrong guess would be an error. */
+function guessMimeType(name: string): string | undefined {
+  const path = URL.canParse(name) ? new URL(name).pathname : name;
+  const extension = /\.([a-z0-9]{2,4})$/i.exec(path)?.[1]?.toLowerCase();
+  return extension === undefined ? undefined : MIME_TYPES[extension];
+}

@@ -1,0 +1,51 @@
+import type { ProviderCall } from '@app/contracts';
+import { translateMessages } from './google.contents.js';
+import { applyParameters, limitOutput, type ParameterDraft } from './google.parameters.js';
+import { demandsSignatures } from './google.thinking.js';
+import { translateTools } from './google.tools.js';
+import { UnsupportedParameters } from './google.unsupported.js';
+import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';
+
+export interface TranslatedRequest {
+  readonly body: GeminiRequest;
+  readonly droppedParams: readonly string[];
+  readonly legacyFunctions: boolean;
+  readonly citesSources: boolean;
+}
+
+/**
+ * ChatRequest -> body of `generateContent` and `streamGenerateContent`.
+ *
+ * @throws GatewayError  `unsupported_parameter` and `invalid_body`, with the field's name
+ */
+export function translateRequest(call: ProviderCall): TranslatedRequest {
+  const { request } = call;
+  const unsupported = new UnsupportedParameters(call.dropUnsupported);
+  const draft: ParameterDraft = { generation: {}, body: {}, model: call.upstreamModel, unsupported };
+  if (call.maxOutputTokens !== undefined) limitOutput(draft.generation, call.maxOutputTokens);
+  applyParameters(request, draft);
+  const options = { demandsSignatures: demandsSignatures(call.upstreamModel) };
+  const { contents, systemInstruction } = translateMessages(request.messages, options, unsupported);
+  const { tools, toolConfig } = translateTools(request, unsupported);
+  const body: GeminiRequest = {
+    contents,
+    ...(systemInstruction ? { systemInstruction } : {}),
+    ...(tools ? { tools } : {}),
+    ...draft.body,
+    ...mergeToolConfig(toolConfig, draft.body.toolConfig),
+    ...(Object.keys(draft.generation).length > 0 ? { generationConfig: draft.generation } : {}),
+  };
+  return { body, droppedParams: unsupported.dropped, ...answerKind(call, tools) };
+}
+
+function mergeToolConfig(own: JsonObject | undefined, raw: unknown): { toolConfig?: JsonObject } {
+  const merged = { ...own, ...(isObject(raw) ? raw : {}) };
+  return Object.keys(merged).length > 0 ? { toolConfig: merged } : {};
+}
+
+function answerKind({ request }: ProviderCall, tools: readonly JsonObject[] = []) {
+  return {
+    legacyFunctions: (request.functions?.length ?? 0) > 0 && (request.tools?.length ?? 0) === 0,
+    citesSources: tools.some((tool) => Object.keys(tool).some((key) => key !== 'functionDeclarations')),
+  };
+}

@@ -1,0 +1,139 @@
+import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
+import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { isObject, type JsonObject, objects, text, toCamelCase, without } from './google.wire.js';
+
+export interface GeminiTools {
+  readonly tools?: JsonObject[];
+  readonly toolConfig?: JsonObject;
+}
+
+/** Tools that Google runs itself, by Gemini's name, and what else they are called. */
+const GOOGLE_TOOLS = new Set([
+  'googleSearch',
+  'googleSearchRetrieval',
+  'codeExecution',
+  'urlContext',
+  'fileSearch',
+  'computerUse',
+  'googleMaps',
+  'enterpriseWebSearch',
+  'retrieval',
+  'mcpServers',
+]);
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  webSearch: 'googleSearch',
+  webSearchPreview: 'googleSearch',
+  codeInterpreter: 'codeExecution',
+};
+const TYPE = new Set(['type']);
+
+/**
+ * `tools`, `functions` and the choice between them -> `tools` and `toolConfig`.
+ *
+ * Schemas go into `parametersJsonSchema`, which takes JSON Schema as it is; `parameters` knows only a part of it.
+ * Google's own tools pass as raw objects (`{"googleSearch": {}}`) or by type (`{"type": "google_search"}`).
+ * `strict` has no counterpart: Gemini follows the schema anyway.
+ */
+export function translateTools(request: ChatRequest, unsupported: UnsupportedParameters): GeminiTools {
+  const declarations: JsonObject[] = [];
+  const vendor: JsonObject[] = [];
+  for (const [index, tool] of (request.tools ?? []).entries()) {
+    if (tool.type === 'function' && tool.function) declarations.push(declare(tool.function));
+    else vendor.push(...translateOwnTool(tool, `tools[${index}]`, unsupported));
+  }
+  for (const definition of request.functions ?? []) declarations.push(declare(definition));
+  const own = declarations.length > 0 ? [{ functionDeclarations: declarations }] : [];
+  const tools = [...own, ...vendor, ...searchTool(request.web_search_options, unsupported)];
+  const hasFunctions = tools.some((tool) => 'functionDeclarations' in tool);
+  return { ...(tools.length > 0 ? { tools } : {}), ...translateChoice(request, hasFunctions, unsupported) };
+}
+
+/** Fields of a declaration that OpenAI's has not. */
+const OWN_FIELDS = new Set(['response', 'responseJsonSchema', 'behavior']);
+
+function declare({ name, description, parameters, ...others }: FunctionDefinition): JsonObject {
+  const own = Object.entries(others).map(([key, value]): [string, unknown] => [toCamelCase(key), value]);
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    ...(parameters ? { parametersJsonSchema: parameters } : {}),
+    ...Object.fromEntries(own.filter(([key]) => OWN_FIELDS.has(key))),
+  };
+}
+
+function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParameters): JsonObject[] {
+  const type = text(tool.type);
+  if (type === undefined) return [rawTool(tool)];
+  const name = OTHER_NAMES[toCamelCase(type)] ?? toCamelCase(type);
+  if (!GOOGLE_TOOLS.has(name)) {
+    unsupported.refuse(`${path}.type`, `"${type}" is not supported by Google Gemini`);
+    return [];
+  }
+  const settings = without(tool, TYPE) ?? {};
+  return [{ [name]: settings[name] ?? settings[type] ?? settings }];
+}
+
+/** `function_declarations` is looked up by its camel case name later on; others may be newer than we are. */
+function rawTool(tool: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(tool).map(([key, value]) => [toCamelCase(key), value]));
+}
+
+/** OpenAI's search models are told to search by a field of its own. */
+function searchTool(options: unknown, unsupported: UnsupportedParameters): JsonObject[] {
+  if (!isObject(options)) return [];
+  for (const [key, value] of Object.entries(options)) {
+    if (value !== null && value !== 'medium') unsupported.refuse(`web_search_options.${key}`);
+  }
+  return [{ googleSearch: {} }];
+}
+
+function translateChoice(
+  request: ChatRequest,
+  hasFunctions: boolean,
+  unsupported: UnsupportedParameters,
+): { toolConfig?: JsonObject } {
+  if (!hasFunctions) return withoutFunctions(request);
+  if (request.parallel_tool_calls === false && request.tool_choice !== 'none') {
+    unsupported.refuse('parallel_tool_calls', 'false is not supported by Google Gemini');
+  }
+  const config = callingConfig(request, unsupported);
+  return config ? { toolConfig: { functionCallingConfig: config } } : {};
+}
+
+/** Google refuses a calling mode without declarations; "auto" and "none" are what happens anyway. */
+function withoutFunctions({ tool_choice: choice }: ChatRequest): Record<string, never> {
+  if (choice === 'required' || isObject(choice)) throw invalid('tool_choice', 'needs functions in tools');
+  return {};
+}
+
+const MODES: Readonly<Record<string, string>> = { auto: 'AUTO', required: 'ANY', none: 'NONE' };
+
+function callingConfig(request: ChatRequest, unsupported: UnsupportedParameters): JsonObject | undefined {
+  const choice: unknown = request.tool_choice ?? request.function_call ?? undefined;
+  if (choice === undefined) return undefined;
+  if (typeof choice === 'string' && Object.hasOwn(MODES, choice)) return { mode: MODES[choice] };
+  if (isObject(choice)) return namedChoice(choice, unsupported);
+  throw invalid('tool_choice', 'is none of "none", "auto", "required" and a function');
+}
+
+function namedChoice(choice: JsonObject, unsupported: UnsupportedParameters): JsonObject | undefined {
+  if (choice.type === 'allowed_tools') return allowedTools(choice);
+  const name = isObject(choice.function) ? text(choice.function.name) : text(choice.name);
+  if (name !== undefined && (choice.type === 'function' || choice.type === undefined)) {
+    return { mode: 'ANY', allowedFunctionNames: [name] };
+  }
+  unsupported.refuse('tool_choice');
+  return undefined;
+}
+
+/** `AUTO` takes no list of names; `VALIDATED` is the mode that leaves the model free within one. */
+function allowedTools(choice: JsonObject): JsonObject {
+  const allowed = isObject(choice.allowed_tools) ? choice.allowed_tools : choice;
+  const names = objects(allowed.tools).map((tool) =>
+    isObject(tool.function) ? tool.function.name : tool.name,
+  );
+  return {
+    mode: allowed.mode === 'required' ? 'ANY' : 'VALIDATED',
+    allowedFunctionNames: names.filter((name) => typeof name === 'string'),
+  };
+}

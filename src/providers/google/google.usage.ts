@@ -1,0 +1,96 @@
+import type { Usage } from '@app/contracts';
+import { type JsonObject, objects, text } from './google.wire.js';
+
+/**
+ * Gemini's `usageMetadata` -> ours.
+ *
+ * `promptTokenCount` includes cached tokens, but not what server-side tools put into the prompt
+ * (`toolUsePromptTokenCount`); `candidatesTokenCount` leaves thoughts out, `totalTokenCount` is the sum of all four.
+ * proto3 leaves out a count of zero: an absent count is taken from the total, else it is zero, as long as the
+ * prompt's is known. In a stream every chunk has running totals: the last one wins.
+ *
+ * @param metadata         block as received; tokens
+ * @param webSearchQueries what Google Search was asked for this answer, billed apart
+ * @returns                `undefined` when neither the prompt's count nor a total was reported: unknown is not zero
+ */
+export function toUsage(metadata: JsonObject | undefined, webSearchQueries = 0): Usage | undefined {
+  if (!metadata) return undefined;
+  const counts = readCounts(metadata);
+  if (counts.prompt === undefined) return undefined;
+  const inputTokens = counts.prompt + counts.toolUse;
+  const outputTokens = counts.candidates + counts.thoughts;
+  return {
+    inputTokens,
+    ...inputParts(metadata, counts.prompt, inputTokens),
+    outputTokens,
+    ...(count(metadata.thoughtsTokenCount) === undefined ? {} : { reasoningOutputTokens: counts.thoughts }),
+    ...outputParts(metadata, counts.candidates),
+    ...(webSearchQueries > 0 ? { serverToolCalls: { web_search: webSearchQueries } } : {}),
+  };
+}
+
+interface Counts {
+  prompt: number | undefined;
+  toolUse: number;
+  candidates: number;
+  thoughts: number;
+}
+
+function readCounts(metadata: JsonObject): Counts {
+  const total = count(metadata.totalTokenCount);
+  const toolUse = count(metadata.toolUsePromptTokenCount) ?? 0;
+  const thoughts = count(metadata.thoughtsTokenCount) ?? 0;
+  const reported = count(metadata.candidatesTokenCount);
+  const prompt = count(metadata.promptTokenCount) ?? remainder(total, [toolUse, thoughts, reported ?? 0]);
+  const candidates = reported ?? remainder(total, [prompt ?? 0, toolUse, thoughts]) ?? 0;
+  return { prompt, toolUse, candidates, thoughts };
+}
+
+function remainder(total: number | undefined, parts: readonly number[]): number | undefined {
+  if (total === undefined) return undefined;
+  return Math.max(
+    0,
+    parts.reduce((rest, part) => rest - part, total),
+  );
+}
+
+/** A part is never reported as larger than what it is a part of, whatever the provider says. */
+function inputParts(metadata: JsonObject, promptTokens: number, inputTokens: number): Partial<Usage> {
+  const cached = atMost(promptTokens, count(metadata.cachedContentTokenCount));
+  const prompt = [metadata.promptTokensDetails, metadata.toolUsePromptTokensDetails];
+  return reported({
+    cacheReadInputTokens: cached,
+    audioInputTokens: atMost(inputTokens, modality('AUDIO', prompt)),
+    imageInputTokens: atMost(inputTokens, modality('IMAGE', prompt)),
+    cacheReadAudioInputTokens: atMost(cached ?? 0, modality('AUDIO', [metadata.cacheTokensDetails])),
+  });
+}
+
+function outputParts(metadata: JsonObject, candidateTokens: number): Partial<Usage> {
+  const details = [metadata.candidatesTokensDetails];
+  return reported({
+    audioOutputTokens: atMost(candidateTokens, modality('AUDIO', details)),
+    imageOutputTokens: atMost(candidateTokens, modality('IMAGE', details)),
+  });
+}
+
+/** Tokens of one kind over `…TokensDetails` lists; `undefined` when none of them names it. */
+function modality(name: string, details: readonly unknown[]): number | undefined {
+  const counts = details
+    .flatMap(objects)
+    .filter((entry) => text(entry.modality) === name)
+    .map((entry) => count(entry.tokenCount) ?? 0);
+  return counts.length > 0 ? counts.reduce((sum, tokens) => sum + tokens, 0) : undefined;
+}
+
+function count(value: unknown): number | undefined {
+  return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : undefined;
+}
+
+function atMost(limit: number, tokens: number | undefined): number | undefined {
+  return tokens === undefined ? undefined : Math.min(limit, tokens);
+}
+
+function reported(fields: Record<string, number | undefined>): Partial<Usage> {
+  return Object.fromEntries(Object.entries(fields).filter(([, tokens]) => tokens !== undefined));
+}
