@@ -1,0 +1,98 @@
+import { Injectable, ServiceUnavailableException } from '@nestjs/common';
+import { HealthCheckService, type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
+import { CachedProbe } from './cached-probe.js';
+import { DrainState } from './drain-state.js';
+import type { ComponentHealth, HealthProbe } from './health-probe.js';
+import { HealthProbes } from './health-probes.js';
+
+export type OverallStatus = 'healthy' | 'degraded' | 'unhealthy';
+
+export interface CheckedComponent {
+  readonly probe: HealthProbe;
+  readonly health: ComponentHealth;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly checks: readonly CheckedComponent[];
+}
+
+/** Runs the probes and judges what they say. */
+@Injectable()
+export class HealthChecks {
+  readonly #cached = new Map<HealthProbe, CachedProbe>();
+
+  constructor(
+    private readonly probes: HealthProbes,
+    private readonly drain: DrainState,
+    private readonly terminus: HealthCheckService,
+    private readonly indicators: HealthIndicatorService,
+  ) {}
+
+  /** Every component, asked now (or a moment ago). */
+  async everything(): Promise<CheckedComponent[]> {
+    return this.#check(this.probes.all());
+  }
+
+  /** What may be asked without anybody looking; of the rest, what was seen last. */
+  async background(): Promise<CheckedComponent[]> {
+    const all = this.probes.all();
+    const asked = await this.#check(all.filter((probe) => probe.inBackground !== false));
+    const remembered = all
+      .filter((probe) => probe.inBackground === false)
+      .flatMap((probe) => {
+        const health = this.#cachedProbe(probe).latest;
+        return health ? [{ probe, health }] : [];
+      });
+    return [...asked, ...remembered];
+  }
+
+  /** Can this instance take traffic now? */
+  async readiness(): Promise<Readiness> {
+    const checks = await this.#check(this.probes.all().filter((probe) => probe.critical));
+    const isUp = checks.every(({ health }) => health.status !== 'down');
+    return { ready: isUp && !this.drain.draining, draining: this.drain.draining, checks };
+  }
+
+  async #check(probes: readonly HealthProbe[]): Promise<CheckedComponent[]> {
+    const checked: CheckedComponent[] = [];
+    await this.terminus
+      .check(
+        probes.map((probe) => async () => {
+          const health = await this.#cachedProbe(probe).check();
+          checked.push({ probe, health });
+          return this.#indicate(probe, health);
+        }),
+      )
+      .catch(onlyUnavailable);
+    return checked.sort((left, right) => left.probe.name.localeCompare(right.probe.name));
+  }
+
+  #indicate(probe: HealthProbe, health: ComponentHealth): HealthIndicatorResult {
+    return this.indicators.check(probe.name)[health.status]({ latency_ms: health.latencyMs });
+  }
+
+  #cachedProbe(probe: HealthProbe): CachedProbe {
+    const known = this.#cached.get(probe);
+    if (known) return known;
+    const cached = new CachedProbe(probe);
+    this.#cached.set(probe, cached);
+    return cached;
+  }
+}
+
+/** A critical component down, or all of a group: unhealthy. Anything else that is not up: degraded. */
+export function overall(components: readonly CheckedComponent[]): OverallStatus {
+  const isDown = (component: CheckedComponent) => component.health.status === 'down';
+  if (components.some((component) => component.probe.critical && isDown(component))) return 'unhealthy';
+  for (const members of Map.groupBy(components, ({ probe }) => probe.group).values()) {
+    if (members[0]?.probe.group !== undefined && members.every(isDown)) return 'unhealthy';
+  }
+  return components.every(({ health }) => health.status === 'up') ? 'healthy' : 'degraded';
+}
+
+/** Terminus throws when something is down; who wants to know has the components. */
+function onlyUnavailable(error: unknown): void {
+  if (!(error instanceof ServiceUnavailableException)) throw error;
+}

@@ -1,0 +1,185 @@
+import { TerminusModule } from '@nestjs/terminus';
+import { Test } from '@nestjs/testing';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { DrainState } from './drain-state.js';
+import type { ComponentHealth, HealthProbe } from './health-probe.js';
+import { HealthProbes } from './health-probes.js';
+import { HealthChecks, overall } from './health-checks.service.js';
+import { HealthHistory, HISTORY_LENGTH } from './health-history.service.js';
+import { reportComponents } from './health-report.js';
+import { DatabaseProbe } from './probes/database.probe.js';
+
+const UP: ComponentHealth = { status: 'up', latencyMs: 1, details: {} };
+const DOWN: ComponentHealth = { status: 'down', latencyMs: 1, details: {} };
+const NEVER = new Promise<never>(() => {});
+
+function probe(name: string, changes: Partial<HealthProbe> = {}): HealthProbe {
+  return { name, critical: true, check: () => Promise.resolve(UP), ...changes };
+}
+
+let probes: HealthProbes;
+let checks: HealthChecks;
+let drain: DrainState;
+let history: HealthHistory;
+
+beforeEach(async () => {
+  const module = await Test.createTestingModule({
+    imports: [TerminusModule.forRoot({ logger: false })],
+    providers: [HealthProbes, HealthChecks, HealthHistory, DrainState],
+  }).compile();
+  probes = module.get(HealthProbes);
+  checks = module.get(HealthChecks);
+  drain = module.get(DrainState);
+  history = module.get(HealthHistory);
+});
+
+describe('readiness', () => {
+  it('is lost while draining', async () => {
+    probes.add(probe('database'));
+    expect(await checks.readiness()).toMatchObject({ ready: true, draining: false });
+    drain.draining = true;
+    expect(await checks.readiness()).toMatchObject({ ready: false, draining: true });
+  });
+
+  it('is lost with a critical component, and asks no other', async () => {
+    const optional = vi.fn(() => Promise.resolve(DOWN));
+    probes.add(probe('cache', { critical: false, check: optional }));
+    probes.add(probe('database'));
+    expect((await checks.readiness()).ready).toBe(true);
+    probes.add(probe('billing_journal', { check: () => Promise.resolve(DOWN) }));
+    expect((await checks.readiness()).ready).toBe(false);
+    expect(optional).not.toHaveBeenCalled();
+  });
+
+  it('is kept while a critical component is only degraded', async () => {
+    probes.add(probe('database', { check: () => Promise.resolve({ ...UP, status: 'degraded' }) }));
+    expect((await checks.readiness()).ready).toBe(true);
+  });
+});
+
+describe('a component that', () => {
+  it('hangs is down within a second, and is not asked again while it hangs', async () => {
+    const check = vi.fn(() => NEVER);
+    probes.add(probe('database', { check, cacheMs: 0 }));
+    const startedMs = performance.now();
+    const [first] = await checks.everything();
+    expect(performance.now() - startedMs).toBeLessThan(1_300);
+    expect(first?.health).toMatchObject({ status: 'down', details: { error: 'no answer within 1000 ms' } });
+    const againMs = performance.now();
+    expect((await checks.everything())[0]?.health.status).toBe('down');
+    expect(performance.now() - againMs).toBeLessThan(100);
+    expect(check).toHaveBeenCalledTimes(1);
+  });
+
+  it('throws is down, and its message stays inside', async () => {
+    const error = Object.assign(new Error('connect to postgres://me:secret@db failed'), {
+      code: 'ECONNREFUSED',
+    });
+    probes.add(probe('database', { check: () => Promise.reject(error) }));
+    const checked = await checks.everything();
+    expect(checked[0]?.health.details).toEqual({ error: 'ECONNREFUSED' });
+  });
+
+  it('is asked by many is asked once', async () => {
+    const check = vi.fn(() => new Promise<ComponentHealth>((resolve) => setTimeout(() => resolve(UP), 20)));
+    probes.add(probe('database', { check }));
+    await Promise.all(Array.from({ length: 50 }, () => checks.everything()));
+    await checks.everything();
+    expect(check).toHaveBeenCalledTimes(1);
+  });
+
+  it('hangs does not hold the others up', async () => {
+    probes.add(probe('a', { check: () => NEVER }));
+    probes.add(probe('b', { check: () => NEVER }));
+    const startedMs = performance.now();
+    await checks.everything();
+    expect(performance.now() - startedMs).toBeLessThan(1_300);
+  });
+});
+
+describe('the overall status', () => {
+  const component = (status: ComponentHealth['status'], changes: Partial<HealthProbe> = {}) => ({
+    probe: probe('x', changes),
+    health: { ...UP, status },
+  });
+
+  it.each([
+    ['healthy', [component('up'), component('up', { critical: false })]],
+    ['degraded', [component('up'), component('down', { critical: false })]],
+    ['degraded', [component('degraded')]],
+    ['unhealthy', [component('down'), component('up')]],
+    [
+      'degraded',
+      [
+        component('up', { group: 'providers', critical: false }),
+        component('down', { group: 'providers', critical: false }),
+      ],
+    ],
+    ['unhealthy', [component('up'), component('down', { group: 'providers', critical: false })]],
+  ] as const)('is %s', (status, components) => {
+    expect(overall(components)).toBe(status);
+  });
+
+  it('shows members of a group under its name', () => {
+    expect(
+      reportComponents([component('up'), component('down', { group: 'providers', name: 'openai' })]),
+    ).toMatchObject({
+      x: { status: 'up' },
+      providers: { openai: { status: 'down' } },
+    });
+  });
+});
+
+describe('the history', () => {
+  it('has the newest first, and an end', async () => {
+    probes.add(probe('database', { cacheMs: 0 }));
+    for (let i = 0; i < HISTORY_LENGTH + 5; i++) await history.record();
+    expect(history.latest(HISTORY_LENGTH + 100)).toHaveLength(HISTORY_LENGTH);
+    const [newest, older] = history.latest(2);
+    expect(Date.parse(newest?.timestamp ?? '')).toBeGreaterThanOrEqual(Date.parse(older?.timestamp ?? ''));
+    expect(newest).toMatchObject({ status: 'healthy', components: { database: { status: 'up' } } });
+  });
+
+  it('never asks what should be asked only when somebody looks, but remembers it', async () => {
+    const check = vi.fn(() => Promise.resolve(UP));
+    probes.add(
+      probe('openai', { group: 'providers', critical: false, inBackground: false, check, cacheMs: 0 }),
+    );
+    await history.record();
+    expect(check).not.toHaveBeenCalled();
+    expect(history.latest(1)[0]?.components).toEqual({});
+    await checks.everything();
+    await history.record();
+    expect(check).toHaveBeenCalledTimes(1);
+    expect(history.latest(1)[0]?.components).toMatchObject({ 'providers.openai': { status: 'up' } });
+  });
+});
+
+describe('the database probe', () => {
+  const status = {
+    ready: true,
+    up: true,
+    embedded: false,
+    lastError: undefined,
+    pool: { total: 1, idle: 1, waiting: 0 },
+  };
+  const signal = () => new AbortController().signal;
+
+  it('is down without the database, degraded while others can be served without it', async () => {
+    const port = { ping: () => Promise.reject(new Error('gone')), status: () => status };
+    expect((await new DatabaseProbe(port, () => false).check(signal())).status).toBe('down');
+    expect((await new DatabaseProbe(port, () => true).check(signal())).status).toBe('degraded');
+  });
+
+  it('is degraded, not down, when a frozen database would not be missed', async () => {
+    probes.add(new DatabaseProbe({ ping: () => NEVER, status: () => status }, () => true));
+    expect((await checks.readiness()).ready).toBe(true);
+  });
+
+  it('does not ask a database that was never there', async () => {
+    const ping = vi.fn(() => Promise.resolve(1));
+    const port = { ping, status: () => ({ ...status, ready: false }) };
+    expect((await new DatabaseProbe(port, () => false).check(signal())).status).toBe('down');
+    expect(ping).not.toHaveBeenCalled();
+  });
+});
