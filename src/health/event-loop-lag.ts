@@ -1,10 +1,5 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import {
-  type EventLoopUtilization,
-  type IntervalHistogram,
-  monitorEventLoopDelay,
-  performance,
-} from 'node:perf_hooks';
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 
 /** How often the loop is looked at, milliseconds. */
 const RESOLUTION_MS = 20;
@@ -22,8 +17,8 @@ export interface LagFigures {
 /** How late timers fire: the time a request may wait for its turn. Over the last half to whole minute. */
 @Injectable()
 export class EventLoopLag implements OnModuleInit, OnApplicationShutdown {
-  readonly #histogram: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  #utilization: EventLoopUtilization = performance.eventLoopUtilization();
+  readonly #histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  #utilization = performance.eventLoopUtilization();
   #previous: LagFigures | undefined;
   #timer: NodeJS.Timeout | undefined;
 

@@ -70,7 +70,9 @@ export class HealthChecks {
   }
 
   #indicate(probe: HealthProbe, health: ComponentHealth): HealthIndicatorResult {
-    return this.indicators.check(probe.name)[health.status]({ latency_ms: health.latencyMs });
+    const indicator = this.indicators.check(probe.name);
+    if (health.status === 'up') return indicator.up();
+    return health.status === 'degraded' ? indicator.degraded() : indicator.down();
   }
 
   #cachedProbe(probe: HealthProbe): CachedProbe {
@@ -86,8 +88,9 @@ export class HealthChecks {
 export function overall(components: readonly CheckedComponent[]): OverallStatus {
   const isDown = (component: CheckedComponent) => component.health.status === 'down';
   if (components.some((component) => component.probe.critical && isDown(component))) return 'unhealthy';
-  for (const members of Map.groupBy(components, ({ probe }) => probe.group).values()) {
-    if (members[0]?.probe.group !== undefined && members.every(isDown)) return 'unhealthy';
+  const groups = new Set(components.flatMap(({ probe }) => probe.group ?? []));
+  for (const group of groups) {
+    if (components.filter(({ probe }) => probe.group === group).every(isDown)) return 'unhealthy';
   }
   return components.every(({ health }) => health.status === 'up') ? 'healthy' : 'degraded';
 }
