@@ -1,0 +1,88 @@
+import type { ChatMessage, ToolCall } from '@app/contracts';
+import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
+import { toToolUseId } from './anthropic.ids.js';
+import { isRawContentOf } from './anthropic.raw-content.js';
+import { toolUseExtras } from './anthropic.tools.js';
+import { invalidBody } from './anthropic.unsupported.js';
+import { isBlock, isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+
+/**
+ * An assistant's message of an earlier turn -> its blocks: thinking first, then text, then tool calls.
+ *
+ * When the gateway gave the raw blocks with that turn (`provider_specific_fields.anthropic_content`) and the visible
+ * part of the message still says the same, those are the turn, byte for byte. A client that edited the message means
+ * what it wrote.
+ *
+ * `reasoning_content` is not sent: without a signature Anthropic takes no thinking.
+ *
+ * @throws GatewayError  `invalid_body` for arguments that are not a JSON object
+ */
+export function assistantBlocks(
+  message: ChatMessage,
+  path: string,
+  functionCallId: string,
+  context: ContentContext,
+): WireBlock[] {
+  const fields = isObject(message.provider_specific_fields) ? message.provider_specific_fields : {};
+  if (isRawContentOf(message, fields.anthropic_content)) return fields.anthropic_content.filter(isSendable);
+  if (message.audio) context.unsupported.refuse(`${path}.audio`, 'is not taken by Anthropic');
+  return [
+    ...thinkingBlocks(fields.thinking_blocks ?? message.thinking_blocks),
+    ...toBlocks(message.content, `${path}.content`, context),
+    ...textBlocks(textOf(message.refusal), undefined),
+    ...toolUses(message, path, functionCallId, context),
+  ];
+}
+
+/** Anthropic gives blank text now and then, and does not take it back. */
+function isSendable(block: WireBlock): boolean {
+  return block.type !== 'text' || textOf(block.text).trim() !== '';
+}
+
+function thinkingBlocks(blocks: unknown): WireBlock[] {
+  if (!Array.isArray(blocks)) return [];
+  return blocks
+    .filter(isBlock)
+    .filter((block) => block.type === 'thinking' || block.type === 'redacted_thinking');
+}
+
+function toolUses(
+  message: ChatMessage,
+  path: string,
+  functionCallId: string,
+  context: ContentContext,
+): WireBlock[] {
+  const calls = (message.tool_calls ?? []).flatMap((call, index) =>
+    toolUse(call, `${path}.tool_calls[${index}]`, context),
+  );
+  const legacy = message.function_call;
+  if (!legacy) return calls;
+  const input = toInput(legacy.arguments, `${path}.function_call.arguments`);
+  return [...calls, { type: 'tool_use', id: functionCallId, name: legacy.name, input }];
+}
+
+function toolUse(call: ToolCall, path: string, context: ContentContext): WireBlock[] {
+  if (!isObject(call.function)) {
+    context.unsupported.refuse(path, 'is not a function call, which is all that Anthropic has');
+    return [];
+  }
+  const input = toInput(call.function.arguments, `${path}.function.arguments`);
+  const extras = isObject(call.provider_specific_fields) ? toolUseExtras(call.provider_specific_fields) : {};
+  const block = { type: 'tool_use', id: toToolUseId(call.id), name: call.function.name, input, ...extras };
+  return [withCacheControl(block, call.cache_control)];
+}
+
+/** No arguments are written as an empty string by some clients. */
+function toInput(text: unknown, path: string): JsonObject {
+  const input = textOf(text).trim() === '' ? {} : parsed(textOf(text));
+  if (!isObject(input)) throw invalidBody(path, 'must be a JSON object');
+  return input;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

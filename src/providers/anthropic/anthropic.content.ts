@@ -1,0 +1,176 @@
+import type { ContentPart } from '@app/contracts';
+import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
+import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+
+/** Files uploaded to Anthropic are named by a source of their own, which is still in beta. */
+export const FILES_BETA = 'files-api-2025-04-14';
+
+/** Anthropic's own blocks, given as content parts: passed on as they are. */
+const NATIVE_BLOCKS = new Set([
+  'image',
+  'document',
+  'search_result',
+  'container_upload',
+  'tool_reference',
+  'browser_state',
+]);
+
+export interface ContentContext {
+  readonly unsupported: UnsupportedParams;
+  /** Beta features that a translated part needs; sent as a header. */
+  readonly betas: Set<string>;
+}
+
+/**
+ * Content of a message -> Anthropic's blocks. Text that is empty or only white space is left out: Anthropic refuses it.
+ *
+ * @param path  the content's place in the request, for errors: `messages[2].content`
+ * @throws GatewayError  `unsupported_parameter` for a part that Anthropic cannot take, `invalid_body` for a malformed one
+ */
+export function toBlocks(
+  content: string | readonly ContentPart[] | null | undefined,
+  path: string,
+  context: ContentContext,
+): WireBlock[] {
+  if (typeof content === 'string') return textBlocks(content, undefined);
+  return (content ?? []).flatMap((part, index) => partBlocks(part, `${path}[${index}]`, context));
+}
+
+export function textBlocks(text: string, cacheControl: unknown): WireBlock[] {
+  return text.trim() === '' ? [] : [withCacheControl({ type: 'text', text }, cacheControl)];
+}
+
+export function withCacheControl(block: WireBlock, cacheControl: unknown): WireBlock {
+  return isObject(cacheControl) ? { ...block, cache_control: cacheControl } : block;
+}
+
+function partBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
+  switch (part.type) {
+    case 'text':
+      return textBlocks(textOf(part.text), part.cache_control);
+    case 'refusal':
+      return textBlocks(textOf(part.refusal), part.cache_control);
+    case 'image_url':
+      return [withCacheControl(imageBlock(part, path), part.cache_control)];
+    case 'file':
+      return fileBlocks(part, path, context).map((block) => withCacheControl(block, part.cache_control));
+    default:
+      return otherBlocks(part, path, context);
+  }
+}
+
+function otherBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
+  if (NATIVE_BLOCKS.has(part.type)) {
+    if (isObject(part.source) && part.source.type === 'file') context.betas.add(FILES_BETA);
+    return [part];
+  }
+  context.unsupported.refuse(
+    path,
+    `has the type ${JSON.stringify(part.type)}, which Anthropic does not take`,
+  );
+  return [];
+}
+
+function imageBlock(part: ContentPart, path: string): WireBlock {
+  const image = part.image_url;
+  const url = isObject(image) ? textOf(image.url) : '';
+  if (!url.startsWith('data:')) return { type: 'image', source: urlSource(url, `${path}.image_url.url`) };
+  const { mediaType, base64 } = readDataUrl(url, `${path}.image_url.url`);
+  return { type: 'image', source: { type: 'base64', media_type: mediaType, data: base64() } };
+}
+
+function fileBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
+  const file = isObject(part.file) ? part.file : {};
+  const extras = documentExtras(part, file);
+  if (typeof file.file_id === 'string') {
+    context.betas.add(FILES_BETA);
+    return [{ type: 'document', source: { type: 'file', file_id: file.file_id }, ...extras }];
+  }
+  if (typeof file.file_url === 'string') {
+    return [{ type: 'document', source: urlSource(file.file_url, `${path}.file.file_url`), ...extras }];
+  }
+  if (typeof file.file_data !== 'string') {
+    throw invalidBody(`${path}.file`, 'must have file_data, file_url or file_id');
+  }
+  return documentBlocks(dataUrlOf(file.file_data, textOf(file.filename)), extras, path, context);
+}
+
+function documentBlocks(url: string, extras: JsonObject, path: string, context: ContentContext): WireBlock[] {
+  const { mediaType, base64, text } = readDataUrl(url, `${path}.file.file_data`);
+  if (mediaType === 'application/pdf') {
+    return [
+      { type: 'document', source: { type: 'base64', media_type: mediaType, data: base64() }, ...extras },
+    ];
+  }
+  if (mediaType.startsWith('image/')) {
+    return [{ type: 'image', source: { type: 'base64', media_type: mediaType, data: base64() } }];
+  }
+  if (isTextual(mediaType)) {
+    return [
+      { type: 'document', source: { type: 'text', media_type: 'text/plain', data: text() }, ...extras },
+    ];
+  }
+  context.unsupported.refuse(path, `is a file of type ${mediaType}; Anthropic takes PDF, text and images`);
+  return [];
+}
+
+/** What Anthropic knows of a document besides its bytes. The filename is its title, as it is what the client calls it. */
+function documentExtras(part: ContentPart, file: JsonObject): JsonObject {
+  const extras: JsonObject = {};
+  const title = part.title ?? file.filename;
+  if (typeof title === 'string' && title !== '') extras.title = title;
+  if (typeof part.context === 'string') extras.context = part.context;
+  if (isObject(part.citations)) extras.citations = part.citations;
+  return extras;
+}
+
+function isTextual(mediaType: string): boolean {
+  return mediaType.startsWith('text/') || mediaType === 'application/json' || mediaType === 'application/xml';
+}
+
+function urlSource(url: string, path: string): JsonObject {
+  if (!/^https?:\/\//i.test(url)) throw invalidBody(path, 'must be an https: or data: URL');
+  return { type: 'url', url };
+}
+
+const TEXT_FILE = /\.(?:txt|md|csv|json|xml|html?|log|ya?ml)$/i;
+
+/** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then the filename tells the type. */
+function dataUrlOf(data: string, filename: string): string {
+  if (data.startsWith('data:')) return data;
+  return `data:${TEXT_FILE.test(filename) ? 'text/plain' : 'application/pdf'};base64,${data}`;
+}
+
+interface DataUrl {
+  mediaType: string;
+  base64(): string;
+  text(): string;
+}
+
+/** `data:<media type>[;…][;base64],<data>`. The data is converted only when and as it is asked for: it may be large. */
+function readDataUrl(url: string, path: string): DataUrl {
+  const comma = url.indexOf(',');
+  if (comma < 0) throw invalidBody(path, 'is not a valid data: URL');
+  const [mediaType = '', ...parameters] = url.slice('data:'.length, comma).split(';');
+  const data = url.slice(comma + 1);
+  const encoded = parameters.some((parameter) => parameter.trim().toLowerCase() === 'base64');
+  return {
+    mediaType: mediaType.trim().toLowerCase() || 'text/plain',
+    base64: () =>
+      encoded ? standardBase64(data) : Buffer.from(percentDecoded(data, path)).toString('base64'),
+    text: () => (encoded ? Buffer.from(data, 'base64').toString('utf8') : percentDecoded(data, path)),
+  };
+}
+
+/** Anthropic takes the standard alphabet only. */
+function standardBase64(data: string): string {
+  return data.includes('-') || data.includes('_') ? data.replaceAll('-', '+').replaceAll('_', '/') : data;
+}
+
+function percentDecoded(data: string, path: string): string {
+  try {
+    return decodeURIComponent(data);
+  } catch {
+    throw invalidBody(path, 'is not a valid data: URL');
+  }
+}

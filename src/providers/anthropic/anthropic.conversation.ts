@@ -1,0 +1,199 @@
+import type { ChatMessage } from '@app/contracts';
+import { assistantBlocks } from './anthropic.assistant.js';
+import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
+import { toToolUseId } from './anthropic.ids.js';
+import { invalidBody } from './anthropic.unsupported.js';
+import { textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
+
+export interface Conversation {
+  readonly system: WireBlock[];
+  readonly messages: WireMessage[];
+}
+
+export interface ConversationContext extends ContentContext {
+  /** The model takes messages of the role `system` between the turns. */
+  readonly systemTurns: boolean;
+}
+
+/**
+ * OpenAI's messages -> `system` and alternating turns.
+ *
+ * Leading system and developer messages are `system` blocks, in order. Later ones stay where they are: as a message of
+ * the role `system` that closes the user's turn, where the model takes it there (it must follow a user message and
+ * stand before an assistant's or at the end), else as a text block of the user's turn between `<system>` tags. A
+ * request of system messages alone gives the last of them to the user, because Anthropic wants one message at least.
+ *
+ * @throws GatewayError  `invalid_body`, `unsupported_parameter`
+ */
+export function toConversation(messages: readonly ChatMessage[], context: ConversationContext): Conversation {
+  const leading = countLeadingSystem(messages);
+  const system = messages
+    .slice(0, leading)
+    .flatMap((message, index) => systemBlocks(message, `messages[${index}]`, context));
+  const turns = new Turns(context);
+  messages.slice(leading).forEach((message, index) => turns.add(message, leading + index));
+  const wire = turns.toMessages();
+  if (wire.length === 0) throw invalidBody('messages', 'must hold a message with content');
+  return { system, messages: wire };
+}
+
+function isSystem(message: ChatMessage | undefined): boolean {
+  return message?.role === 'system' || message?.role === 'developer';
+}
+
+function countLeadingSystem(messages: readonly ChatMessage[]): number {
+  let count = 0;
+  while (count < messages.length - 1 && isSystem(messages[count])) count += 1;
+  return count;
+}
+
+function systemBlocks(message: ChatMessage, path: string, context: ContentContext): WireBlock[] {
+  return closedByCacheControl(named(contentBlocks(message, path, context), message.name), message);
+}
+
+function contentBlocks(message: ChatMessage, path: string, context: ContentContext): WireBlock[] {
+  return toBlocks(message.content, `${path}.content`, context);
+}
+
+/** Anthropic has no names: the speaker is written before what he says, as in a script. */
+function named(blocks: WireBlock[], name: string | undefined): WireBlock[] {
+  if (!name || blocks.length === 0) return blocks;
+  const [first, ...others] = blocks;
+  return first?.type === 'text'
+    ? [{ ...first, text: `${name}: ${textOf(first.text)}` }, ...others]
+    : [...textBlocks(`${name}:`, undefined), ...blocks];
+}
+
+/** `cache_control` on a whole message means: on its last block. */
+function closedByCacheControl(blocks: WireBlock[], message: ChatMessage): WireBlock[] {
+  const last = blocks.at(-1);
+  return last && message.cache_control
+    ? [...blocks.slice(0, -1), withCacheControl(last, message.cache_control)]
+    : blocks;
+}
+
+interface UserTurn {
+  readonly role: 'user';
+  /** Must stand before everything else of the turn. */
+  readonly results: WireBlock[];
+  readonly content: WireBlock[];
+  /** System blocks that may become a message of their own. */
+  readonly system: WireBlock[];
+}
+
+interface AssistantTurn {
+  readonly role: 'assistant';
+  readonly content: WireBlock[];
+}
+
+/** Gathers consecutive messages of one side into one turn. */
+class Turns {
+  readonly #turns: (UserTurn | AssistantTurn)[] = [];
+  /** The legacy dialect has no ids: an answer belongs to the last call. */
+  #lastFunctionCallId = 'call_0';
+
+  constructor(private readonly context: ConversationContext) {}
+
+  add(message: ChatMessage, index: number): void {
+    const path = `messages[${index}]`;
+    switch (message.role) {
+      case 'assistant':
+        return this.#addAssistant(message, index, path);
+      case 'tool':
+        return this.#addResult(message, textOf(message.tool_call_id), path);
+      case 'function':
+        return this.#addResult(message, this.#lastFunctionCallId, path);
+      case 'system':
+      case 'developer':
+        return this.#addSystem(message, path);
+      case 'user':
+        this.#user().content.push(...systemBlocks(message, path, this.context));
+    }
+  }
+
+  toMessages(): WireMessage[] {
+    const messages: WireMessage[] = [];
+    for (const turn of this.#turns) {
+      if (turn.role === 'assistant') push(messages, 'assistant', turn.content);
+      else pushUser(messages, turn);
+    }
+    return withoutTrailingSpace(messages);
+  }
+
+  #addAssistant(message: ChatMessage, index: number, path: string): void {
+    const functionCallId = `call_${index}`;
+    if (message.function_call) this.#lastFunctionCallId = functionCallId;
+    const blocks = assistantBlocks(message, path, functionCallId, this.context);
+    this.#assistant().content.push(...closedByCacheControl(blocks, message));
+  }
+
+  #addResult(message: ChatMessage, toolCallId: string, path: string): void {
+    const block: WireBlock = { type: 'tool_result', tool_use_id: toToolUseId(toolCallId) };
+    const content = resultContent(message, path, this.context);
+    if (content !== undefined) block.content = content;
+    if (message.is_error === true) block.is_error = true;
+    this.#user().results.push(withCacheControl(block, message.cache_control));
+  }
+
+  #addSystem(message: ChatMessage, path: string): void {
+    const blocks = systemBlocks(message, path, this.context);
+    const turn = this.#user();
+    if (this.context.systemTurns) turn.system.push(...blocks);
+    else turn.content.push(...blocks.map(asUserText));
+  }
+
+  #user(): UserTurn {
+    const last = this.#turns.at(-1);
+    if (last?.role === 'user') return last;
+    const turn: UserTurn = { role: 'user', results: [], content: [], system: [] };
+    this.#turns.push(turn);
+    return turn;
+  }
+
+  #assistant(): AssistantTurn {
+    const last = this.#turns.at(-1);
+    if (last?.role === 'assistant') return last;
+    const turn: AssistantTurn = { role: 'assistant', content: [] };
+    this.#turns.push(turn);
+    return turn;
+  }
+}
+
+function pushUser(messages: WireMessage[], turn: UserTurn): void {
+  const content = [...turn.results, ...turn.content];
+  if (content.length === 0) return push(messages, 'user', turn.system.map(asUserText));
+  push(messages, 'user', content);
+  push(messages, 'system', turn.system);
+}
+
+/** Adds a message, or to the last one when a turn between the two came out empty. */
+function push(messages: WireMessage[], role: WireMessage['role'], content: WireBlock[]): void {
+  if (content.length === 0) return;
+  const last = messages.at(-1);
+  if (last?.role === role) last.content.push(...content);
+  else messages.push({ role, content });
+}
+
+function asUserText(block: WireBlock): WireBlock {
+  return block.type === 'text' ? { ...block, text: `<system>\n${textOf(block.text)}\n</system>` } : block;
+}
+
+/** A string stays a string: it is what most tools give, and the shorter form. */
+function resultContent(
+  message: ChatMessage,
+  path: string,
+  context: ContentContext,
+): string | WireBlock[] | undefined {
+  if (typeof message.content === 'string') return message.content === '' ? undefined : message.content;
+  const blocks = contentBlocks(message, path, context);
+  return blocks.length > 0 ? blocks : undefined;
+}
+
+/** The last message may be the beginning of the answer (prefill): Anthropic refuses white space at its end. */
+function withoutTrailingSpace(messages: WireMessage[]): WireMessage[] {
+  const last = messages.at(-1);
+  const block = last?.content.at(-1);
+  if (last?.role !== 'assistant' || block?.type !== 'text') return messages;
+  const content = [...last.content.slice(0, -1), { ...block, text: textOf(block.text).trimEnd() }];
+  return [...messages.slice(0, -1), { role: 'assistant', content }];
+}

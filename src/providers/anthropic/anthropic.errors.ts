@@ -1,0 +1,218 @@
+import { type GatewayErrorCode, ProviderError, type ProviderErrorOptions } from '@app/contracts';
+import { connectionFailure } from '../http/connection-failure.js';
+import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
+
+/** How a kind of failure is judged. */
+interface Judgement {
+  readonly code: GatewayErrorCode;
+  readonly processed: ProviderErrorOptions['processed'];
+  readonly countsAsFailure: boolean;
+  readonly tryElsewhere: boolean;
+  /** Replaces Anthropic's words where those are not the client's business. */
+  readonly message?: string;
+}
+
+const REJECTED: Judgement = {
+  code: 'provider_rejected',
+  processed: 'no',
+  countsAsFailure: false,
+  tryElsewhere: false,
+};
+const TOO_LONG: Judgement = { ...REJECTED, code: 'context_length_exceeded', tryElsewhere: true };
+const TOO_LARGE: Judgement = { ...REJECTED, code: 'body_too_large', tryElsewhere: true };
+const NO_SUCH_MODEL: Judgement = { ...REJECTED, code: 'model_not_found', tryElsewhere: true };
+/** Anthropic's own words name our organisation and its limits. */
+const RATE_LIMITED: Judgement = {
+  ...REJECTED,
+  code: 'provider_rate_limited',
+  tryElsewhere: true,
+  message: "The gateway's rate limit at the provider is reached.",
+};
+const OUR_ACCOUNT: Judgement = {
+  code: 'provider_auth_failed',
+  processed: 'no',
+  countsAsFailure: true,
+  tryElsewhere: true,
+  message: "The provider does not accept the gateway's account.",
+};
+const OVERLOADED: Judgement = {
+  code: 'provider_overloaded',
+  processed: 'no',
+  countsAsFailure: true,
+  tryElsewhere: true,
+};
+const BROKEN: Judgement = {
+  code: 'provider_bad_response',
+  processed: 'unknown',
+  countsAsFailure: true,
+  tryElsewhere: true,
+};
+/** Nobody there speaks this API. */
+const WRONG_ADDRESS: Judgement = { ...BROKEN, processed: 'no' };
+const TIMED_OUT: Judgement = { ...BROKEN, code: 'request_timeout' };
+
+/** By `error.type`, in the body of an error answer or in a stream. */
+const BY_TYPE: Readonly<Record<string, Judgement>> = Object.freeze({
+  invalid_request_error: REJECTED,
+  authentication_error: OUR_ACCOUNT,
+  permission_error: OUR_ACCOUNT,
+  billing_error: OUR_ACCOUNT,
+  not_found_error: NO_SUCH_MODEL,
+  request_too_large: TOO_LARGE,
+  rate_limit_error: RATE_LIMITED,
+  timeout_error: TIMED_OUT,
+  api_error: BROKEN,
+  overloaded_error: OVERLOADED,
+});
+
+/** By status, when the body says nothing that we know: a proxy's plain text, an empty body. */
+const BY_STATUS: Readonly<Record<number, Judgement>> = Object.freeze({
+  401: OUR_ACCOUNT,
+  402: OUR_ACCOUNT,
+  403: OUR_ACCOUNT,
+  404: WRONG_ADDRESS,
+  405: WRONG_ADDRESS,
+  408: TIMED_OUT,
+  410: WRONG_ADDRESS,
+  413: TOO_LARGE,
+  429: RATE_LIMITED,
+  503: OVERLOADED,
+  504: TIMED_OUT,
+  529: OVERLOADED,
+});
+
+const TOO_LONG_WORDS =
+  /prompt is too long|exceeds? (?:the )?(?:model'?s? )?(?:maximum )?context|exceed context limit|context window/i;
+const ACCOUNT_WORDS =
+  /credit balance is too low|organization has been disabled|usage limits?\b.*regain access/i;
+
+interface Evidence {
+  readonly status?: number | undefined;
+  readonly body: unknown;
+  readonly requestId?: string | undefined;
+  readonly retryAfter?: string | null | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * Whatever the SDK threw -> ProviderError. An aborted call gives the signal's reason instead: who aborted knows why.
+ *
+ * @see https://platform.claude.com/docs/en/api/errors, read 2026-11-23
+ */
+export function toCallError(error: unknown, signal: AbortSignal): Error {
+  if (signal.aborted) return abortReason(signal);
+  if (error instanceof ProviderError) return error;
+  return statusError(error) ?? connectionError(error);
+}
+
+/** An `error` event, or an error body behind status 200. `begun`: some output had been sent before. */
+export function toStreamError(body: unknown, begun: boolean, requestId: string | undefined): ProviderError {
+  const error = fromEvidence({ body, requestId });
+  if (!begun || error.processed === 'unknown') return error;
+  return fromEvidence({ body, requestId }, 'unknown');
+}
+
+/** The answer is not what the API promises. */
+export function badResponse(problem: string, requestId: string | undefined, cause?: unknown): ProviderError {
+  return new ProviderError('provider_bad_response', `Anthropic's answer ${problem}.`, {
+    ...behaviour(BROKEN),
+    ...(requestId !== undefined && { providerRequestId: requestId }),
+    cause,
+  });
+}
+
+export function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new DOMException('The call was aborted', 'AbortError');
+}
+
+/** The SDK's errors are read by their fields, so that this file needs no SDK. */
+function statusError(error: unknown): ProviderError | undefined {
+  if (!isObject(error) || typeof error.status !== 'number') return undefined;
+  const headers = isObject(error.headers) ? error.headers : {};
+  return fromEvidence({
+    status: error.status,
+    body: error.error,
+    requestId: header(headers, 'request-id'),
+    retryAfter: header(headers, 'retry-after'),
+    cause: error,
+  });
+}
+
+function header(headers: JsonObject, name: string): string | undefined {
+  const value: unknown = typeof headers.get === 'function' ? headers.get(name) : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
+function fromEvidence(evidence: Evidence, processed?: Judgement['processed']): ProviderError {
+  const error = errorOf(evidence.body);
+  const judgement = judge(evidence.status, textOf(error.type), textOf(error.message));
+  const requestId = evidence.requestId ?? requestIdOf(evidence.body);
+  const retryAfterMs = retryAfter(evidence);
+  return new ProviderError(judgement.code, messageOf(judgement, error, evidence.status), {
+    ...behaviour(judgement),
+    ...(processed && { processed }),
+    ...(evidence.status !== undefined && { upstreamStatus: evidence.status }),
+    ...(requestId !== undefined && { providerRequestId: requestId }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    cause: evidence.cause,
+  });
+}
+
+function behaviour({ processed, countsAsFailure, tryElsewhere }: Judgement): ProviderErrorOptions {
+  return { processed, countsAsFailure, tryElsewhere };
+}
+
+function errorOf(body: unknown): JsonObject {
+  return isObject(body) && isObject(body.error) ? body.error : {};
+}
+
+function requestIdOf(body: unknown): string | undefined {
+  return isObject(body) && typeof body.request_id === 'string' ? body.request_id : undefined;
+}
+
+function judge(status: number | undefined, type: string, message: string): Judgement {
+  const byType = Object.hasOwn(BY_TYPE, type) ? BY_TYPE[type] : undefined;
+  const judgement = byType ?? (status === undefined ? BROKEN : judgeStatus(status));
+  if (judgement === REJECTED && TOO_LONG_WORDS.test(message)) return TOO_LONG;
+  if (judgement === REJECTED && ACCOUNT_WORDS.test(message)) return OUR_ACCOUNT;
+  // Files and containers can be missing, too: only a model's absence speaks for another target.
+  if (judgement === NO_SUCH_MODEL && !/^model\b/i.test(message)) return REJECTED;
+  return judgement;
+}
+
+function judgeStatus(status: number): Judgement {
+  return BY_STATUS[status] ?? (status >= 400 && status < 500 ? REJECTED : BROKEN);
+}
+
+function messageOf(judgement: Judgement, error: JsonObject, status: number | undefined): string {
+  if (judgement.message) return judgement.message;
+  const said = textOf(error.message);
+  if (said) return said;
+  return status === undefined ? 'Anthropic reported an error.' : `Anthropic answered with status ${status}.`;
+}
+
+const RETRY_AFTER_STATUSES = new Set([429, 529]);
+
+/** Read only with 429 and 529: Anthropic also sends the header with answers that went well. */
+function retryAfter({ status, retryAfter }: Evidence): number | undefined {
+  if (!retryAfter || status === undefined || !RETRY_AFTER_STATUSES.has(status)) return undefined;
+  const seconds = Number(retryAfter);
+  const ms = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1000;
+  return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
+}
+
+function connectionError(error: unknown): ProviderError {
+  const failure = connectionFailure(error);
+  if (!failure) return badResponse('could not be read', undefined, error);
+  if (failure.processed === 'no') {
+    return new ProviderError('provider_overloaded', `Anthropic could not be reached (${failure.kind}).`, {
+      ...behaviour(OVERLOADED),
+      cause: error,
+    });
+  }
+  return new ProviderError('provider_bad_response', `The connection to Anthropic failed (${failure.kind}).`, {
+    ...behaviour(BROKEN),
+    cause: error,
+  });
+}

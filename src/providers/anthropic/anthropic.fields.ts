@@ -1,0 +1,125 @@
+import { isObject, type JsonObject } from './anthropic.wire.js';
+import type { UnsupportedParams } from './anthropic.unsupported.js';
+
+/** What becomes of a top-level field of the client's request. */
+type FieldRule =
+  /** Read by one of the translators of this folder, or by the gateway itself. */
+  | { readonly is: 'translated' }
+  /** Anthropic's own field: goes on as it is. */
+  | { readonly is: 'native' }
+  /** Concerns the client's own bookkeeping or is a hint; the answer is the same without it. */
+  | { readonly is: 'without-effect' }
+  /** Cannot be honoured, unless its value asks for nothing. */
+  | { readonly is: 'refused'; readonly why: string; readonly asksForNothing?: (value: unknown) => boolean };
+
+const TRANSLATED = { is: 'translated' } as const;
+const NATIVE = { is: 'native' } as const;
+const WITHOUT_EFFECT = { is: 'without-effect' } as const;
+
+const UNKNOWN = 'is not known to Anthropic';
+const PRICED_APART = 'changes what Anthropic charges, and the gateway has no price for it';
+
+/**
+ * Every field we know. One that stands here not at all is refused by name: neither OpenAI's clients nor Anthropic
+ * would tell that it had been lost.
+ */
+const FIELDS = {
+  model: TRANSLATED,
+  messages: TRANSLATED,
+  stream: TRANSLATED,
+  stream_options: TRANSLATED,
+  max_tokens: TRANSLATED,
+  max_completion_tokens: TRANSLATED,
+  temperature: TRANSLATED,
+  top_p: TRANSLATED,
+  top_k: TRANSLATED,
+  stop: TRANSLATED,
+  tools: TRANSLATED,
+  tool_choice: TRANSLATED,
+  parallel_tool_calls: TRANSLATED,
+  functions: TRANSLATED,
+  function_call: TRANSLATED,
+  response_format: TRANSLATED,
+  reasoning_effort: TRANSLATED,
+  user: TRANSLATED,
+  safety_identifier: TRANSLATED,
+  /** Only `user_id` means something to Anthropic; other keys label the stored completion, which there is not. */
+  metadata: TRANSLATED,
+  service_tier: TRANSLATED,
+  betas: TRANSLATED,
+
+  thinking: NATIVE,
+  output_config: NATIVE,
+  /** The beta name of `output_config.format`. */
+  output_format: NATIVE,
+  cache_control: NATIVE,
+  container: NATIVE,
+  context_management: NATIVE,
+  compaction: NATIVE,
+  diagnostics: NATIVE,
+  mcp_servers: NATIVE,
+
+  /** Routes to a warm cache at OpenAI; Anthropic's cache needs no hint. */
+  prompt_cache_key: WITHOUT_EFFECT,
+  prompt_cache_retention: WITHOUT_EFFECT,
+
+  store: { is: 'refused', why: 'asks for a stored completion', asksForNothing: isFalse },
+  n: { is: 'refused', why: 'must be 1: Anthropic gives one choice', asksForNothing: (value) => value === 1 },
+  seed: { is: 'refused', why: 'has no counterpart at Anthropic' },
+  logprobs: { is: 'refused', why: 'are not given by Anthropic', asksForNothing: isFalse },
+  top_logprobs: { is: 'refused', why: 'are not given by Anthropic', asksForNothing: isZero },
+  logit_bias: { is: 'refused', why: 'has no counterpart at Anthropic', asksForNothing: isEmpty },
+  frequency_penalty: { is: 'refused', why: 'has no counterpart at Anthropic', asksForNothing: isZero },
+  presence_penalty: { is: 'refused', why: 'has no counterpart at Anthropic', asksForNothing: isZero },
+  modalities: { is: 'refused', why: 'must be ["text"] for Anthropic', asksForNothing: isTextOnly },
+  audio: { is: 'refused', why: 'is not produced by Anthropic' },
+  prediction: { is: 'refused', why: 'has no counterpart at Anthropic' },
+  verbosity: {
+    is: 'refused',
+    why: 'has no counterpart at Anthropic',
+    asksForNothing: (value) => value === 'medium',
+  },
+  web_search_options: { is: 'refused', why: "is OpenAI's; give Anthropic's web_search tool in tools" },
+  moderation: { is: 'refused', why: UNKNOWN },
+
+  speed: { is: 'refused', why: PRICED_APART, asksForNothing: (value) => value === 'standard' },
+  inference_geo: { is: 'refused', why: PRICED_APART, asksForNothing: (value) => value === 'global' },
+  fallbacks: { is: 'refused', why: PRICED_APART, asksForNothing: isEmpty },
+  fallback_credit_token: { is: 'refused', why: PRICED_APART },
+  billing_policy: { is: 'refused', why: PRICED_APART },
+} as const satisfies Record<string, FieldRule>;
+
+const RULES: Readonly<Record<string, FieldRule>> = FIELDS;
+
+/**
+ * Goes through the request's fields: those that are Anthropic's own are returned, the others are translated elsewhere,
+ * without effect, or refused. `null` and `undefined` mean "not set", as at OpenAI.
+ */
+export function nativeFields(request: JsonObject, unsupported: UnsupportedParams): JsonObject {
+  const native: JsonObject = {};
+  for (const [name, value] of Object.entries(request)) {
+    if (value === undefined || value === null) continue;
+    const rule: FieldRule = Object.hasOwn(RULES, name)
+      ? (RULES[name] ?? TRANSLATED)
+      : { is: 'refused', why: UNKNOWN };
+    if (rule.is === 'native') native[name] = value;
+    if (rule.is === 'refused' && !rule.asksForNothing?.(value)) unsupported.refuse(name, rule.why);
+  }
+  return native;
+}
+
+function isFalse(value: unknown): boolean {
+  return value === false;
+}
+
+function isZero(value: unknown): boolean {
+  return value === 0;
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
+}
+
+function isTextOnly(value: unknown): boolean {
+  return Array.isArray(value) && value.every((modality) => modality === 'text');
+}

@@ -1,0 +1,153 @@
+import type { ChatRequest, ProviderCall } from '@app/contracts';
+import type { ContentContext } from './anthropic.content.js';
+import { type Conversation, toConversation } from './anthropic.conversation.js';
+import { nativeFields } from './anthropic.fields.js';
+import { maxOutputTokensOf } from './anthropic.models.js';
+import { type Reasoning, toReasoning } from './anthropic.reasoning.js';
+import { toSamplingFields } from './anthropic.sampling.js';
+import { forcesTool, toToolFields, usesLegacyFunctions } from './anthropic.tools.js';
+import { type ModelTraits, traitsOf } from './anthropic.traits.js';
+import { invalidBody, UnsupportedParams } from './anthropic.unsupported.js';
+import { isObject, type JsonObject, textOf, type WireBlock, type WireRequest } from './anthropic.wire.js';
+
+export interface TranslatedRequest {
+  readonly body: WireRequest;
+  /** For the header `anthropic-beta`. */
+  readonly betas: readonly string[];
+  readonly droppedParams: readonly string[];
+  readonly legacyFunctions: boolean;
+}
+
+export type TranslatableCall = Pick<
+  ProviderCall,
+  'request' | 'upstreamModel' | 'maxOutputTokens' | 'dropUnsupported'
+>;
+
+/**
+ * OpenAI's request -> the body of `POST /v1/messages`.
+ *
+ * @throws GatewayError  `unsupported_parameter` (unless dropped), `invalid_body`; always with `param`
+ */
+export function toAnthropicRequest(call: TranslatableCall, stream: boolean): TranslatedRequest {
+  const { request, upstreamModel } = call;
+  const unsupported = new UnsupportedParams(call.dropUnsupported);
+  const context: ContentContext = { unsupported, betas: new Set(givenBetas(request)) };
+  const traits = traitsOf(upstreamModel);
+  const maxTokens = call.maxOutputTokens ?? maxOutputTokensOf(upstreamModel);
+  const native = nativeFields(request, unsupported);
+  const tools = toToolFields(request, traits, unsupported);
+  const reasoning = toReasoning(request, traits, { maxTokens, forcesTool: forcesTool(tools) }, unsupported);
+  const conversation = toConversation(request.messages, { ...context, systemTurns: traits.systemTurns });
+  const body: WireRequest = {
+    model: upstreamModel,
+    max_tokens: maxTokens,
+    ...systemField(conversation, request),
+    messages: conversation.messages,
+    ...tools,
+    ...toSamplingFields(request, traits, reasoning.thinking !== undefined, unsupported),
+    ...accountFields(request, unsupported),
+    ...native,
+    ...(reasoning.thinking && { thinking: reasoning.thinking }),
+    ...outputConfig(request, native, reasoning, traits, unsupported),
+    ...(stream && { stream: true as const }),
+  };
+  addNativeBetas(body, context.betas);
+  return {
+    body,
+    betas: [...context.betas],
+    droppedParams: unsupported.dropped,
+    legacyFunctions: usesLegacyFunctions(request),
+  };
+}
+
+function givenBetas(request: ChatRequest): string[] {
+  return Array.isArray(request.betas) ? request.betas.filter((beta) => isBetaName(beta)) : [];
+}
+
+/** They become a header: nothing but names. */
+function isBetaName(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w.-]+$/.test(value);
+}
+
+/** Fields that are in beta, with what switches each on; a client that names its own version of one keeps it. */
+const NATIVE_BETAS: Readonly<Record<string, string>> = Object.freeze({
+  output_format: 'structured-outputs-2025-11-13',
+  mcp_servers: 'mcp-client-2025-04-04',
+  context_management: 'context-management-2025-06-27',
+});
+
+function addNativeBetas(body: JsonObject, betas: Set<string>): void {
+  for (const [field, beta] of Object.entries(NATIVE_BETAS)) {
+    const family = beta.replace(/-\d{4}-\d{2}-\d{2}$/, '');
+    const named = [...betas].some((name) => name.startsWith(family));
+    if (body[field] !== undefined && !named) betas.add(beta);
+  }
+}
+
+const JSON_ONLY = 'Answer with one valid JSON object and nothing else: no prose around it, no code fence.';
+
+function systemField(conversation: Conversation, request: ChatRequest): { system?: WireBlock[] } {
+  // Anthropic has no mode for "any JSON object"; the instruction is what its documentation advises for it.
+  const json = request.response_format?.type === 'json_object' ? [{ type: 'text', text: JSON_ONLY }] : [];
+  const system = [...conversation.system, ...json];
+  return system.length > 0 ? { system } : {};
+}
+
+/** `response_format` and `reasoning_effort` share a field with what the client may give in Anthropic's own words. */
+function outputConfig(
+  request: ChatRequest,
+  native: JsonObject,
+  reasoning: Reasoning,
+  traits: ModelTraits,
+  unsupported: UnsupportedParams,
+): JsonObject {
+  const format = outputFormat(request, traits, unsupported);
+  const config = {
+    ...(reasoning.effort && { effort: reasoning.effort }),
+    ...(format && { format }),
+    ...(isObject(native.output_config) ? native.output_config : {}),
+  };
+  return Object.keys(config).length > 0 ? { output_config: config } : {};
+}
+
+function outputFormat(
+  request: ChatRequest,
+  traits: ModelTraits,
+  unsupported: UnsupportedParams,
+): JsonObject | undefined {
+  const format: JsonObject | null | undefined = request.response_format;
+  const type = textOf(format?.type);
+  if (!format || type === 'text' || type === 'json_object') return undefined;
+  if (type !== 'json_schema')
+    throw invalidBody('response_format.type', 'must be text, json_object or json_schema');
+  if (!isObject(format.json_schema) || !isObject(format.json_schema.schema)) {
+    throw invalidBody('response_format.json_schema.schema', 'must be a JSON Schema object');
+  }
+  if (traits.structuredOutputs) return { type: 'json_schema', schema: describedSchema(format.json_schema) };
+  unsupported.refuse('response_format', 'of the type json_schema is not supported by this model');
+  return undefined;
+}
+
+function describedSchema({ schema, description }: JsonObject): JsonObject {
+  if (!isObject(schema)) return {};
+  return typeof description === 'string' && schema.description === undefined
+    ? { ...schema, description }
+    : schema;
+}
+
+const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({
+  auto: 'auto',
+  default: 'standard_only',
+  standard_only: 'standard_only',
+});
+
+function accountFields(request: ChatRequest, unsupported: UnsupportedParams): JsonObject {
+  const fields: JsonObject = {};
+  const userId = request.user ?? request.safety_identifier ?? request.metadata?.user_id;
+  if (typeof userId === 'string' && userId !== '') fields.metadata = { user_id: userId };
+  const tier = request.service_tier;
+  if (tier === undefined || tier === null) return fields;
+  if (Object.hasOwn(SERVICE_TIERS, tier)) fields.service_tier = SERVICE_TIERS[tier];
+  else unsupported.refuse('service_tier', 'must be auto or default for Anthropic');
+  return fields;
+}

@@ -1,0 +1,170 @@
+import {
+  type AssistantMessage,
+  type ChatCompletion,
+  type CompletionUsage,
+  type FinishReason,
+  toCompletionUsage,
+  type ToolCall,
+} from '@app/contracts';
+import { needsRawContent, textOfBlocks } from './anthropic.raw-content.js';
+import { toolUseExtras } from './anthropic.tools.js';
+import { type AnthropicUsage, sideCalls, toUsage } from './anthropic.usage.js';
+import {
+  isObject,
+  type JsonObject,
+  textOf,
+  type WireAnswer,
+  type WireBlock,
+  withoutEmpty,
+} from './anthropic.wire.js';
+
+/** What an answer needs besides what Anthropic sent. */
+export interface AnswerContext {
+  readonly clientModel: string;
+  /** Unix seconds: Anthropic gives no time. */
+  readonly created: number;
+  /** The request used `functions`: the answer does, too. */
+  readonly legacyFunctions: boolean;
+}
+
+/** Anthropic's message -> OpenAI's `chat.completion`. */
+export function toChatCompletion(answer: WireAnswer, context: AnswerContext): ChatCompletion {
+  const { id, content, usage } = answer;
+  const completion: ChatCompletion = {
+    id,
+    object: 'chat.completion',
+    created: context.created,
+    model: context.clientModel,
+    choices: [
+      {
+        index: 0,
+        message: toAssistantMessage(answer, context),
+        logprobs: null,
+        finish_reason: toFinishReason(answer.stop_reason, content, context),
+      },
+    ],
+  };
+  const counted = toUsage(usage);
+  if (counted) completion.usage = shownUsage(counted, usage);
+  const tier = isObject(usage) ? toServiceTier(usage.service_tier) : undefined;
+  return tier === undefined ? completion : { ...completion, service_tier: tier };
+}
+
+function toAssistantMessage(answer: WireAnswer, context: AnswerContext): AssistantMessage {
+  const { content } = answer;
+  const text = textOfBlocks(content);
+  const calls = content.filter((block) => block.type === 'tool_use').map(toToolCall);
+  const message: AssistantMessage = {
+    role: 'assistant',
+    content: text === '' && calls.length > 0 ? null : text,
+    refusal: refusalOf(answer) ?? null,
+  };
+  const reasoning = content
+    .map((block) => (block.type === 'thinking' ? textOf(block.thinking) : ''))
+    .join('');
+  if (reasoning !== '') message.reasoning_content = reasoning;
+  if (calls[0] && context.legacyFunctions) message.function_call = calls[0].function;
+  else if (calls.length > 0) message.tool_calls = calls;
+  const annotations = annotationsOf(content);
+  if (annotations.length > 0) message.annotations = annotations;
+  const thinking = content.filter(isThinking);
+  message.provider_specific_fields = {
+    ...closingFields(answer, content),
+    ...(thinking.length > 0 && { thinking_blocks: thinking }),
+  };
+  return message;
+}
+
+export function isThinking(block: WireBlock): boolean {
+  return block.type === 'thinking' || block.type === 'redacted_thinking';
+}
+
+function toToolCall(block: WireBlock): ToolCall {
+  const extras = toolUseExtras(block);
+  return {
+    id: textOf(block.id),
+    type: 'function',
+    function: { name: textOf(block.name), arguments: toArguments(block.input) },
+    ...(Object.keys(extras).length > 0 && { provider_specific_fields: extras }),
+  };
+}
+
+export function toArguments(input: unknown): string {
+  return isObject(input) ? JSON.stringify(input) : '{}';
+}
+
+/** Fields of a message that have a place in the OpenAI form; every other one is kept as it is. */
+const TRANSLATED_FIELDS = new Set(['id', 'type', 'role', 'model', 'content', 'usage']);
+
+/**
+ * What belongs to the message as a whole and is known at its end: `stop_reason`, `stop_sequence`, `stop_details`,
+ * `container`, …, and the raw blocks where the OpenAI form cannot carry them.
+ */
+export function closingFields(fields: JsonObject, content: readonly WireBlock[]): JsonObject {
+  const others = Object.fromEntries(Object.entries(fields).filter(([name]) => !TRANSLATED_FIELDS.has(name)));
+  return withoutEmpty({ ...others, anthropic_content: needsRawContent(content) ? content : undefined });
+}
+
+const FINISH_REASONS: Readonly<Record<string, FinishReason>> = Object.freeze({
+  end_turn: 'stop',
+  stop_sequence: 'stop',
+  pause_turn: 'stop',
+  max_tokens: 'length',
+  model_context_window_exceeded: 'length',
+  tool_use: 'tool_calls',
+  refusal: 'content_filter',
+});
+
+/** A reason that we do not know is a stop; `provider_specific_fields.stop_reason` has it. */
+export function toFinishReason(
+  stopReason: unknown,
+  content: readonly WireBlock[],
+  context: AnswerContext,
+): FinishReason {
+  const finish = FINISH_REASONS[textOf(stopReason)] ?? 'stop';
+  if (finish !== 'tool_calls') return finish;
+  if (!content.some((block) => block.type === 'tool_use')) return 'stop';
+  return context.legacyFunctions ? 'function_call' : finish;
+}
+
+/** Why the model refused, in Anthropic's words, when it says so. */
+export function refusalOf(fields: JsonObject): string | undefined {
+  if (fields.stop_reason !== 'refusal' || !isObject(fields.stop_details)) return undefined;
+  return textOf(fields.stop_details.explanation) || undefined;
+}
+
+/** The client's usage block, with the calls behind the answer when there were other ones than the model's own. */
+export function shownUsage(usage: AnthropicUsage, block: unknown): CompletionUsage {
+  const shown = toCompletionUsage(usage.shown);
+  if (!isObject(block) || sideCalls(block).length === 0) return shown;
+  return { ...shown, iterations: block.iterations };
+}
+
+const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({ standard: 'default' });
+
+/** OpenAI's name of the tier that served the call. */
+export function toServiceTier(tier: unknown): string | undefined {
+  if (typeof tier !== 'string') return undefined;
+  return SERVICE_TIERS[tier] ?? tier;
+}
+
+/** Web citations as OpenAI's annotations; the span is the block of text that the citation stands behind. */
+export function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
+  let offset = 0;
+  return content.flatMap((block) => {
+    const start = offset;
+    offset += block.type === 'text' ? textOf(block.text).length : 0;
+    return blockAnnotations(block, start, offset);
+  });
+}
+
+export function blockAnnotations(block: WireBlock, start: number, end: number): JsonObject[] {
+  if (block.type !== 'text' || !Array.isArray(block.citations)) return [];
+  return block.citations
+    .filter(isObject)
+    .filter((citation) => typeof citation.url === 'string')
+    .map((citation) => ({
+      type: 'url_citation',
+      url_citation: { start_index: start, end_index: end, title: textOf(citation.title), url: citation.url },
+    }));
+}

@@ -1,0 +1,61 @@
+import type { ChatRequest } from '@app/contracts';
+import type { ModelTraits } from './anthropic.traits.js';
+import type { UnsupportedParams } from './anthropic.unsupported.js';
+import type { JsonObject } from './anthropic.wire.js';
+
+/**
+ * `temperature`, `top_p`, `top_k`, `stop` -> Anthropic's.
+ *
+ * Anthropic's temperature ends at 1; a higher one is refused and not lowered, for the client would not know. What
+ * equals the default is left out, which means the same and is taken by every model.
+ *
+ * @param thinking  the translated request switches thinking on by itself, which fixes the temperature
+ */
+export function toSamplingFields(
+  request: ChatRequest,
+  traits: ModelTraits,
+  thinking: boolean,
+  unsupported: UnsupportedParams,
+): JsonObject {
+  const fixed = traits.sampling === 'fixed' || thinking;
+  const fields = fixed ? fixedSampling(request, unsupported) : freeSampling(request, traits, unsupported);
+  const stop = stopSequences(request.stop, unsupported);
+  return stop.length > 0 ? { ...fields, stop_sequences: stop } : fields;
+}
+
+const SAMPLERS = ['temperature', 'top_p', 'top_k'] as const;
+
+function fixedSampling(request: ChatRequest, unsupported: UnsupportedParams): JsonObject {
+  for (const name of SAMPLERS) {
+    const value = request[name];
+    if (value === undefined || value === null || (value === 1 && name !== 'top_k')) continue;
+    unsupported.refuse(name, 'cannot be set for this model, or not while it reasons');
+  }
+  return {};
+}
+
+function freeSampling(request: ChatRequest, traits: ModelTraits, unsupported: UnsupportedParams): JsonObject {
+  const fields: JsonObject = {};
+  const { temperature, top_p: topP, top_k: topK } = request;
+  if (typeof temperature === 'number') {
+    if (temperature > 1) unsupported.refuse('temperature', 'must be at most 1 for Anthropic');
+    else fields.temperature = temperature;
+  }
+  if (typeof topP === 'number' && topP !== 1) {
+    if (traits.sampling === 'one' && fields.temperature !== undefined) {
+      unsupported.refuse('top_p', 'cannot be combined with temperature for this model');
+    } else fields.top_p = topP;
+  }
+  if (topK !== undefined && topK !== null) fields.top_k = topK;
+  return fields;
+}
+
+/** Anthropic refuses sequences of white space alone. */
+function stopSequences(stop: ChatRequest['stop'], unsupported: UnsupportedParams): string[] {
+  const all = typeof stop === 'string' ? [stop] : (stop ?? []);
+  return all.filter((sequence) => {
+    if (sequence.trim() !== '') return true;
+    unsupported.refuse('stop', 'holds a sequence of white space alone, which Anthropic does not take');
+    return false;
+  });
+}

@@ -1,0 +1,286 @@
+import {
+  type ChatDelta,
+  type ChatStreamEvent,
+  type FinishReason,
+  type ProviderSpecificFields,
+  type ToolCallDelta,
+  type Usage,
+} from '@app/contracts';
+import { badResponse, toStreamError } from './anthropic.errors.js';
+import {
+  type AnswerContext,
+  blockAnnotations,
+  closingFields,
+  isThinking,
+  refusalOf,
+  shownUsage,
+  toArguments,
+  toFinishReason,
+  toServiceTier,
+} from './anthropic.response.js';
+import { toolUseExtras } from './anthropic.tools.js';
+import { type AnthropicUsage, mergeUsage, toUsage } from './anthropic.usage.js';
+import {
+  isBlock,
+  isObject,
+  type JsonObject,
+  textOf,
+  type WireBlock,
+  type WireEvent,
+} from './anthropic.wire.js';
+
+export interface StreamContext extends AnswerContext {
+  readonly providerRequestId: string | undefined;
+}
+
+/** A block under way: what it is so far, and what is known of its place in the answer. */
+interface OpenBlock {
+  readonly block: WireBlock;
+  /** Offset of its text in the whole text, in UTF-16 units. */
+  readonly textStart: number;
+  /** Number among the tool calls, for `tool_use`. */
+  readonly callIndex: number | undefined;
+  /** Input as JSON text, gathered from its deltas. */
+  json: string;
+}
+
+const NO_EVENTS: readonly ChatStreamEvent[] = Object.freeze([]);
+
+/**
+ * Anthropic's events -> OpenAI's chunks. One method per event; the blocks are kept, because their order may have to be
+ * given back at the end (see anthropic.raw-content.ts).
+ *
+ * How deltas fold into the message: strings are appended, `annotations` and the arrays in `provider_specific_fields`
+ * too, every other field is set. Unknown events are skipped, unknown blocks and deltas are kept in the raw blocks.
+ */
+export class AnthropicStream {
+  readonly #blocks: WireBlock[] = [];
+  readonly #open = new Map<number, OpenBlock>();
+  /** Fields of the message itself: `stop_reason`, `container`, … */
+  readonly #fields: JsonObject = {};
+  #usage: JsonObject = {};
+  #head = '';
+  #textLength = 0;
+  #calls = 0;
+  #finish: FinishReason | undefined;
+  #stopped = false;
+
+  constructor(private readonly context: StreamContext) {}
+
+  /** `message_stop` has come: nothing follows. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /**
+   * @throws ProviderError  for an `error` event, and for a stream that does not begin or end as the API promises
+   */
+  take(event: WireEvent): readonly ChatStreamEvent[] {
+    switch (event.type) {
+      case 'message_start':
+        return this.#messageStart(event);
+      case 'content_block_start':
+        return this.#blockStart(event);
+      case 'content_block_delta':
+        return this.#blockDelta(event);
+      case 'content_block_stop':
+        return this.#blockStop(event);
+      case 'message_delta':
+        return this.#messageDelta(event);
+      case 'message_stop':
+        return this.#messageStop();
+      case 'error':
+        throw toStreamError(event, this.#head !== '', this.context.providerRequestId);
+      default:
+        return NO_EVENTS;
+    }
+  }
+
+  #messageStart(event: WireEvent): readonly ChatStreamEvent[] {
+    const message = isObject(event.message) ? event.message : {};
+    const { content: _content, usage, ...fields } = message;
+    this.#head = this.#chunkHead(textOf(message.id));
+    this.#usage = mergeUsage({}, usage);
+    Object.assign(this.#fields, fields);
+    return [this.#chunk({ role: 'assistant', content: '' }, { usage: this.#counted()?.billed })];
+  }
+
+  #chunkHead(id: string): string {
+    const { clientModel: model, created } = this.context;
+    return JSON.stringify({ id, object: 'chat.completion.chunk', created, model }).slice(0, -1);
+  }
+
+  #blockStart(event: WireEvent): readonly ChatStreamEvent[] {
+    const block = isBlock(event.content_block) ? { ...event.content_block } : { type: 'unknown' };
+    const callIndex = block.type === 'tool_use' ? this.#calls++ : undefined;
+    this.#blocks.push(block);
+    this.#open.set(indexOf(event), { block, textStart: this.#textLength, callIndex, json: '' });
+    if (callIndex !== undefined) return [this.#callStart(block, callIndex)];
+    return block.type === 'text' ? this.#text(textOf(block.text)) : this.#thinking(textOf(block.thinking));
+  }
+
+  #callStart(block: WireBlock, index: number): ChatStreamEvent {
+    const call = { name: textOf(block.name), arguments: '' };
+    if (this.context.legacyFunctions) return this.#chunk({ function_call: call });
+    const extras = toolUseExtras(block);
+    return this.#callDelta({
+      index,
+      id: textOf(block.id),
+      type: 'function',
+      function: call,
+      ...(Object.keys(extras).length > 0 && { provider_specific_fields: extras }),
+    });
+  }
+
+  #blockDelta(event: WireEvent): readonly ChatStreamEvent[] {
+    const delta = isObject(event.delta) ? event.delta : {};
+    const open = this.#open.get(indexOf(event));
+    if (!open)
+      throw badResponse('has a delta of a block that was never begun', this.context.providerRequestId);
+    switch (delta.type) {
+      case 'text_delta':
+        open.block.text = textOf(open.block.text) + textOf(delta.text);
+        return this.#text(textOf(delta.text));
+      case 'thinking_delta':
+        open.block.thinking = textOf(open.block.thinking) + textOf(delta.thinking);
+        return this.#thinking(textOf(delta.thinking));
+      case 'input_json_delta':
+        return this.#inputDelta(open, textOf(delta.partial_json));
+      case 'citations_delta':
+        open.block.citations = [
+          ...(Array.isArray(open.block.citations) ? open.block.citations : []),
+          delta.citation,
+        ];
+        return NO_EVENTS;
+      default:
+        mergeDelta(open.block, delta);
+        return NO_EVENTS;
+    }
+  }
+
+  #text(text: string): readonly ChatStreamEvent[] {
+    if (text === '') return NO_EVENTS;
+    this.#textLength += text.length;
+    return [this.#chunkOf(`{"content":${JSON.stringify(text)}}`, text)];
+  }
+
+  #thinking(text: string): readonly ChatStreamEvent[] {
+    return text === '' ? NO_EVENTS : [this.#chunkOf(`{"reasoning_content":${JSON.stringify(text)}}`, text)];
+  }
+
+  #inputDelta(open: OpenBlock, json: string): readonly ChatStreamEvent[] {
+    open.json += json;
+    return open.callIndex === undefined ? NO_EVENTS : this.#arguments(open.callIndex, json);
+  }
+
+  #arguments(index: number, json: string): readonly ChatStreamEvent[] {
+    if (json === '') return NO_EVENTS;
+    if (!this.context.legacyFunctions)
+      return [this.#callDelta({ index, function: { arguments: json } }, json)];
+    return [this.#chunk({ function_call: { arguments: json } }, { outputText: json })];
+  }
+
+  #callDelta(call: ToolCallDelta, outputText = ''): ChatStreamEvent {
+    return this.#chunk({ tool_calls: [call] }, { outputText });
+  }
+
+  #blockStop(event: WireEvent): readonly ChatStreamEvent[] {
+    const open = this.#open.get(indexOf(event));
+    if (!open) return NO_EVENTS;
+    this.#open.delete(indexOf(event));
+    const { block } = open;
+    if (isThinking(block)) return [this.#chunk({ provider_specific_fields: { thinking_blocks: [block] } })];
+    if (block.type === 'text') return this.#annotations(open);
+    return this.#closeInput(open);
+  }
+
+  #annotations({ block, textStart }: OpenBlock): readonly ChatStreamEvent[] {
+    const annotations = blockAnnotations(block, textStart, this.#textLength);
+    return annotations.length > 0 ? [this.#chunk({ annotations })] : NO_EVENTS;
+  }
+
+  /** A call without arguments has no deltas, or empty ones only; some servers give the whole input with the start. */
+  #closeInput(open: OpenBlock): readonly ChatStreamEvent[] {
+    const given = open.json;
+    if (given !== '') open.block.input = parsedInput(given) ?? open.block.input;
+    return given === '' && open.callIndex !== undefined
+      ? this.#arguments(open.callIndex, toArguments(open.block.input))
+      : NO_EVENTS;
+  }
+
+  #messageDelta(event: WireEvent): readonly ChatStreamEvent[] {
+    const { type: _type, delta, usage, ...fields } = event;
+    Object.assign(this.#fields, fields, isObject(delta) ? delta : {});
+    this.#usage = mergeUsage(this.#usage, usage);
+    if (this.#finish !== undefined || typeof this.#fields.stop_reason !== 'string') return NO_EVENTS;
+    this.#finish = toFinishReason(this.#fields.stop_reason, this.#blocks, this.context);
+    return [this.#closing(this.#finish)];
+  }
+
+  #closing(finishReason: FinishReason): ChatStreamEvent {
+    const refusal = refusalOf(this.#fields);
+    const fields: ProviderSpecificFields = closingFields(this.#fields, this.#blocks);
+    const delta = { ...(refusal !== undefined && { refusal }), provider_specific_fields: fields };
+    return this.#chunk(delta, { finishReason, usage: this.#counted()?.billed });
+  }
+
+  #messageStop(): readonly ChatStreamEvent[] {
+    if (this.#finish === undefined)
+      throw badResponse('ended without a stop reason', this.context.providerRequestId);
+    this.#stopped = true;
+    const usage = this.#counted();
+    return usage ? [this.#usageChunk(usage)] : NO_EVENTS;
+  }
+
+  #usageChunk(usage: AnthropicUsage): ChatStreamEvent {
+    const tier = toServiceTier(this.#usage.service_tier);
+    const tail = JSON.stringify({
+      choices: [],
+      usage: shownUsage(usage, this.#usage),
+      ...(tier !== undefined && { service_tier: tier }),
+    });
+    return { json: `${this.#head},${tail.slice(1)}`, outputText: '', usage: usage.billed, usageOnly: true };
+  }
+
+  #counted(): AnthropicUsage | undefined {
+    return toUsage(this.#usage);
+  }
+
+  #chunk(
+    delta: ChatDelta,
+    more: { outputText?: string; finishReason?: FinishReason; usage?: Usage | undefined } = {},
+  ): ChatStreamEvent {
+    const { outputText = '', finishReason, usage } = more;
+    const event = this.#chunkOf(JSON.stringify(delta), outputText, finishReason);
+    return { ...event, ...(usage && { usage }), ...(finishReason && { finishReason }) };
+  }
+
+  #chunkOf(delta: string, outputText: string, finishReason?: FinishReason): ChatStreamEvent {
+    if (this.#head === '')
+      throw badResponse('does not begin with message_start', this.context.providerRequestId);
+    const finish = finishReason === undefined ? 'null' : `"${finishReason}"`;
+    const json = `${this.#head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]}`;
+    return { json, outputText, usageOnly: false };
+  }
+}
+
+function indexOf(event: WireEvent): number {
+  return typeof event.index === 'number' ? event.index : -1;
+}
+
+/** `signature_delta`, `compaction_delta`, and what may come: text grows, the rest is set. */
+function mergeDelta(block: WireBlock, delta: JsonObject): void {
+  for (const [name, value] of Object.entries(delta)) {
+    if (name === 'type') continue;
+    const before = block[name];
+    block[name] = typeof before === 'string' && typeof value === 'string' ? before + value : value;
+  }
+}
+
+function parsedInput(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,169 @@
+import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
+import type { ModelTraits } from './anthropic.traits.js';
+import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
+import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+
+export interface ToolFields {
+  tools?: JsonObject[];
+  tool_choice?: JsonObject;
+}
+
+/** The dialect before `tools`: such a request is answered in the same dialect. */
+export function usesLegacyFunctions(request: ChatRequest): boolean {
+  return (request.functions?.length ?? 0) > 0 && (request.tools?.length ?? 0) === 0;
+}
+
+/**
+ * `tools`, `tool_choice`, `parallel_tool_calls` (or `functions`, `function_call`) -> Anthropic's.
+ *
+ * @throws GatewayError  `unsupported_parameter`, `invalid_body` for a choice that names no tool
+ */
+export function toToolFields(
+  request: ChatRequest,
+  traits: ModelTraits,
+  unsupported: UnsupportedParams,
+): ToolFields {
+  const tools = usesLegacyFunctions(request)
+    ? legacyTools(request, traits, unsupported)
+    : (request.tools ?? []).flatMap((tool, index) => toTool(tool, `tools[${index}]`, traits, unsupported));
+  const choice = usesLegacyFunctions(request) ? legacyChoice(request) : toChoice(request, unsupported);
+  if (tools.length === 0) return withoutTools(choice, request);
+  return choice ? { tools, tool_choice: choice } : { tools };
+}
+
+/** The request makes the model call a tool, whatever it thinks. */
+export function forcesTool(fields: ToolFields): boolean {
+  return fields.tool_choice?.type === 'any' || fields.tool_choice?.type === 'tool';
+}
+
+function legacyTools(
+  request: ChatRequest,
+  traits: ModelTraits,
+  unsupported: UnsupportedParams,
+): JsonObject[] {
+  return (request.functions ?? []).map((definition, index) =>
+    functionTool(definition, undefined, `functions[${index}]`, traits, unsupported),
+  );
+}
+
+function toTool(
+  tool: ChatTool,
+  path: string,
+  traits: ModelTraits,
+  unsupported: UnsupportedParams,
+): JsonObject[] {
+  if (tool.type === 'function') {
+    if (!isObject(tool.function)) throw invalidBody(`${path}.function`, 'must be an object');
+    return [functionTool(tool.function, tool, `${path}.function`, traits, unsupported)];
+  }
+  // OpenAI's tools with free text as input have a `custom` object; everything else is the vendor's own.
+  if (isObject(tool.custom)) {
+    unsupported.refuse(path, 'is a custom tool of OpenAI, which Anthropic does not have');
+    return [];
+  }
+  return [tool];
+}
+
+const NO_PARAMETERS: JsonObject = Object.freeze({ type: 'object', properties: {} });
+
+function functionTool(
+  definition: FunctionDefinition,
+  wrapper: ChatTool | undefined,
+  path: string,
+  traits: ModelTraits,
+  unsupported: UnsupportedParams,
+): JsonObject {
+  const tool: JsonObject = { name: definition.name };
+  if (typeof definition.description === 'string') tool.description = definition.description;
+  tool.input_schema = inputSchema(definition.parameters);
+  if (definition.strict === true && isStrictPossible(`${path}.strict`, traits, unsupported))
+    tool.strict = true;
+  return { ...tool, ...nativeToolFields(definition), ...nativeToolFields(wrapper) };
+}
+
+function inputSchema(parameters: unknown): JsonObject {
+  if (!isObject(parameters)) return NO_PARAMETERS;
+  return typeof parameters.type === 'string' ? parameters : { ...parameters, type: 'object' };
+}
+
+function isStrictPossible(path: string, traits: ModelTraits, unsupported: UnsupportedParams): boolean {
+  if (!traits.structuredOutputs) unsupported.refuse(path, 'cannot be guaranteed by this model');
+  return traits.structuredOutputs;
+}
+
+const NATIVE_TOOL_FIELDS = [
+  'cache_control',
+  'defer_loading',
+  'allowed_callers',
+  'input_examples',
+  'eager_input_streaming',
+];
+
+function nativeToolFields(source: JsonObject | undefined): JsonObject {
+  if (!source) return {};
+  const present = NATIVE_TOOL_FIELDS.filter((name) => source[name] !== undefined && source[name] !== null);
+  return Object.fromEntries(present.map((name) => [name, source[name]]));
+}
+
+function toChoice(request: ChatRequest, unsupported: UnsupportedParams): JsonObject | undefined {
+  const choice = baseChoice(request.tool_choice, unsupported);
+  if (request.parallel_tool_calls !== false || choice?.type === 'none') return choice;
+  return { ...(choice ?? { type: 'auto' }), disable_parallel_tool_use: true };
+}
+
+function baseChoice(
+  choice: ChatRequest['tool_choice'],
+  unsupported: UnsupportedParams,
+): JsonObject | undefined {
+  if (choice === undefined || choice === null) return undefined;
+  if (choice === 'required') return { type: 'any' };
+  if (typeof choice === 'string') return { type: choice };
+  return namedChoice(choice) ?? nativeChoice(choice) ?? refusedChoice(choice, unsupported);
+}
+
+function namedChoice(choice: JsonObject): JsonObject | undefined {
+  if (choice.type !== 'function') return undefined;
+  const name = isObject(choice.function) ? textOf(choice.function.name) : '';
+  if (name === '') throw invalidBody('tool_choice.function.name', 'must name a tool');
+  return { type: 'tool', name };
+}
+
+const NATIVE_CHOICES = new Set(['auto', 'any', 'none', 'tool']);
+
+function nativeChoice(choice: JsonObject): JsonObject | undefined {
+  return NATIVE_CHOICES.has(textOf(choice.type)) ? choice : undefined;
+}
+
+function refusedChoice(choice: JsonObject, unsupported: UnsupportedParams): undefined {
+  unsupported.refuse(
+    'tool_choice',
+    `of the type ${JSON.stringify(choice.type)} has no counterpart at Anthropic`,
+  );
+  return undefined;
+}
+
+/** One call at most, as the dialect has room for one. */
+function legacyChoice(request: ChatRequest): JsonObject {
+  const choice = request.function_call;
+  if (choice === 'none') return { type: 'none' };
+  const base = isObject(choice) ? { type: 'tool', name: textOf(choice.name) } : { type: 'auto' };
+  return { ...base, disable_parallel_tool_use: true };
+}
+
+function withoutTools(choice: JsonObject | undefined, request: ChatRequest): ToolFields {
+  if (choice?.type === 'any' || choice?.type === 'tool') {
+    throw invalidBody(
+      request.tool_choice ? 'tool_choice' : 'function_call',
+      'asks for a tool, but there are none',
+    );
+  }
+  return {};
+}
+
+/** Extra fields of a `tool_use` block that must come back with it, e.g. `caller`. */
+export const TOOL_USE_EXTRAS = ['caller', 'toolset_name'] as const;
+
+export function toolUseExtras(source: JsonObject | WireBlock): JsonObject {
+  const present = TOOL_USE_EXTRAS.filter((name) => source[name] !== undefined && source[name] !== null);
+  return Object.fromEntries(present.map((name) => [name, source[name]]));
+}

@@ -1,0 +1,80 @@
+/** A level of `output_config.effort`. */
+export type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+
+/** How a generation of models differs from the others in what requests it takes. */
+export interface ModelTraits {
+  /** `budget`: `thinking.budget_tokens`. `adaptive`: the model decides, steered by effort. */
+  readonly thinking: 'none' | 'budget' | 'adaptive';
+  /** How a request says "do not think": by silence, by a `thinking` object of this type, or not at all. */
+  readonly thinkingOff: 'silence' | 'disabled' | 'between_tools' | 'impossible';
+  /** Empty: the model has no effort. */
+  readonly efforts: readonly Effort[];
+  /** `one`: temperature or top_p, not both. `fixed`: only the defaults. */
+  readonly sampling: 'free' | 'one' | 'fixed';
+  /** `output_config.format` and strict tools. */
+  readonly structuredOutputs: boolean;
+  /** Messages of the role `system` between the turns. */
+  readonly systemTurns: boolean;
+}
+
+const BASE: ModelTraits = Object.freeze({
+  thinking: 'none',
+  thinkingOff: 'silence',
+  efforts: [],
+  sampling: 'free',
+  structuredOutputs: false,
+  systemTurns: false,
+});
+const BUDGET: ModelTraits = { ...BASE, thinking: 'budget' };
+const BUDGET_ONE_SAMPLER: ModelTraits = { ...BUDGET, sampling: 'one', structuredOutputs: true };
+const ADAPTIVE_4_6: ModelTraits = {
+  ...BUDGET_ONE_SAMPLER,
+  thinking: 'adaptive',
+  efforts: ['low', 'medium', 'high', 'max'],
+};
+const ADAPTIVE_4_7: ModelTraits = {
+  ...ADAPTIVE_4_6,
+  efforts: ['low', 'medium', 'high', 'xhigh', 'max'],
+  sampling: 'fixed',
+};
+/** From generation 5 on, thinking is on unless the request turns it off. */
+const ADAPTIVE_5: ModelTraits = { ...ADAPTIVE_4_7, thinkingOff: 'disabled', systemTurns: true };
+const ALWAYS_THINKING: ModelTraits = { ...ADAPTIVE_5, thinkingOff: 'impossible' };
+
+/**
+ * By beginning of the model's name, more special ones first.
+ *
+ * @see https://platform.claude.com/docs/en/build-with-claude/effort, …/extended-thinking, …/structured-outputs,
+ *      …/mid-conversation-system-messages, …/api/migration-2026-10-21, all read 2026-11-23
+ */
+const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] = [
+  ['claude-2', BASE],
+  ['claude-instant', BASE],
+  ['claude-3-7', BUDGET],
+  ['claude-3', BASE],
+  ['claude-sonnet-4-6', ADAPTIVE_4_6],
+  ['claude-opus-4-6', ADAPTIVE_4_6],
+  ['claude-opus-4-7', ADAPTIVE_4_7],
+  ['claude-opus-4-8', { ...ADAPTIVE_4_7, systemTurns: true }],
+  ['claude-opus-4-5', BUDGET_ONE_SAMPLER],
+  ['claude-opus-4-1', BUDGET_ONE_SAMPLER],
+  ['claude-sonnet-4-5', BUDGET_ONE_SAMPLER],
+  ['claude-haiku-4-5', BUDGET_ONE_SAMPLER],
+  ['claude-sonnet-4', BUDGET],
+  ['claude-opus-4', BUDGET],
+  ['claude-sonnet-5-5', { ...ADAPTIVE_5, thinkingOff: 'between_tools' }],
+  // Its documentation and its SDKs disagree about system turns; folding them is safe either way.
+  ['claude-sonnet-5', { ...ADAPTIVE_5, systemTurns: false }],
+  ['claude-opus-5-5', ALWAYS_THINKING],
+  ['claude-opus-5', ADAPTIVE_5],
+  ['claude-haiku-5', ADAPTIVE_5],
+  ['claude-fable', ALWAYS_THINKING],
+  ['claude-mythos', ALWAYS_THINKING],
+];
+
+/** A model we do not know is taken for a new one, and refused nothing: Anthropic judges. */
+const UNKNOWN: ModelTraits = { ...ADAPTIVE_5, sampling: 'free', systemTurns: false };
+
+export function traitsOf(upstreamModel: string): ModelTraits {
+  return GENERATIONS.find(([prefix]) => upstreamModel.startsWith(prefix))?.[1] ?? UNKNOWN;
+}

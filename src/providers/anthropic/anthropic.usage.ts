@@ -1,0 +1,129 @@
+import type { Usage } from '@app/contracts';
+import { isObject, type JsonObject } from './anthropic.wire.js';
+
+/** More tokens than any call can have; a larger count is a fault, not a fact to bill. */
+const MAX_TOKENS = 1_000_000_000;
+
+export interface AnthropicUsage {
+  /** The call itself, as the client sees it. */
+  readonly shown: Usage;
+  /** What Anthropic charges us for: the call, and the side calls that it made on its own (compaction, advisor). */
+  readonly billed: Usage;
+}
+
+/**
+ * Anthropic's usage block -> ours.
+ *
+ * Their `input_tokens` leaves cached tokens out; our `inputTokens` includes them. `iterations` lists the model calls
+ * behind an answer: those of the type `message` are in the totals, the others are not and come on top of what is
+ * billed. (An advisor's tokens are then charged at the asked model's price: the block does not carry another price.)
+ *
+ * @returns `undefined` when input or output was not reported; single parts that were not, or are no counts, are left
+ *          out: nothing is defaulted to 0
+ * @see     https://platform.claude.com/docs/en/api/messages, read 2026-11-23
+ */
+export function toUsage(block: unknown): AnthropicUsage | undefined {
+  if (!isObject(block)) return undefined;
+  const shown = oneCall(block);
+  if (!shown) return undefined;
+  const side = sideCalls(block).flatMap((iteration) => oneCall(iteration) ?? []);
+  return { shown, billed: side.reduce(sum, shown) };
+}
+
+/**
+ * The running block of a stream. Counts are totals, not deltas: what `message_delta` reports replaces what
+ * `message_start` said, field by field; the cache lifetimes are only in the latter.
+ */
+export function mergeUsage(start: unknown, delta: unknown): JsonObject {
+  const merged: JsonObject = isObject(start) ? { ...start } : {};
+  for (const [name, value] of Object.entries(isObject(delta) ? delta : {})) {
+    if (value !== null && value !== undefined && !isBadCount(value)) merged[name] = value;
+  }
+  return merged;
+}
+
+/** Calls that the answer's totals leave out. */
+export function sideCalls(block: JsonObject): JsonObject[] {
+  if (!Array.isArray(block.iterations)) return [];
+  return block.iterations.filter(isObject).filter((iteration) => iteration.type !== 'message');
+}
+
+function oneCall(block: JsonObject): Usage | undefined {
+  const fresh = count(block.input_tokens);
+  const outputTokens = count(block.output_tokens);
+  if (fresh === undefined || outputTokens === undefined) return undefined;
+  const cacheRead = count(block.cache_read_input_tokens);
+  const cacheCreation = count(block.cache_creation_input_tokens);
+  return withoutUndefined({
+    inputTokens: fresh + (cacheRead ?? 0) + (cacheCreation ?? 0),
+    cacheReadInputTokens: cacheRead,
+    cacheCreationInputTokens: cacheCreation,
+    cacheCreation1hInputTokens: atMost(
+      part(block.cache_creation, 'ephemeral_1h_input_tokens'),
+      cacheCreation,
+    ),
+    outputTokens,
+    reasoningOutputTokens: atMost(part(block.output_tokens_details, 'thinking_tokens'), outputTokens),
+    serverToolCalls: toolCalls(block.server_tool_use),
+  });
+}
+
+function part(block: unknown, name: string): number | undefined {
+  return isObject(block) ? count(block[name]) : undefined;
+}
+
+/** A part larger than its whole is no count of it. */
+function atMost(value: number | undefined, whole: number | undefined): number | undefined {
+  return value !== undefined && whole !== undefined && value <= whole ? value : undefined;
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_TOKENS
+    ? value
+    : undefined;
+}
+
+function isBadCount(value: unknown): boolean {
+  return typeof value === 'number' && count(value) === undefined;
+}
+
+const REQUESTS = '_requests';
+
+/** `{ web_search_requests: 2 }` -> `{ web_search: 2 }` */
+function toolCalls(block: unknown): Record<string, number> | undefined {
+  if (!isObject(block)) return undefined;
+  const calls = Object.entries(block).flatMap(([name, value]) => {
+    const calls = count(value);
+    return name.endsWith(REQUESTS) && calls !== undefined
+      ? [[name.slice(0, -REQUESTS.length), calls] as const]
+      : [];
+  });
+  return calls.length > 0 ? Object.fromEntries(calls) : undefined;
+}
+
+type PartialUsage = { [Name in keyof Usage]: Usage[Name] | undefined } & Pick<
+  Usage,
+  'inputTokens' | 'outputTokens'
+>;
+
+function withoutUndefined(usage: PartialUsage): Usage {
+  const { inputTokens, outputTokens, ...parts } = usage;
+  const reported = Object.entries(parts).filter(([, value]) => value !== undefined);
+  return { inputTokens, outputTokens, ...Object.fromEntries(reported) };
+}
+
+function sum(total: Usage, other: Usage): Usage {
+  return withoutUndefined({
+    inputTokens: total.inputTokens + other.inputTokens,
+    outputTokens: total.outputTokens + other.outputTokens,
+    cacheReadInputTokens: added(total.cacheReadInputTokens, other.cacheReadInputTokens),
+    cacheCreationInputTokens: added(total.cacheCreationInputTokens, other.cacheCreationInputTokens),
+    cacheCreation1hInputTokens: added(total.cacheCreation1hInputTokens, other.cacheCreation1hInputTokens),
+    reasoningOutputTokens: added(total.reasoningOutputTokens, other.reasoningOutputTokens),
+    serverToolCalls: total.serverToolCalls,
+  });
+}
+
+function added(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
+}

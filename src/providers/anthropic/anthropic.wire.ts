@@ -1,0 +1,75 @@
+/**
+ * Anthropic's Messages API as far as we read it. Unknown fields pass: blocks and events are records, and every field
+ * is looked at through the guards below, because what a server behind `ANTHROPIC_BASE_URL` sends is not ours to trust.
+ *
+ * The SDK's own types are closed unions of what it knows at its release, so they are not used for what we receive.
+ */
+export type JsonObject = Record<string, unknown>;
+
+/** A content block of a message: `text`, `thinking`, `tool_use`, `server_tool_use`, … */
+export interface WireBlock {
+  type: string;
+  [key: string]: unknown;
+}
+
+export interface WireMessage {
+  role: 'user' | 'assistant' | 'system';
+  content: WireBlock[];
+}
+
+/** The body of `POST /v1/messages`. */
+export interface WireRequest {
+  model: string;
+  max_tokens: number;
+  messages: WireMessage[];
+  system?: WireBlock[];
+  stream?: true;
+  [key: string]: unknown;
+}
+
+/** A whole answer. */
+export interface WireAnswer {
+  type: 'message';
+  id: string;
+  content: WireBlock[];
+  [key: string]: unknown;
+}
+
+/** An event of a stream: `message_start`, `content_block_delta`, … */
+export interface WireEvent {
+  type: string;
+  [key: string]: unknown;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function isBlock(value: unknown): value is WireBlock {
+  return isObject(value) && typeof value.type === 'string';
+}
+
+export function isEvent(value: unknown): value is WireEvent {
+  return isBlock(value);
+}
+
+export function isAnswer(value: unknown): value is WireAnswer {
+  return (
+    isObject(value) &&
+    value.type === 'message' &&
+    typeof value.id === 'string' &&
+    Array.isArray(value.content) &&
+    value.content.every(isBlock)
+  );
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** Only the fields that are set: `undefined` and `null` are left out. */
+export function withoutEmpty(fields: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined && value !== null),
+  );
+}
