@@ -67,6 +67,9 @@ function remoteStore(config: AppConfig, redis: Redis | undefined): RemoteLimitSt
   return cluster.isWorker && config.http.workers > 1 ? new ClusterLimitStore() : undefined;
 }
 
+/** For throttler's own counting, where 0 would mean nothing at all. */
+const NO_LIMIT = Number.MAX_SAFE_INTEGER;
+
 /** Rate limits. `RateLimitGuard` is put up by `app.module.ts`, where the order of the guards is decided. */
 @Global()
 @Module({
@@ -77,8 +80,8 @@ function remoteStore(config: AppConfig, redis: Redis | undefined): RemoteLimitSt
       inject: [APP_CONFIG, SlidingWindowThrottlerStorage],
       useFactory: ({ rateLimit }: AppConfig, storage: SlidingWindowThrottlerStorage) => ({
         throttlers: [
-          { name: 'minute', ttl: MINUTE_MS, limit: rateLimit.requestsPerMinute },
-          { name: 'hour', ttl: HOUR_MS, limit: rateLimit.requestsPerHour },
+          { name: 'minute', ttl: MINUTE_MS, limit: rateLimit.requestsPerMinute || NO_LIMIT },
+          { name: 'hour', ttl: HOUR_MS, limit: rateLimit.requestsPerHour || NO_LIMIT },
         ],
         storage,
         setHeaders: false, // the guard writes them, of all windows in one form
