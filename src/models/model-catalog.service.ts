@@ -1,0 +1,129 @@
+import { GatewayError } from '@app/contracts';
+import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { Principal } from '../auth/principal.js';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { ConfigurationError } from '../config/configuration-error.js';
+import type { GatewayConfig } from '../config/gateway-config.js';
+import { GatewayConfigStore } from '../config/gateway-config.store.js';
+import { PROVIDER_SETTINGS, type ProviderSettingsByName } from '../config/provider-settings.js';
+import type { ProviderDefinition } from '../providers/provider-definition.js';
+import { type BuiltCatalog, buildCatalog, type PriceVersion } from './build-catalog.js';
+import type { CatalogModel, CatalogSnapshot } from './catalog.js';
+import { PriceBook } from './price-book.js';
+import { PROVIDER_DEFINITIONS } from './provider-definitions.js';
+
+/** Prices with a start date come into force at most this much late. */
+const REFRESH_MS = 3_600_000;
+
+/** Keeps price versions where ledger rows can refer to them. Awaited before any of them is used. */
+export type PriceVersionKeeper = (versions: readonly PriceVersion[]) => Promise<void> | void;
+
+/** What is served now: the current snapshot, replaced as a whole by a reload. */
+@Injectable()
+export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
+  readonly #logger = new Logger(ModelCatalog.name);
+  readonly #keepers: PriceVersionKeeper[] = [];
+  #built: BuiltCatalog;
+  #refresh: NodeJS.Timeout | undefined;
+
+  /** @throws ConfigurationError  when the file leaves a target without a price */
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    @Inject(PROVIDER_SETTINGS) private readonly settings: ProviderSettingsByName,
+    @Inject(PROVIDER_DEFINITIONS) private readonly providers: readonly ProviderDefinition[],
+    @Inject(GatewayConfigStore) private readonly file: GatewayConfigStore,
+  ) {
+    this.#built = this.#build(file.current);
+  }
+
+  onModuleInit(): void {
+    for (const line of this.#built.leftOut) this.#logger.warn(`not served: ${line}`);
+    this.#logger.log(`${this.#built.snapshot.list().length} models are served`);
+    this.file.onReload((next) => this.#prepare(next));
+    this.#refresh = setInterval(() => void this.reload(), REFRESH_MS);
+    this.#refresh.unref();
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.#refresh);
+  }
+
+  snapshot(): CatalogSnapshot {
+    return this.#built.snapshot;
+  }
+
+  /**
+   * The model that a name means, for somebody who may use it.
+   *
+   * @throws GatewayError  `model_not_found`, `model_not_allowed`
+   */
+  require(name: string, principal: Principal): CatalogModel {
+    const { snapshot } = this.#built;
+    const model = snapshot.find(name);
+    if (!model) {
+      throw new GatewayError('model_not_found', `The model ${JSON.stringify(shown(name))} does not exist.`, {
+        param: 'model',
+      });
+    }
+    if (!isAllowed(model, name, principal, snapshot)) {
+      throw new GatewayError('model_not_allowed', 'This token may not use this model.', { param: 'model' });
+    }
+    return model;
+  }
+
+  /** The prices in force, each under its content address. */
+  priceVersions(): readonly PriceVersion[] {
+    return this.#built.priceVersions;
+  }
+
+  /** Called with the versions of every later catalogue before it is served; those in force now are `priceVersions()`. */
+  keepPriceVersions(keeper: PriceVersionKeeper): void {
+    this.#keepers.push(keeper);
+  }
+
+  /** Builds the catalogue anew from the current file and today's prices. A failure keeps the old one. */
+  async reload(): Promise<void> {
+    try {
+      const commit = await this.#prepare(this.file.current);
+      commit();
+    } catch (error) {
+      this.#logger.error('the catalogue was not renewed, the old one stays in force', error);
+    }
+  }
+
+  async #prepare(next: GatewayConfig): Promise<() => void> {
+    const built = this.#build(next);
+    for (const keeper of this.#keepers) await keeper(built.priceVersions);
+    return () => {
+      this.#built = built;
+    };
+  }
+
+  #build(gatewayConfig: GatewayConfig): BuiltCatalog {
+    const built = buildCatalog({
+      providers: this.providers,
+      configured: new Set([...this.settings.keys(), ...gatewayConfig.providers.keys()]),
+      gatewayConfig,
+      priceBook: new PriceBook({ usdRate: this.config.billing.usdRate, now: new Date() }),
+    });
+    if (built.faults.length > 0) throw new ConfigurationError(built.faults);
+    return built;
+  }
+}
+
+/** A token's list may name a model by its id or by any of its aliases. */
+export function isAllowed(
+  model: CatalogModel,
+  name: string,
+  principal: Principal,
+  snapshot: CatalogSnapshot,
+): boolean {
+  if (principal.models === undefined) return true;
+  return principal.models.some(
+    (allowed) => allowed === name || allowed === model.root || snapshot.find(allowed)?.id === model.root,
+  );
+}
+
+function shown(name: string): string {
+  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
+}
