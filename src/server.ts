@@ -20,7 +20,10 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Builds the app and listens. Resolves when it takes requests. */
 export async function startServer(): Promise<NestExpressApplication> {
   // The body is read behind the guards (JsonBodyInterceptor), so Nest's own parser is off.
-  const app = await NestFactory.create<NestExpressApplication>(AppModule, { bodyParser: false, bufferLogs: true });
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+    bodyParser: false,
+    bufferLogs: true,
+  });
   const config = app.get<AppConfig>(APP_CONFIG);
   const logger = app.get(GatewayLogger);
   app.useLogger(logger);
@@ -45,10 +48,12 @@ function prepareExpress(app: NestExpressApplication, config: AppConfig): void {
   const drain = app.get(DrainState);
   app.use(requestContext);
   app.use(securityHeaders(helmet));
-  app.use((_request: unknown, response: { setHeader(name: string, value: string): void }, next: () => void) => {
-    if (drain.draining) response.setHeader('Connection', 'close');
-    next();
-  });
+  app.use(
+    (_request: unknown, response: { setHeader(name: string, value: string): void }, next: () => void) => {
+      if (drain.draining) response.setHeader('Connection', 'close');
+      next();
+    },
+  );
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
   app.use(hostCheck(config.http.allowedHosts));
 }

@@ -64,8 +64,11 @@ function startWorker(
   worker.on('exit', (code, signal) => {
     if (state.stopping) return;
     const livedMs = performance.now() - startedMs;
-    state.delayMs = livedMs > HEALTHY_AFTER_MS ? FIRST_RESTART_DELAY_MS : Math.min(state.delayMs * 2, MAX_RESTART_DELAY_MS);
-    process.stderr.write(`worker ${index} ended (${signal ?? code}), starting another in ${state.delayMs} ms\n`);
+    state.delayMs =
+      livedMs > HEALTHY_AFTER_MS ? FIRST_RESTART_DELAY_MS : Math.min(state.delayMs * 2, MAX_RESTART_DELAY_MS);
+    process.stderr.write(
+      `worker ${index} ended (${signal ?? code}), starting another in ${state.delayMs} ms\n`,
+    );
     setTimeout(() => {
       if (!state.stopping) startWorker(index, database, state);
     }, state.delayMs);

@@ -1,6 +1,14 @@
 import type { ChatRequest } from '@app/contracts';
 import { Body, Controller, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiHeader, ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import {
+  ApiBearerAuth,
+  ApiBody,
+  ApiHeader,
+  ApiOperation,
+  ApiQuery,
+  ApiResponse,
+  ApiTags,
+} from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Billed } from '../billing/billed.decorator.js';
 import { ApiErrors } from '../docs/api-errors.decorator.js';
@@ -32,8 +40,16 @@ const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503,
 
 @ApiTags('completions')
 @ApiBearerAuth('bearer')
-@ApiHeader({ name: 'Idempotency-Key', required: false, description: 'One key, one upstream call, one charge; 24 h.' })
-@ApiHeader({ name: 'x-cache-ttl', required: false, description: 'Seconds to keep and serve the same answer.' })
+@ApiHeader({
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'One key, one upstream call, one charge; 24 h.',
+})
+@ApiHeader({
+  name: 'x-cache-ttl',
+  required: false,
+  description: 'Seconds to keep and serve the same answer.',
+})
 @Controller(['v1/chat/completions', 'openai/v1/chat/completions'])
 export class ChatCompletionsController {
   constructor(private readonly completions: ChatCompletionsService) {}
@@ -43,7 +59,12 @@ export class ChatCompletionsController {
   @Billed()
   @ApiOperation({ summary: 'Create a chat completion, whole or streamed (`stream: true`)' })
   @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
-  @ApiQuery({ name: 'explain', required: false, enum: ['route'], description: 'Admins: show the plan, send nothing.' })
+  @ApiQuery({
+    name: 'explain',
+    required: false,
+    enum: ['route'],
+    description: 'Admins: show the plan, send nothing.',
+  })
   @ApiResponse({
     status: 200,
     description: 'The answer; with `stream: true` server-sent events.',

@@ -27,7 +27,12 @@ export class ChatCompletionsService {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  async answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
+  async answer(
+    request: ChatRequest,
+    isStream: boolean,
+    incoming: Request,
+    response: Response,
+  ): Promise<void> {
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
     try {
       const principal = requirePrincipal(run.context);
@@ -37,7 +42,7 @@ export class ChatCompletionsService {
         if (isStream) await this.answerStream(run, incoming, response);
         else await this.answerWhole(run, incoming, response);
       } finally {
-        await release(run.usage);
+        release();
       }
     } catch (error) {
       this.finish(run, error);
@@ -51,8 +56,14 @@ export class ChatCompletionsService {
   /** What would happen, for operators: targets in order, their prices and the hold. Sends nothing. */
   async explain(request: ChatRequest, incoming: Request, response: Response): Promise<void> {
     const principal = requirePrincipal(incoming.gateway);
-    if (principal.role !== 'admin') throw new GatewayError('admin_only', 'Only an administrator may see routes.');
-    const run = new CompletionRun(request, incoming.gateway, request.stream === true, stickyKey(request, incoming));
+    if (principal.role !== 'admin')
+      throw new GatewayError('admin_only', 'Only an administrator may see routes.');
+    const run = new CompletionRun(
+      request,
+      incoming.gateway,
+      request.stream === true,
+      stickyKey(request, incoming),
+    );
     const model = await this.catalog.require(request.model, principal);
     sendJson(response, JSON.stringify(this.execution.explain(model, run)));
   }
@@ -69,10 +80,13 @@ export class ChatCompletionsService {
     const sse = new SseResponse(response, this.config.completions.heartbeatMs);
     // A provider that thinks for long must not look like a dead connection: then the headers go first, and a failure
     // is an event. Before that, it is a plain answer with its own status.
-    const patience = setTimeout(() => {
-      setHeaders(response, { 'x-cache': run.cache });
-      sse.open();
-    }, this.config.completions.heartbeatMs || 2 ** 31 - 1);
+    const patience = setTimeout(
+      () => {
+        setHeaders(response, { 'x-cache': run.cache });
+        sse.open();
+      },
+      this.config.completions.heartbeatMs || 2 ** 31 - 1,
+    );
     let answer: StreamAnswer;
     try {
       answer = await this.answers.stream(run, incoming, (end) =>
@@ -114,4 +128,3 @@ function wholeHeaders(run: CompletionRun, answer: WholeAnswer): Record<string, s
 function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 }
-

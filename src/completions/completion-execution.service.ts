@@ -23,6 +23,8 @@ import { DrainPool } from './stream/drain-pool.js';
 import { ownUsage } from './stream/own-usage.js';
 
 export interface StreamHooks {
+  /** The answer is kept for a retry: it is read to its end even when the client leaves. */
+  readonly keepsAnswer?: boolean;
   /** Every event's JSON as the client gets it. */
   readonly onEvent?: (json: string) => void;
   /** After settlement, before the client can see the end. */
@@ -60,7 +62,9 @@ export class CompletionExecution {
     const billing = billingOf(run);
     const { plan, call, upstream } = await this.prepare(model, run, billing);
     try {
-      const dispatched = await this.dispatcher.complete(plan, call, (attempt) => this.noteAttempt(run, billing, attempt));
+      const dispatched = await this.dispatcher.complete(plan, call, (attempt) =>
+        this.noteAttempt(run, billing, attempt),
+      );
       run.target = dispatched.target;
       const { answer } = dispatched;
       run.droppedParams = answer.droppedParams;
@@ -89,7 +93,9 @@ export class CompletionExecution {
     const abortWithClient = (): void => upstream.abort();
     run.context.clientGone.addEventListener('abort', abortWithClient, { once: true });
     try {
-      const dispatched = await this.dispatcher.stream(plan, call, (attempt) => this.noteAttempt(run, billing, attempt));
+      const dispatched = await this.dispatcher.stream(plan, call, (attempt) =>
+        this.noteAttempt(run, billing, attempt),
+      );
       run.context.clientGone.removeEventListener('abort', abortWithClient);
       run.target = dispatched.target;
       run.droppedParams = dispatched.stream.droppedParams;
@@ -100,6 +106,7 @@ export class CompletionExecution {
         billing,
         upstream,
         cancelStopsBilling: this.registry.get(dispatched.target.provider).cancelStopsBilling,
+        keepsAnswer: hooks.keepsAnswer ?? false,
         drains: this.drains,
         onEvent: hooks.onEvent,
         onComplete: hooks.onComplete,
@@ -153,15 +160,25 @@ export class CompletionExecution {
   }
 
   /** Nothing answered: free for the user. When a provider may have worked on it, the operator gets a row to reconcile. */
-  private async settleFailure(run: CompletionRun, billing: BillingSession, plan: RoutePlan, error: unknown): Promise<void> {
+  private async settleFailure(
+    run: CompletionRun,
+    billing: BillingSession,
+    plan: RoutePlan,
+    error: unknown,
+  ): Promise<void> {
     if (billing.closed) return;
     const reason = error instanceof GatewayError ? error.code : 'internal_error';
-    const target = plan.targets.find((planned) => planned.upstreamModel === run.attempts.at(-1)?.upstreamModel);
-    const mayBeBilled = error instanceof ProviderError && error.processed === 'unknown' && target !== undefined;
+    const target = plan.targets.find(
+      (planned) => planned.upstreamModel === run.attempts.at(-1)?.upstreamModel,
+    );
+    const mayBeBilled =
+      error instanceof ProviderError && error.processed === 'unknown' && target !== undefined;
     await this.settle(
       run,
       billing,
-      mayBeBilled ? { kind: 'unknown-cost', target: quoteTarget(target), reason } : { kind: 'release', reason },
+      mayBeBilled
+        ? { kind: 'unknown-cost', target: quoteTarget(target), reason }
+        : { kind: 'release', reason },
     );
   }
 
@@ -171,14 +188,20 @@ export class CompletionExecution {
    */
   private async settleAbandoned(run: CompletionRun, billing: BillingSession, plan: RoutePlan): Promise<void> {
     const last = run.attempts.at(-1);
-    const target = plan.targets.find((planned) => planned.upstreamModel === last?.upstreamModel) ?? plan.targets[0];
+    const target =
+      plan.targets.find((planned) => planned.upstreamModel === last?.upstreamModel) ?? plan.targets[0];
     if (!target || last?.outcome !== 'client_gone') {
       await this.settle(run, billing, { kind: 'release', reason: 'client_gone' });
       return;
     }
     run.target = target;
     run.usage = await ownUsage(run.request, '', undefined);
-    await this.settle(run, billing, { kind: 'usage', target: quoteTarget(target), usage: run.usage, source: 'own' });
+    await this.settle(run, billing, {
+      kind: 'usage',
+      target: quoteTarget(target),
+      usage: run.usage,
+      source: 'own',
+    });
   }
 }
 
@@ -188,15 +211,20 @@ function billingOf(run: CompletionRun): BillingSession {
 }
 
 function quoteTarget(target: PlannedTarget): QuoteTarget {
-  return { provider: target.provider, upstreamModel: target.upstreamModel, priceVersion: target.priceVersion };
+  return {
+    provider: target.provider,
+    upstreamModel: target.upstreamModel,
+    priceVersion: target.priceVersion,
+  };
 }
 
 function outputText(completion: ChatCompletion): string {
   return completion.choices
     .map(({ message }) => {
-      const calls = (message.tool_calls ?? []).map((call) => call.function.name + call.function.arguments).join('');
+      const calls = (message.tool_calls ?? [])
+        .map((call) => call.function.name + call.function.arguments)
+        .join('');
       return (message.reasoning_content ?? '') + (message.content ?? '') + calls;
     })
     .join('');
 }
-

@@ -110,7 +110,15 @@ export class CompletionRun {
   }
 }
 
-const PARAMETERS = ['temperature', 'top_p', 'max_tokens', 'max_completion_tokens', 'n', 'seed', 'reasoning_effort'] as const;
+const PARAMETERS = [
+  'temperature',
+  'top_p',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+  'seed',
+  'reasoning_effort',
+] as const;
 
 function modelParameters(request: ChatRequest): Record<string, unknown> {
   const parameters: Record<string, unknown> = {};

@@ -3,7 +3,9 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 type Schemas = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>;
 type SchemaObject = Exclude<Schemas[string], { $ref: string }>;
 
-const nullable = (schema: SchemaObject): SchemaObject => ({ oneOf: [schema, { type: 'null' } as unknown as SchemaObject] });
+const nullable = (schema: SchemaObject): SchemaObject => ({
+  oneOf: [schema, { type: 'null' } as unknown as SchemaObject],
+});
 const open = (properties: Record<string, SchemaObject>, required: string[] = []): SchemaObject => ({
   type: 'object',
   properties,
@@ -24,16 +26,19 @@ const TOOL_CALL = open(
   ['id', 'function'],
 );
 
-const CONTENT_PART = open({ type: { type: 'string', enum: ['text', 'image_url', 'input_audio', 'file', 'refusal'] } }, [
-  'type',
-]);
+const CONTENT_PART = open(
+  { type: { type: 'string', enum: ['text', 'image_url', 'input_audio', 'file', 'refusal'] } },
+  ['type'],
+);
 
 const USAGE = open(
   {
     prompt_tokens: { type: 'integer' },
     completion_tokens: { type: 'integer' },
     total_tokens: { type: 'integer' },
-    prompt_tokens_details: nullable(open({ cached_tokens: { type: 'integer' }, audio_tokens: { type: 'integer' } })),
+    prompt_tokens_details: nullable(
+      open({ cached_tokens: { type: 'integer' }, audio_tokens: { type: 'integer' } }),
+    ),
     completion_tokens_details: nullable(
       open({ reasoning_tokens: { type: 'integer' }, audio_tokens: { type: 'integer' } }),
     ),
@@ -53,7 +58,11 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
       {
         role: { type: 'string', enum: ['system', 'developer', 'user', 'assistant', 'tool', 'function'] },
         content: {
-          oneOf: [{ type: 'string' }, { type: 'array', items: CONTENT_PART }, { type: 'null' } as unknown as SchemaObject],
+          oneOf: [
+            { type: 'string' },
+            { type: 'array', items: CONTENT_PART },
+            { type: 'null' } as unknown as SchemaObject,
+          ],
         },
         name: { type: 'string' },
         tool_calls: nullable({ type: 'array', items: TOOL_CALL }),
@@ -103,7 +112,9 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
       object: 'chat.completion',
       created: 1790000000,
       model: 'echo',
-      choices: [{ index: 0, message: { role: 'assistant', content: 'Echo: Say hello.' }, finish_reason: 'stop' }],
+      choices: [
+        { index: 0, message: { role: 'assistant', content: 'Echo: Say hello.' }, finish_reason: 'stop' },
+      ],
       usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 },
     },
   },

@@ -42,17 +42,25 @@ export function toGatewayError(exception: unknown): GatewayError {
   if (exception instanceof GatewayError) return exception;
   if (exception instanceof URIError) return new GatewayError('not_found', 'The path is not valid.');
   if (exception instanceof HttpException) return fromHttpException(exception);
-  return new GatewayError('internal_error', 'The gateway failed. The error is logged under this request id.', {
-    cause: exception,
-  });
+  return new GatewayError(
+    'internal_error',
+    'The gateway failed. The error is logged under this request id.',
+    {
+      cause: exception,
+    },
+  );
 }
 
 function fromHttpException(exception: HttpException): GatewayError {
   const code = CODE_BY_HTTP_STATUS[exception.getStatus()];
   if (code === undefined) {
-    return new GatewayError('internal_error', 'The gateway failed. The error is logged under this request id.', {
-      cause: exception,
-    });
+    return new GatewayError(
+      'internal_error',
+      'The gateway failed. The error is logged under this request id.',
+      {
+        cause: exception,
+      },
+    );
   }
   if (code === 'not_found') return new GatewayError(code, 'There is no such route.');
   return new GatewayError(code, describe(exception), { cause: exception });

@@ -36,7 +36,10 @@ class Fault extends Error {
   }
 }
 
-function firstProblem(faults: readonly ValidationError[], prefix: string): { param: string; message: string } {
+function firstProblem(
+  faults: readonly ValidationError[],
+  prefix: string,
+): { param: string; message: string } {
   const fault = faults[0];
   const param = `${prefix}${fault?.property ?? ''}`;
   const own = Object.values(fault?.constraints ?? {})[0];

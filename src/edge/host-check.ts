@@ -7,14 +7,23 @@ import { sendError } from './gateway-error.filter.js';
  * Health routes are exempt: probes call by address.
  */
 export function hostCheck(allowedHosts: readonly string[]) {
-  const exact = new Set(allowedHosts.filter((host) => !host.startsWith('*.')).map((host) => host.toLowerCase()));
-  const suffixes = allowedHosts.filter((host) => host.startsWith('*.')).map((host) => host.slice(1).toLowerCase());
+  const exact = new Set(
+    allowedHosts.filter((host) => !host.startsWith('*.')).map((host) => host.toLowerCase()),
+  );
+  const suffixes = allowedHosts
+    .filter((host) => host.startsWith('*.'))
+    .map((host) => host.slice(1).toLowerCase());
   const allowsAll = allowedHosts.length === 0 || exact.has('*');
   return (request: Request, response: Response, next: NextFunction): void => {
     const host = hostname(request.headers.host);
     const allowed = allowsAll || exact.has(host) || suffixes.some((suffix) => host.endsWith(suffix));
     if (allowed || request.path === '/health' || request.path === '/ready') next();
-    else sendError(response, new GatewayError('host_not_allowed', 'This host name is not served here.'), request);
+    else
+      sendError(
+        response,
+        new GatewayError('host_not_allowed', 'This host name is not served here.'),
+        request,
+      );
   };
 }
 

@@ -26,18 +26,26 @@ async function codeOf(request: IncomingMessage, limit = LIMIT): Promise<string> 
 describe('readJsonBody', () => {
   it('gives back any JSON object as it was', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.dictionary(fc.string().filter((key) => key !== '__proto__'), fc.jsonValue({ maxDepth: 6 })), async (value) => {
-        const text = JSON.stringify(value);
-        fc.pre(!text.includes('"__proto__"'));
-        expect(await readJsonBody(incoming(text), LIMIT)).toEqual(JSON.parse(text));
-      }),
+      fc.asyncProperty(
+        fc.dictionary(
+          fc.string().filter((key) => key !== '__proto__'),
+          fc.jsonValue({ maxDepth: 6 }),
+        ),
+        async (value) => {
+          const text = JSON.stringify(value);
+          fc.pre(!text.includes('"__proto__"'));
+          expect(await readJsonBody(incoming(text), LIMIT)).toEqual(JSON.parse(text));
+        },
+      ),
     );
   });
 
   it('throws nothing but a GatewayError on arbitrary bytes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
-        expect(['accepted', 'invalid_json', 'invalid_body']).toContain(await codeOf(incoming(Buffer.from(bytes))));
+        expect(['accepted', 'invalid_json', 'invalid_body']).toContain(
+          await codeOf(incoming(Buffer.from(bytes))),
+        );
       }),
       { numRuns: 2000 },
     );

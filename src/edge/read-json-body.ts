@@ -16,7 +16,10 @@ const FORBIDDEN_KEYS = new Set(['__proto__']);
  */
 export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
   const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN);
-  if (declaredBytes === 0 || (Number.isNaN(declaredBytes) && request.headers['transfer-encoding'] === undefined)) {
+  if (
+    declaredBytes === 0 ||
+    (Number.isNaN(declaredBytes) && request.headers['transfer-encoding'] === undefined)
+  ) {
     return undefined;
   }
   checkHeaders(request);
@@ -29,7 +32,10 @@ export async function readJsonBody(request: IncomingMessage, limitBytes: number)
 function checkHeaders(request: IncomingMessage): void {
   const contentType = request.headers['content-type'] ?? '';
   if (!JSON_TYPE.test(contentType)) {
-    throw new GatewayError('unsupported_media_type', 'The body must be JSON: send Content-Type: application/json.');
+    throw new GatewayError(
+      'unsupported_media_type',
+      'The body must be JSON: send Content-Type: application/json.',
+    );
   }
   const charset = CHARSET.exec(contentType)?.[1]?.toLowerCase();
   if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
@@ -112,7 +118,8 @@ function collectChildren(value: object, into: unknown[]): number {
   let count = 0;
   for (const [key, child] of Object.entries(value)) {
     count++;
-    if (FORBIDDEN_KEYS.has(key)) throw new GatewayError('invalid_body', `The key ${key} is not accepted.`, { param: key });
+    if (FORBIDDEN_KEYS.has(key))
+      throw new GatewayError('invalid_body', `The key ${key} is not accepted.`, { param: key });
     if (typeof child === 'object' && child !== null) into.push(child);
   }
   return count;

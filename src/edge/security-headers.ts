@@ -1,16 +1,19 @@
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-type Helmet = (options?: Record<string, unknown>) => (
-  request: IncomingMessage,
-  response: ServerResponse,
-  next: (error?: unknown) => void,
-) => void;
+type Helmet = (
+  options?: Record<string, unknown>,
+) => (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
 const SELF = ["'self'"];
 
 /** For JSON: nothing may be loaded, framed or run. */
-const API_POLICY = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] };
+const API_POLICY = {
+  defaultSrc: ["'none'"],
+  frameAncestors: ["'none'"],
+  baseUri: ["'none'"],
+  formAction: ["'none'"],
+};
 
 /** For the pages we serve (/docs, /ops): own scripts only; Swagger UI styles itself inline and shows data: images. */
 const PAGE_POLICY = {

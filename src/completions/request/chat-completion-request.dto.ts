@@ -61,14 +61,22 @@ export class ChatCompletionRequestDto implements ChatRequest {
   @IsObject()
   stream_options?: { include_usage?: boolean; [key: string]: unknown } | null;
 
-  @ApiPropertyOptional({ type: Number, nullable: true, description: 'Output limit in tokens (the older name).' })
+  @ApiPropertyOptional({
+    type: Number,
+    nullable: true,
+    description: 'Output limit in tokens (the older name).',
+  })
   @IsOptional()
   @IsInt()
   @Min(1)
   @Max(MAX_TOKENS)
   max_tokens?: number | null;
 
-  @ApiPropertyOptional({ type: Number, nullable: true, description: 'Output limit in tokens, reasoning included.' })
+  @ApiPropertyOptional({
+    type: Number,
+    nullable: true,
+    description: 'Output limit in tokens, reasoning included.',
+  })
   @IsOptional()
   @IsInt()
   @Min(1)
@@ -140,7 +148,11 @@ export class ChatCompletionRequestDto implements ChatRequest {
   @IsStopList()
   stop?: string | string[] | null;
 
-  @ApiPropertyOptional({ type: 'array', nullable: true, items: { type: 'object', additionalProperties: true } })
+  @ApiPropertyOptional({
+    type: 'array',
+    nullable: true,
+    items: { type: 'object', additionalProperties: true },
+  })
   @IsOptional()
   @IsToolList()
   tools?: ChatTool[] | null;
@@ -161,7 +173,11 @@ export class ChatCompletionRequestDto implements ChatRequest {
   @IsBoolean()
   parallel_tool_calls?: boolean | null;
 
-  @ApiPropertyOptional({ type: 'array', nullable: true, items: { type: 'object', additionalProperties: true } })
+  @ApiPropertyOptional({
+    type: 'array',
+    nullable: true,
+    items: { type: 'object', additionalProperties: true },
+  })
   @IsOptional()
   @IsFunctionList()
   functions?: ChatRequest['functions'];

@@ -17,7 +17,13 @@ function paramOf(body: unknown): string | null {
 
 describe('ChatRequestPipe', () => {
   it('keeps every field as it came, known or not', () => {
-    const body = { model: 'm', messages, some_new_field: { a: [1] }, temperature: null, prediction: { type: 'content' } };
+    const body = {
+      model: 'm',
+      messages,
+      some_new_field: { a: [1] },
+      temperature: null,
+      prediction: { type: 'content' },
+    };
     expect({ ...pipe.transform(structuredClone(body)) }).toEqual(body);
   });
 
@@ -27,13 +33,24 @@ describe('ChatRequestPipe', () => {
     [{ model: 'm', messages: [] }, 'messages'],
     [{ model: 'm', messages: [{ role: 'robot', content: '' }] }, 'messages[0].role'],
     [{ model: 'm', messages: [{ role: 'user' }] }, 'messages[0].content'],
-    [{ model: 'm', messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages[0].content[0].text'],
     [
-      { model: 'm', messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'file:///etc/passwd' } }] }] },
+      { model: 'm', messages: [{ role: 'user', content: [{ type: 'text' }] }] },
+      'messages[0].content[0].text',
+    ],
+    [
+      {
+        model: 'm',
+        messages: [
+          { role: 'user', content: [{ type: 'image_url', image_url: { url: 'file:///etc/passwd' } }] },
+        ],
+      },
       'messages[0].content[0].image_url.url',
     ],
     [{ model: 'm', messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].tool_call_id'],
-    [{ model: 'm', messages: [{ role: 'assistant', tool_calls: [{ id: 'a' }] }] }, 'messages[0].tool_calls[0]'],
+    [
+      { model: 'm', messages: [{ role: 'assistant', tool_calls: [{ id: 'a' }] }] },
+      'messages[0].tool_calls[0]',
+    ],
     [{ model: 'm', messages, max_tokens: 0 }, 'max_tokens'],
     [{ model: 'm', messages, max_completion_tokens: 1.5 }, 'max_completion_tokens'],
     [{ model: 'm', messages, temperature: '1' }, 'temperature'],
@@ -51,7 +68,11 @@ describe('ChatRequestPipe', () => {
     const body = {
       model: 'm',
       messages: [
-        { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+        {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }],
+        },
         { role: 'tool', tool_call_id: 'a', content: 'x' },
       ],
       max_tokens: null,

@@ -14,7 +14,10 @@ export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
       throw new GatewayError('invalid_body', 'The body must be a JSON object.');
     }
     const dto = Object.assign(new ChatCompletionRequestDto(), body);
-    const [first] = validateSync(dto, { stopAtFirstError: true, validationError: { target: false, value: false } });
+    const [first] = validateSync(dto, {
+      stopAtFirstError: true,
+      validationError: { target: false, value: false },
+    });
     if (first) throw toGatewayError(first);
     return dto;
   }

@@ -1,5 +1,12 @@
 import { ValidateBy } from 'class-validator';
-import { checkFunctions, checkMessages, checkStop, checkToolChoice, checkTools, type Fault } from './check-chat.js';
+import {
+  checkFunctions,
+  checkMessages,
+  checkStop,
+  checkToolChoice,
+  checkTools,
+  type Fault,
+} from './check-chat.js';
 
 /** Wraps a compiled check (see check-chat.ts) as a class-validator constraint; its fault is read by the pipe. */
 function byCheck(name: string, check: (value: unknown) => Fault | undefined): () => PropertyDecorator {

@@ -42,7 +42,9 @@ function checkContent(role: string, content: unknown): Fault | undefined {
   if (typeof content === 'string') return undefined;
   if (content === undefined || content === null) {
     // An assistant's turn may consist of tool calls or reasoning alone.
-    return role === 'assistant' || role === 'function' ? undefined : { path: '.content', problem: 'is missing' };
+    return role === 'assistant' || role === 'function'
+      ? undefined
+      : { path: '.content', problem: 'is missing' };
   }
   if (!Array.isArray(content)) return { path: '.content', problem: 'must be a string or an array of parts' };
   for (let i = 0; i < content.length; i++) {
@@ -53,8 +55,10 @@ function checkContent(role: string, content: unknown): Fault | undefined {
 }
 
 const PART_CHECKS: Readonly<Record<string, (part: JsonObject) => Fault | undefined>> = {
-  text: (part) => (typeof part.text === 'string' ? undefined : { path: '.text', problem: 'must be a string' }),
-  refusal: (part) => (typeof part.refusal === 'string' ? undefined : { path: '.refusal', problem: 'must be a string' }),
+  text: (part) =>
+    typeof part.text === 'string' ? undefined : { path: '.text', problem: 'must be a string' },
+  refusal: (part) =>
+    typeof part.refusal === 'string' ? undefined : { path: '.refusal', problem: 'must be a string' },
   image_url: (part) =>
     isObject(part.image_url) && typeof part.image_url.url === 'string'
       ? checkMediaUrl(part.image_url.url, '.image_url.url')

@@ -16,10 +16,18 @@ const delta = (text: string, finishReason?: 'stop'): ChatStreamEvent => ({
   usageOnly: false,
   finishReason,
 });
-const usageEvent = (usage: Usage): ChatStreamEvent => ({ json: '{"choices":[]}', outputText: '', usage, usageOnly: true });
+const usageEvent = (usage: Usage): ChatStreamEvent => ({
+  json: '{"choices":[]}',
+  outputText: '',
+  usage,
+  usageOnly: true,
+});
 
 /** Plays a script of events; `hang` waits until aborted. */
-function fixture(script: (ChatStreamEvent | Error | 'hang')[], options: { cancelStopsBilling?: boolean; covers?: boolean; includeUsage?: boolean } = {}) {
+function fixture(
+  script: (ChatStreamEvent | Error | 'hang')[],
+  options: { cancelStopsBilling?: boolean; covers?: boolean; includeUsage?: boolean } = {},
+) {
   const gone = new AbortController();
   const upstream = new AbortController();
   const settlements: Settlement[] = [];
@@ -48,7 +56,9 @@ function fixture(script: (ChatStreamEvent | Error | 'hang')[], options: { cancel
     for (const step of script) {
       if (step instanceof Error) throw step;
       if (step === 'hang') {
-        await new Promise((_, reject) => upstream.signal.addEventListener('abort', () => reject(new Error('aborted'))));
+        await new Promise((_, reject) =>
+          upstream.signal.addEventListener('abort', () => reject(new Error('aborted'))),
+        );
       } else yield step;
     }
   }
@@ -106,7 +116,11 @@ describe('BilledStream', () => {
   });
 
   it('gives the hold back when the provider fails in the middle', async () => {
-    const error = new ProviderError('provider_bad_response', 'cut', { processed: 'unknown', countsAsFailure: true, tryElsewhere: false });
+    const error = new ProviderError('provider_bad_response', 'cut', {
+      processed: 'unknown',
+      countsAsFailure: true,
+      tryElsewhere: false,
+    });
     const { stream, settlements, ends } = fixture([delta('a'), error]);
     await expect(collect(stream)).rejects.toBe(error);
     expect(settlements).toEqual([{ kind: 'release', reason: 'provider_bad_response' }]);
@@ -148,7 +162,9 @@ describe('BilledStream', () => {
   });
 
   it('cuts with `length` when the next slice is not covered, and charges what came', async () => {
-    const { stream, upstream, settlements } = fixture([delta('hello world'), delta('more')], { covers: false });
+    const { stream, upstream, settlements } = fixture([delta('hello world'), delta('more')], {
+      covers: false,
+    });
     const seen = await collect(stream);
     expect(JSON.parse(seen.at(-1) ?? '')).toMatchObject({ choices: [{ finish_reason: 'length' }] });
     expect(upstream.signal.aborted).toBe(true);

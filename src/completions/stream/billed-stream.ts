@@ -1,5 +1,10 @@
 import { type ChatStreamEvent, GatewayError, type ProviderStream, type Usage } from '@app/contracts';
-import type { BillingSession, QuoteTarget, SettledCharge, Settlement } from '../../billing/billing-session.js';
+import type {
+  BillingSession,
+  QuoteTarget,
+  SettledCharge,
+  Settlement,
+} from '../../billing/billing-session.js';
 import type { CompletionRun } from '../completion-run.js';
 import type { DrainPool } from './drain-pool.js';
 import { ownUsage } from './own-usage.js';
@@ -12,6 +17,8 @@ export interface BilledStreamParts {
   /** Aborts the upstream call. */
   readonly upstream: AbortController;
   readonly cancelStopsBilling: boolean;
+  /** The answer is kept for a retry (Idempotency-Key): it is read to its end without a client, too. */
+  readonly keepsAnswer?: boolean;
   readonly drains: DrainPool;
   /** Called with every event's JSON that the client gets (idempotent transcript, response cache). */
   readonly onEvent?: ((json: string) => void) | undefined;
@@ -21,7 +28,8 @@ export interface BilledStreamParts {
   readonly onEnd: (end: StreamEnd) => void;
 }
 
-export type StreamEnd = { readonly kind: 'complete' | 'client-gone' } | { readonly kind: 'failed'; readonly error: unknown };
+export type StreamEnd =
+  { readonly kind: 'complete' | 'client-gone' } | { readonly kind: 'failed'; readonly error: unknown };
 
 /**
  * A provider's stream on its way to the client, with its money.
@@ -144,8 +152,9 @@ export class BilledStream implements AsyncIterableIterator<string> {
 
   async #abandon(): Promise<void> {
     if (!this.#end()) return;
-    const { drains, cancelStopsBilling, upstream, onEnd } = this.#parts;
-    if (cancelStopsBilling || !drains.tryDrain((signal) => this.#drain(signal))) {
+    const { drains, cancelStopsBilling, keepsAnswer, upstream, onEnd } = this.#parts;
+    const aborts = cancelStopsBilling && keepsAnswer !== true;
+    if (aborts || !drains.tryDrain((signal) => this.#drain(signal))) {
       upstream.abort();
       void this.#events.return?.()?.catch(() => undefined);
       await this.#settleUsage().catch(() => undefined);
@@ -158,11 +167,16 @@ export class BilledStream implements AsyncIterableIterator<string> {
     const { upstream, onEnd } = this.#parts;
     signal.addEventListener('abort', () => upstream.abort(), { once: true });
     try {
-      for (let step = await this.#events.next(); !step.done; step = await this.#events.next()) this.#track(step.value);
+      for (let step = await this.#events.next(); !step.done; step = await this.#events.next()) {
+        this.#track(step.value);
+        if (!step.value.usageOnly || this.#parts.run.includeUsage) this.#show(step.value.json);
+      }
+      await this.#settleUsage();
+      await this.#parts.onComplete?.();
     } catch {
-      // What came before is charged by our own count below.
+      // The end was not reached: what came before is charged, by our own count.
+      await this.#settleUsage().catch(() => undefined);
     }
-    await this.#settleUsage().catch(() => undefined);
     onEnd({ kind: 'client-gone' });
   }
 
@@ -178,7 +192,9 @@ export class BilledStream implements AsyncIterableIterator<string> {
     const { run, target } = this.#parts;
     const fromProvider = this.#usage !== undefined && this.#usageIsFinal;
     const usage =
-      this.#usage && this.#usageIsFinal ? this.#usage : await ownUsage(run.request, this.#outputText, this.#usage);
+      this.#usage && this.#usageIsFinal
+        ? this.#usage
+        : await ownUsage(run.request, this.#outputText, this.#usage);
     run.usage = usage;
     run.output = this.#outputText;
     await this.#settle({ kind: 'usage', target, usage, source: fromProvider ? 'provider' : 'own' });
@@ -186,10 +202,12 @@ export class BilledStream implements AsyncIterableIterator<string> {
 
   #settle(settlement: Settlement): Promise<SettledCharge> {
     const { run, billing } = this.#parts;
-    this.#settling ??= run.stage('settle', () => billing.settle(settlement)).then((charge) => {
-      run.costNanoUsd = charge.costNanoUsd;
-      return charge;
-    });
+    this.#settling ??= run
+      .stage('settle', () => billing.settle(settlement))
+      .then((charge) => {
+        run.costNanoUsd = charge.costNanoUsd;
+        return charge;
+      });
     return this.#settling;
   }
 }

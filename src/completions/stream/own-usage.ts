@@ -8,12 +8,19 @@ let countTokens: CountTokens | undefined;
  * Counted with OpenAI's o200k encoding, whatever the model: exact for OpenAI, within some percent for others.
  * What the provider did report (Anthropic tells the input at the start) is kept.
  */
-export async function ownUsage(request: ChatRequest, outputText: string, reported: Usage | undefined): Promise<Usage> {
+export async function ownUsage(
+  request: ChatRequest,
+  outputText: string,
+  reported: Usage | undefined,
+): Promise<Usage> {
   // Loaded on first need: the vocabulary takes some 70 MB that most instances never use.
   countTokens ??= (await import('gpt-tokenizer/encoding/o200k_base')).countTokens as CountTokens;
   const outputTokens = Math.max(countTokens(outputText), reported?.outputTokens ?? 0);
   if (reported && reported.inputTokens > 0) return { ...reported, outputTokens };
-  return { inputTokens: countTokens(inputText(request)) + MESSAGE_OVERHEAD_TOKENS * request.messages.length, outputTokens };
+  return {
+    inputTokens: countTokens(inputText(request)) + MESSAGE_OVERHEAD_TOKENS * request.messages.length,
+    outputTokens,
+  };
 }
 
 /** OpenAI frames every message with about this many tokens. */
@@ -28,7 +35,8 @@ function inputText(request: ChatRequest): string {
         if (part.type === 'text' && typeof part.text === 'string') texts.push(part.text);
       }
     }
-    for (const call of message.tool_calls ?? []) texts.push(call.function?.name ?? '', call.function?.arguments ?? '');
+    for (const call of message.tool_calls ?? [])
+      texts.push(call.function?.name ?? '', call.function?.arguments ?? '');
   }
   if (request.tools) texts.push(JSON.stringify(request.tools));
   return texts.join('\n');

@@ -1,0 +1,169 @@
+import { InvalidAmountError, parseAmount } from '@app/money';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform, Type } from 'class-transformer';
+import {
+  IsIn,
+  IsInt,
+  IsISO8601,
+  IsNotEmpty,
+  IsOptional,
+  IsString,
+  Matches,
+  Max,
+  MaxLength,
+  Min,
+  ValidateBy,
+} from 'class-validator';
+
+/** A count in a query: digits only, so that `1e2`, ` 5` and an empty value are refused and not guessed. */
+const toCount = Transform(({ value }: { value: unknown }) =>
+  typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value,
+);
+
+/** A decimal, as a string or as a JSON number that is exact. */
+function IsAmount(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isAmount',
+    validator: {
+      validate: (value: unknown) => {
+        try {
+          return parseAmount(value) !== 0n;
+        } catch (error) {
+          if (error instanceof InvalidAmountError) return false;
+          throw error;
+        }
+      },
+      defaultMessage: () => 'amount must be a decimal with at most nine decimals, not zero',
+    },
+  });
+}
+
+export class PageQuery {
+  @ApiPropertyOptional({ type: Number, default: 10, minimum: 1, maximum: 100 })
+  @IsOptional()
+  @toCount
+  @IsInt()
+  @Min(1)
+  @Max(100)
+  limit = 10;
+
+  @ApiPropertyOptional({ type: Number, default: 0, minimum: 0 })
+  @IsOptional()
+  @toCount
+  @IsInt()
+  @Min(0)
+  @Max(1_000_000_000)
+  offset = 0;
+}
+
+export class PeriodQuery {
+  @ApiPropertyOptional({
+    type: String,
+    example: '2026-11-01',
+    description: 'Inclusive; default 30 days ago.',
+  })
+  @IsOptional()
+  @IsISO8601({ strict: true })
+  from?: string;
+
+  @ApiPropertyOptional({ type: String, example: '2026-12-01', description: 'Exclusive; default now.' })
+  @IsOptional()
+  @IsISO8601({ strict: true })
+  to?: string;
+}
+
+export class UsageQuery extends PeriodQuery {
+  @ApiPropertyOptional({ enum: ['day', 'model'], default: 'day' })
+  @IsOptional()
+  @IsIn(['day', 'model'])
+  group_by: 'day' | 'model' = 'day';
+}
+
+export class ReportQuery extends PeriodQuery {
+  @ApiPropertyOptional({ enum: ['day', 'model', 'provider', 'user'], default: 'day' })
+  @IsOptional()
+  @IsIn(['day', 'model', 'provider', 'user'])
+  group_by: 'day' | 'model' | 'provider' | 'user' = 'day';
+
+  @ApiPropertyOptional({ enum: ['json', 'csv'], default: 'json' })
+  @IsOptional()
+  @IsIn(['json', 'csv'])
+  format: 'json' | 'csv' = 'json';
+}
+
+export class UsersQuery extends PageQuery {
+  @ApiPropertyOptional({ type: String, description: 'Part of the user id.' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(128)
+  search = '';
+}
+
+const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
+
+export class UserParam {
+  @ApiProperty({ type: String, example: 'alice' })
+  @Matches(USER_ID, { message: 'id must be a user id' })
+  id: string;
+}
+
+export class RequestParam {
+  @ApiProperty({
+    type: String,
+    description: 'The x-request-id of the answer, or the billing_id of the receipt.',
+  })
+  @IsString()
+  @IsNotEmpty()
+  @MaxLength(128)
+  request_id: string;
+}
+
+export class BookingBody {
+  @ApiProperty({ oneOf: [{ type: 'string' }, { type: 'number' }], example: '25.00' })
+  @IsAmount()
+  amount: string | number;
+
+  @ApiPropertyOptional({ type: String, example: 'Invoice 2026-114' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(500)
+  description?: string;
+
+  @ApiPropertyOptional({ type: String, example: 'invoice-2026-114', description: 'The same key books once.' })
+  @IsOptional()
+  @IsString()
+  @Matches(/^[\x21-\x7e]{1,255}$/, { message: 'idempotency_key must be 1 to 255 visible ASCII characters' })
+  idempotency_key?: string;
+}
+
+export class RefundBody {
+  @ApiPropertyOptional({
+    oneOf: [{ type: 'string' }, { type: 'number' }],
+    description: 'Default: the whole charge.',
+  })
+  @IsOptional()
+  @IsAmount()
+  amount?: string | number;
+
+  @ApiPropertyOptional({ type: String, example: 'The provider answered nonsense.' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(500)
+  description?: string;
+}
+
+export class AuditQuery {
+  @ApiPropertyOptional({
+    type: Number,
+    default: 20,
+    minimum: 1,
+    maximum: 100,
+    description: 'Examples per check.',
+  })
+  @IsOptional()
+  @Type(() => Number)
+  @IsInt()
+  @Min(1)
+  @Max(100)
+  examples = 20;
+}

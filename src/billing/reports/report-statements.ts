@@ -1,0 +1,52 @@
+/** $1 user, $2 limit, $3 offset */
+export const LIST_TRANSACTIONS = `
+  SELECT id, kind, amount_nano::text, balance_after_nano::text, description, request_id, model, provider, upstream_model,
+         usage, usage_source, price_version, price_factor, created_at
+    FROM ledger WHERE user_id = $1
+   ORDER BY created_at DESC, seq DESC LIMIT $2 OFFSET $3`;
+
+/** How a report may be grouped: an allow-list, so that nothing of a request ever becomes SQL. */
+export const GROUPINGS = {
+  day: `to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
+  model: `COALESCE(model, '')`,
+  provider: `COALESCE(provider, '')`,
+  user: `user_id`,
+} as const;
+
+export type Grouping = keyof typeof GROUPINGS;
+
+/** Spend by group. $1 user or null = everybody, $2 from, $3 to (exclusive), $4 limit */
+export function spendReport(grouping: Grouping): string {
+  return `
+  SELECT ${GROUPINGS[grouping]} AS key,
+         count(*) FILTER (WHERE kind = 'charge')::int AS requests,
+         COALESCE(sum((usage->>'inputTokens')::bigint) FILTER (WHERE kind = 'charge'), 0)::text AS input_tokens,
+         COALESCE(sum((usage->>'outputTokens')::bigint) FILTER (WHERE kind = 'charge'), 0)::text AS output_tokens,
+         COALESCE(sum(-amount_nano) FILTER (WHERE kind = 'charge'), 0)::text AS charged_nano,
+         COALESCE(sum(amount_nano) FILTER (WHERE kind = 'refund'), 0)::text AS refunded_nano
+    FROM ledger
+   WHERE kind IN ('charge', 'refund') AND ($1::text IS NULL OR user_id = $1)
+     AND created_at >= $2 AND created_at < $3
+   GROUP BY 1 ORDER BY 1 LIMIT $4`;
+}
+
+/** $1 LIKE pattern, $2 limit, $3 offset */
+export const LIST_USERS = `
+  SELECT user_id, balance_nano::text, held_nano::text, created_at, count(*) OVER ()::int AS total
+    FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
+
+/** Holds of one request, newest first. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */
+export const FIND_HOLDS_OF_REQUEST = `
+  SELECT id, request_id, user_id, model, stream, targets, amount_nano::text, bound_nano::text, state,
+         captured_nano::text, shortfall_nano::text, outcome, attempts, on_credit, created_at, closed_at, expires_at
+    FROM hold
+   WHERE (request_id = $1 OR id = CASE WHEN $1 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $1::uuid END)
+     AND ($2::text IS NULL OR user_id = $2)
+   ORDER BY created_at DESC LIMIT 20`;
+
+/** Ledger rows of one hold, oldest first, each with its price card. $1 hold */
+export const FIND_ENTRIES_OF_HOLD = `
+  SELECT ledger.id, kind, amount_nano::text, balance_after_nano::text, description, usage, usage_source, price_version,
+         price_factor, ledger.provider, ledger.upstream_model, ledger.created_at, price_version.card
+    FROM ledger LEFT JOIN price_version ON price_version.id = ledger.price_version
+   WHERE hold_id = $1 ORDER BY seq`;

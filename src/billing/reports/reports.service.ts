@@ -1,0 +1,154 @@
+import type { Usage } from '@app/contracts';
+import { exactJsonNumber, type ExactJsonNumber } from '@app/money';
+import { Injectable } from '@nestjs/common';
+import { DatabaseService } from '../../database/database.service.js';
+import { Settler } from '../settle/settler.service.js';
+import { type Grouping, LIST_TRANSACTIONS, LIST_USERS, spendReport } from './report-statements.js';
+
+/** Reads wait for this instance's own settlements, so that whoever saw an answer also sees its charge. */
+const DRAIN_LIMIT_MS = 1_000;
+const MOST_GROUPS = 10_000;
+
+export interface TransactionView {
+  readonly id: string;
+  readonly type: string;
+  readonly amount: ExactJsonNumber;
+  readonly description: string;
+  readonly timestamp: string;
+  readonly balance_after: ExactJsonNumber;
+  readonly request_id: string | null;
+  readonly model: string | null;
+  readonly provider: string | null;
+  readonly prompt_tokens: number | null;
+  readonly completion_tokens: number | null;
+  readonly price: { readonly version: string; readonly factor: string } | null;
+}
+
+export interface SpendView {
+  readonly key: string;
+  readonly requests: number;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly charged: ExactJsonNumber;
+  readonly refunded: ExactJsonNumber;
+  readonly net: ExactJsonNumber;
+}
+
+export interface UserView {
+  readonly user_id: string;
+  readonly balance: ExactJsonNumber;
+  readonly held: ExactJsonNumber;
+  readonly available: ExactJsonNumber;
+  readonly created_at: string;
+}
+
+export interface Period {
+  readonly from: Date;
+  /** Exclusive. */
+  readonly to: Date;
+}
+
+/** What the ledger says, for people. Off the money path: through the pool that everybody shares. */
+@Injectable()
+export class ReportsService {
+  constructor(
+    private readonly database: DatabaseService,
+    private readonly settler: Settler,
+  ) {}
+
+  async transactions(userId: string, limit: number, offset: number): Promise<TransactionView[]> {
+    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    const rows = await this.database.query<TransactionRow>(LIST_TRANSACTIONS, [userId, limit, offset]);
+    return rows.map(toTransaction);
+  }
+
+  /** @param userId  `undefined` = everybody */
+  async spend(grouping: Grouping, period: Period, userId: string | undefined): Promise<SpendView[]> {
+    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    const parameters = [userId ?? null, period.from, period.to, MOST_GROUPS];
+    return (await this.database.query<SpendRow>(spendReport(grouping), parameters)).map(toSpend);
+  }
+
+  async users(search: string, limit: number, offset: number): Promise<{ users: UserView[]; total: number }> {
+    // The search is text, not a pattern: `%` and `_` mean themselves.
+    const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
+    const rows = await this.database.query<UserRow>(LIST_USERS, [pattern, limit, offset]);
+    return { users: rows.map(toUser), total: rows[0]?.total ?? 0 };
+  }
+}
+
+interface TransactionRow {
+  id: string;
+  kind: string;
+  amount_nano: string;
+  balance_after_nano: string;
+  description: string;
+  request_id: string | null;
+  model: string | null;
+  provider: string | null;
+  usage: Usage | null;
+  price_version: string | null;
+  price_factor: string | null;
+  created_at: Date;
+}
+
+interface SpendRow {
+  key: string;
+  requests: number;
+  input_tokens: string;
+  output_tokens: string;
+  charged_nano: string;
+  refunded_nano: string;
+}
+
+interface UserRow {
+  user_id: string;
+  balance_nano: string;
+  held_nano: string;
+  created_at: Date;
+  total: number;
+}
+
+function toTransaction(row: TransactionRow): TransactionView {
+  return {
+    id: `txn_${row.id.replaceAll('-', '')}`,
+    type: row.kind,
+    amount: exactJsonNumber(BigInt(row.amount_nano)),
+    description: row.description,
+    timestamp: row.created_at.toISOString(),
+    balance_after: exactJsonNumber(BigInt(row.balance_after_nano)),
+    request_id: row.request_id,
+    model: row.model,
+    provider: row.provider,
+    prompt_tokens: row.usage?.inputTokens ?? null,
+    completion_tokens: row.usage?.outputTokens ?? null,
+    price:
+      row.price_version === null ? null : { version: row.price_version, factor: row.price_factor ?? '1' },
+  };
+}
+
+function toSpend(row: SpendRow): SpendView {
+  const charged = BigInt(row.charged_nano);
+  const refunded = BigInt(row.refunded_nano);
+  return {
+    key: row.key,
+    requests: row.requests,
+    prompt_tokens: Number(row.input_tokens),
+    completion_tokens: Number(row.output_tokens),
+    charged: exactJsonNumber(charged),
+    refunded: exactJsonNumber(refunded),
+    net: exactJsonNumber(charged - refunded),
+  };
+}
+
+function toUser(row: UserRow): UserView {
+  const balance = BigInt(row.balance_nano);
+  const held = BigInt(row.held_nano);
+  return {
+    user_id: row.user_id,
+    balance: exactJsonNumber(balance),
+    held: exactJsonNumber(held),
+    available: exactJsonNumber(balance - held),
+    created_at: row.created_at.toISOString(),
+  };
+}
