@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { Controller, Get, Header, Inject, NotFoundException, Param, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiExcludeEndpoint, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { AdminOnly } from '../auth/admin-only.decorator.js';
+import { Public } from '../auth/public.decorator.js';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { MetricsText } from '../telemetry/metrics/metrics-text.js';
+import { buildSummary } from './build-summary.js';
+import { parseMetricsText } from './parse-metrics-text.js';
+
+/** What the page consists of. The scripts are compiled like the rest of the program, and run in the browser. */
+const ASSETS: Readonly<Record<string, string>> = {
+  'ops.css': 'text/css; charset=utf-8',
+  'ops.js': 'text/javascript; charset=utf-8',
+  'figures.js': 'text/javascript; charset=utf-8',
+  'views.js': 'text/javascript; charset=utf-8',
+};
+
+/** The page for whoever runs the gateway. It holds no data: it asks the API with the admin token that is pasted into it. */
+@ApiTags('operations')
+@Controller()
+export class OpsController {
+  readonly #files = new Map<string, string>();
+
+  constructor(
+    private readonly metrics: MetricsText,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  @Public()
+  @Get('ops')
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  @Header('Cache-Control', 'no-cache')
+  @ApiExcludeEndpoint()
+  page(): string {
+    return this.#read('ops.html');
+  }
+
+  @Public()
+  @Get('ops/:asset')
+  @Header('Cache-Control', 'no-cache')
+  @ApiExcludeEndpoint()
+  asset(@Param('asset') name: string, @Res() response: Response): void {
+    const type = Object.hasOwn(ASSETS, name) ? ASSETS[name] : undefined;
+    if (type === undefined) throw new NotFoundException();
+    response.setHeader('Content-Type', type);
+    response.end(this.#read(name));
+  }
+
+  @AdminOnly()
+  @Get('admin/ops/summary')
+  @Header('Cache-Control', 'no-store')
+  @ApiBearerAuth('bearer')
+  @ApiOperation({ summary: 'Traffic, spend and alarms of this instance since its start (admin)' })
+  @ApiResponse({ status: 200, description: 'Running totals; with PROMETHEUS_ENABLED=false all zero' })
+  async summary() {
+    return {
+      timestamp: new Date().toISOString(),
+      version: this.config.version,
+      environment: this.config.environment,
+      currency: this.config.billing.currency,
+      uptime_seconds: Math.floor(process.uptime()),
+      ...buildSummary(parseMetricsText(await this.metrics.metricsText())),
+    };
+  }
+
+  #read(name: string): string {
+    const known = this.#files.get(name);
+    if (known !== undefined) return known;
+    const content = readFileSync(new URL(`./page/${name}`, import.meta.url), 'utf8');
+    this.#files.set(name, content);
+    return content;
+  }
+}
