@@ -86,7 +86,7 @@ interface AssistantTurn {
   readonly content: WireBlock[];
 }
 
-/** Gathers consecutive messages of one side into one turn. */
+/** Gathers consecutive messages of one side into one turn. A message without content begins none. */
 class Turns {
   readonly #turns: (UserTurn | AssistantTurn)[] = [];
   /** The legacy dialect has no ids: an answer belongs to the last call. */
@@ -107,24 +107,26 @@ class Turns {
       case 'developer':
         return this.#addSystem(message, path);
       case 'user':
-        this.#user().content.push(...systemBlocks(message, path, this.context));
+        return this.#addToUser('content', systemBlocks(message, path, this.context));
     }
   }
 
   toMessages(): WireMessage[] {
-    const messages: WireMessage[] = [];
-    for (const turn of this.#turns) {
-      if (turn.role === 'assistant') push(messages, 'assistant', turn.content);
-      else pushUser(messages, turn);
-    }
-    return withoutTrailingSpace(messages);
+    return withoutTrailingSpace(
+      this.#turns.flatMap((turn) => (turn.role === 'user' ? userMessages(turn) : [turn])),
+    );
   }
 
   #addAssistant(message: ChatMessage, index: number, path: string): void {
     const functionCallId = `call_${index}`;
     if (message.function_call) this.#lastFunctionCallId = functionCallId;
-    const blocks = assistantBlocks(message, path, functionCallId, this.context);
-    this.#assistant().content.push(...closedByCacheControl(blocks, message));
+    const blocks = closedByCacheControl(
+      assistantBlocks(message, path, functionCallId, this.context),
+      message,
+    );
+    const last = this.#turns.at(-1);
+    if (last?.role === 'assistant') last.content.push(...blocks);
+    else if (blocks.length > 0) this.#turns.push({ role: 'assistant', content: [...blocks] });
   }
 
   #addResult(message: ChatMessage, toolCallId: string, path: string): void {
@@ -132,46 +134,28 @@ class Turns {
     const content = resultContent(message, path, this.context);
     if (content !== undefined) block.content = content;
     if (message.is_error === true) block.is_error = true;
-    this.#user().results.push(withCacheControl(block, message.cache_control));
+    this.#addToUser('results', [withCacheControl(block, message.cache_control)]);
   }
 
   #addSystem(message: ChatMessage, path: string): void {
     const blocks = systemBlocks(message, path, this.context);
-    const turn = this.#user();
-    if (this.context.systemTurns) turn.system.push(...blocks);
-    else turn.content.push(...blocks.map(asUserText));
+    if (this.context.systemTurns) this.#addToUser('system', blocks);
+    else this.#addToUser('content', blocks.map(asUserText));
   }
 
-  #user(): UserTurn {
+  #addToUser(part: 'results' | 'content' | 'system', blocks: readonly WireBlock[]): void {
+    if (blocks.length === 0) return;
     const last = this.#turns.at(-1);
-    if (last?.role === 'user') return last;
-    const turn: UserTurn = { role: 'user', results: [], content: [], system: [] };
-    this.#turns.push(turn);
-    return turn;
-  }
-
-  #assistant(): AssistantTurn {
-    const last = this.#turns.at(-1);
-    if (last?.role === 'assistant') return last;
-    const turn: AssistantTurn = { role: 'assistant', content: [] };
-    this.#turns.push(turn);
-    return turn;
+    if (last?.role === 'user') last[part].push(...blocks);
+    else this.#turns.push({ role: 'user', results: [], content: [], system: [], [part]: [...blocks] });
   }
 }
 
-function pushUser(messages: WireMessage[], turn: UserTurn): void {
+function userMessages(turn: UserTurn): WireMessage[] {
   const content = [...turn.results, ...turn.content];
-  if (content.length === 0) return push(messages, 'user', turn.system.map(asUserText));
-  push(messages, 'user', content);
-  push(messages, 'system', turn.system);
-}
-
-/** Adds a message, or to the last one when a turn between the two came out empty. */
-function push(messages: WireMessage[], role: WireMessage['role'], content: WireBlock[]): void {
-  if (content.length === 0) return;
-  const last = messages.at(-1);
-  if (last?.role === role) last.content.push(...content);
-  else messages.push({ role, content });
+  if (content.length === 0) return [{ role: 'user', content: turn.system.map(asUserText) }];
+  const user: WireMessage = { role: 'user', content };
+  return turn.system.length > 0 ? [user, { role: 'system', content: turn.system }] : [user];
 }
 
 function asUserText(block: WireBlock): WireBlock {

@@ -1,0 +1,166 @@
+import { ProviderError } from '@app/contracts';
+import { describe, expect, it } from 'vitest';
+import { ConnectionError } from '../http/connection-failure.js';
+import { toCallError, toStreamError } from './anthropic.errors.js';
+
+const idle = new AbortController().signal;
+
+interface Answer {
+  readonly status: number;
+  readonly type?: string;
+  readonly message?: string;
+  readonly headers?: Record<string, string>;
+}
+
+/** As the SDK throws it. */
+function thrown({ status, type, message, headers = {} }: Answer): Error {
+  const body = type ? { type: 'error', error: { type, message }, request_id: 'req_body' } : undefined;
+  return Object.assign(new Error(`${status} …`), { status, error: body, headers: new Headers(headers) });
+}
+
+function judged(answer: Answer): ProviderError {
+  const error = toCallError(thrown(answer), idle);
+  if (!(error instanceof ProviderError)) throw new Error('not a ProviderError');
+  return error;
+}
+
+describe('toCallError', () => {
+  it.each([
+    [400, 'invalid_request_error', 'bad image', 'provider_rejected', 'no', false, false],
+    [
+      400,
+      'invalid_request_error',
+      'prompt is too long: 207791 tokens > 200000 maximum',
+      'context_length_exceeded',
+      'no',
+      false,
+      true,
+    ],
+    [
+      400,
+      'invalid_request_error',
+      'input length and `max_tokens` exceed context limit: 1 + 2 > 3',
+      'context_length_exceeded',
+      'no',
+      false,
+      true,
+    ],
+    [
+      400,
+      'invalid_request_error',
+      'Your credit balance is too low to access the Anthropic API.',
+      'provider_auth_failed',
+      'no',
+      true,
+      true,
+    ],
+    [401, 'authentication_error', 'invalid x-api-key', 'provider_auth_failed', 'no', true, true],
+    [402, 'billing_error', 'pay', 'provider_auth_failed', 'no', true, true],
+    [403, 'permission_error', 'no', 'provider_auth_failed', 'no', true, true],
+    [404, 'not_found_error', 'model: claude-9', 'model_not_found', 'no', false, true],
+    [404, 'not_found_error', 'File not found: file_1', 'provider_rejected', 'no', false, false],
+    [404, undefined, undefined, 'provider_bad_response', 'no', true, true],
+    [413, 'request_too_large', 'too large', 'body_too_large', 'no', false, true],
+    [413, undefined, undefined, 'body_too_large', 'no', false, true],
+    [422, undefined, undefined, 'provider_rejected', 'no', false, false],
+    [429, 'rate_limit_error', 'organization 1234', 'provider_rate_limited', 'no', false, true],
+    [500, 'api_error', 'Internal server error', 'provider_bad_response', 'unknown', true, true],
+    [502, undefined, undefined, 'provider_bad_response', 'unknown', true, true],
+    [503, undefined, undefined, 'provider_overloaded', 'no', true, true],
+    [504, 'timeout_error', 'slow', 'request_timeout', 'unknown', true, true],
+    [529, 'overloaded_error', 'Overloaded', 'provider_overloaded', 'no', true, true],
+    [529, undefined, undefined, 'provider_overloaded', 'no', true, true],
+  ] as const)(
+    'judges %i %s "%s"',
+    (status, type, message, code, processed, countsAsFailure, tryElsewhere) => {
+      const error = judged({ status, ...(type && { type, message }) });
+      expect(error).toMatchObject({ code, processed, countsAsFailure, tryElsewhere, upstreamStatus: status });
+    },
+  );
+
+  it('tells the client what Anthropic says of its request, and nothing of our account', () => {
+    expect(judged({ status: 400, type: 'invalid_request_error', message: 'bad image' }).message).toBe(
+      'bad image',
+    );
+    expect(
+      judged({ status: 401, type: 'authentication_error', message: 'key sk-ant-1' }).message,
+    ).not.toMatch(/sk-ant/);
+    expect(
+      judged({ status: 429, type: 'rate_limit_error', message: 'organization 1234' }).message,
+    ).not.toMatch(/1234/);
+  });
+
+  it.each([
+    [429, '8', 8000],
+    [529, '0.5', 500],
+    [503, '8', undefined],
+    [500, '8', undefined],
+    [429, 'soon', undefined],
+    [429, '-1', undefined],
+  ])('reads from %i with retry-after %s: %s', (status, retryAfter, expected) => {
+    expect(judged({ status, headers: { 'retry-after': retryAfter } }).retryAfterMs).toBe(expected);
+  });
+
+  it('reads a date, too', () => {
+    const date = new Date(Date.now() + 60_000).toUTCString();
+    const { retryAfterMs } = judged({ status: 429, headers: { 'retry-after': date } });
+    expect(retryAfterMs).toBeGreaterThan(50_000);
+    expect(retryAfterMs).toBeLessThanOrEqual(60_000);
+  });
+
+  it('keeps the request id of the header, else of the body', () => {
+    const headers = { 'request-id': 'req_header' };
+    expect(judged({ status: 400, type: 'invalid_request_error', headers }).providerRequestId).toBe(
+      'req_header',
+    );
+    expect(judged({ status: 400, type: 'invalid_request_error' }).providerRequestId).toBe('req_body');
+  });
+
+  it.each([
+    ['refused', 'no', 'provider_overloaded'],
+    ['reset', 'unknown', 'provider_bad_response'],
+  ] as const)('judges a connection that was %s', (kind, processed, code) => {
+    const error = new Error('Connection error.', { cause: new ConnectionError(kind, processed, 'E') });
+    expect(toCallError(error, idle)).toMatchObject({
+      code,
+      processed,
+      countsAsFailure: true,
+      tryElsewhere: true,
+    });
+  });
+
+  it('gives the reason of an aborted call', () => {
+    const controller = new AbortController();
+    const reason = new Error('the client left');
+    controller.abort(reason);
+    expect(toCallError(new Error('Request was aborted.'), controller.signal)).toBe(reason);
+  });
+
+  it('takes what it cannot read for a bad answer', () => {
+    expect(toCallError(new SyntaxError('Unexpected token'), idle)).toMatchObject({
+      code: 'provider_bad_response',
+      processed: 'unknown',
+    });
+  });
+});
+
+describe('toStreamError', () => {
+  it.each([
+    ['rate_limit_error', 'provider_rate_limited'],
+    ['invalid_request_error', 'provider_rejected'],
+    ['api_error', 'provider_bad_response'],
+    ['authentication_error', 'provider_auth_failed'],
+    ['of_tomorrow', 'provider_bad_response'],
+  ])('judges %s', (type, code) => {
+    expect(toStreamError({ type: 'error', error: { type, message: 'x' } }, false, 'req_1')).toMatchObject({
+      code,
+      upstreamStatus: undefined,
+      providerRequestId: 'req_1',
+    });
+  });
+
+  it('never calls work undone that had begun', () => {
+    const event = { type: 'error', error: { type: 'overloaded_error', message: 'x' } };
+    expect(toStreamError(event, true, undefined).processed).toBe('unknown');
+  });
+});

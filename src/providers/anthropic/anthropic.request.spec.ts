@@ -1,0 +1,779 @@
+import { type ChatRequest, GatewayError } from '@app/contracts';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { toAnthropicRequest } from './anthropic.request.js';
+import type { WireRequest } from './anthropic.wire.js';
+
+const MODEL = 'claude-sonnet-4-5-20250929';
+const hello = { role: 'user', content: 'hello' } as const;
+
+interface Options {
+  model?: string;
+  maxOutputTokens?: number;
+  drop?: boolean;
+}
+
+function translate(
+  fields: Partial<ChatRequest>,
+  { model = MODEL, maxOutputTokens = 100, drop = false }: Options = {},
+) {
+  const request: ChatRequest = { model: 'asked', messages: [hello], ...fields };
+  return toAnthropicRequest({ request, upstreamModel: model, maxOutputTokens, dropUnsupported: drop }, false);
+}
+
+function bodyOf(fields: Partial<ChatRequest>, options?: Options): WireRequest {
+  return translate(fields, options).body;
+}
+
+function messagesOf(messages: ChatRequest['messages'], options?: Options) {
+  const { system, messages: wire } = bodyOf({ messages }, options);
+  return { system, messages: wire };
+}
+
+function refusal(fields: Partial<ChatRequest>, options?: Options): { code: string; param: string | null } {
+  try {
+    translate(fields, options);
+  } catch (error) {
+    if (error instanceof GatewayError) return { code: error.code, param: error.param };
+    throw error;
+  }
+  throw new Error('was accepted');
+}
+
+describe('messages', () => {
+  it('puts leading system and developer messages into system, in order, cache marks kept', () => {
+    const cache = { type: 'ephemeral' };
+    expect(
+      messagesOf([
+        { role: 'system', content: 'first' },
+        { role: 'developer', content: [{ type: 'text', text: 'second', cache_control: cache }] },
+        hello,
+      ]),
+    ).toEqual({
+      system: [
+        { type: 'text', text: 'first' },
+        { type: 'text', text: 'second', cache_control: cache },
+      ],
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
+    });
+  });
+
+  const late: ChatRequest['messages'] = [
+    hello,
+    { role: 'assistant', content: 'hi' },
+    { role: 'system', content: 'be brief' },
+    { role: 'user', content: 'go on' },
+  ];
+
+  it('folds a later system message into the user’s turn, where the model has no system turns', () => {
+    expect(messagesOf(late).messages.at(-1)).toEqual({
+      role: 'user',
+      content: [
+        { type: 'text', text: '<system>\nbe brief\n</system>' },
+        { type: 'text', text: 'go on' },
+      ],
+    });
+  });
+
+  it('lets it follow the user’s turn, where the model has them', () => {
+    expect(messagesOf(late, { model: 'claude-opus-4-8' }).messages.slice(-2)).toEqual([
+      { role: 'user', content: [{ type: 'text', text: 'go on' }] },
+      { role: 'system', content: [{ type: 'text', text: 'be brief' }] },
+    ]);
+  });
+
+  it('never lets a system turn stand behind an assistant’s', () => {
+    const { messages } = messagesOf(late.slice(0, 3), { model: 'claude-opus-4-8' });
+    expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
+  });
+
+  it('gives the last system message to the user when there is nothing else', () => {
+    expect(
+      messagesOf([
+        { role: 'system', content: 'a' },
+        { role: 'system', content: 'b' },
+      ]),
+    ).toEqual({
+      system: [{ type: 'text', text: 'a' }],
+      messages: [{ role: 'user', content: [{ type: 'text', text: '<system>\nb\n</system>' }] }],
+    });
+  });
+
+  it('merges neighbours of one side, and leaves out blank text', () => {
+    const { messages } = messagesOf([
+      hello,
+      { role: 'assistant', content: ' \n' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: '' },
+          { type: 'text', text: 'again' },
+        ],
+      },
+    ]);
+    expect(messages).toEqual([
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'hello' },
+          { type: 'text', text: 'again' },
+        ],
+      },
+    ]);
+  });
+
+  it('refuses a conversation without any content', () => {
+    expect(refusal({ messages: [{ role: 'user', content: ' ' }] })).toEqual({
+      code: 'invalid_body',
+      param: 'messages',
+    });
+  });
+
+  it('keeps a prefill, without the white space at its end', () => {
+    expect(messagesOf([hello, { role: 'assistant', content: 'The answer is \n' }]).messages.at(-1)).toEqual({
+      role: 'assistant',
+      content: [{ type: 'text', text: 'The answer is' }],
+    });
+  });
+
+  it('writes a name before what its bearer says', () => {
+    const image = { type: 'image_url', image_url: { url: 'https://example.org/a.png' } } as const;
+    const { messages } = messagesOf([
+      { role: 'user', name: 'ann', content: 'hello' },
+      { role: 'user', name: 'bob', content: [image] },
+    ]);
+    expect(messages[0]?.content).toEqual([
+      { type: 'text', text: 'ann: hello' },
+      { type: 'text', text: 'bob:' },
+      { type: 'image', source: { type: 'url', url: 'https://example.org/a.png' } },
+    ]);
+  });
+
+  it('takes cache_control of a whole message for its last block', () => {
+    const cache = { type: 'ephemeral', ttl: '1h' };
+    expect(messagesOf([{ ...hello, cache_control: cache }]).messages[0]?.content).toEqual([
+      { type: 'text', text: 'hello', cache_control: cache },
+    ]);
+  });
+
+  it('sends a refusal back as text', () => {
+    const { messages } = messagesOf([
+      hello,
+      { role: 'assistant', content: null, refusal: 'I will not.' },
+      hello,
+    ]);
+    expect(messages[1]).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'I will not.' }] });
+  });
+});
+
+describe('tool turns', () => {
+  const calls: ChatRequest['messages'] = [
+    hello,
+    {
+      role: 'assistant',
+      content: null,
+      tool_calls: [
+        { id: 'call:1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } },
+        { id: 'call_2', type: 'function', function: { name: 'g', arguments: '' } },
+      ],
+    },
+    { role: 'user', content: 'and now?' },
+    { role: 'tool', tool_call_id: 'call:1', content: '1' },
+    { role: 'tool', tool_call_id: 'call_2', content: [{ type: 'text', text: 'two' }], is_error: true },
+  ];
+
+  it('makes one user message of all results, before its text', () => {
+    const { messages } = messagesOf(calls);
+    expect(messages.slice(1)).toEqual([
+      {
+        role: 'assistant',
+        content: [
+          { type: 'tool_use', id: 'call_1', name: 'f', input: { a: 1 } },
+          { type: 'tool_use', id: 'call_2', name: 'g', input: {} },
+        ],
+      },
+      {
+        role: 'user',
+        content: [
+          { type: 'tool_result', tool_use_id: 'call_1', content: '1' },
+          {
+            type: 'tool_result',
+            tool_use_id: 'call_2',
+            content: [{ type: 'text', text: 'two' }],
+            is_error: true,
+          },
+          { type: 'text', text: 'and now?' },
+        ],
+      },
+    ]);
+  });
+
+  it('takes images in results, and results without content', () => {
+    const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } } as const;
+    const { messages } = messagesOf([
+      { role: 'tool', tool_call_id: 'a', content: [image] },
+      { role: 'tool', tool_call_id: 'b', content: '' },
+    ]);
+    expect(messages[0]?.content).toEqual([
+      {
+        type: 'tool_result',
+        tool_use_id: 'a',
+        content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } }],
+      },
+      { type: 'tool_result', tool_use_id: 'b' },
+    ]);
+  });
+
+  it.each(['{"a":', '[1]', '7', 'null'])('refuses the arguments %s', (text) => {
+    const call = { id: 'a', type: 'function', function: { name: 'f', arguments: text } } as const;
+    expect(refusal({ messages: [hello, { role: 'assistant', tool_calls: [call] }] })).toEqual({
+      code: 'invalid_body',
+      param: 'messages[1].tool_calls[0].function.arguments',
+    });
+  });
+
+  it('translates the dialect before tools, and asks for one call at most', () => {
+    const parameters = { type: 'object', properties: { a: { type: 'number' } } };
+    const { body, legacyFunctions } = translate({
+      messages: [
+        hello,
+        { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{"a":2}' } },
+        { role: 'function', name: 'f', content: '2' },
+      ],
+      functions: [{ name: 'f', parameters }],
+      function_call: { name: 'f' },
+    });
+    expect(legacyFunctions).toBe(true);
+    expect(body.tools).toEqual([{ name: 'f', input_schema: parameters }]);
+    expect(body.tool_choice).toEqual({ type: 'tool', name: 'f', disable_parallel_tool_use: true });
+    expect(body.messages.slice(1)).toEqual([
+      { role: 'assistant', content: [{ type: 'tool_use', id: 'call_1', name: 'f', input: { a: 2 } }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'call_1', content: '2' }] },
+    ]);
+  });
+});
+
+describe('thinking and raw blocks of earlier turns', () => {
+  const thinking = { type: 'thinking', thinking: 'hm', signature: 'c2ln' };
+  const redacted = { type: 'redacted_thinking', data: 'eA==' };
+
+  it('stand before everything else, as they were', () => {
+    const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } } as const;
+    const { messages } = messagesOf([
+      hello,
+      {
+        role: 'assistant',
+        content: 'text',
+        tool_calls: [call],
+        reasoning_content: 'hm',
+        provider_specific_fields: { thinking_blocks: [thinking, redacted, { type: 'tool_use' }], foreign: 1 },
+      },
+    ]);
+    expect(messages[1]?.content).toEqual([
+      thinking,
+      redacted,
+      { type: 'text', text: 'text' },
+      { type: 'tool_use', id: 'a', name: 'f', input: {} },
+    ]);
+  });
+
+  const raw = [
+    { type: 'text', text: 'a' },
+    { type: 'server_tool_use', id: 's', name: 'web_search', input: {} },
+    { type: 'text', text: '\n' },
+    thinking,
+    { type: 'text', text: 'b', citations: [{ type: 'char_location' }] },
+  ];
+
+  it('rebuilds a turn of mixed blocks exactly, blank text left out', () => {
+    const message = {
+      role: 'assistant',
+      content: 'a\nb',
+      provider_specific_fields: { anthropic_content: raw },
+    } as const;
+    expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual(
+      raw.filter((_, index) => index !== 2),
+    );
+  });
+
+  it('believes the visible text when the client changed it', () => {
+    const message = {
+      role: 'assistant',
+      content: 'other',
+      provider_specific_fields: { anthropic_content: raw },
+    } as const;
+    expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual([
+      { type: 'text', text: 'other' },
+    ]);
+  });
+});
+
+describe('content parts', () => {
+  const contentOf = (part: Record<string, unknown> & { type: string }, options?: Options) =>
+    translate({ messages: [{ role: 'user', content: [part] }] }, options);
+  const blockOf = (part: Record<string, unknown> & { type: string }) =>
+    contentOf(part).body.messages[0]?.content[0];
+
+  it.each([
+    ['https://example.org/a.png', { type: 'url', url: 'https://example.org/a.png' }],
+    ['data:image/jpeg;base64,/9j-_w', { type: 'base64', media_type: 'image/jpeg', data: '/9j+/w' }],
+  ])('takes the image %s', (url, source) => {
+    expect(blockOf({ type: 'image_url', image_url: { url } })).toEqual({ type: 'image', source });
+  });
+
+  it.each([
+    [
+      { file_data: 'data:application/pdf;base64,JVBERi0=' },
+      { type: 'base64', media_type: 'application/pdf', data: 'JVBERi0=' },
+    ],
+    [{ file_data: 'JVBERi0=' }, { type: 'base64', media_type: 'application/pdf', data: 'JVBERi0=' }],
+    [{ file_data: 'data:text/csv;base64,YTti' }, { type: 'text', media_type: 'text/plain', data: 'a;b' }],
+    [{ file_data: 'data:text/plain,a%20b' }, { type: 'text', media_type: 'text/plain', data: 'a b' }],
+    [{ file_url: 'https://example.org/a.pdf' }, { type: 'url', url: 'https://example.org/a.pdf' }],
+    [{ file_id: 'file_1' }, { type: 'file', file_id: 'file_1' }],
+  ])('takes the document %j', (file, source) => {
+    expect(blockOf({ type: 'file', file })).toEqual({ type: 'document', source });
+  });
+
+  it('keeps title, citations and cache mark of a document, and asks for the beta that files need', () => {
+    const extras = { citations: { enabled: true }, cache_control: { type: 'ephemeral' } };
+    const { body, betas } = contentOf({ type: 'file', file: { file_id: 'f', filename: 'a.pdf' }, ...extras });
+    expect(body.messages[0]?.content[0]).toEqual({
+      type: 'document',
+      source: { type: 'file', file_id: 'f' },
+      title: 'a.pdf',
+      ...extras,
+    });
+    expect(betas).toEqual(['files-api-2025-04-14']);
+  });
+
+  it('passes Anthropic’s own blocks', () => {
+    const block = { type: 'search_result', source: 'x', title: 't', content: [{ type: 'text', text: 'c' }] };
+    expect(blockOf(block)).toEqual(block);
+  });
+
+  it.each([
+    { type: 'input_audio', input_audio: { data: 'AA==', format: 'wav' } },
+    { type: 'file', file: { file_data: 'data:application/zip;base64,UEs=' } },
+    { type: 'hologram' },
+  ])('refuses by place, or leaves out and names: %j', (part) => {
+    const messages = [
+      { role: 'user', content: [{ type: 'text', text: 'x' }, part] },
+    ] as ChatRequest['messages'];
+    expect(refusal({ messages })).toEqual({ code: 'unsupported_parameter', param: 'messages[0].content[1]' });
+    const { body, droppedParams } = translate({ messages }, { drop: true });
+    expect(droppedParams).toEqual(['messages[0].content[1]']);
+    expect(body.messages[0]?.content).toEqual([{ type: 'text', text: 'x' }]);
+  });
+
+  it.each([
+    [{ type: 'image_url', image_url: { url: 'ftp://x' } }, 'messages[0].content[0].image_url.url'],
+    [{ type: 'image_url', image_url: { url: 'data:image/png' } }, 'messages[0].content[0].image_url.url'],
+    [{ type: 'file', file: {} }, 'messages[0].content[0].file'],
+    [
+      { type: 'file', file: { file_data: 'data:text/plain,%E0%A4%A' } },
+      'messages[0].content[0].file.file_data',
+    ],
+  ])('calls %j a malformed body', (part, param) => {
+    expect(refusal({ messages: [{ role: 'user', content: [part] }] as ChatRequest['messages'] })).toEqual({
+      code: 'invalid_body',
+      param,
+    });
+  });
+});
+
+describe('tools', () => {
+  const tool = {
+    type: 'function',
+    function: { name: 'f', description: 'd', parameters: { type: 'object' } },
+  };
+
+  it('translates functions, and passes the vendor’s own tools', () => {
+    const search = { type: 'web_search_20250305', name: 'web_search', max_uses: 3 };
+    const strict = {
+      type: 'function',
+      function: { name: 'g', strict: true },
+      cache_control: { type: 'ephemeral' },
+    };
+    expect(bodyOf({ tools: [tool, strict, search] }).tools).toEqual([
+      { name: 'f', description: 'd', input_schema: { type: 'object' } },
+      {
+        name: 'g',
+        input_schema: { type: 'object', properties: {} },
+        strict: true,
+        cache_control: { type: 'ephemeral' },
+      },
+      search,
+    ]);
+  });
+
+  it.each([
+    ['auto', undefined, { type: 'auto' }],
+    ['none', false, { type: 'none' }],
+    ['required', undefined, { type: 'any' }],
+    ['required', false, { type: 'any', disable_parallel_tool_use: true }],
+    [undefined, false, { type: 'auto', disable_parallel_tool_use: true }],
+    [undefined, true, undefined],
+    [{ type: 'function', function: { name: 'f' } }, undefined, { type: 'tool', name: 'f' }],
+    [{ type: 'any' }, undefined, { type: 'any' }],
+  ] as const)('translates tool_choice %j with parallel_tool_calls %j', (choice, parallel, expected) => {
+    const fields = { tools: [tool], tool_choice: choice, parallel_tool_calls: parallel };
+    expect(bodyOf(fields).tool_choice).toEqual(expected);
+  });
+
+  it('leaves a choice out that has nothing to choose from, unless it demands a tool', () => {
+    expect(bodyOf({ tool_choice: 'none', parallel_tool_calls: false })).not.toHaveProperty('tool_choice');
+    expect(refusal({ tool_choice: 'required' })).toEqual({ code: 'invalid_body', param: 'tool_choice' });
+  });
+
+  it('refuses what Anthropic does not have', () => {
+    expect(refusal({ tools: [{ type: 'custom', custom: { name: 'c' } }] }).param).toBe('tools[0]');
+    expect(refusal({ tools: [tool], tool_choice: { type: 'allowed_tools' } }).param).toBe('tool_choice');
+    const strict = { type: 'function', function: { name: 'g', strict: true } };
+    expect(refusal({ tools: [strict] }, { model: 'claude-3-opus-20240229' }).param).toBe(
+      'tools[0].function.strict',
+    );
+  });
+});
+
+describe('limits and sampling', () => {
+  it('writes the gateway’s limit, else the model’s, else a small one', () => {
+    expect(bodyOf({}, { maxOutputTokens: 17 }).max_tokens).toBe(17);
+    const unnamed = (upstreamModel: string) => {
+      const request = { model: 'm', messages: [hello] };
+      const call = { request, upstreamModel, maxOutputTokens: undefined, dropUnsupported: false };
+      return toAnthropicRequest(call, false).body.max_tokens;
+    };
+    expect(unnamed('claude-opus-4-1-20250805')).toBe(32_000);
+    expect(unnamed('claude-of-tomorrow')).toBe(4096);
+  });
+
+  it('passes temperature, top_p, top_k and stop', () => {
+    const fields = { temperature: 0.3, top_p: 0.9, top_k: 5, stop: 'END' };
+    expect(bodyOf(fields, { model: 'claude-3-haiku-20240307' })).toMatchObject({
+      temperature: 0.3,
+      top_p: 0.9,
+      top_k: 5,
+      stop_sequences: ['END'],
+    });
+  });
+
+  it('leaves out what equals the default', () => {
+    const body = bodyOf({ temperature: 1, top_p: 1 }, { model: 'claude-opus-5-5' });
+    expect(body).not.toHaveProperty('temperature');
+    expect(body).not.toHaveProperty('top_p');
+  });
+
+  it.each([
+    [{ temperature: 1.5 }, 'temperature', MODEL],
+    [{ temperature: 0.5, top_p: 0.5 }, 'top_p', MODEL],
+    [{ temperature: 0.5 }, 'temperature', 'claude-opus-4-7'],
+    [{ top_k: 1 }, 'top_k', 'claude-opus-4-7'],
+    [{ stop: ['a', '\n'] }, 'stop', MODEL],
+  ])('refuses %j, or leaves it out', (fields, param, model) => {
+    expect(refusal(fields, { model })).toEqual({ code: 'unsupported_parameter', param });
+    expect(translate(fields, { model, drop: true }).droppedParams).toEqual([param]);
+  });
+});
+
+describe('response_format', () => {
+  const schema = { type: 'object', properties: {}, additionalProperties: false };
+  const format = { type: 'json_schema', json_schema: { name: 'x', description: 'd', schema } } as const;
+
+  it('uses structured outputs, beside what the client gives in Anthropic’s words', () => {
+    const body = bodyOf(
+      { response_format: format, output_config: { effort: 'low' } },
+      { model: 'claude-opus-4-5' },
+    );
+    expect(body.output_config).toEqual({
+      effort: 'low',
+      format: { type: 'json_schema', schema: { ...schema, description: 'd' } },
+    });
+  });
+
+  it('is refused for models that have none', () => {
+    expect(refusal({ response_format: format }, { model: 'claude-3-opus-20240229' }).param).toBe(
+      'response_format',
+    );
+  });
+
+  it('asks for JSON in words where any object will do', () => {
+    const body = bodyOf({
+      messages: [{ role: 'system', content: 's' }, hello],
+      response_format: { type: 'json_object' },
+    });
+    expect(body.system).toHaveLength(2);
+    expect(body.system?.[1]?.text).toMatch(/JSON object/);
+    expect(body).not.toHaveProperty('output_config');
+  });
+
+  it('refuses a schema that is none', () => {
+    const broken = { type: 'json_schema', json_schema: { name: 'x' } } as const;
+    expect(refusal({ response_format: broken })).toEqual({
+      code: 'invalid_body',
+      param: 'response_format.json_schema.schema',
+    });
+  });
+});
+
+describe('reasoning_effort', () => {
+  const of = (effort: string, model: string, more: Partial<ChatRequest> = {}, maxOutputTokens = 40_000) => {
+    const { thinking, output_config: config } = bodyOf(
+      { reasoning_effort: effort, ...more },
+      { model, maxOutputTokens },
+    );
+    return { thinking, config };
+  };
+
+  it.each([
+    ['low', 'claude-haiku-4-5', { thinking: { type: 'enabled', budget_tokens: 1024 } }],
+    ['high', 'claude-sonnet-4-20250514', { thinking: { type: 'enabled', budget_tokens: 24_576 } }],
+    ['none', 'claude-haiku-4-5', {}],
+    ['none', 'claude-3-opus-20240229', {}],
+    ['minimal', 'claude-opus-4-6', { thinking: { type: 'adaptive' }, config: { effort: 'low' } }],
+    ['xhigh', 'claude-opus-4-7', { thinking: { type: 'adaptive' }, config: { effort: 'xhigh' } }],
+    ['medium', 'claude-sonnet-5', { config: { effort: 'medium' } }],
+    ['none', 'claude-sonnet-5', { thinking: { type: 'disabled' } }],
+    ['none', 'claude-sonnet-5-5', { thinking: { type: 'between_tools' } }],
+    ['max', 'claude-of-tomorrow', { config: { effort: 'max' } }],
+  ])('%s for %s', (effort, model, expected) => {
+    expect(of(effort, model)).toEqual({ thinking: undefined, config: undefined, ...expected });
+  });
+
+  it('stays below the output limit', () => {
+    expect(of('high', MODEL, {}, 4000).thinking).toEqual({ type: 'enabled', budget_tokens: 3000 });
+    expect(refusal({ reasoning_effort: 'low' }, { maxOutputTokens: 1000 }).param).toBe('reasoning_effort');
+  });
+
+  it('yields to a thinking object, which goes on as it is', () => {
+    const thinking = { type: 'enabled', budget_tokens: 3000, display: 'summarized' };
+    expect(of('high', MODEL, { thinking })).toEqual({ thinking, config: undefined });
+    expect(of('high', 'claude-opus-4-6', { thinking }).config).toEqual({ effort: 'high' });
+  });
+
+  it.each([
+    ['high', 'claude-3-opus-20240229'],
+    ['none', 'claude-opus-5-5'],
+    ['xhigh', 'claude-opus-4-6'],
+    ['extreme', MODEL],
+  ])('%s is refused by %s', (effort, model) => {
+    expect(refusal({ reasoning_effort: effort }, { model })).toEqual({
+      code: 'unsupported_parameter',
+      param: 'reasoning_effort',
+    });
+  });
+
+  it('does not go with a forced tool where thinking has to be switched on', () => {
+    const forced = {
+      tools: [{ type: 'function', function: { name: 'f' } }],
+      tool_choice: 'required',
+    } as const;
+    const fields = { reasoning_effort: 'low', tool_choice: forced.tool_choice, tools: [...forced.tools] };
+    expect(refusal(fields, { maxOutputTokens: 9000 }).param).toBe('reasoning_effort');
+    expect(of('low', 'claude-opus-4-6', fields)).toEqual({ thinking: undefined, config: { effort: 'low' } });
+  });
+
+  it('fixes the temperature', () => {
+    const fields = { reasoning_effort: 'low', temperature: 0.5 };
+    expect(refusal(fields, { maxOutputTokens: 9000 }).param).toBe('temperature');
+  });
+});
+
+describe('other fields', () => {
+  it('translates user, service_tier and betas', () => {
+    const { body, betas } = translate({
+      user: 'u',
+      metadata: { tag: 'x' },
+      service_tier: 'default',
+      betas: ['a-1', 'b\n'],
+    });
+    expect(body).toMatchObject({ metadata: { user_id: 'u' }, service_tier: 'standard_only' });
+    expect(betas).toEqual(['a-1']);
+  });
+
+  it('passes Anthropic’s own, with the beta that each needs', () => {
+    const mcp = [{ type: 'url', name: 'x', url: 'https://example.org/mcp' }];
+    const { body, betas } = translate({
+      mcp_servers: mcp,
+      container: 'c',
+      cache_control: { type: 'ephemeral' },
+    });
+    expect(body).toMatchObject({ mcp_servers: mcp, container: 'c', cache_control: { type: 'ephemeral' } });
+    expect(betas).toEqual(['mcp-client-2025-04-04']);
+    expect(translate({ mcp_servers: mcp, betas: ['mcp-client-2025-11-20'] }).betas).toEqual([
+      'mcp-client-2025-11-20',
+    ]);
+  });
+
+  it.each([
+    { n: 1 },
+    { n: null, seed: null, logprobs: false, top_logprobs: 0 },
+    { frequency_penalty: 0, presence_penalty: 0, logit_bias: {} },
+    { modalities: ['text'], store: false, verbosity: 'medium' },
+    { response_format: { type: 'text' }, stream_options: { include_usage: true } },
+    { prompt_cache_key: 'k', speed: 'standard' },
+    { audio: undefined },
+  ] as Partial<ChatRequest>[])('takes %j for what it is: nothing', (fields) => {
+    expect(bodyOf(fields)).toEqual(bodyOf({}));
+  });
+
+  it.each([
+    ['n', 2],
+    ['seed', 1],
+    ['logprobs', true],
+    ['top_logprobs', 2],
+    ['frequency_penalty', 0.1],
+    ['presence_penalty', -1],
+    ['logit_bias', { 1: 1 }],
+    ['modalities', ['text', 'audio']],
+    ['audio', { voice: 'v' }],
+    ['prediction', { type: 'content' }],
+    ['store', true],
+    ['service_tier', 'flex'],
+    ['speed', 'fast'],
+    ['inference_geo', 'us'],
+    ['fallbacks', [{ model: 'other' }]],
+    ['tomorrow', 1],
+    ['constructor', 1],
+  ])('refuses %s by name, or leaves it out and names it', (name, value) => {
+    const fields = { [name]: value };
+    expect(refusal(fields)).toEqual({ code: 'unsupported_parameter', param: name });
+    const { body, droppedParams } = translate(fields, { drop: true });
+    expect(droppedParams).toEqual([name]);
+    expect(body).toEqual(bodyOf({}));
+  });
+});
+
+describe('any request', () => {
+  const text = fc.constantFrom(
+    '',
+    ' ',
+    'a',
+    '{"a":1}',
+    'data:image/png;base64,AAAA',
+    'https://example.org',
+    'data:x',
+  );
+  const value = fc.oneof(
+    text,
+    fc.integer(),
+    fc.boolean(),
+    fc.constant(null),
+    fc.constant(undefined),
+    fc.jsonValue(),
+  );
+  const part = fc.oneof(
+    fc.record({ type: fc.constant('text'), text }),
+    fc.record({ type: fc.constant('image_url'), image_url: fc.record({ url: text }) }),
+    fc.record({
+      type: fc.constant('file'),
+      file: fc.dictionary(fc.constantFrom('file_data', 'file_url', 'file_id'), text),
+    }),
+    fc.record({ type: fc.constantFrom('image', 'document', 'input_audio', 'x'), source: value }),
+  );
+  const call = fc.record({
+    id: text,
+    type: fc.constantFrom('function', 'custom'),
+    function: fc.option(fc.record({ name: text, arguments: text }), { nil: undefined }),
+    provider_specific_fields: value,
+  });
+  const message = fc.record(
+    {
+      role: fc.constantFrom('system', 'developer', 'user', 'assistant', 'tool', 'function'),
+      content: fc.oneof(text, fc.array(part, { maxLength: 3 }), fc.constant(null)),
+      name: text,
+      tool_calls: fc.array(call, { maxLength: 2 }),
+      tool_call_id: text,
+      refusal: fc.option(text),
+      function_call: fc.option(fc.record({ name: text, arguments: text })),
+      provider_specific_fields: fc.oneof(
+        fc.constant(null),
+        fc.record({ thinking_blocks: value, anthropic_content: fc.oneof(value, fc.array(part)) }),
+      ),
+      cache_control: value,
+      is_error: value,
+    },
+    { requiredKeys: ['role', 'content'] },
+  );
+  const fields = fc.dictionary(
+    fc.constantFrom(
+      'temperature',
+      'top_p',
+      'n',
+      'seed',
+      'thinking',
+      'top_k',
+      'user',
+      'metadata',
+      'betas',
+      'foreign',
+    ),
+    value,
+  );
+  const effort = fc.constantFrom(
+    undefined,
+    null,
+    'none',
+    'minimal',
+    'low',
+    'high',
+    'max',
+    'odd',
+    'constructor',
+  );
+  const format = fc.constantFrom(
+    undefined,
+    { type: 'text' },
+    { type: 'json_object' },
+    { type: 'odd' },
+    { type: 'json_schema' },
+  );
+  const models = fc.constantFrom(
+    'claude-2.1',
+    'claude-3-opus',
+    MODEL,
+    'claude-opus-4-8',
+    'claude-opus-5-5',
+    'unknown',
+  );
+
+  it('is translated, or refused by a GatewayError that names a field; the request stays as it was', () => {
+    const request = fc.record({
+      model: text,
+      messages: fc.array(message, { minLength: 1, maxLength: 6 }),
+      fields,
+      reasoning_effort: effort,
+      response_format: format,
+    });
+    fc.assert(
+      fc.property(request, models, fc.boolean(), ({ fields: more, ...own }, upstreamModel, drop) => {
+        const given = { ...more, ...own } as unknown as ChatRequest;
+        const before = structuredClone(given);
+        const call = { request: given, upstreamModel, maxOutputTokens: 2000, dropUnsupported: drop };
+        try {
+          const { body } = toAnthropicRequest(call, false);
+          expectAnthropicForm(body);
+        } catch (error) {
+          if (!(error instanceof GatewayError)) throw error;
+          expect(error.param).toEqual(expect.any(String));
+        }
+        expect(given).toEqual(before);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  function expectAnthropicForm({ messages }: WireRequest): void {
+    messages.forEach(({ role, content }, index) => {
+      expect(content.length).toBeGreaterThan(0);
+      expect(messages[index + 1]?.role).not.toBe(role);
+      if (role === 'system') {
+        expect(messages[index - 1]?.role).toBe('user');
+        expect(messages[index + 1]?.role ?? 'assistant').toBe('assistant');
+      }
+      const firstOther = content.findIndex(({ type }) => type !== 'tool_result');
+      if (firstOther >= 0)
+        expect(content.slice(firstOther).some(({ type }) => type === 'tool_result')).toBe(false);
+    });
+  }
+});

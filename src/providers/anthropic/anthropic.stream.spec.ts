@@ -1,0 +1,324 @@
+import { type ChatChunk, type ChatStreamEvent, ProviderError, type Usage } from '@app/contracts';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { toChatCompletion } from './anthropic.response.js';
+import { AnthropicStream, type StreamContext } from './anthropic.stream.js';
+import type { WireAnswer, WireBlock, WireEvent } from './anthropic.wire.js';
+import { foldChunks } from './fixtures/fold-chunks.js';
+import { toEvents } from './fixtures/message-events.js';
+
+const CONTEXT: StreamContext = {
+  clientModel: 'asked "model"',
+  created: 1_700_000_000,
+  legacyFunctions: false,
+  providerRequestId: 'req_1',
+};
+
+function eventsOf(events: readonly WireEvent[], context = CONTEXT): ChatStreamEvent[] {
+  const stream = new AnthropicStream(context);
+  return events.flatMap((event) => stream.take(event));
+}
+
+function chunksOf(events: readonly WireEvent[], context = CONTEXT): ChatChunk[] {
+  return eventsOf(events, context).map(({ json }) => JSON.parse(json) as ChatChunk);
+}
+
+function failureOf(events: readonly WireEvent[]): ProviderError {
+  try {
+    eventsOf(events);
+  } catch (error) {
+    if (error instanceof ProviderError) return error;
+    throw error;
+  }
+  throw new Error('did not fail');
+}
+
+const start = (usage: unknown = { input_tokens: 10, output_tokens: 1 }): WireEvent => ({
+  type: 'message_start',
+  message: { id: 'msg_1', type: 'message', role: 'assistant', content: [], stop_reason: null, usage },
+});
+const open = (index: number, block: WireBlock): WireEvent => ({
+  type: 'content_block_start',
+  index,
+  content_block: block,
+});
+const delta = (index: number, value: Record<string, unknown>): WireEvent => ({
+  type: 'content_block_delta',
+  index,
+  delta: value,
+});
+const close = (index: number): WireEvent => ({ type: 'content_block_stop', index });
+const end = (reason = 'end_turn', usage: unknown = { output_tokens: 9 }): WireEvent[] => [
+  { type: 'message_delta', delta: { stop_reason: reason, stop_sequence: null }, usage },
+  { type: 'message_stop' },
+];
+const text = { type: 'text', text: '' };
+
+describe('AnthropicStream', () => {
+  it('gives the role first, the finish with the last delta, and usage alone at the end', () => {
+    const events = eventsOf([
+      start(),
+      open(0, text),
+      delta(0, { type: 'text_delta', text: 'é"' }),
+      close(0),
+      ...end(),
+    ]);
+    expect(
+      events.map(({ outputText, usageOnly, finishReason }) => [outputText, usageOnly, finishReason]),
+    ).toEqual([
+      ['', false, undefined],
+      ['é"', false, undefined],
+      ['', false, 'stop'],
+      ['', true, undefined],
+    ]);
+    const head = {
+      id: 'msg_1',
+      object: 'chat.completion.chunk',
+      created: 1_700_000_000,
+      model: 'asked "model"',
+    };
+    const choice = { index: 0, logprobs: null, finish_reason: null };
+    expect(events.map(({ json }) => JSON.parse(json) as unknown)).toEqual([
+      { ...head, choices: [{ ...choice, delta: { role: 'assistant', content: '' } }] },
+      { ...head, choices: [{ ...choice, delta: { content: 'é"' } }] },
+      {
+        ...head,
+        choices: [
+          {
+            ...choice,
+            delta: { provider_specific_fields: { stop_reason: 'end_turn' } },
+            finish_reason: 'stop',
+          },
+        ],
+      },
+      { ...head, choices: [], usage: { prompt_tokens: 10, completion_tokens: 9, total_tokens: 19 } },
+    ]);
+  });
+
+  it('counts from the first event on, so that a cut stream can be charged', () => {
+    const events = eventsOf([start(), open(0, text)]);
+    expect(events[0]?.usage).toEqual({ inputTokens: 10, outputTokens: 1 } satisfies Usage);
+  });
+
+  it('replaces counts by later ones, and keeps those that are not repeated', () => {
+    const first = {
+      input_tokens: 10,
+      cache_read_input_tokens: 5,
+      output_tokens: 3,
+      service_tier: 'standard',
+    };
+    const last = { input_tokens: 12, cache_read_input_tokens: null, output_tokens: 40 };
+    const [usageChunk] = chunksOf([start(first), ...end('end_turn', last)]).slice(-1);
+    expect(usageChunk).toMatchObject({
+      service_tier: 'default',
+      usage: { prompt_tokens: 17, completion_tokens: 40, prompt_tokens_details: { cached_tokens: 5 } },
+    });
+  });
+
+  it('numbers parallel calls, and gives {} for a call without arguments', () => {
+    const use = (id: string) => ({ type: 'tool_use', id, name: 'f', input: {} });
+    const json = (part: string) => ({ type: 'input_json_delta', partial_json: part });
+    const chunks = chunksOf([
+      start(),
+      open(0, text),
+      close(0),
+      open(1, use('a')),
+      delta(1, json('')),
+      delta(1, json('{"x"')),
+      delta(1, json(':1}')),
+      close(1),
+      open(2, use('b')),
+      delta(2, json('')),
+      close(2),
+      ...end('tool_use'),
+    ]);
+    const calls = chunks.flatMap(({ choices }) => choices[0]?.delta.tool_calls ?? []);
+    expect(calls).toEqual([
+      { index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '' } },
+      { index: 0, function: { arguments: '{"x"' } },
+      { index: 0, function: { arguments: ':1}' } },
+      { index: 1, id: 'b', type: 'function', function: { name: 'f', arguments: '' } },
+      { index: 1, function: { arguments: '{}' } },
+    ]);
+    expect(foldChunks(chunks).choices[0]?.finish_reason).toBe('tool_calls');
+  });
+
+  it('takes an input that came with the start of its block', () => {
+    const block = { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } };
+    const folded = foldChunks(chunksOf([start(), open(0, block), close(0), ...end('tool_use')]));
+    expect(folded.choices[0]?.message.tool_calls?.[0]?.function.arguments).toBe('{"x":1}');
+  });
+
+  it('streams legacy calls in their dialect', () => {
+    const chunks = chunksOf(
+      [
+        start(),
+        open(0, { type: 'tool_use', id: 'a', name: 'f', input: {} }),
+        delta(0, { type: 'input_json_delta', partial_json: '{"x":1}' }),
+        close(0),
+        ...end('tool_use'),
+      ],
+      { ...CONTEXT, legacyFunctions: true },
+    );
+    expect(foldChunks(chunks).choices[0]).toMatchObject({
+      message: { content: null, function_call: { name: 'f', arguments: '{"x":1}' } },
+      finish_reason: 'function_call',
+    });
+  });
+
+  it('gives each thinking block whole when it is complete, signature included', () => {
+    const chunks = chunksOf([
+      start(),
+      open(0, { type: 'thinking', thinking: '', signature: '' }),
+      delta(0, { type: 'thinking_delta', thinking: 'h' }),
+      delta(0, { type: 'thinking_delta', thinking: 'm' }),
+      delta(0, { type: 'signature_delta', signature: 'c2ln' }),
+      close(0),
+      open(1, { type: 'redacted_thinking', data: 'eA==' }),
+      close(1),
+    ]);
+    const { message } = foldChunks(chunks).choices[0] ?? {};
+    expect(message?.reasoning_content).toBe('hm');
+    expect(message?.provider_specific_fields?.thinking_blocks).toEqual([
+      { type: 'thinking', thinking: 'hm', signature: 'c2ln' },
+      { type: 'redacted_thinking', data: 'eA==' },
+    ]);
+  });
+
+  it('skips pings and unknown events anywhere, and keeps unknown blocks and deltas', () => {
+    const ping = { type: 'ping' };
+    const chunks = chunksOf([
+      ping,
+      start(),
+      ping,
+      open(0, { type: 'compaction', content: null }),
+      delta(0, { type: 'compaction_delta', content: 'a' }),
+      ping,
+      delta(0, { type: 'compaction_delta', content: 'b', mood: 1 }),
+      close(0),
+      { type: 'of_tomorrow' },
+      ...end(),
+    ]);
+    expect(foldChunks(chunks).choices[0]?.message.provider_specific_fields?.anthropic_content).toEqual([
+      { type: 'compaction', content: 'ab', mood: 1 },
+    ]);
+  });
+
+  it('passes a refusal with Anthropic’s words', () => {
+    const details = { type: 'refusal', category: null, explanation: 'Not this.' };
+    const last = {
+      type: 'message_delta',
+      delta: { stop_reason: 'refusal', stop_details: details },
+      usage: {},
+    };
+    const [choice] = foldChunks(chunksOf([start(), last])).choices;
+    expect(choice).toMatchObject({ message: { refusal: 'Not this.' }, finish_reason: 'content_filter' });
+  });
+
+  it('judges an error event, before and after output', () => {
+    const error = {
+      type: 'error',
+      error: { type: 'overloaded_error', message: 'Overloaded', details: null },
+    };
+    expect(failureOf([error])).toMatchObject({ code: 'provider_overloaded', processed: 'no' });
+    expect(failureOf([start(), error])).toMatchObject({
+      code: 'provider_overloaded',
+      processed: 'unknown',
+      providerRequestId: 'req_1',
+    });
+  });
+
+  it.each([
+    ['content before the start', [open(0, text), delta(0, { type: 'text_delta', text: 'a' })]],
+    ['a delta of no block', [start(), delta(0, { type: 'text_delta', text: 'a' })]],
+    ['an end without a reason', [start(), { type: 'message_stop' }]],
+  ])('does not accept %s', (_, events) => {
+    expect(failureOf(events)).toMatchObject({ code: 'provider_bad_response', processed: 'unknown' });
+  });
+});
+
+describe('a stream and a whole answer', () => {
+  const words = fc.string({ unit: 'grapheme', maxLength: 12 });
+  const json = fc.dictionary(words, fc.oneof(words, fc.integer(), fc.boolean(), fc.array(fc.integer())), {
+    maxKeys: 3,
+  });
+  const id = fc.string({ minLength: 1, maxLength: 6 });
+  const citation = fc.record({
+    type: fc.constantFrom('page_location', 'x'),
+    url: fc.option(id, { nil: undefined }),
+    title: words,
+  });
+  const block: fc.Arbitrary<WireBlock> = fc.oneof(
+    fc.record({ type: fc.constant('text'), text: words }),
+    fc.record({ type: fc.constant('text'), text: words, citations: fc.array(citation, { maxLength: 2 }) }),
+    fc.record({ type: fc.constant('thinking'), thinking: words, signature: id }),
+    fc.record({ type: fc.constant('redacted_thinking'), data: id }),
+    fc.record({ type: fc.constant('tool_use'), id, name: id, input: json }),
+    fc.record({ type: fc.constant('tool_use'), id, name: id, input: json, caller: fc.record({ type: id }) }),
+    fc.record({ type: fc.constantFrom('server_tool_use', 'mcp_tool_use'), id, name: id, input: json }),
+    fc.record({
+      type: fc.constantFrom('web_search_tool_result', 'hologram'),
+      content: fc.array(json, { maxLength: 2 }),
+    }),
+  );
+  const count = fc.oneof(fc.nat(), fc.constantFrom(-1, 1.5, 1e12, null));
+  const answer = fc.record({
+    type: fc.constant('message' as const),
+    id,
+    role: fc.constant('assistant'),
+    model: id,
+    content: fc.array(block, { maxLength: 5 }),
+    stop_reason: fc.constantFrom(
+      'end_turn',
+      'max_tokens',
+      'stop_sequence',
+      'tool_use',
+      'refusal',
+      'pause_turn',
+      'x',
+    ),
+    stop_sequence: fc.option(words),
+    stop_details: fc.option(fc.record({ type: fc.constant('refusal'), explanation: words })),
+    container: fc.option(fc.record({ id })),
+    usage: fc.record({
+      input_tokens: count,
+      output_tokens: count,
+      cache_read_input_tokens: count,
+      cache_creation_input_tokens: count,
+      service_tier: fc.constantFrom('standard', 'priority', null),
+    }),
+  });
+  const telling = fc.record({
+    pieces: fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 5 }),
+    pings: fc.array(fc.nat(), { maxLength: 3 }),
+  });
+
+  it('say the same', () => {
+    fc.assert(
+      fc.property(answer, telling, fc.boolean(), (whole: WireAnswer, how, legacyFunctions) => {
+        fc.pre(!legacyFunctions || whole.content.filter(({ type }) => type === 'tool_use').length <= 1);
+        const context = { ...CONTEXT, legacyFunctions };
+        const events = eventsOf(toEvents(whole, how), context);
+        const folded = foldChunks(events.map((event) => JSON.parse(event.json) as ChatChunk));
+        const expected = toChatCompletion(whole, context);
+        if (!expected.usage) delete expected.service_tier;
+        expect(folded).toEqual(expected);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('output text is what the deltas carried', () => {
+    fc.assert(
+      fc.property(answer, telling, (whole, how) => {
+        const events = eventsOf(toEvents(whole, how));
+        const { message } =
+          foldChunks(events.map(({ json: chunk }) => JSON.parse(chunk) as ChatChunk)).choices[0] ?? {};
+        const calls = message?.tool_calls ?? [];
+        const told = (message?.content ?? '').length + (message?.reasoning_content ?? '').length;
+        const said = events.reduce((length, { outputText }) => length + outputText.length, 0);
+        expect(said).toBe(told + calls.reduce((length, call) => length + call.function.arguments.length, 0));
+      }),
+    );
+  });
+});
