@@ -1,4 +1,4 @@
-import { scanDelta } from './scan-delta.js';
+import { hasAt, scanDelta } from './scan-delta.js';
 import { asArray, asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
 
 /** A chunk on its way to the client, and what the model wrote in it. */
@@ -33,14 +33,19 @@ export class ChunkTemplate {
   ) {}
 
   /**
-   * @param json      a chunk with one choice that goes on
-   * @param normalise what is done to the frame of a chunk, given with an empty delta
+   * @param json       a chunk
+   * @param chunk      the same, parsed
+   * @param normalise  what is done to the frame of a chunk, given with an empty delta
    */
-  static learn(json: string, normalise: (frame: WireObject) => WireObject): ChunkTemplate | undefined {
-    const parts = frameOf(json);
+  static learn(
+    json: string,
+    chunk: WireObject,
+    normalise: (frame: WireObject) => WireObject,
+  ): ChunkTemplate | undefined {
+    const parts = goesOn(chunk) ? frameOf(json) : undefined;
     if (!parts) return undefined;
     const frame = asObject(parseJson(`${parts.head}}${parts.tail}${parts.afterPadding ?? ''}`));
-    if (!frame || !goesOn(frame)) return undefined;
+    if (!frame) return undefined;
     const written = frameOf(JSON.stringify(normalise(frame)));
     if (!written || (written.afterPadding === undefined) !== (parts.afterPadding === undefined))
       return undefined;
@@ -55,11 +60,11 @@ export class ChunkTemplate {
   }
 
   rewrite(json: string): RewrittenChunk | undefined {
-    if (!json.startsWith(this.head)) return undefined;
-    const start = this.head.length + (json.startsWith(ROLE, this.head.length) ? ROLE.length : 0);
-    const renamed = json.startsWith(REASONING, start);
+    if (!hasAt(json, this.head, 0)) return undefined;
+    const start = this.head.length + (hasAt(json, ROLE, this.head.length) ? ROLE.length : 0);
+    const renamed = hasAt(json, REASONING, start);
     const scanned = scanDelta(json, start);
-    if (!scanned || !json.startsWith(this.tail, scanned.end)) return undefined;
+    if (!scanned || !hasAt(json, this.tail, scanned.end)) return undefined;
     const padding = this.#padding(json, scanned.end + this.tail.length);
     if (padding === undefined) return undefined;
     const delta = renamed
@@ -75,11 +80,7 @@ export class ChunkTemplate {
   #padding(json: string, start: number): string | undefined {
     if (this.afterPadding === undefined) return start === json.length ? '' : undefined;
     const end = json.indexOf('"', start);
-    if (
-      end < 0 ||
-      end + this.afterPadding.length !== json.length ||
-      !json.startsWith(this.afterPadding, end)
-    ) {
+    if (end < 0 || end + this.afterPadding.length !== json.length || !hasAt(json, this.afterPadding, end)) {
       return undefined;
     }
     const padding = json.slice(start, end);
@@ -97,7 +98,7 @@ function frameOf(json: string): Frame | undefined {
   const delta = json.indexOf(DELTA);
   if (delta < 0 || json.indexOf(DELTA, delta + 1) >= 0) return undefined;
   const start = delta + DELTA.length;
-  const scanned = scanDelta(json, json.startsWith(ROLE, start) ? start + ROLE.length : start);
+  const scanned = scanDelta(json, hasAt(json, ROLE, start) ? start + ROLE.length : start);
   if (!scanned) return undefined;
   const head = json.slice(0, start);
   const padding = json.indexOf(OBFUSCATION, scanned.end);
@@ -107,7 +108,7 @@ function frameOf(json: string): Frame | undefined {
   return { head, tail: json.slice(scanned.end, tailEnd), afterPadding: json.slice(paddingEnd) };
 }
 
-/** Nothing in the frame is worth a look at each chunk. */
+/** One choice that has not ended, and nothing around its delta that is worth a look at each chunk. */
 function goesOn(frame: WireObject): boolean {
   const choices = asArray(frame.choices);
   const choice = asObject(choices[0]);

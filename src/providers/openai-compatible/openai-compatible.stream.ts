@@ -88,12 +88,12 @@ export class ChatStreamTranslator {
     const choices = asArray(chunk.choices);
     if (choices.length === 0) return this.#takeWithoutChoice(chunk, out);
     out.push(this.#chunkEvent(chunk, choices));
-    this.#learn(json);
+    this.#learn(json, chunk);
   }
 
-  #learn(json: string): void {
+  #learn(json: string, chunk: WireObject): void {
     if (this.#fruitlessLessons >= MAX_FRUITLESS_LESSONS) return;
-    const template = ChunkTemplate.learn(json, (frame) => this.#normaliseFrame(frame));
+    const template = ChunkTemplate.learn(json, chunk, (frame) => this.#normaliseFrame(frame));
     if (!template) return;
     this.#fruitlessLessons += 1;
     this.#templates = [template, ...this.#templates.slice(0, MAX_TEMPLATES - 1)];
@@ -211,16 +211,16 @@ class ChoiceState {
   }
 
   normaliseDelta(wire: WireObject): WireObject {
-    const { role, ...delta } = wire;
+    const { role: _role, ...delta } = wire;
     normaliseText(delta);
     const calls = asArray(delta.tool_calls);
     if (calls.length > 0) delta.tool_calls = calls.map((call) => this.#normaliseCall(asObject(call) ?? {}));
-    return { ...this.#firstRole(role), ...delta };
+    return { ...this.#firstRole(), ...delta };
   }
 
-  /** Said once: clients exist that join the roles of all deltas. */
-  #firstRole(role: unknown): WireObject {
-    if (this.#roleSaid || role === undefined || role === null) return {};
+  /** Said in the first delta, and only there: clients exist that join the roles of all deltas. */
+  #firstRole(): WireObject {
+    if (this.#roleSaid) return {};
     this.#roleSaid = true;
     return { role: 'assistant' };
   }

@@ -236,7 +236,7 @@ describe.skipIf(!TRAFFIC_DIR)('recorded traffic', () => {
       expect(completion).toEqual({ ...wire, model: CLIENT_MODEL });
       expect(usage).toMatchObject({ inputTokens: reported.prompt_tokens, outputTokens });
       const { model, ...asked } = recording.request.body;
-      const { max_tokens, max_completion_tokens, stream, ...passed } = asked;
+      const { max_tokens: _older, max_completion_tokens: _newer, stream: _stream, ...passed } = asked;
       expect(sent.body).toMatchObject({ ...passed, model });
     },
   );

@@ -1,0 +1,340 @@
+import { readFileSync } from 'node:fs';
+import { ProviderError, type ChatRequest, type ProviderCall } from '@app/contracts';
+import { describe, expect, it } from 'vitest';
+import { concede } from './negotiate-request.js';
+import { compatibleDialect } from './openai-compatible.dialect.js';
+import { bodyError } from './openai-compatible.errors.js';
+import { toWireRequest } from './openai-compatible.request.js';
+import { toChatCompletion } from './openai-compatible.response.js';
+import { completionUsage, readUsage } from './openai-compatible.usage.js';
+
+const dialect = compatibleDialect('compatible');
+const context = { clientModel: 'client-model', requestId: 'req-1', dialect };
+
+function fixture(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`./fixtures/${name}.json`, import.meta.url), 'utf8'));
+}
+
+function call(request: Partial<ChatRequest>, maxOutputTokens?: number): ProviderCall {
+  return {
+    request: { model: 'client-model', messages: [{ role: 'user', content: 'Hi' }], ...request },
+    upstreamModel: 'upstream-model',
+    clientModel: 'client-model',
+    maxOutputTokens,
+    requestId: 'req-1',
+    signal: new AbortController().signal,
+    dropUnsupported: false,
+  };
+}
+
+describe('the request', () => {
+  it('passes everything on, unknown fields too, with the upstream model', () => {
+    const request = {
+      temperature: 0.3,
+      seed: 7,
+      logit_bias: { '5': -100 },
+      response_format: { type: 'json_object' as const },
+      something_new: { deep: [1] },
+    };
+    expect(toWireRequest(call(request), dialect, false)).toEqual({
+      ...request,
+      model: 'upstream-model',
+      messages: [{ role: 'user', content: 'Hi' }],
+    });
+  });
+
+  it('never changes the client’s request', () => {
+    const given = call(
+      { messages: [{ role: 'assistant', content: 'x', provider_specific_fields: { a: 1 } }] },
+      5,
+    );
+    const before = structuredClone(given.request);
+    toWireRequest(given, dialect, true);
+    expect(given.request).toEqual(before);
+  });
+
+  it.each([
+    [{ max_tokens: 50 }, 40, { max_tokens: 40 }],
+    [{ max_completion_tokens: 50 }, 40, { max_completion_tokens: 40 }],
+    [{ max_tokens: 50, max_completion_tokens: 60 }, 60, { max_completion_tokens: 60 }],
+    [{}, 40, { max_tokens: 40 }],
+    [{ max_tokens: null }, undefined, {}],
+  ])('writes the output limit into one field: %j, %j', (asked, limit, expected) => {
+    const body = toWireRequest(call(asked, limit), dialect, false);
+    const { max_tokens, max_completion_tokens } = body;
+    const set = Object.entries({ max_tokens, max_completion_tokens }).filter(
+      ([, value]) => value !== undefined,
+    );
+    expect(Object.fromEntries(set)).toEqual(expected);
+  });
+
+  it('asks for usage in every stream, beside what the client asked for', () => {
+    const asked = call({
+      stream: true,
+      stream_options: { include_usage: false, include_obfuscation: false },
+    });
+    expect(toWireRequest(asked, dialect, true)).toMatchObject({
+      stream: true,
+      stream_options: { include_usage: true, include_obfuscation: false },
+    });
+    expect(toWireRequest(asked, dialect, false)).not.toHaveProperty('stream_options');
+    expect(toWireRequest(call({}), { ...dialect, streamUsage: false }, true)).not.toHaveProperty(
+      'stream_options',
+    );
+  });
+
+  it('keeps the gateway’s own fields to itself', () => {
+    const messages: ChatRequest['messages'] = [
+      { role: 'user', content: 'Hi' },
+      {
+        role: 'assistant',
+        content: null,
+        reasoning_content: 'Hm',
+        provider_specific_fields: { thinking_blocks: [] },
+        tool_calls: [
+          {
+            id: 'call_1',
+            type: 'function',
+            function: { name: 'f', arguments: '{}' },
+            provider_specific_fields: { thought_signature: 's' },
+            extra_content: { google: {} },
+          },
+        ],
+      },
+    ];
+    const calls = [
+      {
+        id: 'call_1',
+        type: 'function',
+        function: { name: 'f', arguments: '{}' },
+        extra_content: { google: {} },
+      },
+    ];
+    expect(toWireRequest(call({ messages }), dialect, false).messages).toEqual([
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: null, reasoning_content: 'Hm', tool_calls: calls },
+    ]);
+    const strict = { ...dialect, takesReasoningContent: false };
+    expect(toWireRequest(call({ messages }), strict, false).messages).toEqual([
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: null, tool_calls: calls },
+    ]);
+  });
+});
+
+describe('the answer', () => {
+  it('keeps everything, with the client’s model', () => {
+    const wire = fixture('whole') as object;
+    expect(toChatCompletion(structuredClone(wire), context)).toEqual({ ...wire, model: 'client-model' });
+  });
+
+  it('completes an answer of Azure’s filter, which has no message', () => {
+    const completion = toChatCompletion(fixture('azure-filtered'), context);
+    expect(completion.choices[0]).toMatchObject({
+      finish_reason: 'content_filter',
+      message: { role: 'assistant', content: null },
+      content_filter_results: { violence: { filtered: true } },
+    });
+  });
+
+  it('completes tool calls and totals of Gemini’s compatible endpoint', () => {
+    const completion = toChatCompletion(fixture('gemini-compatible-tools'), context);
+    expect(completion).toMatchObject({
+      id: 'chatcmpl-req-1',
+      choices: [
+        {
+          finish_reason: 'tool_calls',
+          native_finish_reason: 'stop',
+          message: {
+            content: null,
+            extra_content: { google: { thought_signature: 'c2ln' } },
+            tool_calls: [
+              { id: expect.stringMatching(/^call_/), type: 'function', function: { arguments: '{}' } },
+            ],
+          },
+        },
+      ],
+      usage: { completion_tokens: 74, completion_tokens_details: { reasoning_tokens: 62 } },
+    });
+  });
+
+  it('fills in what a bare server leaves out', () => {
+    const bare = { choices: [{ message: { content: 'x', reasoning: 'why', tool_calls: [] } }] };
+    expect(toChatCompletion(bare, context)).toEqual({
+      id: 'chatcmpl-req-1',
+      object: 'chat.completion',
+      created: expect.any(Number),
+      model: 'client-model',
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content: 'x', reasoning_content: 'why' },
+          finish_reason: 'stop',
+        },
+      ],
+    });
+  });
+
+  it.each([undefined, 'text', [], {}, { choices: [] }, { choices: null }])(
+    'takes %j for no answer',
+    (body) => {
+      expect(() => toChatCompletion(body, context)).toThrow(ProviderError);
+    },
+  );
+
+  it('throws the error of a 200', () => {
+    expect(() => toChatCompletion({ error: { message: 'overloaded', code: 503 } }, context)).toThrow(
+      'overloaded',
+    );
+  });
+});
+
+describe('usage', () => {
+  it('reads all that is reported, and only that', () => {
+    expect(readUsage((fixture('whole') as { usage: unknown }).usage)).toEqual({
+      inputTokens: 30,
+      outputTokens: 20,
+      cacheReadInputTokens: 10,
+      cacheCreationInputTokens: 3,
+      audioInputTokens: 5,
+      imageInputTokens: 2,
+      reasoningOutputTokens: 8,
+      audioOutputTokens: 6,
+    });
+    expect(readUsage({ prompt_tokens: 3, completion_tokens: 0, total_tokens: 3 })).toEqual({
+      inputTokens: 3,
+      outputTokens: 0,
+    });
+  });
+
+  it.each([
+    undefined,
+    null,
+    {},
+    [],
+    { prompt_tokens: 3 },
+    { prompt_tokens: -1, completion_tokens: 1 },
+    { prompt_tokens: 1.5, completion_tokens: 1 },
+    { prompt_tokens: '3', completion_tokens: 1 },
+    { prompt_tokens: 3, completion_tokens: 2_000_000_000 },
+  ])('takes %j as not reported', (block) => {
+    expect(readUsage(block)).toBeUndefined();
+    expect(completionUsage(block, readUsage(block))).toBeUndefined();
+  });
+
+  it('leaves out parts that cannot be', () => {
+    const block = {
+      prompt_tokens: 10,
+      completion_tokens: 5,
+      prompt_tokens_details: { cached_tokens: 11, audio_tokens: -1 },
+      completion_tokens_details: { reasoning_tokens: 0.5 },
+    };
+    expect(readUsage(block)).toEqual({ inputTokens: 10, outputTokens: 5 });
+  });
+
+  it('counts output that only the total knows of', () => {
+    const xai = {
+      prompt_tokens: 10,
+      completion_tokens: 5,
+      total_tokens: 115,
+      completion_tokens_details: { reasoning_tokens: 100 },
+    };
+    expect(readUsage(xai)).toEqual({ inputTokens: 10, outputTokens: 105, reasoningOutputTokens: 100 });
+    expect(completionUsage(xai, readUsage(xai))).toMatchObject({ completion_tokens: 105, total_tokens: 115 });
+    expect(readUsage({ prompt_tokens: 10, total_tokens: 15 })).toEqual({ inputTokens: 10, outputTokens: 5 });
+  });
+
+  it('finds cached tokens where other servers count them', () => {
+    const deepSeek = {
+      prompt_tokens: 10,
+      completion_tokens: 1,
+      prompt_cache_hit_tokens: 8,
+      prompt_cache_miss_tokens: 2,
+    };
+    expect(readUsage(deepSeek)?.cacheReadInputTokens).toBe(8);
+  });
+});
+
+describe('an error in a body', () => {
+  it.each([
+    [
+      { message: 'no', code: 401 },
+      { code: 'provider_auth_failed', tryElsewhere: true },
+    ],
+    [{ message: 'no', type: 'requests' }, { code: 'provider_rate_limited' }],
+    [
+      { message: 'no', type: 'insufficient_quota', code: 'insufficient_quota' },
+      { code: 'provider_rate_limited' },
+    ],
+    [
+      { message: 'no', type: 'BadRequestError' },
+      { code: 'provider_rejected', countsAsFailure: false },
+    ],
+    [
+      { message: 'no', type: 'server_error' },
+      { code: 'provider_bad_response', processed: 'unknown' },
+    ],
+    ['just text', { code: 'provider_bad_response', message: 'just text' }],
+    [{ message: 'maximum context length is 8192', code: 400 }, { code: 'context_length_exceeded' }],
+  ])('%j', (error, expected) => {
+    expect(bodyError(error, false)).toMatchObject(expected);
+  });
+
+  it('was perhaps worked on when something of the answer has been seen', () => {
+    expect(bodyError({ message: 'no', code: 503 }, false).processed).toBe('no');
+    expect(bodyError({ message: 'no', code: 503 }, true).processed).toBe('unknown');
+  });
+});
+
+describe('concede', () => {
+  const refusal = (param: string | null, message: string, unsupported = true) =>
+    new ProviderError(unsupported ? 'unsupported_parameter' : 'provider_rejected', message, {
+      param,
+      processed: 'no',
+      countsAsFailure: false,
+      tryElsewhere: false,
+      upstreamStatus: 400,
+    });
+
+  it('renames the output limit, in both directions', () => {
+    const newer = concede(
+      { max_tokens: 5, model: 'm' },
+      refusal('max_tokens', "'max_tokens' is not supported"),
+      false,
+    );
+    expect(newer).toMatchObject({ body: { max_completion_tokens: 5, model: 'm' } });
+    const older = concede(
+      { max_completion_tokens: 5 },
+      refusal(null, '[{"type":"extra_forbidden","loc":["body","max_completion_tokens"]}]', false),
+      false,
+    );
+    expect(older?.body).toEqual({ max_tokens: 5 });
+  });
+
+  it('does not rename a limit that is merely too large', () => {
+    expect(
+      concede({ max_tokens: 5 }, refusal('max_tokens', 'max_tokens is too large: 5.', false), true),
+    ).toBeUndefined();
+  });
+
+  it('leaves stream_options out for a server that does not know them', () => {
+    const body = { stream: true, stream_options: { include_usage: true } };
+    const message = 'Extra inputs are not permitted: stream_options';
+    expect(concede(body, refusal(null, message, false), false)?.body).toEqual({ stream: true });
+  });
+
+  it('drops the client’s field only when it may', () => {
+    const body = { temperature: 0, model: 'm' };
+    const error = refusal('temperature', "'temperature' is not supported with this model");
+    expect(concede(body, error, false)).toBeUndefined();
+    expect(concede(body, error, true)).toMatchObject({ body: { model: 'm' }, dropped: 'temperature' });
+  });
+
+  it.each(['model', 'messages', 'tools', 'response_format', 'messages[0].content', 'absent'])(
+    'never drops %s',
+    (param) => {
+      const body = { model: 'm', messages: [], tools: [], response_format: {} };
+      expect(concede(body, refusal(param, 'not supported'), true)).toBeUndefined();
+    },
+  );
+});

@@ -1,0 +1,504 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ProviderError, type ChatRequest, type ProviderCall, type ProviderStrategy } from '@app/contracts';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { closeLightFetch, createLightFetch } from '../http/light-fetch.js';
+import { createOpenAiCompatible } from './index.js';
+
+const API_KEY = 'sk-proj-abcdef123456';
+const fetch = createLightFetch();
+const servers: ReturnType<typeof createServer>[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+afterAll(() => closeLightFetch(fetch));
+
+interface Upstream {
+  strategy: ProviderStrategy;
+  requests: { url: string | undefined; headers: Record<string, unknown>; body: Record<string, unknown> }[];
+}
+
+async function upstream(...listeners: RequestListener[]): Promise<Upstream> {
+  const requests: Upstream['requests'] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = JSON.parse(Buffer.concat(chunks).toString() || '{}') as Record<string, unknown>;
+      requests.push({ url: request.url, headers: request.headers, body });
+      const listener = listeners.length > 1 ? listeners.shift() : listeners[0];
+      listener?.(request, response);
+    });
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  return {
+    strategy: await createOpenAiCompatible('local', { baseUrl, apiKey: API_KEY }, { fetch }),
+    requests,
+  };
+}
+
+function call(request: Partial<ChatRequest> = {}, more: Partial<ProviderCall> = {}): ProviderCall {
+  return {
+    request: { model: 'client-model', messages: [{ role: 'user', content: 'Hi' }], ...request },
+    upstreamModel: 'upstream-model',
+    clientModel: 'client-model',
+    maxOutputTokens: undefined,
+    requestId: 'req-1',
+    signal: new AbortController().signal,
+    dropUnsupported: false,
+    ...more,
+  };
+}
+
+const answer =
+  (status: number, body: unknown, headers: Record<string, string> = {}): RequestListener =>
+  (_request, response) => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const type = typeof body === 'string' ? 'text/plain' : 'application/json';
+    response.writeHead(status, { 'content-type': type, ...headers }).end(text);
+  };
+const completion = {
+  id: 'c1',
+  choices: [{ index: 0, message: { content: 'Hello' }, finish_reason: 'stop' }],
+};
+const sseFile = (name: string) => readFileSync(new URL(`./fixtures/${name}.sse`, import.meta.url));
+const streamAnswer =
+  (bytes: Buffer): RequestListener =>
+  (_request, response) =>
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'x-request-id': 'up-1' }).end(bytes);
+
+async function failure(promise: Promise<unknown>): Promise<ProviderError> {
+  const error = await promise.then(
+    () => expect.unreachable('it should have failed'),
+    (thrown: unknown) => thrown,
+  );
+  return error as ProviderError;
+}
+
+describe('a call', () => {
+  it('names the request and carries the key', async () => {
+    const { strategy, requests } = await upstream(answer(200, completion, { 'x-request-id': 'up-1' }));
+    const answered = await strategy.complete(call({}, { traceparent: '00-aa-bb-01', maxOutputTokens: 9 }));
+    expect(answered).toMatchObject({ providerRequestId: 'up-1', usage: undefined, droppedParams: [] });
+    expect(answered.completion.choices[0]?.message.content).toBe('Hello');
+    expect(requests[0]).toMatchObject({
+      url: '/v1/chat/completions',
+      headers: { authorization: `Bearer ${API_KEY}`, 'x-request-id': 'req-1', traceparent: '00-aa-bb-01' },
+      body: { model: 'upstream-model', max_tokens: 9 },
+    });
+  });
+
+  it('sends no variable of OpenAI’s to another vendor, and no key to a server that has none', async () => {
+    vi.stubEnv('OPENAI_API_KEY', 'sk-secret');
+    vi.stubEnv('OPENAI_ORG_ID', 'org-secret');
+    vi.stubEnv('OPENAI_PROJECT_ID', 'proj-secret');
+    const { requests, strategy } = await upstream(answer(200, completion));
+    const baseUrl = String(
+      requests.length === 0 && (await strategy.complete(call()), requests[0]?.headers.host),
+    );
+    const keyless = await createOpenAiCompatible(
+      'keyless',
+      {
+        baseUrl: `http://${baseUrl}/v1`,
+        apiKey: undefined,
+        headers: { 'api-key': 'azure' },
+        options: { query: { 'api-version': '1' } },
+      },
+      { fetch },
+    );
+    await keyless.complete(call());
+    vi.unstubAllEnvs();
+    expect(JSON.stringify(requests)).not.toContain('secret');
+    expect(requests[1]?.headers).not.toHaveProperty('authorization');
+    expect(requests[1]).toMatchObject({
+      url: '/v1/chat/completions?api-version=1',
+      headers: { 'api-key': 'azure' },
+    });
+  });
+
+  it('streams', async () => {
+    const { strategy, requests } = await upstream(streamAnswer(sseFile('text')));
+    const { events, providerRequestId } = await strategy.stream(call({ stream: true }));
+    let text = '';
+    for await (const event of events) text += event.outputText;
+    expect([providerRequestId, text]).toEqual(['up-1', 'Good morning, "Zoë"!\\n\n\t😀 bye']);
+    expect(requests[0]?.body).toMatchObject({ stream: true, stream_options: { include_usage: true } });
+  });
+
+  it('makes a stream of the whole answer of a server that cannot stream', async () => {
+    const whole = {
+      ...completion,
+      choices: [
+        {
+          index: 0,
+          message: {
+            content: 'Hi',
+            tool_calls: [{ id: 'call_1', function: { name: 'f', arguments: '{"a":1}' } }],
+          },
+          finish_reason: 'tool_calls',
+        },
+      ],
+      usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 },
+    };
+    const { strategy } = await upstream(answer(200, whole));
+    const { events } = await strategy.stream(call({ stream: true }));
+    const seen = [];
+    for await (const event of events) seen.push({ ...event, json: JSON.parse(event.json) as object });
+    expect(seen.map((event) => event.outputText)).toEqual(['Hif{"a":1}', '', '']);
+    expect(seen.map((event) => event.finishReason)).toEqual([undefined, 'tool_calls', undefined]);
+    expect(seen[2]).toMatchObject({ usageOnly: true, usage: { inputTokens: 3, outputTokens: 4 } });
+    expect(seen[0]?.json).toMatchObject({
+      object: 'chat.completion.chunk',
+      choices: [{ delta: { role: 'assistant', content: 'Hi', tool_calls: [{ index: 0, id: 'call_1' }] } }],
+    });
+  });
+
+  it('uses one connection for streams that follow each other', async () => {
+    const ports = new Set<number | undefined>();
+    const { strategy } = await upstream((request, response) => {
+      ports.add(request.socket.remotePort);
+      streamAnswer(sseFile('text'))(request, response);
+    });
+    for (let round = 0; round < 5; round += 1) {
+      const { events } = await strategy.stream(call({ stream: true }));
+      for await (const _event of events);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(ports.size).toBe(1);
+  });
+
+  it('probes by listing models', async () => {
+    const { strategy, requests } = await upstream(
+      answer(200, { data: [] }),
+      answer(401, { error: { message: 'x' } }),
+    );
+    await strategy.probe?.(new AbortController().signal);
+    expect(requests[0]?.url).toBe('/v1/models');
+    expect(await failure(strategy.probe!(new AbortController().signal))).toMatchObject({
+      code: 'provider_auth_failed',
+    });
+  });
+});
+
+describe('a refusal about a field', () => {
+  const refused = (param: string, code: string) =>
+    answer(400, { error: { message: `'${param}' is not supported with this model.`, param, code } });
+
+  it('renames the output limit, and remembers it for the model', async () => {
+    const { strategy, requests } = await upstream(
+      refused('max_tokens', 'unsupported_parameter'),
+      answer(200, completion),
+    );
+    await strategy.complete(call({}, { maxOutputTokens: 5 }));
+    await strategy.complete(call({}, { maxOutputTokens: 6 }));
+    await strategy.complete(call({}, { maxOutputTokens: 7, upstreamModel: 'another' }));
+    expect(requests.map(({ body }) => [body.max_tokens, body.max_completion_tokens])).toEqual([
+      [5, undefined],
+      [undefined, 5],
+      [undefined, 6],
+      [7, undefined],
+    ]);
+  });
+
+  it('drops the client’s field and names it, or hands the refusal on', async () => {
+    const dropping = await upstream(refused('temperature', 'unsupported_value'), answer(200, completion));
+    const dropped = await dropping.strategy.complete(call({ temperature: 0.1 }, { dropUnsupported: true }));
+    expect(dropped.droppedParams).toEqual(['temperature']);
+    expect(dropping.requests[1]?.body).not.toHaveProperty('temperature');
+    const strict = await upstream(refused('temperature', 'unsupported_value'));
+    expect(await failure(strict.strategy.complete(call({ temperature: 0.1 })))).toMatchObject({
+      code: 'unsupported_parameter',
+      status: 400,
+      param: 'temperature',
+      wireCode: 'unsupported_value',
+      tryElsewhere: false,
+    });
+    expect(strict.requests).toHaveLength(1);
+  });
+
+  it('gives up after a few', async () => {
+    const { strategy, requests } = await upstream(
+      ...['a', 'b', 'c', 'd', 'e', 'f'].map((field) => refused(field, 'unsupported_parameter')),
+    );
+    const request = { a: 1, b: 1, c: 1, d: 1, e: 1, f: 1 };
+    await failure(strategy.complete(call(request, { dropUnsupported: true })));
+    expect(requests).toHaveLength(5);
+  });
+});
+
+describe('an error answer', () => {
+  const cases: [string, RequestListener, Record<string, unknown>][] = [
+    [
+      'a bad key, without a word of the key',
+      answer(401, { error: { message: `Incorrect API key provided: ${API_KEY}`, code: 'invalid_api_key' } }),
+      {
+        code: 'provider_auth_failed',
+        status: 502,
+        processed: 'no',
+        countsAsFailure: true,
+        tryElsewhere: true,
+      },
+    ],
+    [
+      'no permission',
+      answer(403, { error: { message: 'no' } }),
+      { code: 'provider_auth_failed', tryElsewhere: true },
+    ],
+    [
+      'Gemini’s bad key',
+      answer(400, [{ error: { code: 400, message: 'API key not valid. Please pass a valid API key.' } }]),
+      { code: 'provider_auth_failed' },
+    ],
+    [
+      'an unknown model',
+      answer(404, { error: { message: 'The model `x` does not exist', code: 'model_not_found' } }),
+      { code: 'model_not_found', status: 404, message: 'The model `x` does not exist', tryElsewhere: true },
+    ],
+    [
+      'an unknown deployment',
+      answer(404, {
+        error: {
+          message: 'The API deployment for this resource does not exist.',
+          code: 'DeploymentNotFound',
+        },
+      }),
+      { code: 'model_not_found', countsAsFailure: false },
+    ],
+    [
+      'a project without the model',
+      answer(403, {
+        error: {
+          message: 'Project `proj_abcdefgh` does not have access to model `x`',
+          code: 'model_not_found',
+        },
+      }),
+      { code: 'model_not_found', message: 'Project `[hidden]` does not have access to model `x`' },
+    ],
+    ['a wrong address', answer(404, { detail: 'Not Found' }), { code: 'provider_bad_response', status: 502 }],
+    [
+      'a context that is too long',
+      answer(400, { error: { message: 'too long', code: 'context_length_exceeded', param: 'messages' } }),
+      { code: 'context_length_exceeded', param: 'messages', tryElsewhere: true, countsAsFailure: false },
+    ],
+    [
+      'a context that is too long, in words',
+      answer(400, {
+        object: 'error',
+        message: "This model's maximum context length is 8192 tokens.",
+        code: 400,
+      }),
+      { code: 'context_length_exceeded' },
+    ],
+    [
+      'a bad request',
+      answer(400, { error: { message: 'bad image', param: 'messages[0]', code: 'invalid_image_url' } }),
+      {
+        code: 'provider_rejected',
+        status: 400,
+        message: 'bad image',
+        param: 'messages[0]',
+        wireCode: 'invalid_image_url',
+        tryElsewhere: false,
+        countsAsFailure: false,
+      },
+    ],
+    [
+      'FastAPI’s complaint',
+      answer(422, { detail: [{ loc: ['body', 'n'], msg: 'not an int' }] }),
+      {
+        code: 'provider_rejected',
+        message: '[{"loc":["body","n"],"msg":"not an int"}]',
+        wireCode: 'provider_rejected',
+      },
+    ],
+    [
+      'Ollama’s text',
+      answer(400, { error: 'invalid options' }),
+      { code: 'provider_rejected', message: 'invalid options' },
+    ],
+    [
+      'Azure’s number for a code',
+      answer(400, { error: { code: '400', message: 'no' } }),
+      { code: 'provider_rejected', wireCode: 'provider_rejected' },
+    ],
+    [
+      'a rate limit with a time',
+      answer(
+        429,
+        { error: { message: 'slow', code: 'rate_limit_exceeded' } },
+        { 'retry-after-ms': '1500', 'retry-after': '2' },
+      ),
+      {
+        code: 'provider_rate_limited',
+        status: 429,
+        retryAfterMs: 1500,
+        processed: 'no',
+        countsAsFailure: false,
+      },
+    ],
+    ['a rate limit in seconds', answer(429, {}, { 'retry-after': '7' }), { retryAfterMs: 7000 }],
+    [
+      'a rate limit by its window',
+      answer(429, {}, { 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': '1m36.5s' }),
+      { retryAfterMs: 96_500 },
+    ],
+    [
+      'a rate limit in words',
+      answer(429, {
+        error: { message: 'Limit reached in organization org-abc123. Please try again in 20.5s.' },
+      }),
+      { retryAfterMs: 20_500, message: 'Limit reached in organization [hidden]. Please try again in 20.5s.' },
+    ],
+    [
+      'a window that is not used up',
+      answer(
+        429,
+        {},
+        { 'x-ratelimit-remaining-tokens': '9', 'x-ratelimit-reset-tokens': '1s', 'retry-after': 'soon' },
+      ),
+      { retryAfterMs: undefined },
+    ],
+    [
+      'an empty account',
+      answer(429, {
+        error: {
+          message: 'You exceeded your current quota, check billing of org-abcd1234',
+          type: 'insufficient_quota',
+          code: 'insufficient_quota',
+        },
+      }),
+      {
+        code: 'provider_rate_limited',
+        wireCode: 'provider_rate_limited',
+        countsAsFailure: true,
+        tryElsewhere: true,
+        retryAfterMs: 60_000,
+      },
+    ],
+    [
+      'an unpaid account',
+      answer(402, { error: { message: 'Insufficient Balance' } }),
+      { code: 'provider_rate_limited' },
+    ],
+    [
+      'an overload, in plain text',
+      answer(503, 'upstream connect error or disconnect/reset before headers', { 'retry-after': '3' }),
+      {
+        code: 'provider_overloaded',
+        status: 503,
+        processed: 'no',
+        countsAsFailure: true,
+        tryElsewhere: true,
+        retryAfterMs: 3000,
+      },
+    ],
+    [
+      'an overload of another kind',
+      answer(529, { error: { message: 'x' } }),
+      { code: 'provider_overloaded' },
+    ],
+    [
+      'a crash',
+      answer(500, { error: { message: 'The server had an error' } }),
+      {
+        code: 'provider_bad_response',
+        status: 502,
+        processed: 'unknown',
+        countsAsFailure: true,
+        tryElsewhere: true,
+      },
+    ],
+    [
+      'a page of a proxy',
+      answer(502, '<html>Bad gateway</html>'),
+      { message: 'The provider answered with status 502.' },
+    ],
+    ['a redirect', answer(302, '', { location: 'http://example.org' }), { code: 'provider_bad_response' }],
+    ['no JSON', answer(200, 'hello'), { code: 'provider_bad_response', processed: 'unknown' }],
+  ];
+
+  it.each(cases)('%s', async (_name, listener, expected) => {
+    for (const method of ['complete', 'stream'] as const) {
+      const { strategy } = await upstream(listener);
+      const error = await failure(
+        method === 'complete' ? strategy.complete(call()) : drained(strategy.stream(call({ stream: true }))),
+      );
+      expect(error).toBeInstanceOf(ProviderError);
+      expect(error).toMatchObject(expected);
+      expect(`${error.message} ${JSON.stringify(error.toEnvelope())}`).not.toMatch(/sk-|org-|abcdef/);
+    }
+  });
+
+  async function drained(stream: ReturnType<ProviderStrategy['stream']>): Promise<void> {
+    for await (const _event of (await stream).events);
+  }
+
+  it('knows that a refused connection processed nothing, a reset one perhaps', async () => {
+    const nobody = await createOpenAiCompatible(
+      'x',
+      { baseUrl: 'http://127.0.0.1:1/v1', apiKey: 'k' },
+      { fetch },
+    );
+    expect(await failure(nobody.complete(call()))).toMatchObject({
+      code: 'provider_overloaded',
+      processed: 'no',
+      countsAsFailure: true,
+      tryElsewhere: true,
+    });
+    const { strategy } = await upstream((request) => request.socket.destroy());
+    expect(await failure(strategy.complete(call()))).toMatchObject({
+      code: 'provider_bad_response',
+      processed: 'unknown',
+    });
+  });
+
+  it('is a cut stream when the connection breaks in the middle', async () => {
+    const bytes = sseFile('text');
+    const { strategy } = await upstream((request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(bytes.subarray(0, 900));
+      setTimeout(() => request.socket.destroy(), 20);
+    });
+    const { events } = await strategy.stream(call({ stream: true }));
+    const seen: string[] = [];
+    const error = await failure(
+      (async () => {
+        for await (const event of events) seen.push(event.json);
+      })(),
+    );
+    expect(seen.length).toBeGreaterThan(0);
+    expect(error).toMatchObject({ code: 'provider_bad_response', processed: 'unknown' });
+  });
+
+  it('is the reason of the signal when the call was aborted', async () => {
+    let closed = 0;
+    const { strategy } = await upstream((_request, response) => {
+      response.on('close', () => (closed += 1));
+      if (closed > 0)
+        response
+          .writeHead(200, { 'content-type': 'text/event-stream' })
+          .write(sseFile('text').subarray(0, 900));
+    });
+    const waiting = new AbortController();
+    const reason = new Error('timed out');
+    const asked = failure(strategy.complete(call({}, { signal: waiting.signal })));
+    setTimeout(() => waiting.abort(reason), 30);
+    expect(await asked).toBe(reason);
+    await vi.waitFor(() => expect(closed).toBe(1));
+
+    const reading = new AbortController();
+    const { events } = await strategy.stream(call({ stream: true }, { signal: reading.signal }));
+    const read = failure(
+      (async () => {
+        for await (const _event of events) reading.abort(reason);
+      })(),
+    );
+    expect(await read).toBe(reason);
+    await vi.waitFor(() => expect(closed).toBe(2));
+  });
+});

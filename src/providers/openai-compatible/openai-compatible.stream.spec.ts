@@ -1,0 +1,430 @@
+import { readFileSync } from 'node:fs';
+import { ProviderError, type ChatChunk, type ChatStreamEvent } from '@app/contracts';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ChatEventStream } from './chat-event-stream.js';
+import { compatibleDialect } from './openai-compatible.dialect.js';
+import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
+
+const context: StreamContext = {
+  clientModel: 'client-model',
+  requestId: 'req-1',
+  dialect: compatibleDialect('compatible'),
+  usageAsked: false,
+};
+const openAiContext: StreamContext = {
+  ...context,
+  dialect: { ...context.dialect, stopsWithForcedTools: true },
+};
+
+function fixture(name: string): string {
+  return readFileSync(new URL(`./fixtures/${name}.sse`, import.meta.url), 'utf8');
+}
+
+function stream(
+  text: string,
+  options: StreamContext = context,
+  signal = new AbortController().signal,
+): ChatEventStream {
+  const bytes = new TextEncoder().encode(text);
+  async function* body() {
+    for (let at = 0; at < bytes.length; at += 37) yield bytes.subarray(at, at + 37);
+  }
+  return new ChatEventStream(body(), options, signal);
+}
+
+interface Read {
+  events: ChatStreamEvent[];
+  chunks: ChatChunk[];
+  failure?: unknown;
+}
+
+async function read(text: string, options?: StreamContext): Promise<Read> {
+  const found: Read = { events: [], chunks: [] };
+  try {
+    for await (const event of stream(text, options)) {
+      found.events.push(event);
+      found.chunks.push(JSON.parse(event.json) as ChatChunk);
+    }
+  } catch (error) {
+    found.failure = error;
+  }
+  return found;
+}
+
+const contentOf = (chunks: ChatChunk[], index = 0) =>
+  chunks
+    .flatMap((chunk) => chunk.choices)
+    .filter((choice) => choice.index === index)
+    .map((choice) => choice.delta.content ?? '')
+    .join('');
+
+const writtenIn = (events: ChatStreamEvent[]) => events.map((event) => event.outputText).join('');
+const sse = (...events: unknown[]) => events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
+const TEXT = 'Good morning, "Zoë"!\\n\n\t😀 bye';
+
+describe('a text stream', () => {
+  it('keeps text and everything else, with the client model', async () => {
+    const { events, chunks, failure } = await read(fixture('text'));
+    expect(failure).toBeUndefined();
+    expect(contentOf(chunks)).toBe(TEXT);
+    expect(writtenIn(events)).toBe(TEXT);
+    expect(chunks[3]).toEqual({
+      id: 'chatcmpl-9xTextStream',
+      object: 'chat.completion.chunk',
+      created: 1790000000,
+      model: 'client-model',
+      service_tier: 'default',
+      system_fingerprint: 'fp_11aa22bb33',
+      choices: [{ index: 0, delta: { content: ', "Zoë"' }, logprobs: null, finish_reason: null }],
+      obfuscation: 'xx',
+    });
+    expect(events.map((event) => event.finishReason).filter(Boolean)).toEqual(['stop']);
+  });
+
+  it('shows usage once, as a chunk of its own', async () => {
+    const { events, chunks } = await read(fixture('text'));
+    expect(events.map((event) => event.usageOnly).lastIndexOf(true)).toBe(events.length - 1);
+    expect(events.at(-1)?.usage).toEqual({
+      inputTokens: 21,
+      outputTokens: 7,
+      cacheReadInputTokens: 16,
+      audioInputTokens: 0,
+      reasoningOutputTokens: 0,
+      audioOutputTokens: 0,
+    });
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: 21, total_tokens: 28 } });
+    expect(chunks.filter((chunk) => 'usage' in chunk)).toHaveLength(1);
+  });
+
+  it('has `usage: null` in the other chunks for a client that asked for usage, as OpenAI does', async () => {
+    const { chunks } = await read(fixture('text'), { ...context, usageAsked: true });
+    expect(chunks.slice(0, -1).every((chunk) => chunk.usage === null)).toBe(true);
+  });
+
+  it('rewrites without parsing what it could have parsed: the result is the same', () => {
+    const piece = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 12 }).map((content) => ({ content })),
+      fc.string({ maxLength: 8 }).map((content) => ({ role: 'assistant', content })),
+      fc.string({ unit: 'grapheme', maxLength: 8 }).map((refusal) => ({ refusal, content: null })),
+      fc
+        .string({ maxLength: 8 })
+        .map((text) => ({ tool_calls: [{ index: 0, function: { arguments: text } }] })),
+      fc
+        .string({ maxLength: 8 })
+        .map((text) => ({ tool_calls: [{ function: { arguments: text }, index: 2 }] })),
+      fc.constant({}),
+      fc.constant({ content: null }),
+      fc.jsonValue().map((odd) => ({ odd })),
+    );
+    const frame = fc.record(
+      { obfuscation: fc.string({ maxLength: 4 }), usage: fc.constant(null), service_tier: fc.string() },
+      { requiredKeys: [] },
+    );
+    const escaped = (json: string) =>
+      json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(piece, frame), { minLength: 2, maxLength: 8 }),
+        fc.boolean(),
+        (pieces, ascii) => {
+          const translator = new ChatStreamTranslator(openAiContext);
+          const out: ChatStreamEvent[] = [];
+          const chunks = pieces.map(([delta, rest]) => ({
+            id: 'c1',
+            object: 'chat.completion.chunk',
+            created: 7,
+            model: 'upstream',
+            choices: [{ index: 0, delta, finish_reason: null }],
+            ...rest,
+          }));
+          for (const chunk of chunks) {
+            const json = JSON.stringify(chunk);
+            translator.take(ascii ? escaped(json) : json, out);
+          }
+          const expected = chunks.map(({ usage: _usage, ...chunk }, position) => {
+            const { role: _role, ...delta }: Record<string, unknown> = { ...chunk.choices[0]?.delta };
+            const first = position === 0 ? { role: 'assistant' } : {};
+            return {
+              ...chunk,
+              model: 'client-model',
+              choices: [{ index: 0, delta: { ...first, ...delta }, finish_reason: null }],
+            };
+          });
+          expect(out.map((event) => JSON.parse(event.json) as unknown)).toEqual(expected);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+});
+
+describe('tool calls', () => {
+  it('passes parallel calls on', async () => {
+    const { events, chunks } = await read(fixture('parallel-tools'));
+    const calls = chunks.flatMap((chunk) => chunk.choices).flatMap((choice) => choice.delta.tool_calls ?? []);
+    expect(calls.filter((call) => call.id).map((call) => [call.index, call.id, call.function?.name])).toEqual(
+      [
+        [0, 'call_A1', 'add'],
+        [1, 'call_B2', 'now'],
+      ],
+    );
+    expect(writtenIn(events)).toBe('add{"a": 1, "b": "é"}now{}');
+    expect(events.find((event) => event.finishReason)?.finishReason).toBe('tool_calls');
+  });
+
+  it('completes the calls of a server that leaves ids and indexes out', async () => {
+    const { events, chunks, failure } = await read(fixture('gemini-compatible-tools'));
+    expect(failure).toBeUndefined();
+    const calls = chunks.flatMap((chunk) => chunk.choices).flatMap((choice) => choice.delta.tool_calls ?? []);
+    expect(calls.map((call) => call.index)).toEqual([0, 1]);
+    expect(new Set(calls.map((call) => call.id)).size).toBe(2);
+    expect(calls.every((call) => /^call_[0-9a-f]{24}$/.test(call.id ?? ''))).toBe(true);
+    expect(chunks.map((chunk) => chunk.choices[0]?.delta.role)).toEqual([
+      'assistant',
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(events.find((event) => event.finishReason)?.finishReason).toBe('tool_calls');
+    expect(chunks[2]?.choices[0]).toMatchObject({
+      finish_reason: 'tool_calls',
+      native_finish_reason: 'stop',
+    });
+    expect(new Set(chunks.map((chunk) => chunk.id))).toEqual(new Set(['chatcmpl-req-1']));
+  });
+
+  it('makes one usage chunk of usage on every chunk, reasoning that only the total knows of included', async () => {
+    const { events, chunks } = await read(fixture('gemini-compatible-tools'));
+    expect(events.map((event) => event.usage?.outputTokens)).toEqual([3, 20, 40, 40]);
+    expect(events.map((event) => event.usageOnly)).toEqual([false, false, false, true]);
+    expect(chunks.slice(0, 3).some((chunk) => chunk.usage)).toBe(false);
+    expect(chunks[3]).toMatchObject({
+      choices: [],
+      usage: {
+        prompt_tokens: 40,
+        completion_tokens: 40,
+        total_tokens: 80,
+        completion_tokens_details: { reasoning_tokens: 25 },
+      },
+    });
+  });
+
+  it('keeps `stop` beside a forced tool where that is the provider’s own way', async () => {
+    const forced = sse(
+      {
+        id: 'c',
+        choices: [{ index: 0, delta: { tool_calls: [{ index: 0, id: 'call_1', function: { name: 'f' } }] } }],
+      },
+      { id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] },
+    );
+    const reason = async (options: StreamContext) =>
+      (await read(forced, options)).events.find((event) => event.finishReason)?.finishReason;
+    expect(await reason(openAiContext)).toBe('stop');
+    expect(await reason(context)).toBe('tool_calls');
+  });
+});
+
+describe('other servers', () => {
+  it('holds Azure’s prompt filter back until there is a choice to say it with', async () => {
+    const { events, chunks, failure } = await read(fixture('azure'));
+    expect(failure).toBeUndefined();
+    expect(chunks[0]).toMatchObject({
+      id: 'chatcmpl-AzureStream',
+      created: 1790000001,
+      prompt_filter_results: [{ prompt_index: 0 }],
+      choices: [{ index: 0, delta: { role: 'assistant' } }],
+    });
+    expect(new Set(chunks.map((chunk) => chunk.id)).size).toBe(1);
+    expect(writtenIn(events)).toBe('One twofind{"q":1}');
+    expect(events.at(-1)).toMatchObject({ usageOnly: true, usage: { inputTokens: 21 } });
+    expect(chunks.at(-1)).toMatchObject({ latency_checkpoint: { engine_ttft_ms: 4 } });
+  });
+
+  it('names reasoning alike, whatever the server calls it', async () => {
+    const { events, chunks } = await read(fixture('reasoning'));
+    const reasoning = chunks.map((chunk) => chunk.choices[0]?.delta.reasoning_content ?? '').join('');
+    expect(reasoning).toBe('Two and "two".');
+    expect(contentOf(chunks)).toBe('Four.');
+    expect(chunks.some((chunk) => chunk.choices[0] && 'reasoning' in chunk.choices[0].delta)).toBe(false);
+    expect(writtenIn(events)).toBe('Two and "two".Four.');
+  });
+
+  it('says the role once, follows a changing time, and needs no [DONE]', async () => {
+    const { events, chunks, failure } = await read(fixture('role-everywhere'));
+    expect(failure).toBeUndefined();
+    expect(contentOf(chunks)).toBe('The sky is blue.');
+    expect(chunks.filter((chunk) => chunk.choices[0]?.delta.role)).toHaveLength(1);
+    expect(chunks.map((chunk) => chunk.created)).toEqual(
+      [4, 4, 4, 5, 5, 6].map((second) => 1790000000 + second),
+    );
+    expect(events.some((event) => event.usage ?? event.usageOnly)).toBe(false);
+  });
+
+  it('keeps what comes after the usage chunk', async () => {
+    const { chunks, events } = await read(fixture('usage-not-last'));
+    expect(events.map((event) => event.usageOnly)).toEqual([false, false, false, true, false, false]);
+    expect(chunks[4]?.choices[0]?.delta.audio).toEqual({ expires_at: 1790003600 });
+    expect(chunks[5]).toMatchObject({
+      choices: [],
+      moderation: { flagged: false, model: 'omni-moderation-latest' },
+    });
+  });
+
+  it('splits parts into reasoning and text', async () => {
+    const { chunks } = await read(
+      sse(
+        {
+          id: 'c',
+          choices: [
+            {
+              index: 0,
+              delta: { content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }] }] },
+            },
+          ],
+        },
+        {
+          id: 'c',
+          choices: [
+            { index: 0, delta: { content: [{ type: 'text', text: 'Yes' }] }, finish_reason: 'model_length' },
+          ],
+        },
+      ),
+    );
+    expect(chunks[0]?.choices[0]?.delta).toEqual({
+      role: 'assistant',
+      content: null,
+      reasoning_content: 'Hm',
+    });
+    expect(chunks[1]?.choices[0]).toMatchObject({
+      delta: { content: 'Yes' },
+      finish_reason: 'length',
+      native_finish_reason: 'model_length',
+    });
+  });
+
+  it('tells the choices of n apart and ends with the last of them', async () => {
+    const { chunks, events, failure } = await read(fixture('two-choices'));
+    expect(failure).toBeUndefined();
+    expect([contentOf(chunks, 0), contentOf(chunks, 1)]).toEqual(['abc', 'abc']);
+    expect(events.filter((event) => event.finishReason).map((event) => event.finishReason)).toEqual([
+      'length',
+    ]);
+  });
+});
+
+describe('a stream that failed', () => {
+  it('gives what came before an error event, then the error, and never the zero usage behind it', async () => {
+    const { chunks, events, failure } = await read(fixture('error-inside'));
+    expect(contentOf(chunks)).toBe('Once upon');
+    expect(events.some((event) => event.usage)).toBe(false);
+    expect(failure).toBeInstanceOf(ProviderError);
+    expect(failure).toMatchObject({
+      code: 'provider_bad_response',
+      processed: 'unknown',
+      countsAsFailure: true,
+      message: 'The server had an error processing your request.',
+    });
+  });
+
+  it('judges an error before any output by what it says', async () => {
+    const { failure } = await read(sse({ error: { message: 'Slow down', code: 429 } }));
+    expect(failure).toMatchObject({ code: 'provider_rate_limited', processed: 'no', countsAsFailure: false });
+    const named = await read('event: error\ndata: {"message":"busy","type":"overloaded_error"}\n\n');
+    expect(named.failure).toMatchObject({ code: 'provider_overloaded', processed: 'no' });
+  });
+
+  it.each(['text', 'two-choices', 'parallel-tools', 'azure', 'role-everywhere'])(
+    'never looks complete when it was cut (%s)',
+    async (name) => {
+      const whole = fixture(name);
+      const end = whole.lastIndexOf('"finish_reason":"');
+      for (const at of [0, 1, Math.floor(end / 3), Math.floor(end / 2), end]) {
+        const { failure, events } = await read(whole.slice(0, at));
+        expect(failure).toMatchObject({
+          code: 'provider_bad_response',
+          processed: 'unknown',
+          tryElsewhere: true,
+        });
+        expect(events.length).toBeLessThan(whole.split('\n\n').length);
+      }
+    },
+  );
+
+  it('is not made complete by a [DONE]', async () => {
+    const { failure } = await read(
+      `${sse({ id: 'c', choices: [{ index: 0, delta: { content: 'x' } }] })}data: [DONE]\n\n`,
+    );
+    expect(failure).toMatchObject({ code: 'provider_bad_response' });
+  });
+
+  it.each(['data: nonsense\n\n', 'data: 7\n\n', 'data: [DONE]\n\n', '', ': hello\n\n', '<html></html>'])(
+    'takes %j for no answer',
+    async (text) => {
+      expect((await read(text)).failure).toMatchObject({ code: 'provider_bad_response' });
+    },
+  );
+
+  it('is a failure when the server says so by its finish reason', async () => {
+    const { failure } = await read(
+      sse({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'error' }] }),
+    );
+    expect(failure).toMatchObject({ code: 'provider_bad_response' });
+  });
+
+  it('ends with the reason of its signal, when it was aborted', async () => {
+    const controller = new AbortController();
+    const reason = new Error('client gone');
+    async function* body() {
+      yield new TextEncoder().encode(sse({ id: 'c', choices: [{ index: 0, delta: { content: 'x' } }] }));
+      controller.abort(reason);
+      throw new Error('socket closed');
+    }
+    const events = new ChatEventStream(body(), context, controller.signal);
+    expect((await events.next()).done).toBe(false);
+    await expect(events.next()).rejects.toBe(reason);
+    expect((await events.next()).done).toBe(true);
+  });
+});
+
+describe('its source', () => {
+  function observed() {
+    const state = { returned: 0, read: 0 };
+    const pieces = [
+      sse({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }),
+      'data: [DONE]\n\n',
+    ];
+    const body: AsyncIterable<Uint8Array> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => {
+          const piece = pieces[state.read];
+          state.read += 1;
+          return Promise.resolve(
+            piece === undefined
+              ? { done: true, value: undefined }
+              : { done: false, value: new TextEncoder().encode(piece) },
+          );
+        },
+        return: () => {
+          state.returned += 1;
+          return Promise.resolve({ done: true, value: undefined });
+        },
+      }),
+    };
+    return { state, events: new ChatEventStream(body, context, new AbortController().signal) };
+  }
+
+  it('is closed when the stream is left, also before it was begun', async () => {
+    const { state, events } = observed();
+    await events.return();
+    await events.return();
+    expect(state.returned).toBe(1);
+  });
+
+  it('is read to its end after [DONE], so that its connection can be used again', async () => {
+    const { state, events } = observed();
+    while (!(await events.next()).done);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(state).toEqual({ read: 3, returned: 0 });
+  });
+});
