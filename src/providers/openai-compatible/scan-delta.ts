@@ -28,7 +28,9 @@ export function scanDelta(json: string, start: number): ScannedDelta | undefined
     if (json.charCodeAt(at) !== QUOTE) return undefined;
     const keyEnd = json.indexOf('"', at + 1);
     if (keyEnd < 0 || json.charCodeAt(keyEnd + 1) !== COLON) return undefined;
-    const member = scanMember(json, json.slice(at + 1, keyEnd), keyEnd + 2);
+    const key = json.slice(at + 1, keyEnd);
+    if (key === 'reasoning' && at !== start) return undefined; // its place is where the caller looks for it
+    const member = scanMember(json, key, keyEnd + 2);
     if (!member) return undefined;
     text = text === '' ? member.text : text + member.text;
     const next = json.charCodeAt(member.end);
@@ -52,7 +54,7 @@ function scanMember(json: string, key: string, at: number): ScannedDelta | undef
 }
 
 function isText(key: string): boolean {
-  return key === 'content' || key === 'reasoning_content' || key === 'refusal';
+  return key === 'content' || key === 'reasoning_content' || key === 'refusal' || key === 'reasoning';
 }
 
 /** @returns the text between the quotes, unescaped; `end` is the index behind the closing one */
