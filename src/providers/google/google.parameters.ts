@@ -74,7 +74,14 @@ const PARAMETERS: Readonly<Record<string, Apply>> = {
 
 /** Gemini's own fields, taken at the top level, in `generation_config` and in `extra_body.google`, in either spelling. */
 const OWN_GENERATION_FIELDS = new Set([
+  'temperature',
+  'topP',
   'topK',
+  'seed',
+  'presencePenalty',
+  'frequencyPenalty',
+  'responseLogprobs',
+  'logprobs',
   'thinkingConfig',
   'mediaResolution',
   'speechConfig',

@@ -1,0 +1,90 @@
+import type { ContentPart } from '@app/contracts';
+import { describe, expect, it } from 'vitest';
+import { toGeminiPart } from './google.media.js';
+import { UnsupportedParameters } from './google.unsupported.js';
+
+const translate = (part: ContentPart) => toGeminiPart(part, 'p', new UnsupportedParameters(false));
+
+describe('toGeminiPart', () => {
+  it.each([
+    ['data:image/png;base64,iVBO_-+/=', { inlineData: { mimeType: 'image/png', data: 'iVBO_-+/=' } }],
+    [
+      'DATA:image/svg+xml;charset=utf-8,%3Csvg/%3E',
+      { inlineData: { mimeType: 'image/svg+xml', data: 'PHN2Zy8+' } },
+    ],
+    ['data:;base64,QQ==', { inlineData: { mimeType: 'text/plain', data: 'QQ==' } }],
+    [
+      'https://a.example/x.JPG?size=9',
+      { fileData: { fileUri: 'https://a.example/x.JPG?size=9', mimeType: 'image/jpeg' } },
+    ],
+    ['https://a.example/picture', { fileData: { fileUri: 'https://a.example/picture' } }],
+    ['gs://bucket/clip.mp4', { fileData: { fileUri: 'gs://bucket/clip.mp4', mimeType: 'video/mp4' } }],
+  ])('image_url %s', (url, expected) => {
+    expect(translate({ type: 'image_url', image_url: { url, detail: 'high' } })).toEqual(expected);
+  });
+
+  it.each([
+    [
+      { file_data: 'data:application/pdf;base64,JVBE', filename: 'a.txt' },
+      { inlineData: { mimeType: 'application/pdf', data: 'JVBE' } },
+    ],
+    [
+      { file_data: 'JVBE', filename: 'notes.md' },
+      { inlineData: { mimeType: 'text/markdown', data: 'JVBE' } },
+    ],
+    [{ file_data: 'JVBE' }, { inlineData: { mimeType: 'application/pdf', data: 'JVBE' } }],
+    [
+      { file_url: 'https://a.example/a.pdf' },
+      { fileData: { fileUri: 'https://a.example/a.pdf', mimeType: 'application/pdf' } },
+    ],
+    [
+      { file_id: 'files/abc', mime_type: 'audio/mpeg' },
+      {
+        fileData: {
+          fileUri: 'https://generativelanguage.googleapis.com/v1beta/files/abc',
+          mimeType: 'audio/mpeg',
+        },
+      },
+    ],
+    [
+      { file_id: 'abc' },
+      { fileData: { fileUri: 'https://generativelanguage.googleapis.com/v1beta/files/abc' } },
+    ],
+    [
+      { file_id: 'gs://b/a.pdf', format: 'application/pdf' },
+      { fileData: { fileUri: 'gs://b/a.pdf', mimeType: 'application/pdf' } },
+    ],
+  ])('file %j', (file, expected) => {
+    expect(translate({ type: 'file', file })).toEqual(expected);
+  });
+
+  it('takes audio and video', () => {
+    expect(translate({ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } })).toEqual({
+      inlineData: { mimeType: 'audio/wav', data: 'AAAA' },
+    });
+    expect(
+      translate({
+        type: 'video_url',
+        video_url: { url: 'https://a.example/v.webm', video_metadata: { fps: 2 } },
+        mediaResolution: { level: 'MEDIA_RESOLUTION_LOW' },
+      }),
+    ).toEqual({
+      fileData: { fileUri: 'https://a.example/v.webm', mimeType: 'video/webm' },
+      videoMetadata: { fps: 2 },
+      mediaResolution: { level: 'MEDIA_RESOLUTION_LOW' },
+    });
+  });
+
+  it.each([
+    [{ type: 'image_url', image_url: { url: '' } }, 'p.image_url.url'],
+    [{ type: 'image_url', image_url: { url: 'data:image/png;base64' } }, 'p.image_url.url'],
+    [{ type: 'image_url', image_url: { url: 'data:image/png;base64,' } }, 'p.image_url.url'],
+    [{ type: 'image_url', image_url: { url: 'data:text/plain,%E0%A4%A' } }, 'p.image_url.url'],
+    [{ type: 'input_audio', input_audio: { data: '', format: 'wav' } }, 'p.input_audio.data'],
+    [{ type: 'file', file: { filename: 'a.pdf' } }, 'p.file'],
+  ])('names what is missing in %j', (part, param) => {
+    expect(() => translate(part as ContentPart)).toThrow(
+      expect.objectContaining({ code: 'invalid_body', param }),
+    );
+  });
+});

@@ -1,0 +1,550 @@
+import { type ChatRequest, GatewayError, type ProviderCall } from '@app/contracts';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FOREIGN_CALL_SIGNATURE } from './google.contents.js';
+import { translateRequest } from './google.request.js';
+import { CALL_ID_PREFIX } from './google.response.js';
+
+const hi = [{ role: 'user' as const, content: 'hi' }];
+
+function callFor(request: Partial<ChatRequest>, options: Partial<ProviderCall> = {}): ProviderCall {
+  return {
+    request: { model: 'g', messages: hi, ...request },
+    upstreamModel: 'gemini-2.5-flash',
+    clientModel: 'g',
+    maxOutputTokens: undefined,
+    requestId: 'r',
+    signal: new AbortController().signal,
+    dropUnsupported: false,
+    ...options,
+  };
+}
+
+function bodyOf(request: Partial<ChatRequest>, options: Partial<ProviderCall> = {}) {
+  return translateRequest(callFor(request, options)).body;
+}
+
+function contentsOf(messages: ChatRequest['messages'], upstreamModel = 'gemini-2.5-flash') {
+  return bodyOf({ messages }, { upstreamModel }).contents;
+}
+
+function faultOf(request: Partial<ChatRequest>, upstreamModel = 'gemini-2.5-flash') {
+  try {
+    translateRequest(callFor(request, { upstreamModel }));
+  } catch (error) {
+    return error instanceof GatewayError ? `${error.code} ${error.param}` : error;
+  }
+  return 'accepted';
+}
+
+const call = (id: string, name: string, args = '{}', fields: object = {}) => ({
+  id,
+  type: 'function' as const,
+  function: { name, arguments: args },
+  ...fields,
+});
+
+describe('messages', () => {
+  it('makes leading instructions the system instruction, and tells later ones in their place', () => {
+    const body = bodyOf({
+      messages: [
+        { role: 'system', content: 'A' },
+        { role: 'developer', content: [{ type: 'text', text: 'B' }] },
+        { role: 'user', content: 'hi' },
+        { role: 'system', content: 'C' },
+        { role: 'assistant', content: 'hello' },
+        { role: 'user', content: 'bye' },
+      ],
+    });
+    expect(body.systemInstruction).toEqual({ parts: [{ text: 'A' }, { text: 'B' }] });
+    expect(body.contents).toEqual([
+      { role: 'user', parts: [{ text: 'hi' }, { text: 'C' }] },
+      { role: 'model', parts: [{ text: 'hello' }] },
+      { role: 'user', parts: [{ text: 'bye' }] },
+    ]);
+  });
+
+  it('says names, and leaves out what is empty', () => {
+    expect(
+      contentsOf([
+        { role: 'user', content: 'hi', name: 'ann' },
+        { role: 'assistant', content: null },
+        { role: 'user', content: '' },
+        {
+          role: 'user',
+          name: 'bob',
+          content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } }],
+        },
+      ]),
+    ).toEqual([
+      {
+        role: 'user',
+        parts: [
+          { text: 'ann: hi' },
+          { text: 'bob:' },
+          { inlineData: { mimeType: 'image/png', data: 'AA==' } },
+        ],
+      },
+    ]);
+  });
+
+  it('always has a content', () => {
+    const system = { role: 'system' as const, content: 'A' };
+    expect(bodyOf({ messages: [system] })).toEqual({ contents: [{ role: 'user', parts: [{ text: 'A' }] }] });
+    expect(bodyOf({ messages: [system, { role: 'user', content: '' }] })).toEqual({
+      contents: [{ role: 'user', parts: [{ text: '' }] }],
+      systemInstruction: { parts: [{ text: 'A' }] },
+    });
+  });
+
+  it("keeps a refusal as the model's words, and drops thoughts without a signature", () => {
+    const [, turn] = contentsOf([
+      ...hi,
+      { role: 'assistant', content: null, refusal: 'No.', reasoning_content: 'secret' },
+    ]);
+    expect(turn).toEqual({ role: 'model', parts: [{ text: 'No.' }] });
+  });
+});
+
+describe('calls and their results', () => {
+  it("keeps Gemini's ids, hides ours, and puts results into the order of the calls", () => {
+    const ours = `${CALL_ID_PREFIX}abc_0_1`;
+    const contents = contentsOf([
+      ...hi,
+      {
+        role: 'assistant',
+        content: 'Looking.',
+        tool_calls: [call('k3v9', 'a', '{"x":1}'), call(ours, 'b', '')],
+      },
+      { role: 'tool', tool_call_id: ours, content: '{"ok":true}' },
+      { role: 'tool', tool_call_id: 'k3v9', content: 'plain' },
+      { role: 'user', content: 'and?' },
+    ]);
+    expect(contents.slice(1)).toEqual([
+      {
+        role: 'model',
+        parts: [
+          { text: 'Looking.' },
+          { functionCall: { name: 'a', args: { x: 1 }, id: 'k3v9' } },
+          { functionCall: { name: 'b', args: {} } },
+        ],
+      },
+      {
+        role: 'user',
+        parts: [
+          { functionResponse: { id: 'k3v9', name: 'a', response: { output: 'plain' } } },
+          { functionResponse: { name: 'b', response: { ok: true } } },
+        ],
+      },
+      { role: 'user', parts: [{ text: 'and?' }] },
+    ]);
+  });
+
+  it.each([
+    ['[1,"a"]', { output: [1, 'a'] }],
+    ['12', { output: '12' }],
+    ['', { output: '' }],
+    ['{"broken', { output: '{"broken' }],
+    ['{"id":12345678901234567890}', { output: '{"id":12345678901234567890}' }],
+    ['{"id":"12345678901234567890"}', { id: '12345678901234567890' }],
+  ])('result %j', (content, response) => {
+    const contents = contentsOf([
+      { role: 'assistant', tool_calls: [call('i', 'f')] },
+      { role: 'tool', tool_call_id: 'i', content },
+    ]);
+    expect(contents[1]?.parts[0]?.functionResponse).toMatchObject({ response });
+  });
+
+  it('puts media of a result beside its text', () => {
+    const contents = contentsOf([
+      { role: 'assistant', tool_calls: [call('i', 'f')] },
+      {
+        role: 'tool',
+        tool_call_id: 'i',
+        content: [
+          { type: 'text', text: 'a' },
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } },
+          { type: 'text', text: 'b' },
+        ],
+      },
+    ]);
+    expect(contents[1]?.parts[0]?.functionResponse).toEqual({
+      id: 'i',
+      name: 'f',
+      response: { output: 'a\nb' },
+      parts: [{ inlineData: { mimeType: 'image/png', data: 'AA==' } }],
+    });
+  });
+
+  it('names the message whose arguments are no JSON object, or that answers nothing', () => {
+    const broken = [{ role: 'assistant' as const, tool_calls: [call('i', 'f', '{"a":')] }];
+    expect(faultOf({ messages: broken })).toBe('invalid_body messages[0].tool_calls[0].function.arguments');
+    const lost = [...hi, { role: 'tool' as const, tool_call_id: 'gone', content: 'x' }];
+    expect(faultOf({ messages: lost })).toBe('invalid_body messages[1].tool_call_id');
+  });
+
+  it('takes the dialect before tools', () => {
+    const body = bodyOf({
+      messages: [
+        { role: 'assistant', function_call: { name: 'f', arguments: '{"a":1}' } },
+        { role: 'function', name: 'f', content: '{"b":2}' },
+      ],
+      functions: [{ name: 'f', parameters: { type: 'object' } }],
+      function_call: { name: 'f' },
+    });
+    expect(body).toMatchObject({
+      contents: [
+        { role: 'model', parts: [{ functionCall: { name: 'f', args: { a: 1 } } }] },
+        { role: 'user', parts: [{ functionResponse: { name: 'f', response: { b: 2 } } }] },
+      ],
+      tools: [{ functionDeclarations: [{ name: 'f', parametersJsonSchema: { type: 'object' } }] }],
+      toolConfig: { functionCallingConfig: { mode: 'ANY', allowedFunctionNames: ['f'] } },
+    });
+  });
+});
+
+describe('signatures', () => {
+  const signature = 'EucECuQEAb4+9/-_==';
+  const ways = [
+    { provider_specific_fields: { thought_signature: signature } },
+    { extra_content: { google: { thought_signature: signature } } },
+  ];
+
+  it.each(ways)('of a call are taken from %j', (fields) => {
+    const contents = contentsOf([{ role: 'assistant', tool_calls: [call('i', 'f', '{}', fields)] }]);
+    expect(contents[0]?.parts[0]).toEqual({
+      functionCall: { name: 'f', args: {}, id: 'i' },
+      thoughtSignature: signature,
+    });
+  });
+
+  it.each([...ways, { provider_specific_fields: { thought_signatures: [signature] } }])(
+    'of a text are taken from %j',
+    (fields) => {
+      const contents = contentsOf([{ role: 'assistant', content: 'x', ...fields }]);
+      expect(contents[0]?.parts).toEqual([{ text: 'x', thoughtSignature: signature }]);
+    },
+  );
+
+  it("stands in for the signature that another provider's call has not, where one is demanded", () => {
+    const messages = [
+      { role: 'assistant' as const, tool_calls: [call('toolu_1', 'f'), call('toolu_2', 'g')] },
+    ];
+    const signatures = (model: string) =>
+      contentsOf(messages, model)[0]?.parts.map((part) => part.thoughtSignature);
+    expect(signatures('gemini-3-flash-preview')).toEqual([FOREIGN_CALL_SIGNATURE, undefined]);
+    expect(signatures('gemini-2.5-flash')).toEqual([undefined, undefined]);
+  });
+});
+
+describe('tools', () => {
+  const tools = [{ type: 'function', function: { name: 'f', strict: true } }];
+  const config = (request: Partial<ChatRequest>) =>
+    bodyOf({ tools, ...request }).toolConfig?.functionCallingConfig;
+
+  it('declares functions, and passes tools that Google runs itself', () => {
+    const raw = { googleMaps: { enableWidget: true } } as unknown as { type: string };
+    const body = bodyOf({
+      tools: [
+        { type: 'google_search' },
+        ...tools,
+        { type: 'code_execution', code_execution: {} },
+        { type: 'file_search', file_search: { file_search_store_names: ['s'] } },
+        raw,
+      ],
+    });
+    expect(body.tools).toEqual([
+      { functionDeclarations: [{ name: 'f' }] },
+      { googleSearch: {} },
+      { codeExecution: {} },
+      { fileSearch: { file_search_store_names: ['s'] } },
+      { googleMaps: { enableWidget: true } },
+    ]);
+    expect(bodyOf({ web_search_options: {} }).tools).toEqual([{ googleSearch: {} }]);
+  });
+
+  it.each([
+    [undefined, undefined],
+    ['auto', { mode: 'AUTO' }],
+    ['required', { mode: 'ANY' }],
+    ['none', { mode: 'NONE' }],
+    [
+      { type: 'function', function: { name: 'f' } },
+      { mode: 'ANY', allowedFunctionNames: ['f'] },
+    ],
+    [
+      { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools } },
+      { mode: 'VALIDATED', allowedFunctionNames: ['f'] },
+    ],
+  ])('tool_choice %j', (choice, expected) => {
+    expect(config({ tool_choice: choice as ChatRequest['tool_choice'] })).toEqual(expected);
+  });
+
+  it('sends no mode without functions', () => {
+    expect(bodyOf({ tool_choice: 'auto', tools: [{ type: 'google_search' }] }).toolConfig).toBeUndefined();
+    expect(faultOf({ tool_choice: 'required' })).toBe('invalid_body tool_choice');
+  });
+
+  it('refuses what Gemini cannot do', () => {
+    expect(faultOf({ tools, parallel_tool_calls: false })).toBe('unsupported_parameter parallel_tool_calls');
+    expect(faultOf({ tools: [{ type: 'custom' }] })).toBe('unsupported_parameter tools[0].type');
+    expect(faultOf({ parallel_tool_calls: false })).toBe('accepted');
+  });
+});
+
+describe('parameters', () => {
+  const generationOf = (request: Partial<ChatRequest>, options: Partial<ProviderCall> = {}) =>
+    bodyOf(request, options).generationConfig;
+
+  it('translates what Gemini has', () => {
+    expect(
+      generationOf(
+        {
+          temperature: 0,
+          top_p: 0.5,
+          top_k: 3,
+          seed: 1,
+          n: 2,
+          stop: 'x',
+          frequency_penalty: 1,
+          presence_penalty: -1,
+          logprobs: true,
+          top_logprobs: 4,
+          modalities: ['text', 'image'],
+        },
+        { maxOutputTokens: 99 },
+      ),
+    ).toEqual({
+      temperature: 0,
+      topP: 0.5,
+      topK: 3,
+      seed: 1,
+      candidateCount: 2,
+      stopSequences: ['x'],
+      frequencyPenalty: 1,
+      presencePenalty: -1,
+      responseLogprobs: true,
+      logprobs: 4,
+      responseModalities: ['TEXT', 'IMAGE'],
+      maxOutputTokens: 99,
+    });
+  });
+
+  it('finds no fault in what says nothing', () => {
+    const request = {
+      n: 1,
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      logprobs: false,
+      logit_bias: {},
+      store: false,
+      service_tier: 'auto',
+      verbosity: 'medium',
+      response_format: { type: 'text' as const },
+      parallel_tool_calls: true,
+      temperature: null,
+      prediction: null,
+      user: 'u',
+      metadata: { a: 'b' },
+      prompt_cache_key: 'k',
+      stream_options: { include_usage: true },
+    };
+    expect(bodyOf(request)).toEqual({ contents: [{ role: 'user', parts: [{ text: 'hi' }] }] });
+  });
+
+  it.each([
+    ['logit_bias', { logit_bias: { '50256': -100 } }],
+    ['store', { store: true }],
+    ['service_tier', { service_tier: 'priority' }],
+    ['serviceTier', { serviceTier: 'flex' }],
+    ['verbosity', { verbosity: 'low' }],
+    ['prediction', { prediction: { type: 'content', content: 'x' } }],
+    ['audio', { audio: { voice: 'x', format: 'wav' } }],
+    ['some_new_field', { some_new_field: 1 }],
+    ['contents', { contents: [] }],
+    ['extra_body.openai', { extra_body: { openai: {} } }],
+    ['extra_body.google.newest', { extra_body: { google: { newest: 1 } } }],
+    ['web_search_options.user_location', { web_search_options: { user_location: {} } }],
+    ['response_format.type', { response_format: { type: 'grammar' } }],
+    ['generation_config.candidate_count', { generation_config: { candidate_count: 8 } }],
+    [
+      'tool_config.function_calling_config.stream_function_call_arguments',
+      { tool_config: { functionCallingConfig: { streamFunctionCallArguments: true } } },
+    ],
+    ['messages[0].content[0].type', { messages: [{ role: 'user', content: [{ type: 'hologram' }] }] }],
+  ])('%s is refused by name, or dropped and named', (param, request) => {
+    const partial = request as Partial<ChatRequest>;
+    expect(faultOf(partial)).toBe(`unsupported_parameter ${param}`);
+    expect(translateRequest(callFor(partial, { dropUnsupported: true })).droppedParams).toEqual([param]);
+  });
+
+  it("takes Gemini's own fields in either spelling, at the top and as Google's OpenAI endpoint does", () => {
+    const expected = {
+      contents: [{ role: 'user', parts: [{ text: 'hi' }] }],
+      safetySettings: [{ category: 'C', threshold: 'T' }],
+      cachedContent: 'cachedContents/1',
+      generationConfig: { thinkingConfig: { thinking_budget: 5 }, mediaResolution: 'LOW' },
+    };
+    const snake = {
+      safety_settings: expected.safetySettings,
+      cached_content: 'cachedContents/1',
+      thinking_config: { thinking_budget: 5 },
+      media_resolution: 'LOW',
+    };
+    const { safetySettings, cachedContent, generationConfig } = expected;
+    expect(bodyOf(snake)).toEqual(expected);
+    expect(bodyOf({ safetySettings, cachedContent, ...generationConfig })).toEqual(expected);
+    expect(bodyOf({ safetySettings, cachedContent, generationConfig })).toEqual(expected);
+    expect(bodyOf({ extra_body: { google: snake } })).toEqual(expected);
+  });
+
+  it('merges a raw tool_config with what tool_choice says', () => {
+    const body = bodyOf({
+      tools: [{ type: 'function', function: { name: 'f' } }],
+      tool_choice: 'required',
+      tool_config: { retrieval_config: { languageCode: 'de' } },
+    });
+    expect(body.toolConfig).toEqual({
+      functionCallingConfig: { mode: 'ANY' },
+      retrievalConfig: { languageCode: 'de' },
+    });
+  });
+
+  it('never lets a raw field raise the output limit', () => {
+    const limit = (raw: number, maxOutputTokens?: number) =>
+      generationOf({ generation_config: { max_output_tokens: raw } }, { maxOutputTokens })?.maxOutputTokens;
+    expect([limit(500, 100), limit(50, 100), limit(50)]).toEqual([100, 50, 50]);
+  });
+
+  it('asks for JSON, with a schema where there is one', () => {
+    const schema = { type: 'object', properties: { a: { $ref: '#/$defs/A' } }, $defs: { A: {} } };
+    expect(generationOf({ response_format: { type: 'json_object' } })).toEqual({
+      responseMimeType: 'application/json',
+    });
+    expect(
+      generationOf({
+        response_format: {
+          type: 'json_schema',
+          json_schema: { name: 'n', description: 'd', strict: true, schema },
+        },
+      }),
+    ).toEqual({ responseMimeType: 'application/json', responseJsonSchema: { description: 'd', ...schema } });
+  });
+
+  it.each([
+    ['gemini-2.5-flash', 'low', { thinkingBudget: 1024, includeThoughts: true }],
+    ['gemini-2.5-pro', 'high', { thinkingBudget: 24_576, includeThoughts: true }],
+    ['gemini-2.5-flash-lite', 'none', { thinkingBudget: 0 }],
+    ['gemini-3-pro-preview', 'medium', { thinkingLevel: 'HIGH', includeThoughts: true }],
+    ['gemini-3.1-pro-preview', 'medium', { thinkingLevel: 'MEDIUM', includeThoughts: true }],
+    ['gemini-3.5-flash', 'minimal', { thinkingLevel: 'MINIMAL', includeThoughts: true }],
+    ['gemini-3.8-flash', 'minimal', { thinkingLevel: 'LOW', includeThoughts: true }],
+    ['gemini-flash-latest', 'xhigh', { thinkingLevel: 'HIGH', includeThoughts: true }],
+    ['gemini-2.0-flash', 'none', undefined],
+  ])('%s thinks %s as %j', (upstreamModel, effort, thinkingConfig) => {
+    expect(generationOf({ reasoning_effort: effort }, { upstreamModel })?.thinkingConfig).toEqual(
+      thinkingConfig,
+    );
+  });
+
+  it.each([
+    ['gemini-2.5-pro', 'none'],
+    ['gemini-3.8-flash', 'none'],
+    ['gemini-2.0-flash', 'low'],
+    ['gemini-pro', 'low'],
+    ['gemini-2.5-flash', 'frantic'],
+  ])('%s cannot think %s', (model, effort) => {
+    expect(faultOf({ reasoning_effort: effort }, model)).toBe('unsupported_parameter reasoning_effort');
+  });
+});
+
+describe('whatever a client sends', () => {
+  const json = fc.jsonValue();
+  const id = fc.constantFrom('a', 'b', `${CALL_ID_PREFIX}c`, '');
+  const part = fc.oneof(
+    fc.record({ type: fc.constant('text'), text: fc.string() }),
+    fc.record({
+      type: fc.constant('image_url'),
+      image_url: fc.record({ url: fc.oneof(fc.webUrl(), fc.string()) }),
+    }),
+    fc.record({
+      type: fc.constantFrom('file', 'input_audio', 'video_url', 'x'),
+      file: json,
+      input_audio: json,
+    }),
+  );
+  const content = fc.oneof(fc.string(), fc.constant(null), fc.array(part, { maxLength: 3 }));
+  const toolCall = fc.record({
+    id,
+    type: fc.constant('function'),
+    function: fc.record({
+      name: fc.string(),
+      arguments: fc.oneof(
+        fc.string(),
+        json.map((value) => JSON.stringify(value)),
+      ),
+    }),
+    provider_specific_fields: json,
+    extra_content: json,
+  });
+  const entry = fc.oneof(
+    fc.record({ content_length: fc.oneof(fc.nat(9), json), thoughtSignature: fc.string() }),
+    fc.record({ reasoning_length: fc.nat(9) }),
+    fc.record({ tool_call_index: fc.integer({ min: -2, max: 3 }) }),
+    fc.dictionary(fc.string(), json),
+  );
+  const message = fc.record(
+    {
+      role: fc.constantFrom('system', 'developer', 'user', 'assistant', 'tool', 'function'),
+      content,
+      name: fc.string(),
+      tool_calls: fc.array(toolCall, { maxLength: 3 }),
+      tool_call_id: id,
+      reasoning_content: fc.string(),
+      images: json,
+      provider_specific_fields: fc.oneof(json, fc.record({ parts: fc.array(entry, { maxLength: 4 }) })),
+    },
+    { requiredKeys: ['role'] },
+  );
+  const request = fc.record(
+    {
+      model: fc.constant('g'),
+      messages: fc.array(message, { maxLength: 5 }),
+      tools: fc.array(
+        fc.oneof(
+          fc.constant({ type: 'function', function: { name: 'f' } }),
+          fc.dictionary(fc.string(), json),
+        ),
+        { maxLength: 3 },
+      ),
+      tool_choice: json,
+      response_format: json,
+      reasoning_effort: fc.string(),
+      extra_body: json,
+      generation_config: json,
+      modalities: json,
+      web_search_options: json,
+      safety_settings: json,
+    },
+    { requiredKeys: ['model', 'messages'] },
+  );
+
+  it('gives a request or a GatewayError, and never changes what it was given', () => {
+    fc.assert(
+      fc.property(request, fc.boolean(), (generated, dropUnsupported) => {
+        const before = structuredClone(generated);
+        try {
+          const { body } = translateRequest(
+            callFor(generated as unknown as ChatRequest, { dropUnsupported }),
+          );
+          expect(body.contents.length).toBeGreaterThan(0);
+          expect(body.contents.every(({ parts }) => parts.length > 0)).toBe(true);
+        } catch (error) {
+          expect(error).toBeInstanceOf(GatewayError);
+        }
+        expect(generated).toEqual(before);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

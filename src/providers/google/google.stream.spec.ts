@@ -1,0 +1,477 @@
+import type { AssistantMessage, ChatChunk, ChatMessage, ChatStreamEvent, ProviderCall } from '@app/contracts';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { translateRequest } from './google.request.js';
+import { type AnswerContext, CALL_ID_PREFIX, translateResponse } from './google.response.js';
+import { GeminiStreamTranslator } from './google.stream.js';
+import type { GeminiPart, JsonObject } from './google.wire.js';
+
+const context: AnswerContext = {
+  clientModel: 'client-name',
+  legacyFunctions: false,
+  citesSources: true,
+  now: () => 1_750_000_000,
+};
+
+const chunk = (parts: JsonObject[], fields: JsonObject = {}, others: JsonObject = {}): JsonObject => ({
+  candidates: [{ content: { role: 'model', parts }, ...fields }],
+  responseId: 'Rsp_1',
+  ...others,
+});
+const usage = (prompt: number, candidates?: number) => ({
+  usageMetadata: { promptTokenCount: prompt, ...(candidates ? { candidatesTokenCount: candidates } : {}) },
+});
+const STOP = { finishReason: 'STOP' };
+
+function eventsOf(chunks: readonly JsonObject[], options: Partial<AnswerContext> = {}): ChatStreamEvent[] {
+  const translator = new GeminiStreamTranslator({ ...context, ...options });
+  return [...chunks.flatMap((each) => translator.take(JSON.stringify(each))), ...translator.end()];
+}
+
+function chunksOf(chunks: readonly JsonObject[], options: Partial<AnswerContext> = {}): ChatChunk[] {
+  return eventsOf(chunks, options).map((event) => JSON.parse(event.json) as ChatChunk);
+}
+
+function wholeOf(body: JsonObject, options: Partial<AnswerContext> = {}) {
+  return translateResponse(body, { ...context, ...options });
+}
+
+/** What a client makes of the deltas of choice 0: text is joined, lists and everything else is taken as given. */
+function fold(chunks: readonly ChatChunk[]): AssistantMessage {
+  const message: AssistantMessage = { role: 'assistant', content: null, refusal: null };
+  for (const { delta } of chunks.flatMap((each) => each.choices).filter(({ index }) => index === 0)) {
+    const { content, reasoning_content: reasoning, tool_calls: calls = [], images, ...others } = delta;
+    if (content) message.content = (message.content ?? '') + content;
+    if (reasoning) message.reasoning_content = (message.reasoning_content ?? '') + reasoning;
+    for (const { index: _index, ...call } of calls) {
+      message.tool_calls = [
+        ...(message.tool_calls ?? []),
+        call as NonNullable<AssistantMessage['tool_calls']>[number],
+      ];
+    }
+    if (Array.isArray(images)) message.images = [...((message.images as unknown[]) ?? []), ...images];
+    Object.assign(message, others);
+  }
+  return message;
+}
+
+/** The parts that go back to Gemini when the client returns the message. */
+function partsOnNextTurn(message: AssistantMessage): GeminiPart[] {
+  const messages = JSON.parse(JSON.stringify([{ role: 'user', content: 'x' }, message])) as ChatMessage[];
+  const call = { request: { model: 'g', messages }, upstreamModel: 'gemini-2.5-flash' } as ProviderCall;
+  return translateRequest(call).body.contents[1]?.parts ?? [];
+}
+
+describe('a stream', () => {
+  it('begins with the role, carries running usage, and ends with the usage alone', () => {
+    const events = eventsOf([
+      chunk([], {}, { usageMetadata: { trafficType: 'ON_DEMAND' } }),
+      chunk([{ text: 'He' }], {}, usage(5)),
+      chunk([{ text: 'llo' }], STOP, usage(4, 2)),
+    ]);
+    expect(
+      events.map(({ outputText, usageOnly, finishReason }) => [outputText, usageOnly, finishReason]),
+    ).toEqual([
+      ['', false, undefined],
+      ['He', false, undefined],
+      ['llo', false, 'stop'],
+      ['', true, undefined],
+    ]);
+    expect(events.map((event) => event.usage?.inputTokens)).toEqual([undefined, 5, 4, 4]);
+    const chunks = events.map((event) => JSON.parse(event.json) as ChatChunk);
+    expect(chunks[0]).toEqual({
+      id: 'chatcmpl-Rsp_1',
+      object: 'chat.completion.chunk',
+      created: 1_750_000_000,
+      model: 'client-name',
+      choices: [{ index: 0, delta: { role: 'assistant' }, finish_reason: null }],
+    });
+    expect(chunks[3]).toMatchObject({
+      choices: [],
+      usage: { prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 },
+      provider_specific_fields: { usage_metadata: { promptTokenCount: 4 } },
+    });
+  });
+
+  it('numbers parallel calls through, in one chunk or several, and finishes as tool_calls', () => {
+    const chunks = chunksOf([
+      chunk([{ functionCall: { name: 'a', args: { x: 1 } } }, { functionCall: { name: 'b', id: 'k3' } }]),
+      chunk([{ functionCall: { name: 'a' } }]),
+      chunk([{ text: '' }], STOP),
+    ]);
+    const calls = chunks.flatMap((each) => each.choices[0]?.delta.tool_calls ?? []);
+    expect(calls).toEqual([
+      {
+        index: 0,
+        id: `${CALL_ID_PREFIX}Rsp_1_0_0`,
+        type: 'function',
+        function: { name: 'a', arguments: '{"x":1}' },
+      },
+      { index: 1, id: 'k3', type: 'function', function: { name: 'b', arguments: '{}' } },
+      {
+        index: 2,
+        id: `${CALL_ID_PREFIX}Rsp_1_0_2`,
+        type: 'function',
+        function: { name: 'a', arguments: '{}' },
+      },
+    ]);
+    expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('tool_calls');
+  });
+
+  it('keeps candidates apart by their index', () => {
+    const chunks = chunksOf([
+      {
+        candidates: [
+          { content: { parts: [{ text: 'a' }] } },
+          { index: 1, content: { parts: [{ text: 'b' }] } },
+        ],
+      },
+      { candidates: [{ index: 1, finishReason: 'MAX_TOKENS' }] },
+      { candidates: [{ index: 0, finishReason: 'STOP' }] },
+    ]);
+    expect(
+      chunks.map((each) => each.choices.map(({ index, finish_reason: finish }) => [index, finish])),
+    ).toEqual([
+      [
+        [0, null],
+        [1, null],
+      ],
+      [[1, 'length']],
+      [[0, 'stop']],
+    ]);
+  });
+
+  it('is cut when a candidate has not finished, or nothing came at all', () => {
+    const unfinished = [chunk([{ text: 'a' }]), chunk([], { index: 1, ...STOP })];
+    expect(() => eventsOf(unfinished)).toThrow(expect.objectContaining({ code: 'provider_bad_response' }));
+    expect(() => eventsOf([])).toThrow(expect.objectContaining({ code: 'provider_bad_response' }));
+    expect(() => eventsOf([{ usageMetadata: {} }])).toThrow(
+      expect.objectContaining({ code: 'provider_bad_response' }),
+    );
+  });
+
+  it('throws the error that stands in it, and on what is no chunk', () => {
+    const error = { error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } };
+    expect(() => eventsOf([chunk([{ text: 'a' }]), error])).toThrow(
+      expect.objectContaining({ code: 'provider_overloaded', message: 'The model is overloaded.' }),
+    );
+    const translator = new GeminiStreamTranslator(context);
+    for (const json of ['{"a":', '7', '"x"', '[]']) {
+      expect(() => translator.take(json)).toThrow(expect.objectContaining({ code: 'provider_bad_response' }));
+    }
+    expect(translator.take('[DONE]')).toEqual([]);
+  });
+
+  it('tells a blocked prompt as a refusal', () => {
+    const blocked = { promptFeedback: { blockReason: 'SAFETY' }, responseId: 'Rsp_1', ...usage(6) };
+    const chunks = chunksOf([blocked]);
+    expect(chunks[0]?.choices).toEqual([
+      {
+        index: 0,
+        delta: { role: 'assistant', refusal: 'Google blocked the prompt: SAFETY.' },
+        finish_reason: 'content_filter',
+        provider_specific_fields: { block_reason: 'SAFETY' },
+      },
+    ]);
+    expect(chunks[0]?.provider_specific_fields).toEqual({ prompt_feedback: { blockReason: 'SAFETY' } });
+    const { completion } = wholeOf(blocked);
+    expect(completion.choices[0]?.message).toEqual(fold(chunks));
+    expect(completion.usage?.prompt_tokens).toBe(6);
+    expect(() => wholeOf({ usageMetadata: {} })).toThrow(
+      expect.objectContaining({ code: 'provider_bad_response' }),
+    );
+  });
+
+  it('speaks the dialect before tools to who asked in it', () => {
+    const parts = [
+      { functionCall: { name: 'f', args: { a: 1 } }, thoughtSignature: 'c2ln' },
+      { functionCall: { name: 'g', id: 'k3' } },
+    ];
+    const legacy = { legacyFunctions: true };
+    const message = fold(chunksOf([chunk(parts, STOP)], legacy));
+    expect(message.function_call).toEqual({ name: 'f', arguments: '{"a":1}' });
+    expect(message.tool_calls).toBeUndefined();
+    const { completion } = wholeOf(chunk(parts, STOP), legacy);
+    expect(completion.choices[0]).toMatchObject({ finish_reason: 'function_call', message });
+    expect(partsOnNextTurn(message)).toEqual(parts);
+  });
+
+  it('shows unknown fields of answer, candidate, call and part', () => {
+    const part = {
+      functionCall: { name: 'f', newField: 1 },
+      partMetadata: { a: 1 },
+      thoughtSignature: 'c2ln',
+    };
+    const body = chunk([part], { ...STOP, newest: { b: 2 } }, { modelStatus: { stage: 'LEGACY' } });
+    const { completion } = wholeOf(body);
+    expect(completion).toMatchObject({
+      provider_specific_fields: { model_status: { stage: 'LEGACY' } },
+      choices: [
+        {
+          provider_specific_fields: { newest: { b: 2 } },
+          message: {
+            tool_calls: [
+              {
+                provider_specific_fields: {
+                  thought_signature: 'c2ln',
+                  part: { partMetadata: { a: 1 } },
+                  function_call: { newField: 1 },
+                },
+              },
+            ],
+          },
+        },
+      ],
+    });
+    const [returned] = partsOnNextTurn(
+      completion.choices[0]?.message ?? { role: 'assistant', content: null },
+    );
+    expect(returned).toEqual({ ...part, functionCall: { name: 'f', args: {}, newField: 1 } });
+  });
+});
+
+describe('finish reasons', () => {
+  it.each([
+    ['STOP', 'stop', undefined],
+    ['MAX_TOKENS', 'length', undefined],
+    ['SAFETY', 'content_filter', 'SAFETY'],
+    ['RECITATION', 'content_filter', 'RECITATION'],
+    ['BLOCKLIST', 'content_filter', 'BLOCKLIST'],
+    ['PROHIBITED_CONTENT', 'content_filter', 'PROHIBITED_CONTENT'],
+    ['SPII', 'content_filter', 'SPII'],
+    ['LANGUAGE', 'content_filter', 'LANGUAGE'],
+    ['MODEL_ARMOR', 'content_filter', 'MODEL_ARMOR'],
+    ['IMAGE_SAFETY', 'content_filter', 'IMAGE_SAFETY'],
+    ['MALFORMED_FUNCTION_CALL', 'stop', 'MALFORMED_FUNCTION_CALL'],
+    ['UNEXPECTED_TOOL_CALL', 'stop', 'UNEXPECTED_TOOL_CALL'],
+    ['SOMETHING_NEW', 'stop', 'SOMETHING_NEW'],
+  ])('%s is %s', (finishReason, expected, raw) => {
+    const [choice] = wholeOf({ candidates: [{ finishReason }] }).completion.choices;
+    expect(choice?.finish_reason).toBe(expected);
+    expect(choice?.provider_specific_fields).toEqual(raw === undefined ? undefined : { finish_reason: raw });
+    const said = wholeOf(chunk([{ text: 'half' }], { finishReason })).completion.choices[0]?.message;
+    expect(said).toMatchObject({ content: 'half', refusal: null });
+  });
+
+  it('says what Google said when the answer was withheld', () => {
+    const [choice] = wholeOf({ candidates: [{ finishReason: 'SAFETY', finishMessage: 'Not this.' }] })
+      .completion.choices;
+    expect(choice?.message).toMatchObject({ content: null, refusal: 'Not this.' });
+  });
+
+  it('takes an answer that names none as complete, being whole', () => {
+    expect(wholeOf(chunk([{ text: 'a' }])).completion.choices[0]?.finish_reason).toBe('stop');
+  });
+});
+
+describe('what stands beside the text', () => {
+  it('token probabilities', () => {
+    const logprobsResult = {
+      chosenCandidates: [{ token: 'é', tokenId: 7, logProbability: -0.5 }, { token: 'b' }],
+      topCandidates: [
+        {
+          candidates: [
+            { token: 'é', logProbability: -0.5 },
+            { token: 'x', logProbability: -2 },
+          ],
+        },
+      ],
+    };
+    const [choice] = wholeOf(chunk([{ text: 'éb' }], { ...STOP, logprobsResult })).completion.choices;
+    expect(choice?.logprobs).toEqual({
+      content: [
+        {
+          token: 'é',
+          logprob: -0.5,
+          bytes: [195, 169],
+          token_id: 7,
+          top_logprobs: [
+            { token: 'é', logprob: -0.5, bytes: [195, 169] },
+            { token: 'x', logprob: -2, bytes: [120] },
+          ],
+        },
+        { token: 'b', logprob: 0, bytes: [98], top_logprobs: [] },
+      ],
+      refusal: null,
+    });
+  });
+
+  it('citations, in characters of the text', () => {
+    const text = 'Das Café ☃️ wurde 1901 eröffnet.';
+    const start = text.indexOf('1901');
+    const bytesBefore = Buffer.byteLength(text.slice(0, start));
+    const groundingMetadata = {
+      webSearchQueries: ['a', 'b'],
+      groundingChunks: [
+        { web: { uri: 'https://a.example/', title: 'A' } },
+        { retrievedContext: { text: 'x' } },
+      ],
+      groundingSupports: [
+        { segment: { startIndex: bytesBefore, endIndex: bytesBefore + 4 }, groundingChunkIndices: [0, 1, 9] },
+      ],
+    };
+    const { completion, usage: counted } = wholeOf(
+      chunk([{ text }], { ...STOP, groundingMetadata }, usage(3)),
+    );
+    const [citation] = completion.choices[0]?.message.annotations ?? [];
+    expect(citation).toEqual({
+      type: 'url_citation',
+      url_citation: { url: 'https://a.example/', title: 'A', start_index: start, end_index: start + 4 },
+    });
+    expect(counted?.serverToolCalls).toEqual({ web_search: 2 });
+    expect(completion.choices[0]?.provider_specific_fields).toEqual({
+      grounding_metadata: groundingMetadata,
+    });
+  });
+
+  it('images, as data URLs that find their way back', () => {
+    const parts = [
+      { text: 'Here:' },
+      { inlineData: { mimeType: 'image/png', data: 'iVBO' }, thoughtSignature: 'aW1n' },
+      { text: 'Nice?' },
+    ];
+    const message = fold(chunksOf(parts.map((part, at) => chunk([part], at === 2 ? STOP : {}))));
+    expect(message.images).toEqual([
+      { index: 0, type: 'image_url', image_url: { url: 'data:image/png;base64,iVBO' } },
+    ]);
+    expect(message.content).toBe('Here:Nice?');
+    expect(partsOnNextTurn(message)).toEqual(parts);
+  });
+});
+
+describe('the layout of a turn', () => {
+  const signed: GeminiPart[] = [{ text: 'Hello' }, { text: '', thoughtSignature: 'c2ln' }];
+
+  it('is not given when the message says it all', () => {
+    const { completion } = wholeOf(
+      chunk([{ text: 'a', thought: true }, { text: 'b' }, { functionCall: { name: 'f' } }]),
+    );
+    expect(completion.choices[0]?.message.provider_specific_fields).toBeUndefined();
+  });
+
+  it('gives the whole text once when the client has changed it', () => {
+    const { message } = wholeOf(chunk(signed)).completion.choices[0] ?? {};
+    const edited = { ...message, role: 'assistant' as const, content: 'Hello, edited' };
+    expect(partsOnNextTurn(edited)).toEqual([
+      { text: 'Hello, edited' },
+      { text: '', thoughtSignature: 'c2ln' },
+    ]);
+    const emptied = { ...edited, content: null };
+    expect(partsOnNextTurn(emptied)).toEqual([{ text: '', thoughtSignature: 'c2ln' }]);
+  });
+
+  it('keeps calls that it does not know', () => {
+    const { message } = wholeOf(chunk(signed)).completion.choices[0] ?? {};
+    const call = { id: 'i', type: 'function' as const, function: { name: 'f', arguments: '{}' } };
+    const extended = { ...message, role: 'assistant' as const, content: 'Hello', tool_calls: [call] };
+    expect(partsOnNextTurn(extended).at(-1)).toEqual({ functionCall: { name: 'f', args: {}, id: 'i' } });
+  });
+});
+
+describe('for any answer', () => {
+  const signature = fc.option(fc.base64String({ minLength: 4 }), { nil: undefined, freq: 1 });
+  const withSignature = <T extends object>(part: T, thoughtSignature: string | undefined) =>
+    thoughtSignature ? { ...part, thoughtSignature } : part;
+  const textPart = fc
+    .tuple(fc.string({ unit: 'grapheme', maxLength: 12 }), fc.boolean(), signature)
+    .map(([text, thought, sign]) => withSignature(thought ? { text, thought } : { text }, sign));
+  const callPart = fc
+    .tuple(
+      fc.constantFrom('f', 'g'),
+      fc.dictionary(fc.string(), fc.jsonValue(), { maxKeys: 2 }),
+      fc.boolean(),
+      signature,
+    )
+    .map(([name, args, hasId, sign]): JsonObject => {
+      const functionCall = { name, args: JSON.parse(JSON.stringify(args)) as JsonObject };
+      return withSignature({ functionCall, hasId }, sign);
+    });
+  const opaquePart = fc
+    .tuple(fc.constantFrom('executableCode', 'toolCall', 'fileData', 'somethingNew'), signature)
+    .map(([key, sign]) => withSignature({ [key]: { id: 'x', code: '1' } }, sign));
+  const imagePart = signature.map((sign) =>
+    withSignature({ inlineData: { mimeType: 'image/png', data: 'AA==' } }, sign),
+  );
+  const parts = fc
+    .array(fc.oneof(textPart, textPart, callPart, opaquePart, imagePart), { maxLength: 8 })
+    .map((list) =>
+      list.map((part, at): JsonObject => {
+        if (!('hasId' in part)) return { ...part };
+        const { hasId, functionCall, ...others } = part;
+        return {
+          ...others,
+          functionCall: { ...(functionCall as JsonObject), ...(hasId ? { id: `k${at}` } : {}) },
+        };
+      }),
+    );
+
+  /** Plain text may be cut anywhere on its way; everything else comes in one piece. */
+  function cut(list: JsonObject[], random: () => number): JsonObject[][] {
+    const pieces = list.flatMap((part) => {
+      if (typeof part.text !== 'string' || part.thoughtSignature !== undefined) return [part];
+      const at = Math.floor(random() * (part.text.length + 1));
+      return [
+        { ...part, text: part.text.slice(0, at) },
+        { ...part, text: part.text.slice(at) },
+      ];
+    });
+    const chunks: JsonObject[][] = [[]];
+    for (const piece of pieces) {
+      if (random() < 0.5) chunks.push([]);
+      chunks.at(-1)?.push(piece);
+    }
+    return chunks;
+  }
+
+  it('the folded stream is the whole answer', () => {
+    fc.assert(
+      fc.property(
+        parts,
+        fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { minLength: 1 }),
+        (list, numbers) => {
+          let at = 0;
+          const random = () => numbers[at++ % numbers.length] ?? 0;
+          const chunks = cut(list, random).map((pieces) => chunk(pieces, {}, usage(3, 4)));
+          const streamed = chunksOf([...chunks, chunk([], STOP, usage(3, 4))]);
+          const { completion } = wholeOf(chunk(list, STOP, usage(3, 4)));
+          const [choice] = completion.choices;
+          expect(fold(streamed)).toEqual(choice?.message);
+          expect(streamed.findLast((each) => each.choices[0]?.finish_reason)?.choices[0]?.finish_reason).toBe(
+            choice?.finish_reason,
+          );
+          expect(streamed.at(-1)?.usage).toEqual(completion.usage);
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('the parts come back as they were, signatures byte for byte', () => {
+    fc.assert(
+      fc.property(parts, (list) => {
+        const { completion } = wholeOf(chunk(list, STOP));
+        const message = completion.choices[0]?.message ?? { role: 'assistant', content: null };
+        const returned = mergePlainText(partsOnNextTurn(message).map((part) => ({ ...part })));
+        expect(returned).toEqual(mergePlainText(list.filter((part) => !isUnsignedThought(part))));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  function isUnsignedThought(part: JsonObject): boolean {
+    return part.thought === true && part.thoughtSignature === undefined;
+  }
+
+  function mergePlainText(list: JsonObject[]): JsonObject[] {
+    const isPlain = (part: JsonObject | undefined) =>
+      part !== undefined && Object.keys(part).join() === 'text';
+    const merged: JsonObject[] = [];
+    for (const part of list) {
+      const last = merged.at(-1);
+      if (isPlain(part) && part.text === '') continue;
+      if (last && isPlain(last) && isPlain(part)) last.text = `${String(last.text)}${String(part.text)}`;
+      else merged.push({ ...part });
+    }
+    return merged;
+  }
+});
