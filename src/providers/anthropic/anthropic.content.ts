@@ -12,6 +12,8 @@ const NATIVE_BLOCKS = new Set([
   'search_result',
   'container_upload',
   'tool_reference',
+  'thinking',
+  'redacted_thinking',
   'browser_state',
 ]);
 
