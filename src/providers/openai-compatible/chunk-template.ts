@@ -11,6 +11,7 @@ const DELTA = '"delta":{';
 const OBFUSCATION = '"obfuscation":"';
 const ROLE = '"role":"assistant",';
 const REASONING = '"reasoning":';
+const REASONING_CONTENT = '"reasoning_content":';
 
 /**
  * The frame that the chunks of one stream share: all but the delta and the random padding.
@@ -66,14 +67,11 @@ export class ChunkTemplate {
     const scanned = scanDelta(json, start);
     if (!scanned || !hasAt(json, this.tail, scanned.end)) return undefined;
     const padding = this.#padding(json, scanned.end + this.tail.length);
-    if (padding === undefined) return undefined;
-    const delta = renamed
-      ? `"reasoning_content":${json.slice(start + REASONING.length, scanned.end)}`
-      : json.slice(start, scanned.end);
-    return {
-      json: this.newHead + delta + this.newTail + padding + this.newAfterPadding,
-      outputText: scanned.text,
-    };
+    const delta = json.slice(renamed ? start + REASONING.length : start, scanned.end);
+    if (padding === undefined || (renamed && delta.includes(REASONING_CONTENT))) return undefined;
+    const key = renamed ? REASONING_CONTENT : '';
+    const rewritten = this.newHead + key + delta + this.newTail + padding + this.newAfterPadding;
+    return { json: rewritten, outputText: scanned.text };
   }
 
   /** `undefined` when what is left is not exactly the padding and the known end. */

@@ -4,14 +4,13 @@ import { asArray, asObject, asText, type WireObject } from './openai-compatible.
 /** What a message and a delta have in common: their text, and where servers hide reasoning. */
 export function normaliseText(message: WireObject): void {
   if (Array.isArray(message.content)) splitParts(message, message.content);
-  if (message.reasoning !== undefined && message.reasoning_content === undefined) renameReasoning(message);
+  if (typeof message.reasoning === 'string') renameReasoning(message, message.reasoning);
 }
 
-/** OpenRouter, Groq, Ollama and newer vLLM call it `reasoning`. */
-function renameReasoning(message: WireObject): void {
-  if (typeof message.reasoning !== 'string') return;
-  message.reasoning_content = message.reasoning;
+/** OpenRouter, Groq, Ollama and newer vLLM call it `reasoning`; vLLM for a while by both names. */
+function renameReasoning(message: WireObject, reasoning: string): void {
   delete message.reasoning;
+  if (typeof message.reasoning_content !== 'string') message.reasoning_content = reasoning;
 }
 
 /** Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`. */

@@ -250,6 +250,22 @@ describe('other servers', () => {
     expect(writtenIn(events)).toBe('Two and "two".Four.');
   });
 
+  it('says reasoning once that comes by both names', async () => {
+    const both = (delta: object, finish: string | null = null) => ({
+      id: 'c',
+      choices: [{ index: 0, delta, finish_reason: finish }],
+    });
+    const { chunks, events } = await read(
+      sse(
+        both({ reasoning: 'a', reasoning_content: 'a' }),
+        both({ reasoning: 'b', reasoning_content: null }),
+        both({ reasoning: 'c', reasoning_content: 'c' }, 'stop'),
+      ),
+    );
+    expect(chunks.map((chunk) => chunk.choices[0]?.delta.reasoning_content)).toEqual(['a', 'b', 'c']);
+    expect(writtenIn(events)).toBe('abc');
+  });
+
   it('says the role once, follows a changing time, and needs no [DONE]', async () => {
     const { events, chunks, failure } = await read(fixture('role-everywhere'));
     expect(failure).toBeUndefined();
