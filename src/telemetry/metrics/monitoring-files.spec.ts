@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { type Gauge, Telemetry } from '../telemetry.js';
+import { GatewayMetrics } from './gateway-metrics.js';
+import { MetricsText } from './metrics-text.js';
+import { registerProcessMetrics } from './process-metrics.js';
+import { UserBalanceGauge } from './user-balance.gauge.js';
+
+const FOLDER = new URL('../../../deployments/monitoring/', import.meta.url);
+const OURS = /\b(?:llm_|gen_ai_(?:client|server)_|user_balance|rate_limit_|nodejs_|process_)\w*/g;
+const GAUGES: readonly Gauge['name'][] = [
+  'holds_open',
+  'journal_unsettled_records',
+  'journal_oldest_seconds',
+  'drains_active',
+  'streams_open',
+  'outage_credit_used',
+];
+
+const read = (path: string) => readFileSync(new URL(path, FOLDER), 'utf8');
+
+interface RuleFile {
+  groups: { rules: { alert?: string; expr: string; annotations?: { runbook: string } }[] }[];
+}
+
+async function knownNames(): Promise<Set<string>> {
+  const registry = new Registry();
+  const telemetry = new Telemetry();
+  for (const name of GAUGES) telemetry.addGauge({ name, read: () => 0 });
+  const metrics = new GatewayMetrics(registry);
+  registerProcessMetrics(registry, { version: '0', environment: 'test' }, {});
+  new UserBalanceGauge(registry, 1);
+  collectDefaultMetrics({ register: registry });
+  await new MetricsText(metrics, telemetry, undefined).metricsText();
+  return new Set(registry.getMetricsAsArray().map(({ name }) => name));
+}
+
+function unknown(text: string, known: Set<string>): string[] {
+  const labels = new Set(['gen_ai_provider_name']);
+  return [...new Set(text.match(OURS))].filter(
+    (name) => !labels.has(name) && !known.has(name) && !known.has(name.replace(/_(?:bucket|sum|count)$/, '')),
+  );
+}
+
+describe('the monitoring files', () => {
+  it.each(['rules/recording.yml', 'rules/alerts.yml', 'grafana/dashboards/llm-gateway.json', 'runbook.md'])(
+    '%s names only metrics that exist',
+    async (file) => {
+      const text = read(file);
+      expect(text.match(OURS)?.length).toBeGreaterThan(0);
+      expect(unknown(text, await knownNames())).toEqual([]);
+    },
+  );
+
+  it('have a paragraph in the runbook for each alert', () => {
+    const alerts = (parse(read('rules/alerts.yml')) as RuleFile).groups.flatMap(({ rules }) => rules);
+    const headings = [...read('runbook.md').matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
+    expect(alerts.map(({ alert }) => alert).sort()).toEqual([...headings].sort());
+    for (const { alert, annotations } of alerts) {
+      expect(annotations?.runbook).toBe(`deployments/monitoring/runbook.md#${alert?.toLowerCase()}`);
+    }
+  });
+
+  it('test every alert', () => {
+    const tested = new Set(
+      [...read('rules/alerts.test.yml').matchAll(/alertname: (\w+)/g)].map(([, name]) => name),
+    );
+    const alerts = [...read('rules/alerts.yml').matchAll(/alert: (\w+)/g)].map(([, name]) => name);
+    expect(alerts.filter((name) => !tested.has(name))).toEqual([]);
+  });
+});
