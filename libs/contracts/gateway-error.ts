@@ -47,6 +47,7 @@ export const GATEWAY_ERRORS = {
   circuit_open: { status: 503, type: 'overloaded_error' },
   bulkhead_full: { status: 503, type: 'overloaded_error' },
   provider_overloaded: { status: 503, type: 'overloaded_error' },
+  auth_unavailable: { status: 503, type: 'overloaded_error' },
   database_unavailable: { status: 503, type: 'overloaded_error' },
   draining: { status: 503, type: 'overloaded_error' },
   first_chunk_timeout: { status: 504, type: 'timeout_error' },

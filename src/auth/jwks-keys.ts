@@ -1,0 +1,133 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { GatewayError } from '@app/contracts';
+import jwksRsa from 'jwks-rsa';
+import { refusal } from './bearer-token.js';
+
+export type JwksAlgorithm = 'RS256' | 'ES256';
+
+/** A set is asked for again when it is older, in the background: nobody waits for it. */
+const FRESH_MS = 10 * 60_000;
+/** The identity provider may be away this long before its tokens are refused (503). */
+const USABLE_MS = 24 * 3_600_000;
+/** Whatever tokens arrive, the identity provider is asked at most this often. */
+const COOLDOWN_MS = 10_000;
+const FETCH_TIMEOUT_MS = 5000;
+const MAX_SET_BYTES = 1024 * 1024;
+const LEAST_RSA_BITS = 2048;
+
+interface VerifyingKey {
+  readonly kid: string | undefined;
+  readonly algorithm: JwksAlgorithm;
+  readonly key: KeyObject;
+}
+
+/**
+ * The public keys of an identity provider. They come from the configured address alone, never from a token.
+ * An unknown `kid` has the set fetched again, so a rotated key works at once; a fetch that fails keeps the keys it has.
+ */
+export class JwksKeys {
+  readonly #client;
+  #keys: readonly VerifyingKey[] | undefined;
+  #fetchedAtMs = Number.NEGATIVE_INFINITY;
+  #triedAtMs = Number.NEGATIVE_INFINITY;
+  #failed = false;
+  #running: Promise<void> | undefined;
+
+  /** @param nowMs  a monotonic clock */
+  constructor(
+    url: string,
+    private readonly nowMs: () => number = () => performance.now(),
+  ) {
+    this.#client = jwksRsa({ jwksUri: url, cache: false, rateLimit: false, fetcher: fetchSet });
+  }
+
+  /**
+   * @throws GatewayError  `invalid_token` when the set has no such key, `auth_unavailable` when the set cannot be had
+   */
+  async keyFor(kid: string | undefined, algorithm: JwksAlgorithm): Promise<KeyObject> {
+    const age = this.nowMs() - this.#fetchedAtMs;
+    if (age > USABLE_MS) await this.#refresh();
+    else if (age > FRESH_MS) void this.#refresh();
+    let key = this.#find(kid, algorithm);
+    if (!key) {
+      await this.#refresh();
+      key = this.#find(kid, algorithm);
+    }
+    if (key) return key;
+    if (this.#failed)
+      throw new GatewayError('auth_unavailable', 'Tokens cannot be checked at the moment.', {
+        retryAfterMs: COOLDOWN_MS,
+      });
+    throw refusal('invalid_token', 'The token is signed with an unknown key.');
+  }
+
+  /** Without a `kid` only the one key of its kind will do. */
+  #find(kid: string | undefined, algorithm: JwksAlgorithm): KeyObject | undefined {
+    if (this.nowMs() - this.#fetchedAtMs > USABLE_MS) return undefined;
+    const candidates = (this.#keys ?? []).filter(
+      (key) => key.algorithm === algorithm && (kid === undefined || key.kid === kid),
+    );
+    return kid === undefined && candidates.length > 1 ? undefined : candidates[0]?.key;
+  }
+
+  /** One fetch at a time, and none within the cooldown. Never rejects. */
+  #refresh(): Promise<void> {
+    if (this.#running) return this.#running;
+    if (this.nowMs() - this.#triedAtMs < COOLDOWN_MS) return Promise.resolve();
+    this.#triedAtMs = this.nowMs();
+    this.#running = this.#fetch().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #fetch(): Promise<void> {
+    try {
+      const keys = (await this.#client.getSigningKeys()).flatMap((key) => toVerifyingKey(key) ?? []);
+      if (keys.length === 0) throw new Error('the set has no key for RS256 or ES256');
+      this.#keys = keys;
+      this.#fetchedAtMs = this.nowMs();
+      this.#failed = false;
+    } catch {
+      this.#failed = true;
+    }
+  }
+}
+
+/** Pins each key to the one algorithm it is for. */
+function toVerifyingKey(key: {
+  kid?: string;
+  alg?: string;
+  getPublicKey(): string;
+}): VerifyingKey | undefined {
+  const object = createPublicKey(key.getPublicKey());
+  const algorithm = algorithmOf(object);
+  if (!algorithm || (key.alg !== undefined && key.alg !== algorithm)) return undefined;
+  return { kid: key.kid, algorithm, key: object };
+}
+
+function algorithmOf(key: KeyObject): JwksAlgorithm | undefined {
+  const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {};
+  if (key.asymmetricKeyType === 'rsa' && modulusLength >= LEAST_RSA_BITS) return 'RS256';
+  if (key.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return 'ES256';
+  return undefined;
+}
+
+/** No redirects: the address was configured, not the one it points to. */
+async function fetchSet(url: string): Promise<{ keys: Record<string, unknown>[] }> {
+  const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+  if (!response.ok || !response.body) throw new Error(`the key set answers ${response.status}`);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body) {
+    length += chunk.length;
+    if (length > MAX_SET_BYTES) throw new Error('the key set is too large');
+    chunks.push(chunk);
+  }
+  const set: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  const keys: unknown = typeof set === 'object' && set !== null ? Reflect.get(set, 'keys') : undefined;
+  if (!Array.isArray(keys)) throw new Error('the key set has no keys');
+  return {
+    keys: keys.filter((key): key is Record<string, unknown> => typeof key === 'object' && key !== null),
+  };
+}
