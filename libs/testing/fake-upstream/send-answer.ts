@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { createGzip } from 'node:zlib';
+import type { Writable } from 'node:stream';
+import { createGzip, type Gzip } from 'node:zlib';
 import type { Answer, AnswerBody, RecordedRequest } from './script.js';
 import { splitBytes } from './split-bytes.js';
 
@@ -134,12 +136,11 @@ async function sendEndless(
   if (!socket) return;
   if (kind === 'header') {
     socket.write('HTTP/1.1 200 OK\r\nx-endless: ');
-    while (!socket.destroyed) await writeTo(socket, ENDLESS_PIECE);
-    return;
+    return writeForEver(socket);
   }
   writeHead(response, answer, { 'content-type': kind === 'body' ? 'application/json' : 'text/event-stream' });
   await write(response, Buffer.from(kind === 'body' ? '{"text":"' : 'data: {"text":"'));
-  while (!response.destroyed) await write(response, ENDLESS_PIECE);
+  await writeForEver(response);
 }
 
 async function sendGzipBomb(bytes: number, answer: Answer, response: ServerResponse): Promise<void> {
@@ -148,30 +149,33 @@ async function sendGzipBomb(bytes: number, answer: Answer, response: ServerRespo
   gzip.on('error', () => undefined);
   gzip.pipe(response);
   for (let sent = 0; sent < bytes && !response.destroyed; sent += ZEROS.length) {
-    if (!gzip.write(ZEROS)) await new Promise((resolve) => gzip.once('drain', resolve));
+    if (!gzip.write(ZEROS)) await drained(gzip, response);
   }
   gzip.end();
 }
 
-function write(response: ServerResponse, piece: Buffer): Promise<void> {
+function drained(gzip: Gzip, response: ServerResponse): Promise<unknown> {
+  return Promise.race([once(gzip, 'drain'), once(response, 'close')]);
+}
+
+/** Resolves when the piece is handed to the network, or the receiver is gone. */
+function write(to: Writable, piece: Buffer): Promise<void> {
   return new Promise((resolve) => {
-    if (response.destroyed) return resolve();
-    response.once('close', resolve);
-    response.write(piece, () => {
-      response.off('close', resolve);
+    if (to.destroyed) return resolve();
+    to.once('close', resolve);
+    to.write(piece, () => {
+      to.off('close', resolve);
       resolve();
     });
   });
 }
 
-function writeTo(socket: Socket, piece: Buffer): Promise<void> {
-  return new Promise((resolve) => {
-    socket.once('close', resolve);
-    socket.write(piece, () => {
-      socket.off('close', resolve);
-      resolve();
-    });
-  });
+/** Yields between the pieces, so that the end of the connection is noticed. */
+async function writeForEver(to: Writable): Promise<void> {
+  while (!to.destroyed) {
+    await write(to, ENDLESS_PIECE);
+    await new Promise(setImmediate);
+  }
 }
 
 function toBuffer(body: AnswerBody): Buffer {
