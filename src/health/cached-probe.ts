@@ -19,11 +19,6 @@ export class CachedProbe {
 
   constructor(readonly probe: HealthProbe) {}
 
-  /** What was seen last, however long ago. */
-  get latest(): ComponentHealth | undefined {
-    return this.#latest;
-  }
-
   check(): Promise<ComponentHealth> {
     const isFresh = performance.now() - this.#latestAtMs < (this.probe.cacheMs ?? DEFAULT_CACHE_MS);
     if (this.#latest && isFresh) return Promise.resolve(this.#latest);

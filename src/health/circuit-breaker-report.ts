@@ -1,9 +1,11 @@
 import { Injectable } from '@nestjs/common';
+import type { BreakerRegistry } from '../providers/resilience/breaker-registry.service.js';
+import type { BreakerSnapshot, BreakerState } from '../providers/resilience/target-breaker.js';
 
 /** One breaker: of a provider, or of a model at a provider. */
 export interface BreakerView {
-  readonly state: 'closed' | 'open' | 'half_open';
-  /** Failures in a row, as the breaker counts them. */
+  readonly state: BreakerState;
+  /** Failures in a row. */
   readonly failures: number;
   readonly opened_at: string | null;
   /** When an open breaker lets the next call through. */
@@ -14,10 +16,57 @@ export interface ProviderBreakerView extends BreakerView {
   readonly models: Readonly<Record<string, BreakerView>>;
 }
 
-/** What `/health/circuit-breakers` shows, by provider. */
+const BADNESS = { closed: 0, half_open: 1, open: 2 } as const satisfies Record<BreakerState, number>;
+
+/** What `/health/circuit-breakers` shows: breakers are per model, a provider is as its worst one. */
 @Injectable()
 export class CircuitBreakerReport {
-  current(): Record<string, ProviderBreakerView> {
-    return {};
+  #breakers: Pick<BreakerRegistry, 'snapshot'> = { snapshot: () => [] };
+  #providers: () => readonly string[] = () => [];
+
+  /** @param providers  names to show even when they were never called */
+  readFrom(breakers: Pick<BreakerRegistry, 'snapshot'>, providers: () => readonly string[]): void {
+    this.#breakers = breakers;
+    this.#providers = providers;
   }
+
+  of(provider: string): BreakerSnapshot[] {
+    return this.#breakers.snapshot().filter((breaker) => breaker.provider === provider);
+  }
+
+  current(): Record<string, ProviderBreakerView> {
+    const snapshots = this.#breakers.snapshot();
+    const names = new Set([...this.#providers(), ...snapshots.map(({ provider }) => provider)]);
+    return Object.fromEntries(
+      [...names]
+        .sort()
+        .map((name) => [name, providerView(snapshots.filter(({ provider }) => provider === name))]),
+    );
+  }
+}
+
+export function worstState(breakers: readonly BreakerSnapshot[]): BreakerState {
+  return worst(breakers)?.state ?? 'closed';
+}
+
+function worst(breakers: readonly BreakerSnapshot[]): BreakerSnapshot | undefined {
+  return breakers.toSorted(
+    (left, right) => BADNESS[right.state] - BADNESS[left.state] || right.failures - left.failures,
+  )[0];
+}
+
+function providerView(breakers: readonly BreakerSnapshot[]): ProviderBreakerView {
+  return {
+    ...view(worst(breakers)),
+    models: Object.fromEntries(breakers.map((breaker) => [breaker.model, view(breaker)])),
+  };
+}
+
+function view(breaker: BreakerSnapshot | undefined): BreakerView {
+  return {
+    state: breaker?.state ?? 'closed',
+    failures: breaker?.failures ?? 0,
+    opened_at: breaker?.openedAt?.toISOString() ?? null,
+    next_attempt_at: breaker?.nextAttemptAt?.toISOString() ?? null,
+  };
 }

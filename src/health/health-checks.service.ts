@@ -35,17 +35,15 @@ export class HealthChecks {
     return this.#check(this.probes.all());
   }
 
-  /** What may be asked without anybody looking; of the rest, what was seen last. */
+  /** Without anybody looking: of what should not be asked then, what is known anyway. */
   async background(): Promise<CheckedComponent[]> {
     const all = this.probes.all();
-    const asked = await this.#check(all.filter((probe) => probe.inBackground !== false));
-    const remembered = all
-      .filter((probe) => probe.inBackground === false)
-      .flatMap((probe) => {
-        const health = this.#cachedProbe(probe).latest;
-        return health ? [{ probe, health }] : [];
-      });
-    return [...asked, ...remembered];
+    const asked = await this.#check(all.filter((probe) => probe.glance === undefined));
+    const known = all.flatMap((probe) => {
+      const health = probe.glance?.();
+      return health ? [{ probe, health }] : [];
+    });
+    return [...asked, ...known];
   }
 
   /** Can this instance take traffic now? */

@@ -18,8 +18,11 @@ export interface HealthProbe {
   readonly critical: boolean;
   /** How long an answer is good for, milliseconds; 1 s unless said otherwise. */
   readonly cacheMs?: number;
-  /** False for what should be asked only when somebody looks: the background check then leaves it alone. */
-  readonly inBackground?: boolean;
   /** May take as long as it likes and may throw: the caller waits for a second at most. */
   check(signal: AbortSignal): Promise<ComponentHealth>;
+  /**
+   * What is known without asking anybody. With it, the background check never calls `check`: for components whose
+   * asking costs somebody something. `undefined` = nothing is known yet.
+   */
+  glance?(): ComponentHealth | undefined;
 }

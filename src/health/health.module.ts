@@ -1,9 +1,5 @@
-import { Global, Inject, Module, type OnModuleInit } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
-import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
-import { DatabaseService } from '../database/database.service.js';
-import { RateLimitStatus } from '../limits/rate-limit-status.service.js';
-import { RedisStatus } from '../redis/redis-status.service.js';
 import { CircuitBreakerReport } from './circuit-breaker-report.js';
 import { DrainState } from './drain-state.js';
 import { EventLoopLag } from './event-loop-lag.js';
@@ -11,9 +7,7 @@ import { HealthChecks } from './health-checks.service.js';
 import { HealthHistory } from './health-history.service.js';
 import { HealthProbes } from './health-probes.js';
 import { HealthController } from './health.controller.js';
-import { DatabaseProbe } from './probes/database.probe.js';
-import { EventLoopProbe } from './probes/event-loop.probe.js';
-import { CacheProbe, RateLimitsProbe } from './probes/redis.probe.js';
+import { ProbeRegistration } from './probe-registration.service.js';
 import { SystemReport } from './system-report.service.js';
 
 /** How the instance is. Reads the other modules, changes nothing in them. */
@@ -25,27 +19,12 @@ import { SystemReport } from './system-report.service.js';
     DrainState,
     HealthProbes,
     HealthChecks,
-    HealthHistory,
     EventLoopLag,
     SystemReport,
     CircuitBreakerReport,
+    ProbeRegistration,
+    HealthHistory,
   ],
   exports: [DrainState, HealthProbes, HealthChecks, HealthHistory, SystemReport, CircuitBreakerReport],
 })
-export class HealthModule implements OnModuleInit {
-  constructor(
-    private readonly probes: HealthProbes,
-    private readonly database: DatabaseService,
-    private readonly redis: RedisStatus,
-    private readonly limits: RateLimitStatus,
-    private readonly lag: EventLoopLag,
-    @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
-
-  onModuleInit(): void {
-    this.probes.add(new DatabaseProbe(this.database, () => !this.config.billing.enabled));
-    this.probes.add(new CacheProbe(this.redis));
-    this.probes.add(new RateLimitsProbe(this.limits));
-    this.probes.add(new EventLoopProbe(this.lag));
-  }
-}
+export class HealthModule {}

@@ -1,13 +1,18 @@
+import { ProviderError } from '@app/contracts';
 import { TerminusModule } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { BreakerSnapshot } from '../providers/resilience/target-breaker.js';
+import { CircuitBreakerReport } from './circuit-breaker-report.js';
 import { DrainState } from './drain-state.js';
 import type { ComponentHealth, HealthProbe } from './health-probe.js';
 import { HealthProbes } from './health-probes.js';
 import { HealthChecks, overall } from './health-checks.service.js';
 import { HealthHistory, HISTORY_LENGTH } from './health-history.service.js';
 import { reportComponents } from './health-report.js';
+import { BillingJournalProbe } from './probes/billing-journal.probe.js';
 import { DatabaseProbe } from './probes/database.probe.js';
+import { ProviderProbe } from './probes/provider.probe.js';
 
 const UP: ComponentHealth = { status: 'up', latencyMs: 1, details: {} };
 const DOWN: ComponentHealth = { status: 'down', latencyMs: 1, details: {} };
@@ -140,18 +145,108 @@ describe('the history', () => {
     expect(newest).toMatchObject({ status: 'healthy', components: { database: { status: 'up' } } });
   });
 
-  it('never asks what should be asked only when somebody looks, but remembers it', async () => {
+  it('never asks what can be told without asking', async () => {
     const check = vi.fn(() => Promise.resolve(UP));
-    probes.add(
-      probe('openai', { group: 'providers', critical: false, inBackground: false, check, cacheMs: 0 }),
-    );
+    let known: ComponentHealth | undefined;
+    probes.add(probe('openai', { group: 'providers', critical: false, check, glance: () => known }));
     await history.record();
-    expect(check).not.toHaveBeenCalled();
     expect(history.latest(1)[0]?.components).toEqual({});
-    await checks.everything();
+    known = DOWN;
     await history.record();
-    expect(check).toHaveBeenCalledTimes(1);
-    expect(history.latest(1)[0]?.components).toMatchObject({ 'providers.openai': { status: 'up' } });
+    expect(history.latest(1)[0]?.components).toMatchObject({ 'providers.openai': { status: 'down' } });
+    expect(check).not.toHaveBeenCalled();
+  });
+});
+
+describe('a provider', () => {
+  const signal = () => new AbortController().signal;
+  const breaker = (state: BreakerSnapshot['state'], model = 'gpt-4'): BreakerSnapshot => ({
+    provider: 'openai',
+    model,
+    state,
+    failures: state === 'open' ? 5 : 0,
+    openedAt: state === 'open' ? new Date(0) : undefined,
+    nextAttemptAt: undefined,
+  });
+
+  it('is asked at most every 30 s, and not while its circuit is open', async () => {
+    const ask = vi.fn(() => Promise.resolve());
+    let breakers = [breaker('closed')];
+    const provider = new ProviderProbe(
+      'openai',
+      () => ask,
+      () => breakers,
+    );
+    expect(await provider.check(signal())).toMatchObject({ status: 'up', details: { circuit: 'closed' } });
+    await provider.check(signal());
+    expect(ask).toHaveBeenCalledTimes(1);
+    breakers = [breaker('open')];
+    expect(await provider.check(signal())).toMatchObject({ status: 'down', details: { circuit: 'open' } });
+    breakers = [breaker('open'), breaker('closed', 'gpt-3.5-turbo')];
+    expect(await provider.check(signal())).toMatchObject({ status: 'degraded' });
+    expect(ask).toHaveBeenCalledTimes(1);
+  });
+
+  it('that refuses is down, with the code and not the message', async () => {
+    const refusal = new ProviderError('provider_auth_failed', 'key sk-secret is bad', {
+      processed: 'no',
+      countsAsFailure: true,
+      tryElsewhere: true,
+    });
+    const provider = new ProviderProbe(
+      'openai',
+      () => () => Promise.reject(refusal),
+      () => [],
+    );
+    expect(await provider.check(signal())).toMatchObject({
+      status: 'down',
+      details: { error: 'provider_auth_failed' },
+    });
+    expect(provider.glance()).toMatchObject({ status: 'down' });
+  });
+
+  it('that cannot be asked for free counts as up until calls fail', async () => {
+    const provider = new ProviderProbe(
+      'echo',
+      () => undefined,
+      () => [],
+    );
+    expect(provider.glance()).toBeUndefined();
+    expect(await provider.check(signal())).toMatchObject({
+      status: 'up',
+      details: { circuit: 'closed', asked: false },
+    });
+  });
+
+  it('shows its worst breaker, and each model', () => {
+    const report = new CircuitBreakerReport();
+    report.readFrom({ snapshot: () => [breaker('closed', 'a'), breaker('open', 'b')] }, () => [
+      'openai',
+      'echo',
+    ]);
+    expect(report.current()).toMatchObject({
+      openai: {
+        state: 'open',
+        failures: 5,
+        opened_at: '1970-01-01T00:00:00.000Z',
+        models: { a: { state: 'closed' } },
+      },
+      echo: { state: 'closed', failures: 0, opened_at: null, next_attempt_at: null, models: {} },
+    });
+  });
+});
+
+describe('the billing journal', () => {
+  const journal = { isHealthy: true };
+  const probeOf = (oldestSeconds: number, isFenced = false) =>
+    new BillingJournalProbe(journal, { isFenced }, { pending: 3, oldestSeconds }).check();
+
+  it('costs the instance its readiness when it cannot be written, or was declared dead', async () => {
+    expect(await probeOf(0)).toMatchObject({ status: 'up', details: { unsettled_records: 3 } });
+    expect((await probeOf(120)).status).toBe('degraded');
+    expect((await probeOf(0, true)).status).toBe('down');
+    journal.isHealthy = false;
+    expect((await probeOf(0)).status).toBe('down');
   });
 });
 

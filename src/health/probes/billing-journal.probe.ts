@@ -1,0 +1,36 @@
+import type { BillingJournal } from '../../billing/journal/billing-journal.service.js';
+import type { Settler } from '../../billing/settle/settler.service.js';
+import type { GatewayInstance } from '../../billing/upkeep/gateway-instance.service.js';
+import type { ComponentHealth, HealthProbe } from '../health-probe.js';
+
+const LATE_SECONDS = 60;
+
+/**
+ * Where charges become durable. An instance that cannot write it, or that others declared dead, could not book what it
+ * serves, so it takes no traffic. Charges that only wait for the database are safe.
+ */
+export class BillingJournalProbe implements HealthProbe {
+  readonly name = 'billing_journal';
+  readonly critical = true;
+
+  constructor(
+    private readonly journal: Pick<BillingJournal, 'isHealthy'>,
+    private readonly instance: Pick<GatewayInstance, 'isFenced'>,
+    private readonly settler: Pick<Settler, 'pending' | 'oldestSeconds'>,
+  ) {}
+
+  check(): Promise<ComponentHealth> {
+    const canBook = this.journal.isHealthy && !this.instance.isFenced;
+    const isLate = this.settler.oldestSeconds > LATE_SECONDS;
+    return Promise.resolve({
+      status: !canBook ? 'down' : isLate ? 'degraded' : 'up',
+      latencyMs: 0,
+      details: {
+        writable: this.journal.isHealthy,
+        fenced: this.instance.isFenced,
+        unsettled_records: this.settler.pending,
+        oldest_seconds: Math.round(this.settler.oldestSeconds),
+      },
+    });
+  }
+}
