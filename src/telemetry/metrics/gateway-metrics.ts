@@ -42,7 +42,6 @@ export class GatewayMetrics {
   readonly orphansReleased;
   readonly shortfall;
   readonly unknownCost;
-  readonly outageCreditUsed;
   readonly cacheRequests;
   readonly idempotentReplays;
   readonly rateLimitMode;
@@ -147,10 +146,6 @@ export class GatewayMetrics {
       'llm_gateway_unknown_cost_total',
       'Calls the provider may bill although no usage is known.',
       ['provider'],
-    );
-    this.outageCreditUsed = this.#gauge(
-      'llm_gateway_outage_credit_used',
-      'Served on credit while the database is away, in units of BILLING_CURRENCY.',
     );
     this.auditMismatches = this.#gauge(
       'llm_gateway_audit_mismatches',

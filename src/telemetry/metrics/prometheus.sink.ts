@@ -8,8 +8,16 @@ const OPERATION = 'chat';
 const BREAKER_STATES = { closed: 0, half_open: 1, open: 2 } as const;
 const RATE_LIMIT_MODES = ['redis', 'memory', 'degraded'] as const;
 
+/**
+ * A wildcard model of GATEWAY_CONFIG may have any name, and names come from clients: beyond so many, models share the
+ * label `other`.
+ */
+const MAX_MODELS = 500;
+
 /** Facts -> series. Costs a few microseconds a request: see metrics/README.md. */
 export class PrometheusSink implements TelemetrySink {
+  readonly #models = new Set<string>();
+
   constructor(
     private readonly metrics: GatewayMetrics,
     private readonly balances: UserBalanceGauge | undefined,
@@ -17,12 +25,12 @@ export class PrometheusSink implements TelemetrySink {
 
   request(record: RequestRecord): void {
     const { metrics } = this;
+    const model = this.#model(record.model);
     const provider = record.provider ?? 'none';
-    const labels = { model: record.model, provider };
-    metrics.requests.inc({ model: record.model, provider, status: String(record.status) });
+    const labels = { model, provider };
+    metrics.requests.inc({ model, provider, status: String(record.status) });
     metrics.requestDuration.observe(labels, record.durationMs / 1000);
-    if (record.errorCode)
-      metrics.requestErrors.inc({ model: record.model, provider, code: record.errorCode });
+    if (record.errorCode) metrics.requestErrors.inc({ model, provider, code: record.errorCode });
     if (record.costNanoUsd) metrics.cost.inc(labels, nanoToNumber(record.costNanoUsd));
     metrics.overhead.observe(
       { stream: String(record.stream) },
@@ -31,10 +39,10 @@ export class PrometheusSink implements TelemetrySink {
     for (const stage in record.stagesMs)
       metrics.stages.observe({ stage }, (record.stagesMs[stage] ?? 0) / 1000);
     if (record.stream && record.timeToFirstChunkMs !== undefined) {
-      metrics.firstToken.observe(genAi(record.model, provider), record.timeToFirstChunkMs / 1000);
+      metrics.firstToken.observe(genAi(model, provider), record.timeToFirstChunkMs / 1000);
     }
-    if (record.usage) this.#tokens(record.model, provider, record.usage);
-    for (const attempt of record.attempts) this.#attempt(record.model, attempt);
+    if (record.usage) this.#tokens(model, provider, record.usage);
+    for (const attempt of record.attempts) this.#attempt(model, attempt);
     if (record.idempotentReplay) metrics.idempotentReplays.inc();
   }
 
@@ -47,24 +55,20 @@ export class PrometheusSink implements TelemetrySink {
         for (const mode of RATE_LIMIT_MODES) metrics.rateLimitMode.set({ mode }, mode === event.mode ? 1 : 0);
         return;
       case 'breaker':
-        metrics.breakerState.set(
-          { provider: event.provider, model: event.model },
-          BREAKER_STATES[event.state],
-        );
-        metrics.breakerTransitions.inc({ provider: event.provider, model: event.model, state: event.state });
-        return;
+        return this.#breaker(event.provider, this.#model(event.model), event.state);
       case 'cache':
         return void metrics.cacheRequests.inc({ cache: event.cache, outcome: event.outcome });
       case 'balance':
         return this.balances?.seen(event.userId, nanoToNumber(event.balanceNanoUsd));
       case 'shortfall':
-        return void metrics.shortfall.inc({ model: event.model }, nanoToNumber(event.amountNanoUsd));
+        return void metrics.shortfall.inc(
+          { model: this.#model(event.model) },
+          nanoToNumber(event.amountNanoUsd),
+        );
       case 'unknown-cost':
         return void metrics.unknownCost.inc({ provider: event.provider });
       case 'orphan-released':
         return void metrics.orphansReleased.inc({ reason: event.reason }, event.count);
-      case 'outage-credit':
-        return metrics.outageCreditUsed.set(nanoToNumber(event.usedNanoUsd));
       case 'audit-mismatch':
         return metrics.auditMismatches.set({ check: event.check }, event.count);
       case 'auth-failure':
@@ -79,11 +83,24 @@ export class PrometheusSink implements TelemetrySink {
           route: event.route ?? 'none',
           status: String(event.status),
         });
+      case 'outage-credit':
       case 'idempotent-replay':
-        return; // counted from the request's record
+        return; // read as a gauge; counted from the request's record
       default:
         return event satisfies never;
     }
+  }
+
+  #model(name: string): string {
+    if (this.#models.has(name)) return name;
+    if (this.#models.size >= MAX_MODELS) return 'other';
+    this.#models.add(name);
+    return name;
+  }
+
+  #breaker(provider: string, model: string, state: keyof typeof BREAKER_STATES): void {
+    this.metrics.breakerState.set({ provider, model }, BREAKER_STATES[state]);
+    this.metrics.breakerTransitions.inc({ provider, model, state });
   }
 
   #attempt(model: string, attempt: AttemptRecord): void {

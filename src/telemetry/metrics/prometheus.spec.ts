@@ -69,6 +69,16 @@ describe('the metrics of a completion', () => {
   });
 });
 
+describe('models named by clients', () => {
+  it('share a label when there are too many', async () => {
+    const { sink, text } = setUp();
+    for (let i = 0; i < 2_000; i++) sink.request(requestRecord({ model: `anything-${i}` }));
+    const models = await series(text(), 'llm_requests_total{');
+    expect(models).toHaveLength(501);
+    expect(models).toContain('llm_requests_total{model="other",provider="openai",status="200"} 1500');
+  });
+});
+
 describe('user_balance', () => {
   it('never has more series than METRICS_MAX_USERS: the one seen longest ago goes', async () => {
     const { sink, text } = setUp(3);
