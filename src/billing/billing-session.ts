@@ -1,4 +1,5 @@
 import type { Usage } from '@app/contracts';
+import type { WorstCase } from '@app/money';
 
 /** What a request may cost at most, at prices pinned now. Made by the quoter, see `quote.ts`. */
 export interface HoldQuote {
@@ -14,7 +15,22 @@ export interface HoldQuote {
   /** Every target that may be tried; the dearest decides the hold. */
   readonly targets: readonly QuoteTarget[];
   readonly stream: boolean;
-  /** Tokens the client could get back for free: never more than this is charged beyond the hold. */
+  /** What each target costs at most, at its pinned prices; the order of `targets`. */
+  readonly bounds: readonly TargetBound[];
+  /** The hold may be taken in slices while the answer streams: what comes out is seen as it comes. */
+  readonly sliceable: boolean;
+  /**
+   * The same quote with the input counted instead of bounded: dearer to make, so it is asked for only when the money is
+   * short. Absent when there is nothing to win.
+   */
+  readonly refine?: (() => Promise<HoldQuote>) | undefined;
+}
+
+export interface TargetBound {
+  readonly target: QuoteTarget;
+  readonly worst: WorstCase;
+  /** This target's own limit for one answer, tokens. */
+  readonly maxOutputTokens: number;
 }
 
 export interface QuoteTarget {

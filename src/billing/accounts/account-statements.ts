@@ -1,0 +1,20 @@
+/**
+ * Opens accounts that are not there yet, each with its first credit, exactly once: of several that see a user first, one
+ * inserts and the others wait for it and insert nothing. Sorted, so that two batches never wait for each other.
+ * $1 user ids, $2 first credit
+ */
+export const OPEN_ACCOUNTS = `
+  WITH opened AS (
+    INSERT INTO account (user_id, balance_nano)
+    SELECT user_id, $2::bigint FROM unnest($1::text[]) AS t(user_id) ORDER BY user_id
+    ON CONFLICT DO NOTHING
+    RETURNING user_id, balance_nano),
+  granted AS (
+    INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description)
+    SELECT gen_random_uuid(), user_id, 'grant', 'promotion', balance_nano, balance_nano, 'First credit'
+      FROM opened WHERE balance_nano > 0
+    RETURNING user_id)
+  SELECT user_id FROM opened`;
+
+/** $1 user id */
+export const READ_ACCOUNT = `SELECT user_id, balance_nano, held_nano FROM account WHERE user_id = $1`;

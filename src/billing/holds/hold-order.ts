@@ -1,0 +1,25 @@
+import type { NanoUsd } from '@app/money';
+import type { QuoteTarget } from '../billing-session.js';
+
+/** A wish for money to be reserved. */
+export interface HoldOrder {
+  readonly billingId: string;
+  readonly requestId: string;
+  readonly userId: string;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly targets: readonly QuoteTarget[];
+  /** What to reserve; less is given when the account has less. */
+  readonly takeNano: NanoUsd;
+  /** What must be free, or the order is refused. Above `takeNano` for a sliced stream, below it when less will do. */
+  readonly needNano: NanoUsd;
+  /** The whole worst case, for the record. */
+  readonly boundNano: NanoUsd;
+  readonly idempotency: { readonly key: string; readonly fingerprintHex: string } | undefined;
+}
+
+export interface HoldGrant {
+  readonly amountNano: NanoUsd;
+  /** What was free before this hold. */
+  readonly freeNano: NanoUsd;
+}

@@ -1,0 +1,90 @@
+/** Columns of a hold as the statements below take them: keys of the JSON objects in their first parameter. */
+const HOLD_INPUT = `
+  id uuid, request_id text, user_id text, model text, stream boolean, targets jsonb,
+  take bigint, need bigint, bound bigint, instance_id uuid, ttl_ms bigint, idem_key text, fingerprint text`;
+
+const HOLD_COLUMNS = `id, request_id, user_id, model, stream, targets, amount_nano, bound_nano, instance_id, idem_key,
+  fingerprint, expires_at`;
+
+const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, LEAST(take, free), bound, instance_id, idem_key,
+  decode(fingerprint, 'hex'), now() + ttl_ms * interval '1 millisecond'`;
+
+/**
+ * Reserves for several requests at once. Each gets what it wants or, when its account has not enough after those before
+ * it, no row. Accounts are locked in order, then nothing else can wait for us.
+ *
+ * Every SET is right for any version of the row: Postgres evaluates CHECKs on the statement's snapshot before it notices
+ * a concurrent update, and `held + amount` of a stale version would be refused although the newest has room.
+ *
+ * $1 array of holds, in order of arrival
+ * Returns id, amount, and what was free before it.
+ */
+export const HOLD_BATCH = `
+  WITH wanted AS MATERIALIZED (
+    SELECT * FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (${HOLD_INPUT})) WITH ORDINALITY AS t),
+  locked AS MATERIALIZED (
+    SELECT user_id, balance_nano - held_nano AS free_nano FROM account
+     WHERE user_id IN (SELECT user_id FROM wanted) ORDER BY user_id FOR UPDATE),
+  queued AS MATERIALIZED (
+    SELECT wanted.*, free_nano - (sum(take) OVER account_queue - take) AS free
+      FROM wanted JOIN locked USING (user_id)
+    WINDOW account_queue AS (PARTITION BY user_id ORDER BY ordinality)),
+  held AS (
+    INSERT INTO hold (${HOLD_COLUMNS})
+    SELECT ${HOLD_VALUES} FROM queued WHERE free >= GREATEST(take, need)
+    ON CONFLICT DO NOTHING
+    RETURNING id, user_id, amount_nano),
+  sums AS (SELECT user_id, sum(amount_nano)::bigint AS amount FROM held GROUP BY user_id),
+  updated AS (
+    UPDATE account SET held_nano = held_nano + LEAST(amount, balance_nano - held_nano)
+      FROM sums WHERE account.user_id = sums.user_id
+    RETURNING account.user_id)
+  SELECT held.id, held.amount_nano, queued.free AS free_nano FROM held JOIN queued USING (id)`;
+
+/**
+ * Reserves for one request: what it wants, or as much as there is when that is at least what it needs.
+ * $1 array of one hold
+ */
+export const HOLD_ONE = `
+  WITH wanted AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS (${HOLD_INPUT})),
+  queued AS MATERIALIZED (
+    SELECT wanted.*, balance_nano - held_nano AS free
+      FROM account JOIN wanted USING (user_id)
+     WHERE balance_nano - held_nano >= need FOR UPDATE OF account),
+  held AS (
+    INSERT INTO hold (${HOLD_COLUMNS}) SELECT ${HOLD_VALUES} FROM queued
+    ON CONFLICT DO NOTHING
+    RETURNING id, user_id, amount_nano),
+  updated AS (
+    UPDATE account SET held_nano = held_nano + LEAST(queued.take, balance_nano - held_nano)
+      FROM held JOIN queued USING (id) WHERE account.user_id = held.user_id
+    RETURNING account.user_id)
+  SELECT held.id, held.amount_nano, queued.free AS free_nano FROM held JOIN queued USING (id)`;
+
+/**
+ * Why a hold was not given: "no row" alone says nothing (no account, no money, a repeated request, a spent key).
+ * $1 user id, $2 hold id, $3 idempotency key
+ */
+export const EXPLAIN_HOLD = `
+  SELECT a.balance_nano, a.held_nano,
+         h.state AS own_state, h.amount_nano AS own_amount_nano,
+         EXISTS (SELECT 1 FROM hold k WHERE k.user_id = $1 AND k.idem_key = $3 AND k.id <> $2
+                   AND k.state IN ('open', 'captured')) AS key_taken
+    FROM (SELECT 1) one
+    LEFT JOIN account a ON a.user_id = $1
+    LEFT JOIN hold h ON h.id = $2`;
+
+/**
+ * The next slice of a stream: hold first, account second, the order of every statement that locks both.
+ * $1 hold id, $2 by how much
+ */
+export const EXTEND_HOLD = `
+  WITH mine AS MATERIALIZED (SELECT id, user_id FROM hold WHERE id = $1 AND state = 'open' FOR UPDATE),
+  raised AS (
+    UPDATE account SET held_nano = held_nano + $2::bigint
+      FROM mine WHERE account.user_id = mine.user_id AND balance_nano - held_nano >= $2::bigint
+    RETURNING account.user_id),
+  extended AS (
+    UPDATE hold SET amount_nano = amount_nano + $2::bigint FROM raised WHERE hold.id = $1
+    RETURNING amount_nano)
+  SELECT amount_nano FROM extended`;

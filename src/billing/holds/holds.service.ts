@@ -1,0 +1,161 @@
+import type { NanoUsd } from '@app/money';
+import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { MoneyDatabase, SQL_STATE, sqlStateOf } from '../money-database.js';
+import { NaturalBatcher } from '../natural-batcher.js';
+import { Settler } from '../settle/settler.service.js';
+import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import type { HoldGrant, HoldOrder } from './hold-order.js';
+import { EXPLAIN_HOLD, EXTEND_HOLD, HOLD_BATCH, HOLD_ONE } from './hold-statements.js';
+import { balanceReserved, insufficientBalance, keyTaken } from './refused-hold.js';
+
+/** Beyond some fifty rows a statement costs more than it saves. */
+const BATCH_SIZE = 50;
+/** Two, so that one account locked elsewhere does not stop everybody. */
+const BATCHES_IN_FLIGHT = 2;
+/** Each round removes one reason for a refusal (account not there, money on its way); more rounds mean a busy account. */
+const MOST_ROUNDS = 8;
+const DRAIN_LIMIT_MS = 500;
+/** Other instances settle within this, normally. */
+const OTHERS_SETTLE_MS = 150;
+
+/** Reserves money and says, when it can't, exactly why. */
+@Injectable()
+export class HoldsService {
+  readonly #batcher = new NaturalBatcher<HoldOrder, HoldGrant | 'refused'>(
+    (orders) => this.#holdBatch(orders),
+    {
+      batchSize: BATCH_SIZE,
+      inFlight: BATCHES_IN_FLIGHT,
+    },
+  );
+
+  constructor(
+    private readonly database: MoneyDatabase,
+    private readonly accounts: AccountsService,
+    private readonly settler: Settler,
+    private readonly instance: GatewayInstance,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  /**
+   * Reserves. One statement, shared with whoever asks at the same moment; more only when it gives no money.
+   *
+   * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
+   */
+  async hold(order: HoldOrder): Promise<HoldGrant> {
+    const grant = await this.#batcher.add(order);
+    return grant === 'refused' ? this.#holdPatiently(order) : grant;
+  }
+
+  /** Reserves more for a hold that is open. False when the account has not enough, or the hold is not open any more. */
+  async extend(billingId: string, byNano: NanoUsd): Promise<boolean> {
+    const rows = await retryOnce(() => this.database.query(EXTEND_HOLD, [billingId, byNano.toString()]));
+    return rows.length > 0;
+  }
+
+  async #holdBatch(orders: readonly HoldOrder[]): Promise<(HoldGrant | 'refused')[]> {
+    const input = JSON.stringify(orders.map((order) => this.#toRow(order)));
+    const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, [input]));
+    const grants = new Map(rows.map((row) => [row.id, toGrant(row)]));
+    return orders.map((order) => grants.get(order.billingId) ?? 'refused');
+  }
+
+  /** "No row" is ambiguous, so every round looks first, removes what can be removed, and tries again. */
+  async #holdPatiently(order: HoldOrder): Promise<HoldGrant> {
+    let waited = false;
+    for (let round = 0; round < MOST_ROUNDS; round += 1) {
+      const found = await this.#explain(order);
+      if (found.ownGrant) return found.ownGrant;
+      if (found.keyTaken) throw keyTaken();
+      if (!found.account) await this.accounts.open([order.userId]);
+      else if (found.account.balanceNano - found.account.heldNano < order.needNano) {
+        const { balanceNano, heldNano } = found.account;
+        if (balanceNano < order.needNano) throw insufficientBalance(order.needNano, balanceNano, heldNano);
+        const moneyIsComing = await this.settler.drain({ userId: order.userId, timeoutMs: DRAIN_LIMIT_MS });
+        if (!moneyIsComing && waited) throw balanceReserved(order.needNano, balanceNano, heldNano);
+        if (!moneyIsComing) await sleep(OTHERS_SETTLE_MS);
+        waited ||= !moneyIsComing;
+      }
+      const [row] = await retryOnce(() =>
+        this.database.query<GrantRow>(HOLD_ONE, [JSON.stringify([this.#toRow(order)])]),
+      );
+      if (row) return toGrant(row);
+    }
+    const { balanceNano, heldNano } = await this.accounts.require(order.userId);
+    throw balanceReserved(order.needNano, balanceNano, heldNano);
+  }
+
+  async #explain(order: HoldOrder): Promise<Explanation> {
+    const parameters = [order.userId, order.billingId, order.idempotency?.key ?? null];
+    const [row] = await this.database.query<ExplainRow>(EXPLAIN_HOLD, parameters);
+    if (!row) throw new Error('the explanation of a refused hold is one row, always');
+    const account =
+      row.balance_nano === null || row.held_nano === null
+        ? undefined
+        : { balanceNano: BigInt(row.balance_nano), heldNano: BigInt(row.held_nano) };
+    const ownAmount = row.own_state === 'open' ? BigInt(row.own_amount_nano ?? 0) : undefined;
+    return {
+      account,
+      keyTaken: row.key_taken,
+      ownGrant: ownAmount === undefined ? undefined : { amountNano: ownAmount, freeNano: ownAmount },
+    };
+  }
+
+  #toRow(order: HoldOrder): Record<string, unknown> {
+    return {
+      id: order.billingId,
+      request_id: order.requestId,
+      user_id: order.userId,
+      model: order.model,
+      stream: order.stream,
+      targets: order.targets,
+      take: order.takeNano.toString(),
+      need: order.needNano.toString(),
+      bound: order.boundNano.toString(),
+      instance_id: this.instance.id,
+      ttl_ms: this.config.billing.holdTtlMs,
+      idem_key: order.idempotency?.key,
+      fingerprint: order.idempotency?.fingerprintHex,
+    };
+  }
+}
+
+interface Explanation {
+  readonly account: { readonly balanceNano: NanoUsd; readonly heldNano: NanoUsd } | undefined;
+  readonly keyTaken: boolean;
+  /** This very hold is there: an earlier try whose answer was lost. */
+  readonly ownGrant: HoldGrant | undefined;
+}
+
+interface GrantRow {
+  id: string;
+  amount_nano: string;
+  free_nano: string;
+}
+
+interface ExplainRow {
+  balance_nano: string | null;
+  held_nano: string | null;
+  own_state: string | null;
+  own_amount_nano: string | null;
+  key_taken: boolean;
+}
+
+function toGrant(row: GrantRow): HoldGrant {
+  return { amountNano: BigInt(row.amount_nano), freeNano: BigInt(row.free_nano) };
+}
+
+const WORTH_A_RETRY: readonly string[] = [SQL_STATE.checkViolation, SQL_STATE.deadlockDetected];
+
+/** A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right. */
+async function retryOnce<T>(statement: () => Promise<T>): Promise<T> {
+  try {
+    return await statement();
+  } catch (error) {
+    if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
+    return statement();
+  }
+}

@@ -1,0 +1,41 @@
+import { GatewayError } from '@app/contracts';
+import { formatNano, type NanoUsd } from '@app/money';
+
+const RESERVED_RETRY_AFTER_MS = 1000;
+
+/** 402: the account does not have it, whatever is in flight. Retrying is no use, and the SDKs are told so. */
+export function insufficientBalance(
+  needNano: NanoUsd,
+  balanceNano: NanoUsd,
+  heldNano: NanoUsd,
+): GatewayError {
+  return new GatewayError(
+    'insufficient_balance',
+    `The balance does not cover this request: ${describe(needNano, balanceNano, heldNano)}. ` +
+      'Top up, or ask for fewer output tokens.',
+    { headers: { 'x-should-retry': 'false' } },
+  );
+}
+
+/** 402: the account has it, but requests in flight hold it. They give back what they do not use. */
+export function balanceReserved(needNano: NanoUsd, balanceNano: NanoUsd, heldNano: NanoUsd): GatewayError {
+  return new GatewayError(
+    'balance_reserved',
+    `Requests in flight hold the balance that this one needs: ${describe(needNano, balanceNano, heldNano)}. ` +
+      'Try again when they have ended.',
+    { retryAfterMs: RESERVED_RETRY_AFTER_MS },
+  );
+}
+
+export function keyTaken(): GatewayError {
+  return new GatewayError(
+    'idempotency_conflict',
+    'A request with this Idempotency-Key is in flight or was charged already.',
+    { retryAfterMs: RESERVED_RETRY_AFTER_MS },
+  );
+}
+
+function describe(needNano: NanoUsd, balanceNano: NanoUsd, heldNano: NanoUsd): string {
+  const available = formatNano(balanceNano - heldNano);
+  return `required ${formatNano(needNano)}, available ${available}, held ${formatNano(heldNano)}`;
+}

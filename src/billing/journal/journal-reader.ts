@@ -1,0 +1,47 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SettlementRecord } from '../settle/settlement-record.js';
+import type { JournalRecord, StoredPriceVersion } from './journal-record.js';
+import { decodeSegment } from './record-codec.js';
+import { SEGMENT_SUFFIX } from './segment.js';
+
+/** What a journal still has to say: what was settled and is not known to be booked. */
+export interface JournalContents {
+  readonly settlements: readonly SettlementRecord[];
+  readonly priceVersions: readonly StoredPriceVersion[];
+  readonly damagedRecords: number;
+  readonly tornSegments: number;
+}
+
+/** Reads every segment of a directory nobody writes to any more. A torn end is normal after a kill; damage is counted. */
+export async function readJournal(directory: string): Promise<JournalContents> {
+  const settlements = new Map<string, SettlementRecord>();
+  const priceVersions = new Map<string, StoredPriceVersion>();
+  const booked = new Set<string>();
+  let damagedRecords = 0;
+  let tornSegments = 0;
+  for (const name of await segmentNames(directory)) {
+    const segment = decodeSegment(await readFile(join(directory, name)));
+    damagedRecords += segment.damaged;
+    tornSegments += segment.tornTail ? 1 : 0;
+    for (const text of segment.texts) {
+      const record = JSON.parse(text) as JournalRecord;
+      if (record.t === 'S') {
+        const settlement = record.s as SettlementRecord;
+        settlements.set(settlement.id, settlement);
+      } else if (record.t === 'D') for (const id of record.ids) booked.add(id);
+      else if (record.t === 'V') priceVersions.set(record.v.id, record.v);
+    }
+  }
+  return {
+    settlements: [...settlements.values()].filter((settlement) => !booked.has(settlement.id)),
+    priceVersions: [...priceVersions.values()],
+    damagedRecords,
+    tornSegments,
+  };
+}
+
+async function segmentNames(directory: string): Promise<string[]> {
+  const names = await readdir(directory);
+  return names.filter((name) => name.endsWith(SEGMENT_SUFFIX)).sort();
+}

@@ -1,0 +1,218 @@
+import { encodedBytes, encodeRecord, MAX_RECORD_BYTES } from './record-codec.js';
+import { DISK, type JournalFiles } from './journal-files.js';
+import { Segment } from './segment.js';
+
+export interface JournalWriterOptions {
+  readonly segmentBytes?: number;
+  readonly files?: JournalFiles;
+  readonly onFault?: (error: unknown) => void;
+}
+
+/** Where an unbooked record lies. Given back with `booked`. */
+export interface JournalMark {
+  readonly segment: Segment;
+}
+
+interface Line {
+  readonly text: string;
+  readonly bytes: number;
+  /** Absent for a note: nobody waits for it, it goes with the next group. */
+  readonly waiter: { resolve(mark: JournalMark): void; reject(error: unknown): void } | undefined;
+}
+
+const DEFAULT_SEGMENT_BYTES = 8 * 1024 * 1024;
+const GROUP_BYTES = 1024 * 1024;
+const NOTE_DELAY_MS = 50;
+const RETRY_MS = 1000;
+/** A line that says nothing. */
+const PROBE = '{"t":"D","ids":[]}';
+const ignore = (): void => undefined;
+
+/**
+ * The journal of one process: what must survive it is on the disk before anybody is told.
+ *
+ * Group commit: while one write is being synced, further lines gather and go together in the next. Segments have their
+ * space before they are written to, and one spare is always ready, so that a full disk stops new requests and not the
+ * settlement of those in flight. A failed write or sync condemns its segment (Linux drops pages it could not write, and a
+ * second sync would succeed without them): the group is written again to another one.
+ */
+export class JournalWriter {
+  readonly #pending: Line[] = [];
+  readonly #retired = new Set<Segment>();
+  readonly #removals = new Set<Promise<void>>();
+  #running: Promise<void> | undefined;
+  #noteTimer: NodeJS.Timeout | undefined;
+  #active: Segment;
+  #spare: Promise<Segment | undefined>;
+  #nextNumber = 1;
+  #hasSpare = false;
+  #canWrite = true;
+  #closed = false;
+
+  private constructor(
+    private readonly directory: string,
+    private readonly segmentBytes: number,
+    private readonly files: JournalFiles,
+    private readonly onFault: (error: unknown) => void,
+  ) {}
+
+  /** @param directory  exists, is empty and belongs to this process alone */
+  static async open(directory: string, options: JournalWriterOptions = {}): Promise<JournalWriter> {
+    const { segmentBytes = DEFAULT_SEGMENT_BYTES, files = DISK, onFault = () => undefined } = options;
+    const writer = new JournalWriter(directory, segmentBytes, files, onFault);
+    writer.#active = await writer.#createSegment();
+    writer.#spare = writer.#prepareSpare();
+    await writer.#spare;
+    return writer;
+  }
+
+  /** False when a record could not be made safe, or the next segment could not be prepared: take no new requests. */
+  get isHealthy(): boolean {
+    return this.#canWrite && this.#hasSpare;
+  }
+
+  /**
+   * Writes a line; resolves when it is on the disk. Its segment stays until `booked`.
+   *
+   * @throws what the disk said, when two segments in a row failed
+   */
+  append(text: string): Promise<JournalMark> {
+    const bytes = encodedBytes(text);
+    if (bytes > Math.min(this.segmentBytes, MAX_RECORD_BYTES)) {
+      return Promise.reject(new RangeError('a journal record this large is not for the journal'));
+    }
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ text, bytes, waiter: { resolve, reject } });
+      this.#wake();
+    });
+  }
+
+  /** Writes a line some time soon; nobody waits for it and nothing depends on it. */
+  note(text: string): void {
+    this.#pending.push({ text, bytes: encodedBytes(text), waiter: undefined });
+    this.#noteTimer ??= setTimeout(() => this.#wake(), NOTE_DELAY_MS).unref();
+  }
+
+  /** The record behind each mark is booked: segments without unbooked records are removed. */
+  booked(marks: Iterable<JournalMark>): void {
+    for (const { segment } of marks) {
+      segment.unbooked -= 1;
+      if (segment.unbooked === 0 && this.#retired.delete(segment)) {
+        const removal = segment
+          .remove()
+          .catch((error: unknown) => this.onFault(error))
+          .finally(() => this.#removals.delete(removal));
+        this.#removals.add(removal);
+      }
+    }
+  }
+
+  /** Writes what is pending and closes the files; they stay. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wake();
+    await this.#running;
+    await Promise.all(this.#removals);
+    const spare = await this.#spare;
+    await Promise.all(
+      [this.#active, ...this.#retired, ...(spare ? [spare] : [])].map((segment) => segment.close()),
+    );
+  }
+
+  #wake(): void {
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = undefined;
+    // After the current turn, so that lines written together go together.
+    this.#running ??= Promise.resolve()
+      .then(() => this.#run())
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#pending.some((line) => line.waiter)) this.#wake();
+      });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#pending.length > 0) {
+      const group = this.#takeGroup();
+      try {
+        await this.#commit(group);
+        this.#canWrite = true;
+      } catch (error) {
+        this.#canWrite = false;
+        this.onFault(error);
+        for (const line of group) line.waiter?.reject(error);
+        this.#later(() => void this.append(PROBE).then((mark) => this.booked([mark]), ignore));
+      }
+    }
+  }
+
+  #takeGroup(): Line[] {
+    const limit = Math.min(GROUP_BYTES, this.segmentBytes);
+    let count = 0;
+    let bytes = 0;
+    for (const line of this.#pending) {
+      if (count > 0 && bytes + line.bytes > limit) break;
+      bytes += line.bytes;
+      count += 1;
+    }
+    return this.#pending.splice(0, count);
+  }
+
+  async #commit(group: readonly Line[]): Promise<void> {
+    const data = Buffer.allocUnsafe(group.reduce((sum, line) => sum + line.bytes, 0));
+    let offset = 0;
+    for (const line of group) offset = encodeRecord(data, offset, line.text);
+    const durably = group.some((line) => line.waiter);
+    if (!this.#active.hasRoomFor(data.length)) await this.#rotate();
+    try {
+      await this.#active.write(data, durably);
+    } catch (error) {
+      this.onFault(error);
+      await this.#rotate();
+      await this.#active.write(data, durably);
+    }
+    const mark = { segment: this.#active };
+    for (const line of group) {
+      if (!line.waiter) continue;
+      mark.segment.unbooked += 1;
+      line.waiter.resolve(mark);
+    }
+  }
+
+  async #rotate(): Promise<void> {
+    const old = this.#active;
+    // A spare that could not be made before may be possible now.
+    this.#active = (await this.#spare) ?? (await this.#createSegment());
+    this.#spare = this.#prepareSpare();
+    if (old.unbooked === 0) await old.remove();
+    else this.#retired.add(old);
+  }
+
+  async #prepareSpare(): Promise<Segment | undefined> {
+    this.#hasSpare = false;
+    try {
+      const spare = await this.#createSegment();
+      this.#hasSpare = true;
+      return spare;
+    } catch (error) {
+      this.onFault(error);
+      this.#later(() => {
+        if (!this.#hasSpare) this.#spare = this.#prepareSpare();
+      });
+      return undefined;
+    }
+  }
+
+  /** While the disk fails, nothing new comes in that would try it again: so we do. */
+  #later(work: () => void): void {
+    setTimeout(() => {
+      if (!this.#closed) work();
+    }, RETRY_MS).unref();
+  }
+
+  #createSegment(): Promise<Segment> {
+    const number = this.#nextNumber;
+    this.#nextNumber += 1;
+    return Segment.create(this.files, this.directory, number, this.segmentBytes);
+  }
+}

@@ -1,0 +1,201 @@
+import { mkdtemp, open, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DISK, type JournalFiles } from './journal-files.js';
+import { settlementLine } from './journal-record.js';
+import { readJournal } from './journal-reader.js';
+import { JournalWriter } from './journal-writer.js';
+import { decodeSegment, encodedBytes, encodeRecord } from './record-codec.js';
+
+let directory: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'journal-spec-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+const line = (id: string) => settlementLine(JSON.stringify({ id, pad: 'x'.repeat(200) }));
+const idsIn = async () => (await readJournal(directory)).settlements.map((settlement) => settlement.id);
+const segments = async () => (await readdir(directory)).filter((name) => name.endsWith('.journal')).sort();
+
+function segmentOf(texts: readonly string[], zeros = 64): Buffer {
+  const buffer = Buffer.alloc(texts.reduce((sum, text) => sum + encodedBytes(text), zeros));
+  let offset = 0;
+  for (const text of texts) offset = encodeRecord(buffer, offset, text);
+  return buffer;
+}
+
+describe('records', () => {
+  it('come back as they were written, whatever is in them', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'grapheme', minLength: 1 })), (texts) => {
+        expect(decodeSegment(segmentOf(texts))).toEqual({ texts, damaged: 0, tornTail: false });
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('cut anywhere lose only what was behind the cut', () => {
+    const texts = ['first', 'second', 'third'];
+    const whole = segmentOf(texts, 0);
+    fc.assert(
+      fc.property(fc.nat(whole.length), (cut) => {
+        const { texts: left, damaged } = decodeSegment(
+          Buffer.concat([whole.subarray(0, cut), Buffer.alloc(64)]),
+        );
+        expect(texts.slice(0, left.length)).toEqual(left);
+        expect(damaged).toBe(0);
+      }),
+    );
+  });
+
+  it('with one flipped bit never come back changed', () => {
+    const texts = ['first', 'second', 'third'];
+    fc.assert(
+      fc.property(fc.nat(segmentOf(texts, 0).length * 8 - 1), (bit) => {
+        const segment = segmentOf(texts);
+        segment[bit >> 3] = (segment[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const { texts: left } = decodeSegment(segment);
+        expect(left.every((text) => texts.includes(text))).toBe(true);
+        expect(left.length).toBeLessThan(3);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('behind a damaged one are still read, and the damage is counted', () => {
+    const segment = segmentOf(['first', 'second', 'third']);
+    segment[8 + 5 + 8 + 2] = 0;
+    expect(decodeSegment(segment)).toEqual({ texts: ['first', 'third'], damaged: 1, tornTail: false });
+  });
+});
+
+describe('JournalWriter', () => {
+  it('keeps what was appended and not booked, across segments, and removes segments that are done', async () => {
+    const writer = await JournalWriter.open(directory, { segmentBytes: 4096 });
+    const marks = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => writer.append(line(`id-${index}`))),
+    );
+    expect(await idsIn()).toHaveLength(100);
+    expect((await segments()).length).toBeGreaterThan(5);
+    writer.booked(marks.slice(0, 90));
+    await writer.close();
+    const left = await idsIn();
+    expect(left.length).toBeLessThan(30);
+    expect(left).toEqual(
+      expect.arrayContaining(Array.from({ length: 10 }, (_, index) => `id-${90 + index}`)),
+    );
+  });
+
+  it('groups what comes while a sync is under way', async () => {
+    let syncs = 0;
+    const files: JournalFiles = { ...DISK, sync: (fd) => ((syncs += 1), DISK.sync(fd)) };
+    const writer = await JournalWriter.open(directory, { files });
+    await Promise.all(Array.from({ length: 500 }, (_, index) => writer.append(line(`id-${index}`))));
+    expect(syncs).toBeLessThan(10);
+    await writer.close();
+  });
+
+  it('does not sync for notes, and writes them before it closes', async () => {
+    let syncs = 0;
+    const files: JournalFiles = { ...DISK, sync: (fd) => ((syncs += 1), DISK.sync(fd)) };
+    const writer = await JournalWriter.open(directory, { files });
+    await writer.append(line('a'));
+    writer.note('{"t":"D","ids":["a"]}');
+    await writer.close();
+    expect(syncs).toBe(1);
+    expect(await idsIn()).toEqual([]);
+  });
+
+  it.each(['write', 'sync'] as const)('writes a group again elsewhere when its %s failed', async (call) => {
+    let fail = false;
+    const faults: unknown[] = [];
+    const failing =
+      <A extends unknown[]>(work: (...parameters: A) => Promise<void>) =>
+      (...parameters: A): Promise<void> => {
+        if (!fail) return work(...parameters);
+        fail = false;
+        return Promise.reject(new Error('EIO'));
+      };
+    const files: JournalFiles = {
+      ...DISK,
+      [call]: failing(DISK[call] as (...p: unknown[]) => Promise<void>),
+    };
+    const writer = await JournalWriter.open(directory, { files, onFault: (error) => faults.push(error) });
+    await writer.append(line('before'));
+    fail = true;
+    await writer.append(line('during'));
+    await writer.append(line('after'));
+    await writer.close();
+    expect(await idsIn()).toEqual(['before', 'during', 'after']);
+    expect(faults).toHaveLength(1);
+    expect(await segments()).toHaveLength(3);
+  });
+
+  it('tells the caller when nothing works, and recovers when the disk does', async () => {
+    let broken = false;
+    const files: JournalFiles = {
+      ...DISK,
+      sync: (fd) => (broken ? Promise.reject(new Error('EIO')) : DISK.sync(fd)),
+      create: (...parameters) => (broken ? Promise.reject(new Error('ENOSPC')) : DISK.create(...parameters)),
+    };
+    const writer = await JournalWriter.open(directory, { files });
+    broken = true;
+    await expect(writer.append(line('lost'))).rejects.toThrow('EIO');
+    expect(writer.isHealthy).toBe(false);
+    broken = false;
+    await expect.poll(() => writer.isHealthy, { timeout: 5000 }).toBe(true);
+    await writer.append(line('kept'));
+    await writer.close();
+    expect(await idsIn()).toContain('kept');
+  });
+
+  it('is unhealthy as soon as the next segment cannot be prepared, and still takes what fits', async () => {
+    let full = false;
+    const files: JournalFiles = {
+      ...DISK,
+      create: (...parameters) => (full ? Promise.reject(new Error('ENOSPC')) : DISK.create(...parameters)),
+    };
+    const writer = await JournalWriter.open(directory, { files, segmentBytes: 4096 });
+    full = true;
+    let taken = 0;
+    for (; writer.isHealthy; taken += 1) await writer.append(line(`id-${taken}`));
+    await writer.append(line('in flight'));
+    await writer.close();
+    expect(await idsIn()).toHaveLength(taken + 1);
+  });
+
+  it('refuses a record that would not fit a segment', async () => {
+    const writer = await JournalWriter.open(directory, { segmentBytes: 1024 });
+    await expect(writer.append('x'.repeat(2000))).rejects.toThrow(RangeError);
+    await writer.close();
+  });
+});
+
+describe('readJournal', () => {
+  it('tolerates a torn tail and says so', async () => {
+    const writer = await JournalWriter.open(directory);
+    await writer.append(line('whole'));
+    await writer.append(line('torn'));
+    await writer.close();
+    const path = join(directory, (await segments())[0] ?? '');
+    await truncate(path, encodedBytes(line('whole')) + 100);
+    expect(await readJournal(directory)).toMatchObject({ tornSegments: 1, damagedRecords: 0 });
+    expect(await idsIn()).toEqual(['whole']);
+  });
+
+  it('counts flipped bits and reads on', async () => {
+    const writer = await JournalWriter.open(directory);
+    for (const id of ['one', 'two', 'three']) await writer.append(line(id));
+    await writer.close();
+    const path = join(directory, (await segments())[0] ?? '');
+    const handle = await open(path, 'r+');
+    await handle.write(Buffer.from('?'), 0, 1, encodedBytes(line('one')) + 40);
+    await handle.close();
+    expect(await readJournal(directory)).toMatchObject({ damagedRecords: 1, tornSegments: 0 });
+    expect(await idsIn()).toEqual(['one', 'three']);
+    expect((await readFile(path)).length).toBe(8 * 1024 * 1024);
+  });
+});

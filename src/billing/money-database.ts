@@ -1,0 +1,81 @@
+import { GatewayError } from '@app/contracts';
+import { Inject, Injectable } from '@nestjs/common';
+import { BrokenCircuitError, circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel';
+import { databaseUnavailable, isConnectionError } from '../database/connection-error.js';
+import { DatabaseService } from '../database/database.service.js';
+
+/** Runs one statement on a connection of its own. int8 comes as text. */
+export interface StatementRunner {
+  query<Row extends object>(sql: string, parameters?: readonly unknown[]): Promise<Row[]>;
+}
+
+const FAILURES_TO_OPEN = 2;
+const HALF_OPEN_AFTER_MS = 1000;
+
+/**
+ * The way of every money statement: one statement, one round trip, through a breaker that fails fast while Postgres is
+ * away. Read-committed, never a transaction across an await of anything else.
+ */
+@Injectable()
+export class MoneyDatabase {
+  readonly #breaker = circuitBreaker(handleWhen(saysDatabaseIsAway), {
+    halfOpenAfter: HALF_OPEN_AFTER_MS,
+    breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+  });
+
+  constructor(@Inject(DatabaseService) private readonly statements: StatementRunner) {}
+
+  /**
+   * Runs one statement.
+   *
+   * @throws GatewayError `database_unavailable` when nothing is known about the statement's effect
+   * @throws QueryFailedError when the database itself refused it (see `sqlStateOf`)
+   */
+  async query<Row>(sql: string, parameters: unknown[] = []): Promise<Row[]> {
+    try {
+      return await this.#breaker.execute(() => this.statements.query<Row & object>(sql, parameters));
+    } catch (error) {
+      if (error instanceof BrokenCircuitError || isConnectionError(error)) throw databaseUnavailable(error);
+      throw error;
+    }
+  }
+
+  /** False while the breaker is open: a statement would fail at once. */
+  get isReachable(): boolean {
+    return this.#breaker.state === CircuitState.Closed;
+  }
+}
+
+/** SQLSTATE of what the database refused; `undefined` for any other error. */
+export function sqlStateOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (error instanceof GatewayError) return sqlStateOf(error.cause);
+  if ('driverError' in error && error.driverError !== error) return sqlStateOf(error.driverError);
+  return 'code' in error && typeof error.code === 'string' && error.code.length === 5
+    ? error.code
+    : undefined;
+}
+
+/** Name of the constraint that refused a row; `undefined` for any other error. */
+export function violatedConstraint(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if ('driverError' in error && error.driverError !== error) return violatedConstraint(error.driverError);
+  return 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined;
+}
+
+export const SQL_STATE = {
+  uniqueViolation: '23505',
+  checkViolation: '23514',
+  lockNotAvailable: '55P03',
+  queryCanceled: '57014',
+  deadlockDetected: '40P01',
+  numericOutOfRange: '22003',
+} as const;
+
+/** A timeout that the living server reported itself is one busy row, not a missing database. */
+function saysDatabaseIsAway(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  return (
+    isConnectionError(error) && state !== SQL_STATE.lockNotAvailable && state !== SQL_STATE.queryCanceled
+  );
+}

@@ -1,0 +1,29 @@
+import type { ChatRequest } from '@app/contracts';
+
+/** How often a vendor's own tool may be called in one answer when the request sets no limit. */
+const CALLS_WITHOUT_LIMIT = 10;
+
+/** The names under which usage and prices speak of a tool, by what a request asks for it with. */
+const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
+  [/^web_search|^google_search|^googleSearch/, 'web_search'],
+  [/^file_search/, 'file_search'],
+  [/^code_(execution|interpreter)/, 'code_execution'],
+];
+
+/** Most calls of the vendors' own tools in one answer, by name. Functions of the client cost nothing by themselves. */
+export function serverToolCallBounds(request: ChatRequest): Record<string, number> {
+  const bounds: Record<string, number> = {};
+  if (request['web_search_options'] != null) bounds['web_search'] = CALLS_WITHOUT_LIMIT;
+  for (const tool of request.tools ?? []) {
+    if (tool.type === 'function') continue;
+    const name = TOOL_NAMES.find(([pattern]) => pattern.test(tool.type))?.[1] ?? tool.type;
+    bounds[name] = (bounds[name] ?? 0) + callLimit(tool['max_uses']);
+  }
+  return bounds;
+}
+
+function callLimit(maxUses: unknown): number {
+  return typeof maxUses === 'number' && Number.isSafeInteger(maxUses) && maxUses > 0
+    ? maxUses
+    : CALLS_WITHOUT_LIMIT;
+}

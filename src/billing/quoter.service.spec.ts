@@ -1,0 +1,194 @@
+import type { ChatMessage, ChatRequest } from '@app/contracts';
+import { type PriceCard, priceVersionOf } from '@app/money';
+import { describe, expect, it } from 'vitest';
+import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
+import { PriceVersions } from './prices/price-versions.service.js';
+import { QuoterService } from './quoter.service.js';
+import { quoteCost } from './session/quote-cost.js';
+
+const CARD: PriceCard = {
+  base: { inputPico: 1_000_000n, outputPico: 2_000_000n },
+  tiers: [],
+  requestPico: 0n,
+  toolCallPico: { web_search: 10_000_000_000n },
+};
+
+function target(changes: Partial<PlannedTarget> = {}): PlannedTarget {
+  const price = changes.price ?? CARD;
+  return {
+    provider: 'openai',
+    upstreamModel: 'gpt-4o',
+    weight: 1,
+    contextWindow: 128_000,
+    maxOutputTokens: 4096,
+    capabilities: {
+      tools: true,
+      vision: true,
+      documents: true,
+      audioInput: true,
+      jsonSchema: true,
+      reasoning: false,
+    },
+    price,
+    priceVersion: priceVersionOf(price),
+    modelId: 'gpt-4o',
+    reason: 'weight',
+    ...changes,
+  };
+}
+
+function plan(...targets: PlannedTarget[]): RoutePlan {
+  const [first = target()] = targets;
+  const model = {
+    id: first.modelId,
+    root: first.modelId,
+    ownedBy: 'o',
+    created: 0,
+    targets,
+    fallbacks: [],
+    cache: undefined,
+    aliases: [],
+  };
+  return { model, targets: targets.length > 0 ? targets : [first] };
+}
+
+const request = (messages: ChatMessage[], rest: Partial<ChatRequest> = {}): ChatRequest => ({
+  model: 'gpt-4o',
+  messages,
+  ...rest,
+});
+const user = (content: ChatMessage['content']): ChatMessage => ({ role: 'user', content });
+const quoter = () =>
+  new QuoterService(new PriceVersions({} as never, { billing: { currency: 'USD' } } as never));
+
+describe('the bound of the input', () => {
+  const bound = (messages: ChatMessage[], rest: Partial<ChatRequest> = {}) =>
+    quoter().quote(plan(target()), request(messages, rest), false).inputTokensBound;
+
+  it('is at least the bytes of every text that goes in', () => {
+    const plain = bound([user('')]);
+    expect(bound([user('häh')]) - plain).toBe(4);
+    expect(bound([user([{ type: 'text', text: '日本' }])]) - plain).toBe(6);
+    expect(bound([{ role: 'assistant', content: '', reasoning_content: 'x'.repeat(50) }]) - plain).toBe(50);
+    const call = { id: 'c', type: 'function' as const, function: { name: 'f', arguments: 'x'.repeat(70) } };
+    expect(bound([{ role: 'assistant', content: '', tool_calls: [call] }]) - plain).toBeGreaterThan(70);
+    const schema = {
+      type: 'json_schema' as const,
+      json_schema: { name: 's', schema: { a: 'x'.repeat(90) } },
+    };
+    expect(bound([user('')], { response_format: schema }) - plain).toBeGreaterThan(90);
+    const tools = [{ type: 'function', function: { name: 'f', description: 'x'.repeat(90) } }];
+    expect(bound([user('')], { tools }) - plain).toBeGreaterThan(690);
+  });
+
+  it.each([
+    ['an image, by the largest formula', { type: 'image_url', image_url: { url: 'https://x/y.png' } }, 5000],
+    [
+      'a minute of PCM',
+      { type: 'input_audio', input_audio: { data: 'A'.repeat(640_000), format: 'wav' } },
+      1920,
+    ],
+    [
+      'a document that lies elsewhere: all there can be',
+      { type: 'file', file: { file_id: 'f' } },
+      128_000 - 80,
+    ],
+  ])('counts %s', (_name, part, least) => {
+    expect(bound([user([part as never])]) - bound([user('')])).toBeGreaterThanOrEqual(least);
+  });
+
+  it('counts an image of a model that multiplies them', () => {
+    const image = { type: 'image_url' as const, image_url: { url: 'data:image/png;base64,AAAA' } };
+    const mini = plan(target({ upstreamModel: 'gpt-4o-mini' }));
+    expect(quoter().quote(mini, request([user([image])]), false).inputTokensBound).toBeGreaterThan(48_169);
+  });
+
+  it('is never above the context window', () => {
+    expect(bound([user('x'.repeat(1_000_000))])).toBe(128_000);
+  });
+});
+
+describe('refining', () => {
+  const text = 'The quick brown fox jumps over the lazy dog. '.repeat(100);
+
+  it('counts English to about a quarter of its bytes, with a margin', async () => {
+    const quote = quoter().quote(plan(target()), request([user(text)]), false);
+    const refined = await quote.refine?.();
+    expect(quote.inputTokensBound).toBeGreaterThan(4500);
+    expect(refined?.inputTokensBound).toBeLessThan(1400);
+    expect(refined?.inputTokensBound).toBeGreaterThan(1000);
+  });
+
+  it('keeps a wider margin where the vocabulary is another', async () => {
+    const counted = async (upstreamModel: string) =>
+      (
+        await quoter()
+          .quote(plan(target({ upstreamModel })), request([user(text)]), false)
+          .refine?.()
+      )?.inputTokensBound ?? 0;
+    expect(await counted('claude-3-haiku')).toBeGreaterThan((await counted('gpt-4o')) * 1.2);
+  });
+
+  it.each([
+    ['long texts', 'word '.repeat(20_000)],
+    ['endless words', 'x'.repeat(10_000)],
+  ])('does not count %s', async (_name, content) => {
+    const quote = quoter().quote(
+      plan(target({ contextWindow: 10_000_000 })),
+      request([user(content)]),
+      false,
+    );
+    expect((await quote.refine?.())?.inputTokensBound).toBe(quote.inputTokensBound);
+  });
+
+  it('does not choke on text that looks like a special token', async () => {
+    const quote = quoter().quote(plan(target()), request([user('<|endoftext|> '.repeat(50))]), false);
+    expect((await quote.refine?.())?.inputTokensBound).toBeGreaterThan(0);
+  });
+});
+
+describe('the quote', () => {
+  it('is the dearest of the targets that may be tried', () => {
+    const dear: PriceCard = { ...CARD, base: { inputPico: 1_000_000n, outputPico: 9_000_000n } };
+    const small = target({ price: dear, priceVersion: 'dear', maxOutputTokens: 100 });
+    const quote = quoter().quote(plan(target(), small), request([user('hi')]), false);
+    const input = BigInt(quote.inputTokensBound) * 1000n;
+    expect(quote.modelMaxOutputTokens).toBe(4096);
+    expect(quoteCost(quote, 4096)).toBe(input + 4096n * 2000n);
+    expect(quoteCost(quote, 100)).toBe(input + 100n * 9000n);
+    expect(quote.targets.map((each) => each.priceVersion)).toEqual([priceVersionOf(CARD), 'dear']);
+  });
+
+  it('counts every answer asked for, and the calls of tools with a price of their own', () => {
+    const one = quoter().quote(plan(target()), request([user('hi')]), false);
+    const three = quoter().quote(plan(target()), request([user('hi')], { n: 3 }), false);
+    expect(quoteCost(three, 10) - quoteCost(one, 10)).toBe(20n * 2000n);
+    const searching = quoter().quote(
+      plan(target()),
+      request([user('hi')], { web_search_options: {} }),
+      false,
+    );
+    expect(quoteCost(searching, 10) - quoteCost(one, 10)).toBe(10n * 10_000_000n);
+  });
+
+  it('is sliced only for a stream whose output is seen as it is written', () => {
+    const sliceable = (each: PlannedTarget, stream: boolean, rest: Partial<ChatRequest> = {}) =>
+      quoter().quote(plan(each), request([user('hi')], rest), stream).sliceable;
+    const thinker = target({ capabilities: { ...target().capabilities, reasoning: true } });
+    expect(sliceable(target(), true)).toBe(true);
+    expect(sliceable(target(), false)).toBe(false);
+    expect(sliceable(thinker, true)).toBe(false);
+    expect(sliceable(target(), true, { reasoning_effort: 'high' })).toBe(false);
+  });
+
+  it('holds for long cache writes only when they are asked for', () => {
+    const cached: PriceCard = { ...CARD, base: { ...CARD.base, cacheWrite1hPico: 2_000_000n } };
+    const part = { type: 'text', text: 'hi', cache_control: { type: 'ephemeral', ttl: '1h' } };
+    const cost = (content: ChatMessage['content']) => {
+      const quote = quoter().quote(plan(target({ price: cached })), request([user(content)]), false);
+      return quoteCost(quote, 0) / BigInt(quote.inputTokensBound);
+    };
+    expect(cost('hi')).toBe(1000n);
+    expect(cost([part])).toBe(2000n);
+  });
+});

@@ -1,0 +1,75 @@
+import type { Usage } from '@app/contracts';
+import { ceilPicoToNano, NANO_PER_UNIT, type NanoUsd, parseDecimalToNano, priceUsage } from '@app/money';
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import type { HoldQuote, QuoteTarget } from '../billing-session.js';
+import type { UsageSource } from '../entities/ledger-entry.entity.js';
+import { PriceVersions } from '../prices/price-versions.service.js';
+import type { SessionIdentity } from './held.js';
+
+/** What is due for an answer. */
+export interface Due {
+  readonly target: QuoteTarget;
+  readonly usage: Usage;
+  readonly source: UsageSource;
+  readonly costNano: NanoUsd;
+  readonly fromCache: boolean;
+}
+
+/** Price of a pico cost times a decimal factor, rounded up once more: how an answer from the cache is charged. */
+export function scaledCost(costPico: bigint, factor: string): NanoUsd {
+  const product = costPico * parseDecimalToNano(factor);
+  return ceilPicoToNano((product + NANO_PER_UNIT - 1n) / NANO_PER_UNIT);
+}
+
+/** Prices what was used, at the version pinned when the request was held. */
+@Injectable()
+export class ChargeCalculator {
+  constructor(
+    private readonly prices: PriceVersions,
+    private readonly telemetry: Telemetry,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  async price(
+    identity: SessionIdentity,
+    target: QuoteTarget,
+    usage: Usage,
+    fromCache: boolean,
+  ): Promise<NanoUsd> {
+    const factor = this.config.billing.cacheHitPriceFactor;
+    if (fromCache && Number(factor) === 0) return 0n;
+    const card = this.prices.peek(target.priceVersion) ?? (await this.prices.find(target.priceVersion));
+    if (!card) return this.#reportUnpriced(identity, target);
+    const priced = priceUsage(card, usage);
+    return fromCache ? scaledCost(priced.costPico, factor) : priced.costNano;
+  }
+
+  /** For a charge whose exact amount is known before it is held. */
+  exactQuote(target: QuoteTarget): HoldQuote {
+    return {
+      model: target.upstreamModel,
+      inputTokensBound: 0,
+      requestedMaxOutputTokens: undefined,
+      modelMaxOutputTokens: 0,
+      choices: 1,
+      targets: [target],
+      bounds: [],
+      stream: false,
+      sliceable: false,
+    };
+  }
+
+  /** Cannot happen to a request that was quoted; an operator should know when it does. */
+  #reportUnpriced(identity: SessionIdentity, target: QuoteTarget): NanoUsd {
+    const error = new Error(`price version ${target.priceVersion} is not known`);
+    this.telemetry.event({
+      kind: 'unexpected-error',
+      where: 'billing',
+      requestId: identity.requestId,
+      error,
+    });
+    return 0n;
+  }
+}

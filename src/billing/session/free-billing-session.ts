@@ -1,0 +1,29 @@
+import type { BillingSession, SettledCharge } from '../billing-session.js';
+
+/** BILLING_ENABLED=false: everything is covered and costs nothing. */
+export class FreeBillingSession implements BillingSession {
+  #closed = false;
+
+  constructor(readonly billingId: string) {}
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  hold(): Promise<{ maxOutputTokens: undefined }> {
+    return Promise.resolve({ maxOutputTokens: undefined });
+  }
+
+  covers(): true {
+    return true;
+  }
+
+  attempt(): void {
+    // nobody asks for the receipt
+  }
+
+  settle(): Promise<SettledCharge> {
+    this.#closed = true;
+    return Promise.resolve({ costNanoUsd: 0n });
+  }
+}

@@ -1,0 +1,26 @@
+import type { NanoUsd } from '@app/money';
+import type { HoldQuote } from '../billing-session.js';
+
+/** Who asks and who pays, for the rows of one request. */
+export interface SessionIdentity {
+  readonly billingId: string;
+  readonly requestId: string;
+  readonly userId: string;
+}
+
+/** What was reserved for a request, and what that covers. */
+export interface Held {
+  readonly quote: HoldQuote;
+  /** Output limit of each answer, tokens. */
+  readonly limit: number;
+  /** Output tokens of all answers together. */
+  readonly totalTokens: number;
+  /** The worst case that was accepted; at least `amountNano` at the start. */
+  readonly boundNano: NanoUsd;
+  /** Taken from the outage credit instead of the account. */
+  readonly onCredit: boolean;
+  /** Reserved so far; grows with the slices of a stream. */
+  amountNano: NanoUsd;
+  /** Output tokens that `amountNano` covers. */
+  coveredTokens: number;
+}

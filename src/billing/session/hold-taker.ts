@@ -1,0 +1,180 @@
+import { GatewayError } from '@app/contracts';
+import type { NanoUsd } from '@app/money';
+import { Injectable } from '@nestjs/common';
+import { databaseUnavailable, isConnectionError } from '../../database/connection-error.js';
+import type { HoldQuote } from '../billing-session.js';
+import type { HoldGrant, HoldOrder } from '../holds/hold-order.js';
+import { HoldsService } from '../holds/holds.service.js';
+import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
+import { BillingJournal } from '../journal/billing-journal.service.js';
+import { OutageCredit } from '../outage/outage-credit.service.js';
+import { PriceVersions } from '../prices/price-versions.service.js';
+import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import type { Held, SessionIdentity } from './held.js';
+import { affordableLimit, outputLimit, quoteCost } from './quote-cost.js';
+
+/** A stream's hold covers its input and this many output tokens first, and grows by as many. */
+const SLICE_TOKENS = 4096;
+/** A balance that does not cover one token of output is not enough. */
+const LEAST_OUTPUT_TOKENS = 1;
+
+/** Turns a quote into reserved money: from the account or, while the database is away, from the outage credit. */
+@Injectable()
+export class HoldTaker {
+  constructor(
+    private readonly holds: HoldsService,
+    private readonly journal: BillingJournal,
+    private readonly prices: PriceVersions,
+    private readonly credit: OutageCredit,
+    private readonly claims: IdempotencyClaims,
+    private readonly instance: GatewayInstance,
+  ) {}
+
+  /**
+   * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
+   */
+  async take(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
+    if (this.instance.isFenced || !this.journal.isHealthy) throw databaseUnavailable();
+    try {
+      return await this.#takeAnyway(identity, quote);
+    } catch (error) {
+      const isShortOfMoney = error instanceof GatewayError && error.status === 402;
+      const refined = isShortOfMoney ? await quote.refine?.() : undefined;
+      if (!refined || refined.inputTokensBound >= quote.inputTokensBound) throw error;
+      return this.#takeAnyway(identity, refined);
+    }
+  }
+
+  /** Reserves exactly an amount that is due already: an answer from the cache that is not free. */
+  async takeExactly(identity: SessionIdentity, quote: HoldQuote, amountNano: NanoUsd): Promise<Held> {
+    const amounts = { takeNano: amountNano, needNano: amountNano, boundNano: amountNano };
+    await this.holds.hold(this.#order(identity, quote, amounts));
+    return {
+      quote,
+      limit: 0,
+      totalTokens: 0,
+      boundNano: amountNano,
+      onCredit: false,
+      amountNano,
+      coveredTokens: 0,
+    };
+  }
+
+  /** The next slice of a stream. False when the account does not cover it. */
+  async extend(identity: SessionIdentity, held: Held): Promise<boolean> {
+    const tokens = Math.min(held.totalTokens, held.coveredTokens + SLICE_TOKENS);
+    const wholeNano = quoteCost(held.quote, Math.ceil(tokens / held.quote.choices));
+    const byNano = wholeNano > held.amountNano ? wholeNano - held.amountNano : 0n;
+    if (byNano > 0n && !(await this.#reserveMore(identity, byNano))) return false;
+    held.amountNano += byNano;
+    held.coveredTokens = tokens;
+    return true;
+  }
+
+  /** A stream that was affordable when it began is not cut because the store is away. */
+  async #reserveMore(identity: SessionIdentity, byNano: NanoUsd): Promise<boolean> {
+    try {
+      return await this.holds.extend(identity.billingId, byNano);
+    } catch (error) {
+      if (isConnectionError(error)) return true;
+      throw error;
+    }
+  }
+
+  async #takeAnyway(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
+    try {
+      await this.prices.store();
+      return await this.#takeFromAccount(identity, quote);
+    } catch (error) {
+      if (!isConnectionError(error)) throw error;
+      return this.#takeFromCredit(identity, quote, error);
+    }
+  }
+
+  async #takeFromAccount(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
+    const limit = outputLimit(quote);
+    const isNamed = quote.requestedMaxOutputTokens !== undefined;
+    const boundNano = quoteCost(quote, limit);
+    const sliceNano = quote.sliceable ? quoteCost(quote, Math.ceil(SLICE_TOKENS / quote.choices)) : boundNano;
+    const takeNano = sliceNano < boundNano ? sliceNano : boundNano;
+    const needNano = isNamed ? boundNano : quoteCost(quote, Math.min(LEAST_OUTPUT_TOKENS, limit));
+    const grant = await this.holds.hold(this.#order(identity, quote, { takeNano, needNano, boundNano }));
+    this.credit.noteAvailable(identity.userId, grant.freeNano);
+    if (isNamed) return heldOf(quote, limit, grant.amountNano, false);
+    const covered = await lowerToCovered(quote, limit, grant);
+    return heldOf(covered.quote, covered.limit, grant.amountNano, false);
+  }
+
+  /** @throws the outage, as 503, when the credit does not cover the request */
+  async #takeFromCredit(identity: SessionIdentity, quote: HoldQuote, outage: unknown): Promise<Held> {
+    const { userId, billingId, requestId } = identity;
+    const wanted = outputLimit(quote);
+    const affordable = affordableLimit(quote, this.credit.shareOf(userId)) ?? 0;
+    const limit = quote.requestedMaxOutputTokens === undefined ? Math.min(wanted, affordable) : wanted;
+    const amountNano = quoteCost(quote, limit);
+    if (limit < Math.min(LEAST_OUTPUT_TOKENS, wanted)) throw databaseUnavailable(outage);
+    if (!this.credit.take(userId, amountNano)) throw databaseUnavailable(outage);
+    try {
+      for (const version of this.prices.unstored) this.journal.note({ t: 'V', v: version });
+      const record = {
+        t: 'R',
+        id: billingId,
+        user_id: userId,
+        request_id: requestId,
+        amount: amountNano.toString(),
+      };
+      this.journal.booked([await this.journal.append(JSON.stringify(record))], []);
+    } catch {
+      this.credit.giveBack(userId, amountNano);
+      throw databaseUnavailable(outage);
+    }
+    return heldOf(quote, limit, amountNano, true);
+  }
+
+  #order(
+    identity: SessionIdentity,
+    quote: HoldQuote,
+    amounts: Pick<HoldOrder, 'takeNano' | 'needNano' | 'boundNano'>,
+  ): HoldOrder {
+    return {
+      ...identity,
+      model: quote.model,
+      stream: quote.stream,
+      targets: quote.targets,
+      idempotency: this.claims.get(identity.billingId),
+      ...amounts,
+    };
+  }
+}
+
+/**
+ * The limit that the money covers when the client named none. Counted exactly only when the cheap bound would lower it.
+ * A slice is extended out of what is free; a whole hold is all there will be.
+ */
+async function lowerToCovered(
+  quote: HoldQuote,
+  limit: number,
+  grant: HoldGrant,
+): Promise<{ readonly quote: HoldQuote; readonly limit: number }> {
+  const budgetNano = quote.sliceable ? grant.freeNano : grant.amountNano;
+  const covered = affordableLimit(quote, budgetNano) ?? 0;
+  if (covered >= limit) return { quote, limit };
+  const refined = (await quote.refine?.()) ?? quote;
+  return { quote: refined, limit: Math.min(limit, affordableLimit(refined, budgetNano) ?? 0) };
+}
+
+function heldOf(quote: HoldQuote, limit: number, amountNano: NanoUsd, onCredit: boolean): Held {
+  const costNano = quoteCost(quote, limit);
+  const totalTokens = limit * quote.choices;
+  const covered = (affordableLimit(quote, amountNano) ?? 0) * quote.choices;
+  return {
+    quote,
+    limit,
+    totalTokens,
+    // A refined count lowers neither what is held nor the ceiling under it.
+    boundNano: costNano > amountNano ? costNano : amountNano,
+    onCredit,
+    amountNano,
+    coveredTokens: quote.sliceable && amountNano < costNano ? Math.min(totalTokens, covered) : totalTokens,
+  };
+}

@@ -1,0 +1,31 @@
+import { affordableOutputTokens, type NanoUsd, worstCaseCost } from '@app/money';
+import type { HoldQuote } from '../billing-session.js';
+
+/** The output limit of each answer: the client's, and never above the largest of the targets'. */
+export function outputLimit(quote: HoldQuote): number {
+  return Math.min(quote.requestedMaxOutputTokens ?? quote.modelMaxOutputTokens, quote.modelMaxOutputTokens);
+}
+
+/** Worst case when each answer has at most `outputTokens`: the dearest of the targets. */
+export function quoteCost(quote: HoldQuote, outputTokens: number): NanoUsd {
+  return quote.bounds.reduce((most, { worst, maxOutputTokens }) => {
+    const cost = worstCaseCost(worst, Math.min(outputTokens, maxOutputTokens) * quote.choices);
+    return cost > most ? cost : most;
+  }, 0n);
+}
+
+/**
+ * The highest output limit (of each answer) that a budget covers at every target, at most the models' own; `undefined`
+ * when it does not even cover the input.
+ */
+export function affordableLimit(quote: HoldQuote, budgetNano: NanoUsd): number | undefined {
+  let limit = quote.modelMaxOutputTokens;
+  for (const { worst, maxOutputTokens } of quote.bounds) {
+    const tokens = affordableOutputTokens(worst, budgetNano);
+    if (tokens === undefined) return undefined;
+    const perChoice = Math.floor(tokens / quote.choices);
+    // A target that cannot write more than the budget covers sets no limit to the others.
+    if (perChoice < maxOutputTokens) limit = Math.min(limit, perChoice);
+  }
+  return limit;
+}

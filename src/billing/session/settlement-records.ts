@@ -1,0 +1,85 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
+import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
+import type { SettlementRecord } from '../settle/settlement-record.js';
+import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import type { Due } from './charge-calculator.js';
+import type { Held, SessionIdentity } from './held.js';
+
+/** A charge is at most 1.10 × the worst case that was accepted; what is above it is the operator's. */
+const CEILING_PERCENT = 110n;
+
+/** Writes down how a request ended. */
+@Injectable()
+export class SettlementRecords {
+  constructor(
+    private readonly claims: IdempotencyClaims,
+    private readonly instance: GatewayInstance,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  charge(
+    identity: SessionIdentity,
+    held: Held,
+    attempts: readonly AttemptReceipt[],
+    due: Due,
+  ): SettlementRecord {
+    const ceilingNano = (held.boundNano * CEILING_PERCENT) / 100n;
+    return {
+      ...this.#common(identity, held, attempts),
+      cost: due.costNano.toString(),
+      chargeable: (due.costNano < ceilingNano ? due.costNano : ceilingNano).toString(),
+      outcome: due.fromCache ? 'cache-hit' : 'usage',
+      usage: due.usage,
+      source: due.source,
+      provider: due.target.provider,
+      upstream_model: due.target.upstreamModel,
+      price_version: due.target.priceVersion,
+      price_factor: due.fromCache ? this.config.billing.cacheHitPriceFactor : undefined,
+    };
+  }
+
+  /** @param unknownTarget  where the call went whose cost nobody knows */
+  release(
+    identity: SessionIdentity,
+    held: Held,
+    attempts: readonly AttemptReceipt[],
+    reason: string,
+    unknownTarget: QuoteTarget | undefined,
+  ): SettlementRecord {
+    return {
+      ...this.#common(identity, held, attempts),
+      release: true,
+      unknown: unknownTarget !== undefined,
+      outcome: reason,
+      provider: unknownTarget?.provider,
+      upstream_model: unknownTarget?.upstreamModel,
+    };
+  }
+
+  #common(identity: SessionIdentity, held: Held, attempts: readonly AttemptReceipt[]): SettlementRecord {
+    const claim = this.claims.get(identity.billingId);
+    return {
+      id: identity.billingId,
+      request_id: identity.requestId,
+      user_id: identity.userId,
+      model: held.quote.model,
+      stream: held.quote.stream,
+      targets: held.quote.targets,
+      instance_id: this.instance.id,
+      idem_key: claim?.key,
+      fingerprint: claim?.fingerprintHex,
+      on_credit: held.onCredit,
+      bound: held.boundNano.toString(),
+      release: false,
+      unknown: false,
+      cost: '0',
+      chargeable: '0',
+      outcome: '',
+      attempts,
+      provider_request_id: attempts.at(-1)?.providerRequestId,
+      description: `Chat completion with ${held.quote.model}`,
+    };
+  }
+}

@@ -1,0 +1,266 @@
+import type { NanoUsd } from '@app/money';
+import { Injectable } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { BillingJournal } from '../journal/billing-journal.service.js';
+import type { JournalMark } from '../journal/journal-writer.js';
+import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
+import { PriceVersions } from '../prices/price-versions.service.js';
+import { isConnectionError } from '../../database/connection-error.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import { CREATE_MISSING_HOLDS, FIND_HOLDS, SETTLE_BATCH, WRITE_OFF } from './settle-statements.js';
+import type { BookedSettlement, SettlementRecord } from './settlement-record.js';
+
+const BATCH_SIZE = 50;
+const FIRST_BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 2000;
+const WORTH_A_RETRY: readonly string[] = [SQL_STATE.checkViolation, SQL_STATE.deadlockDetected];
+
+/** A settlement on its way to the database. */
+export interface Settling {
+  readonly record: SettlementRecord;
+  /** `record` as JSON. */
+  readonly json: string;
+  /** Where it lies in the journal; absent for what a crash may forget (a release: the sweep finds its hold). */
+  readonly mark?: JournalMark | undefined;
+  /** Called when it is done with: booked now, known to be booked before, or refused by the database for good. */
+  readonly onDone?: ((result: BookedSettlement | 'known' | 'refused') => void) | undefined;
+}
+
+interface Queued extends Settling {
+  readonly position: number;
+  readonly queuedAtMs: number;
+  /** Booked, or refused for good: not to be tried or told again. */
+  done: boolean;
+}
+
+/**
+ * Books settlements: one statement at a time, at once when it is idle, in batches of what gathered meanwhile when it is
+ * not. While Postgres is away everything stays in the queue (and, charges, in the journal) and is tried again.
+ */
+@Injectable()
+export class Settler {
+  #queue: Queued[] = [];
+  #booking: readonly Queued[] = [];
+  #running = false;
+  #lastPosition = 0;
+  #bookedPosition = 0;
+  readonly #lastOfUser = new Map<string, number>();
+  readonly #waiting = new Set<() => void>();
+
+  constructor(
+    private readonly database: MoneyDatabase,
+    private readonly accounts: AccountsService,
+    private readonly prices: PriceVersions,
+    private readonly journal: BillingJournal,
+    private readonly telemetry: Telemetry,
+  ) {
+    telemetry.addGauge({ name: 'journal_unsettled_records', read: () => this.pending });
+    telemetry.addGauge({ name: 'journal_oldest_seconds', read: () => this.oldestSeconds });
+  }
+
+  get pending(): number {
+    return this.#queue.length + this.#booking.length;
+  }
+
+  get oldestSeconds(): number {
+    const oldest = this.#booking[0] ?? this.#queue[0];
+    return oldest ? (performance.now() - oldest.queuedAtMs) / 1000 : 0;
+  }
+
+  /** Ids whose settlement is on its way. */
+  pendingIds(): string[] {
+    return [...this.#booking, ...this.#queue].map((settling) => settling.record.id);
+  }
+
+  enqueue(settling: Settling): void {
+    this.#lastPosition += 1;
+    this.#queue.push({
+      ...settling,
+      position: this.#lastPosition,
+      queuedAtMs: performance.now(),
+      done: false,
+    });
+    this.#lastOfUser.set(settling.record.user_id, this.#lastPosition);
+    if (this.#running) return;
+    this.#running = true;
+    queueMicrotask(() => void this.#run());
+  }
+
+  /**
+   * Waits until what was enqueued so far (of one user, or of all) is booked.
+   *
+   * @returns true when there was something and it is booked now; false when there was nothing, or time ran out
+   */
+  async drain(options: { readonly userId?: string; readonly timeoutMs: number }): Promise<boolean> {
+    const goal =
+      options.userId === undefined ? this.#lastPosition : (this.#lastOfUser.get(options.userId) ?? 0);
+    if (goal <= this.#bookedPosition) return false;
+    const deadlineMs = performance.now() + options.timeoutMs;
+    while (goal > this.#bookedPosition) {
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) return false;
+      await this.#progress(leftMs);
+    }
+    return true;
+  }
+
+  async #run(): Promise<void> {
+    let backoffMs = FIRST_BACKOFF_MS;
+    while (this.#queue.length > 0) {
+      const batch = this.#takeBatch();
+      try {
+        await this.#book(batch);
+        backoffMs = FIRST_BACKOFF_MS;
+        this.#finish(batch);
+      } catch (error) {
+        if (!isConnectionError(error)) this.#tell(error);
+        this.#queue = [...batch.filter((settling) => !settling.done), ...this.#queue];
+        this.#booking = [];
+        await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { ref: false });
+        backoffMs = Math.min(backoffMs * 2, LONGEST_BACKOFF_MS);
+      }
+    }
+    this.#running = false;
+  }
+
+  /** In order, and no id twice: the same id again waits for the next batch, where it finds its hold ended. */
+  #takeBatch(): readonly Queued[] {
+    const ids = new Set<string>();
+    let count = 0;
+    for (const { record } of this.#queue) {
+      if (count === BATCH_SIZE || ids.has(record.id)) break;
+      ids.add(record.id);
+      count += 1;
+    }
+    this.#booking = this.#queue.splice(0, count);
+    return this.#booking;
+  }
+
+  #finish(batch: readonly Queued[]): void {
+    this.#booking = [];
+    for (const { record, position } of batch) {
+      this.#bookedPosition = Math.max(this.#bookedPosition, position);
+      if (this.#lastOfUser.get(record.user_id) === position) this.#lastOfUser.delete(record.user_id);
+    }
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Resolves after the next batch, or when time is up. */
+  #progress(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, timeoutMs);
+      this.#waiting.add(wake);
+    });
+  }
+
+  /** @throws when the database is away: what of the batch is not `done` is not known to be booked */
+  async #book(batch: readonly Queued[]): Promise<void> {
+    await this.prices.store();
+    try {
+      this.#report(batch, await this.#settle(batch));
+    } catch (error) {
+      if (isConnectionError(error)) throw error;
+      if (batch.length > 1) for (const settling of batch) await this.#book([settling]);
+      else if (batch[0]) await this.#refuse(batch[0], error);
+    }
+  }
+
+  async #settle(batch: readonly Queued[]): Promise<Map<string, BookedSettlement>> {
+    const booked = await this.#settleKnown(batch);
+    const unexplained = batch.filter(({ record }) => !booked.has(record.id));
+    const missing = unexplained.length > 0 ? await this.#withoutHold(unexplained) : [];
+    if (missing.length > 0) {
+      await this.accounts.open([...new Set(missing.map(({ record }) => record.user_id))].sort());
+      await this.database.query(CREATE_MISSING_HOLDS, [toArray(missing)]);
+      for (const [id, result] of await this.#settleKnown(missing)) booked.set(id, result);
+    }
+    return booked;
+  }
+
+  async #settleKnown(batch: readonly Queued[]): Promise<Map<string, BookedSettlement>> {
+    const input = toArray(batch);
+    let rows: BookedRow[];
+    try {
+      rows = await this.database.query<BookedRow>(SETTLE_BATCH, [input]);
+    } catch (error) {
+      // A CHECK that refused a row version nobody sees any more, or a deadlock: the same again is right.
+      if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
+      rows = await this.database.query<BookedRow>(SETTLE_BATCH, [input]);
+    }
+    return new Map(rows.map((row) => [row.id, toBooked(row)]));
+  }
+
+  /** Charges whose hold the database never saw. A release without a hold has nothing to give back. */
+  async #withoutHold(batch: readonly Queued[]): Promise<readonly Queued[]> {
+    const rows = await this.database.query<{ id: string }>(FIND_HOLDS, [
+      batch.map(({ record }) => record.id),
+    ]);
+    const found = new Set(rows.map((row) => row.id));
+    return batch.filter(({ record }) => !record.release && !found.has(record.id));
+  }
+
+  /** What the database itself will not book, today or tomorrow. */
+  async #refuse(settling: Queued, error: unknown): Promise<void> {
+    const { record } = settling;
+    if (violatedConstraint(error) === 'hold_idempotency') {
+      await this.database.query(WRITE_OFF, [record.id, record.cost]);
+      this.#reportShortfall(record, BigInt(record.cost));
+      this.#report([settling], new Map());
+      return;
+    }
+    // Left in the journal: the next start tries again, perhaps with a program that knows better.
+    settling.done = true;
+    settling.onDone?.('refused');
+    this.#tell(error, record.request_id);
+  }
+
+  #tell(error: unknown, requestId?: string): void {
+    this.telemetry.event({ kind: 'unexpected-error', where: 'settlement', requestId, error });
+  }
+
+  #report(batch: readonly Queued[], booked: ReadonlyMap<string, BookedSettlement>): void {
+    const done = batch.filter((settling) => settling.mark);
+    this.journal.booked(
+      done.flatMap(({ mark }) => (mark ? [mark] : [])),
+      done.map(({ record }) => record.id),
+    );
+    for (const settling of batch) {
+      const { record } = settling;
+      const result = booked.get(record.id);
+      settling.done = true;
+      settling.onDone?.(result ?? 'known');
+      if (!result) continue;
+      this.telemetry.event({ kind: 'balance', userId: record.user_id, balanceNanoUsd: result.balanceNano });
+      if (result.shortfallNano > 0n) this.#reportShortfall(record, result.shortfallNano);
+    }
+  }
+
+  #reportShortfall(record: SettlementRecord, amountNanoUsd: NanoUsd): void {
+    this.telemetry.event({ kind: 'shortfall', model: record.model, amountNanoUsd });
+  }
+}
+
+interface BookedRow {
+  id: string;
+  captured_nano: string;
+  shortfall_nano: string;
+  balance_nano: string;
+}
+
+function toBooked(row: BookedRow): BookedSettlement {
+  return {
+    capturedNano: BigInt(row.captured_nano),
+    shortfallNano: BigInt(row.shortfall_nano),
+    balanceNano: BigInt(row.balance_nano),
+  };
+}
+
+function toArray(batch: readonly Queued[]): string {
+  return `[${batch.map(({ json }) => json).join(',')}]`;
+}

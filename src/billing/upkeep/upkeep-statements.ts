@@ -1,0 +1,68 @@
+/** $1 id, $2 host */
+export const REGISTER_INSTANCE = `
+  INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
+
+/** $1 id. Returns whether somebody has declared this instance dead. */
+export const HEARTBEAT = `
+  WITH beat AS (UPDATE gateway_instance SET heartbeat_at = now() WHERE id = $1 RETURNING replayed_at)
+  SELECT replayed_at IS NOT NULL AS fenced FROM beat`;
+
+/**
+ * Everything this instance ever wrote down is booked: the evidence that lets the sweep free what it still holds. An
+ * instance that never managed to register is entered as it is declared dead. $1 id, $2 host
+ */
+export const MARK_REPLAYED = `
+  INSERT INTO gateway_instance (id, host, replayed_at) VALUES ($1, $2, now())
+  ON CONFLICT (id) DO UPDATE SET replayed_at = coalesce(gateway_instance.replayed_at, now())`;
+
+/** $1 id. Seconds since it was last heard of; no row when it never was. */
+export const SILENCE_OF_INSTANCE = `
+  SELECT extract(epoch FROM now() - heartbeat_at)::float8 AS seconds FROM gateway_instance WHERE id = $1`;
+
+/**
+ * Gives back what dead instances hold. Evidence first: the instance's journal was replayed, so no settlement of it is
+ * still to come. Time last: nobody could replay it (its disk is gone), and the hold is past its term.
+ * Locks holds in order, then accounts in order.
+ */
+export const SWEEP_ORPHANS = `
+  WITH found AS MATERIALIZED (
+    SELECT h.id, h.user_id, h.amount_nano, g.replayed_at IS NOT NULL AS evident
+      FROM hold h LEFT JOIN gateway_instance g ON g.id = h.instance_id
+     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR h.expires_at < now())
+     ORDER BY h.id LIMIT 500 FOR UPDATE OF h SKIP LOCKED),
+  orphaned AS (
+    UPDATE hold SET state = 'orphaned', outcome = CASE WHEN evident THEN 'gateway-died' ELSE 'expired' END, closed_at = now()
+      FROM found WHERE hold.id = found.id),
+  sums AS (SELECT user_id, sum(amount_nano)::bigint AS freed FROM found GROUP BY user_id),
+  locked AS MATERIALIZED (
+    SELECT user_id FROM account WHERE user_id IN (SELECT user_id FROM sums) ORDER BY user_id FOR UPDATE),
+  moved AS (
+    UPDATE account SET held_nano = held_nano - LEAST(freed, held_nano)
+      FROM sums JOIN locked USING (user_id) WHERE account.user_id = sums.user_id)
+  SELECT count(*) FILTER (WHERE evident)::int AS by_evidence, count(*) FILTER (WHERE NOT evident)::int AS by_timer FROM found`;
+
+/** Requests that are still running keep their holds, however long they take. $1 ids, $2 term in ms */
+export const RENEW_HOLDS = `
+  UPDATE hold SET expires_at = now() + $2::bigint * interval '1 millisecond'
+   WHERE id = ANY($1::uuid[]) AND state = 'open' AND expires_at < now() + $2::bigint * interval '0.5 millisecond'`;
+
+/**
+ * This instance's open holds that it knows nothing of: their request ended and the release was lost on the way, or the
+ * answer to the hold never came. $1 instance, $2 ids it knows, $3 spare those younger than this, ms
+ */
+export const FIND_FORGOTTEN = `
+  SELECT id, user_id, request_id, model, stream FROM hold
+   WHERE instance_id = $1 AND state = 'open' AND created_at < now() - $3::bigint * interval '1 millisecond'
+     AND NOT id = ANY($2::uuid[])
+   LIMIT 500`;
+
+/** Answers past their term. A claim without an answer goes with its owner (see idempotency/), or here, long after. */
+export const PURGE_RESPONSES = `
+  WITH old AS (SELECT user_id, idem_key FROM idempotent_response WHERE expires_at < now() LIMIT 500 FOR UPDATE SKIP LOCKED)
+  DELETE FROM idempotent_response r USING old WHERE r.user_id = old.user_id AND r.idem_key = old.idem_key`;
+
+/** Instances long gone that no open hold refers to. */
+export const PURGE_INSTANCES = `
+  DELETE FROM gateway_instance g
+   WHERE replayed_at < now() - interval '30 days'
+     AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.instance_id = g.id AND h.state = 'open')`;
