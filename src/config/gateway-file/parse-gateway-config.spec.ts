@@ -52,6 +52,7 @@ describe('parseGatewayConfig', () => {
       baseUrl: 'http://127.0.0.1:8080/v1',
       apiKey: 'sk-very-secret',
       headers: {},
+      options: {},
     });
     expect(config.models.get('small')).toMatchObject({
       targets: [{ provider: 'local', upstreamModel: 'smollm2-135m', weight: 1 }],
@@ -113,6 +114,29 @@ describe('parseGatewayConfig', () => {
         prices: { inputPico: 3_000_000n, outputPico: 2_000_000n, cacheReadPico: 500_000n },
       },
     ]);
+  });
+
+  it('reads how a server differs from others of its dialect', () => {
+    const { config, faults } = parse(
+      provider(
+        'base_url: "https://h/v1", options: { query: { api-version: 2024-10-21 }, output_limit_field: max_completion_tokens, stream_usage: false, cancel_stops_billing: true, takes_reasoning_content: true }',
+      ),
+    );
+    expect(faults).toEqual([]);
+    expect(config.providers.get('local')?.settings.options).toEqual({
+      query: { 'api-version': '2024-10-21' },
+      outputLimitField: 'max_completion_tokens',
+      streamUsage: false,
+      cancelStopsBilling: true,
+      takesReasoningContent: true,
+    });
+    expect(
+      faultsOf(
+        provider(
+          'base_url: "https://h/v1", options: { stream_usage: maybe, output_limit_field: n, other: 1 }',
+        ),
+      ),
+    ).toHaveLength(3);
   });
 
   it('puts a key into a header of its own when asked to', () => {

@@ -33,6 +33,7 @@ export function parseProvider(
     'api_key_header',
     'headers',
     'timeout_seconds',
+    'options',
   ]);
   if (!NAME.test(name))
     node.fault('must be named with 1 to 64 letters, digits, points, dashes or underscores');
@@ -48,13 +49,43 @@ export function parseProvider(
     : undefined;
   if (baseUrl === undefined) return undefined;
   const sent = keyHeader && key !== undefined ? { ...headers, [keyHeader]: key } : headers;
-  const settings = {
-    baseUrl,
-    apiKey: keyHeader ? undefined : key,
-    headers: sent,
-    ...(timeoutMs && { options: { timeoutMs } }),
-  };
+  const options = { ...parseOptions(field('options')), ...(timeoutMs !== undefined && { timeoutMs }) };
+  const settings = { baseUrl, apiKey: keyHeader ? undefined : key, headers: sent, options };
   return { name, type: 'openai-compatible', settings, timeoutMs };
+}
+
+/** Where servers of OpenAI's dialect differ. The defaults are those of a server of which nothing is known. */
+function parseOptions(node: ConfigNode): Record<string, unknown> {
+  const field = node.fields([
+    'query',
+    'output_limit_field',
+    'takes_reasoning_content',
+    'stream_usage',
+    'cancel_stops_billing',
+  ]);
+  const flag = (item: ConfigNode): boolean | undefined => (item.isSet ? item.flag() : undefined);
+  const limitField = field('output_limit_field');
+  const options = {
+    query: field('query').isSet ? parseQuery(field('query')) : undefined,
+    outputLimitField: limitField.isSet
+      ? limitField.text(/^max_(completion_)?tokens$/, 'max_tokens or max_completion_tokens')
+      : undefined,
+    takesReasoningContent: flag(field('takes_reasoning_content')),
+    streamUsage: flag(field('stream_usage')),
+    cancelStopsBilling: flag(field('cancel_stops_billing')),
+  };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+/** Query parameters of every call, e.g. Azure's `api-version`. */
+function parseQuery(node: ConfigNode): Record<string, string> {
+  const query: Record<string, string> = {};
+  for (const [name, item] of node.entries(MAX_HEADERS)) {
+    const value = item.text(HEADER_VALUE, 'one line of printable characters');
+    if (!/^[A-Za-z0-9._-]{1,100}$/.test(name)) item.fault('is not the name of a query parameter');
+    else if (value !== undefined) query[name] = value;
+  }
+  return query;
 }
 
 /** The variable's value. It never enters a message. */
