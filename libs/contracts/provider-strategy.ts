@@ -1,5 +1,6 @@
 import type { ChatCompletion, FinishReason } from './chat-completion.js';
 import type { ChatRequest } from './chat-request.js';
+import type { ProviderError } from './gateway-error.js';
 import type { Usage } from './usage.js';
 
 /**
@@ -42,6 +43,18 @@ export interface ProviderCall {
   /** Aborts the upstream call: client gone, timeout, shutdown. Its `reason` is the error to report when it is one. */
   readonly signal: AbortSignal;
   readonly dropUnsupported: boolean;
+  /** What whoever tries several targets tells the resilience layer. Strategies do not look at it. */
+  readonly placement?: CallPlacement | undefined;
+}
+
+/** A call's place among the calls that one request may need. */
+export interface CallPlacement {
+  /** Another target of the same model comes next, so it is better to fail now than to wait for a better moment. */
+  readonly hasAlternative: boolean;
+  /** `performance.now()` at which the whole request has failed. */
+  readonly deadlineAtMs: number;
+  /** Told of every upstream call that failed and is made again. */
+  readonly onRepeat: (failed: { error: ProviderError; startedAt: Date; durationMs: number }) => void;
 }
 
 export interface ProviderAnswer {

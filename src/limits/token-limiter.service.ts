@@ -42,7 +42,7 @@ export class TokenLimiter {
    */
   async reserve(userId: string, tokens: number): Promise<TokenReservation | undefined> {
     const rule = this.#rule;
-    if (rule.limit === 0) return undefined;
+    if (this.isOff) return undefined;
     const charge = { rule, key: userId, cost: Math.min(Math.max(0, Math.ceil(tokens)), rule.limit) };
     const { allowed, retryAfterMs, windows } = await this.store.take([charge]);
     const { used, emptyInMs } = windows[0]!;

@@ -1,0 +1,58 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import { type Clock, monotonicClock } from './resilience.js';
+import { type BreakerSnapshot, TargetBreaker } from './target-breaker.js';
+
+/** A wildcard model can have any number of names; the longest unused closed breakers go first. */
+const MAX_BREAKERS = 1000;
+
+/** All breakers of this process, one per provider and upstream model, made on the first call. */
+@Injectable()
+export class BreakerRegistry {
+  readonly #breakers = new Map<string, TargetBreaker>();
+  readonly #now: Clock = monotonicClock;
+
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    private readonly telemetry: Telemetry,
+  ) {}
+
+  /** `undefined` with CIRCUIT_BREAKER_ENABLED=false. */
+  find(provider: string, model: string): TargetBreaker | undefined {
+    if (!this.config.circuitBreaker.enabled) return undefined;
+    const key = `${provider}\n${model}`;
+    let breaker = this.#breakers.get(key);
+    if (!breaker) {
+      if (this.#breakers.size >= MAX_BREAKERS) this.#forgetOne();
+      this.#breakers.set(key, (breaker = this.#make(provider, model)));
+    }
+    return breaker;
+  }
+
+  /** True while a call to the target would be refused. Makes no breaker. */
+  refuses(provider: string, model: string): boolean {
+    return this.#breakers.get(`${provider}\n${model}`)?.refuses ?? false;
+  }
+
+  /** For health pages; only targets that were called. */
+  snapshot(): BreakerSnapshot[] {
+    return [...this.#breakers.values()].map((breaker) => breaker.snapshot());
+  }
+
+  #make(provider: string, model: string): TargetBreaker {
+    return new TargetBreaker(provider, model, this.config.circuitBreaker, this.#now, (state) =>
+      this.telemetry.event({ kind: 'breaker', provider, model, state }),
+    );
+  }
+
+  #forgetOne(): void {
+    for (const [key, breaker] of this.#breakers) {
+      if (breaker.state !== 'closed') continue;
+      this.#breakers.delete(key);
+      return;
+    }
+    const [oldest] = this.#breakers.keys();
+    if (oldest !== undefined) this.#breakers.delete(oldest);
+  }
+}

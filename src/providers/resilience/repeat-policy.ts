@@ -1,0 +1,60 @@
+import { type CallPlacement, type GatewayErrorCode, ProviderError } from '@app/contracts';
+import type { Clock } from './resilience.js';
+import type { RetryBudget } from './retry-budget.js';
+
+/** A provider that asks for more patience than this is given up for the request. */
+const MAX_PATIENCE_MS = 10_000;
+const MAX_EXTRA_MS = 250;
+
+/** A later call to the same target may well succeed. Of what we refused ourselves, or the account's faults, none will. */
+const PASSING: ReadonlySet<GatewayErrorCode> = new Set(['provider_overloaded', 'provider_rate_limited']);
+
+export interface RepeatSettings {
+  /** Calls in all, the first included. */
+  readonly maxAttempts: number;
+  readonly baseDelayMs: number;
+  readonly maxDelayMs: number;
+}
+
+/**
+ * Whether and when a failed call is made again on the same target.
+ *
+ * Only a call that certainly was not worked on (`processed: 'no'`) is repeated: a completion is not idempotent, and
+ * one that may have run would be paid twice.
+ */
+export class RepeatPolicy {
+  constructor(
+    private readonly settings: RepeatSettings,
+    private readonly budget: RetryBudget,
+    private readonly now: Clock,
+    private readonly random: () => number,
+  ) {}
+
+  /**
+   * @param attempt  of the failed call, from 1
+   * @returns ms to wait before the next call; `undefined` = let the error stand
+   */
+  delayMs(error: unknown, attempt: number, placement: CallPlacement | undefined): number | undefined {
+    if (!(error instanceof ProviderError) || error.processed !== 'no' || !PASSING.has(error.code))
+      return undefined;
+    if (attempt >= this.settings.maxAttempts || placement?.hasAlternative) return undefined;
+    const delayMs = this.#wait(error, attempt);
+    const tooLate = placement !== undefined && this.now() + (delayMs ?? 0) >= placement.deadlineAtMs;
+    if (delayMs === undefined || tooLate || !this.budget.tryRetry()) return undefined;
+    return delayMs;
+  }
+
+  /**
+   * What the provider asked for, and a little more, so that not all come back at once; else exponential with jitter.
+   * @returns `undefined` when it asks for more patience than there is
+   */
+  #wait({ retryAfterMs }: ProviderError, attempt: number): number | undefined {
+    const { baseDelayMs, maxDelayMs } = this.settings;
+    const patienceMs = Math.min(maxDelayMs, MAX_PATIENCE_MS);
+    if (retryAfterMs === undefined) {
+      return Math.min(patienceMs, baseDelayMs * 2 ** (attempt - 1)) * (0.5 + 0.5 * this.random());
+    }
+    if (retryAfterMs > patienceMs) return undefined;
+    return retryAfterMs + this.random() * Math.min(MAX_EXTRA_MS, retryAfterMs * 0.1);
+  }
+}

@@ -1,0 +1,70 @@
+import { ProviderError } from '@app/contracts';
+
+/** A queue at a provider moves about so fast; nobody knows better. */
+const FULL_RETRY_AFTER_MS = 1000;
+
+/** The provider was not asked: its breaker is open. */
+export function circuitOpen(provider: string, retryAfterMs: number): ProviderError {
+  return new ProviderError('circuit_open', `${provider} fails at the moment and is not asked.`, {
+    processed: 'no',
+    countsAsFailure: false,
+    tryElsewhere: true,
+    retryAfterMs: Math.max(1, retryAfterMs),
+  });
+}
+
+/** The provider was not asked: as many calls as allowed are under way. */
+export function bulkheadFull(provider: string): ProviderError {
+  return new ProviderError('bulkhead_full', `Too many calls to ${provider} are under way.`, {
+    processed: 'no',
+    countsAsFailure: false,
+    tryElsewhere: true,
+    retryAfterMs: FULL_RETRY_AFTER_MS,
+  });
+}
+
+/** Another target may be faster; that this one also works on the request is the price of not waiting longer. */
+export function firstChunkTimeout(provider: string, afterMs: number): ProviderError {
+  return new ProviderError(
+    'first_chunk_timeout',
+    `${provider} did not begin to answer within ${seconds(afterMs)}.`,
+    {
+      processed: 'unknown',
+      countsAsFailure: true,
+      tryElsewhere: true,
+    },
+  );
+}
+
+export function streamIdleTimeout(provider: string, afterMs: number): ProviderError {
+  return new ProviderError(
+    'stream_idle_timeout',
+    `${provider} stopped in the middle of its answer for ${seconds(afterMs)}.`,
+    {
+      processed: 'unknown',
+      countsAsFailure: true,
+      tryElsewhere: false,
+    },
+  );
+}
+
+/** @param hasBegun  a provider that was still answering has not failed, its answer was too long */
+export function requestTimeout(provider: string, hasBegun: boolean): ProviderError {
+  return new ProviderError('request_timeout', `${provider} did not finish its answer in the time allowed.`, {
+    processed: 'unknown',
+    countsAsFailure: !hasBegun,
+    tryElsewhere: false,
+  });
+}
+
+export function emptyStream(provider: string): ProviderError {
+  return new ProviderError('provider_bad_response', `${provider} ended its answer before it began.`, {
+    processed: 'unknown',
+    countsAsFailure: true,
+    tryElsewhere: true,
+  });
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10} s`;
+}

@@ -1,0 +1,122 @@
+import { ProviderError } from '@app/contracts';
+import {
+  circuitBreaker,
+  type CircuitBreakerPolicy,
+  CircuitState,
+  ConsecutiveBreaker,
+  handleWhen,
+} from 'cockatiel';
+import { BreakerRecovery, InconclusiveProbe } from './breaker-recovery.js';
+import { circuitOpen } from './resilience-errors.js';
+import type { Clock } from './resilience.js';
+
+export type BreakerState = 'closed' | 'open' | 'half_open';
+
+export interface BreakerSnapshot {
+  readonly provider: string;
+  readonly model: string;
+  readonly state: BreakerState;
+  /** Failures in a row. */
+  readonly failures: number;
+  readonly openedAt: Date | undefined;
+  /** When an open breaker lets the next call through. */
+  readonly nextAttemptAt: Date | undefined;
+}
+
+export interface BreakerSettings {
+  /** Failures in a row that open it. */
+  readonly failureThreshold: number;
+  readonly recoveryTimeoutMs: number;
+}
+
+/** The breaker of one model at one provider: cockatiel's, with what a gateway needs around it. */
+export class TargetBreaker {
+  readonly #failures: ConsecutiveBreaker;
+  readonly #recovery: BreakerRecovery;
+  readonly #policy: CircuitBreakerPolicy;
+  #openedAt: Date | undefined;
+
+  constructor(
+    readonly provider: string,
+    readonly model: string,
+    settings: BreakerSettings,
+    now: Clock,
+    onState: (state: BreakerState) => void,
+  ) {
+    this.#failures = new ConsecutiveBreaker(settings.failureThreshold);
+    this.#recovery = new BreakerRecovery(settings.recoveryTimeoutMs, now);
+    this.#policy = circuitBreaker(handleWhen(countsAsFailure), {
+      halfOpenAfter: this.#recovery,
+      breaker: this.#failures,
+    });
+    this.#policy.onBreak(() => (this.#openedAt = new Date()));
+    this.#policy.onStateChange(() => onState(this.state));
+  }
+
+  get state(): BreakerState {
+    switch (this.#policy.state) {
+      case CircuitState.Closed:
+        return 'closed';
+      case CircuitState.HalfOpen:
+        return 'half_open';
+      case CircuitState.Open:
+      case CircuitState.Isolated:
+        return 'open';
+      default:
+        return this.#policy.state satisfies never;
+    }
+  }
+
+  /** True while a call would be refused. */
+  get refuses(): boolean {
+    return this.state === 'half_open' || (this.state === 'open' && this.#recovery.dueInMs > 0);
+  }
+
+  /**
+   * Runs a call whose outcome counts. While a probe is under way nobody else waits for it: a completion may take
+   * minutes, and there may be another target.
+   *
+   * @param work  is told whether it is the probe: then it should end as soon as the provider has shown itself well
+   * @throws ProviderError `circuit_open`
+   */
+  async run<T>(work: (isProbe: boolean) => Promise<T>): Promise<T> {
+    if (this.refuses) throw circuitOpen(this.provider, this.#recovery.dueInMs || PROBE_PATIENCE_MS);
+    if (this.state === 'closed') return this.#policy.execute(() => work(false));
+    try {
+      return await this.#policy.execute(() => work(true).catch(markInconclusive));
+    } catch (error) {
+      throw error instanceof InconclusiveProbe ? error.cause : error;
+    }
+  }
+
+  /** Counts a failure that showed itself after `run` was over. */
+  noteFailure(error: unknown): void {
+    if (this.state === 'closed') this.#policy.execute(() => Promise.reject(error)).catch(() => undefined);
+  }
+
+  snapshot(): BreakerSnapshot {
+    const { state } = this;
+    const isClosed = state === 'closed';
+    return {
+      provider: this.provider,
+      model: this.model,
+      state,
+      failures: this.#failures.state,
+      openedAt: isClosed ? undefined : this.#openedAt,
+      nextAttemptAt: state === 'open' ? new Date(Date.now() + this.#recovery.dueInMs) : undefined,
+    };
+  }
+}
+
+/** When the probe under way may have told something. */
+const PROBE_PATIENCE_MS = 1000;
+
+function countsAsFailure(error: unknown): boolean {
+  return (error instanceof ProviderError && error.countsAsFailure) || error instanceof InconclusiveProbe;
+}
+
+/** cockatiel takes an error that does not count for a success; of a probe that was given up that would be a guess. */
+function markInconclusive(error: unknown): never {
+  const hasAnswered = error instanceof ProviderError;
+  throw hasAnswered ? error : new InconclusiveProbe('the probe was given up', { cause: error });
+}
