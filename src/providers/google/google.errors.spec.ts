@@ -141,6 +141,14 @@ describe('toHttpProviderError', () => {
     expect(judge(502, '<html>stack</html>').message).toBe('Google answered with status 502.');
   });
 
+  it("keeps the gateway's own quota to itself", () => {
+    const words = 'You exceeded your current quota, please check your plan and billing details.';
+    expect(judge(429, fault(429, 'RESOURCE_EXHAUSTED', words)).message).not.toContain('billing');
+    expect(judge(429, fault(429, 'RESOURCE_EXHAUSTED', 'Resource exhausted.')).message).toBe(
+      'Resource exhausted.',
+    );
+  });
+
   it('reads the delay from RetryInfo, else from the header', () => {
     const body = fault(429, 'RESOURCE_EXHAUSTED', 'Quota', [{ violations: [] }, { retryDelay: '48.4s' }]);
     expect(judge(429, body, '7').retryAfterMs).toBe(48_400);
@@ -153,6 +161,9 @@ describe('toHttpProviderError', () => {
 describe('toBodyProviderError', () => {
   it('judges an error object in a stream like the status it names', () => {
     expect(toBodyProviderError(fault(429, 'RESOURCE_EXHAUSTED', 'Quota')).code).toBe('provider_rate_limited');
+    const busy = fault(503, 'UNAVAILABLE', 'Busy');
+    expect(toBodyProviderError(busy).processed).toBe('no');
+    expect(toBodyProviderError(busy, true).processed).toBe('unknown');
     expect(toBodyProviderError({ error: {} })).toMatchObject({
       code: 'provider_bad_response',
       processed: 'unknown',
@@ -170,6 +181,9 @@ describe('toProviderError', () => {
     });
     controller.abort(reason);
     expect(toProviderError(new Error('aborted'), controller.signal)).toBe(reason);
+    expect(toProviderError(new Error('x'), AbortSignal.abort('no error'))).toMatchObject({
+      name: 'AbortError',
+    });
   });
 
   it('tells a connection that never was from one that broke', () => {

@@ -55,21 +55,26 @@ export function toHttpProviderError(failure: GoogleHttpError): ProviderError {
   });
 }
 
-/** An error object where an answer was expected: in a stream, or as a body with status 200. */
-export function toBodyProviderError(body: JsonObject): ProviderError {
+/**
+ * An error object where an answer was expected: in a stream, or as a body with status 200.
+ *
+ * @param begun  a part of the answer has been seen: the model has worked, whatever the status says
+ */
+export function toBodyProviderError(body: JsonObject, begun = false): ProviderError {
   const fault = readFault(body);
   const status = fault?.code ?? 500;
   const verdict = judge(status, fault, '');
   return new ProviderError(verdict.code, verdict.message, {
     ...verdict,
+    processed: begun ? 'unknown' : verdict.processed,
     retryAfterMs: retryAfterMs(fault, null),
     upstreamStatus: status,
   });
 }
 
 /** Whatever the SDK or the connection threw -> what the port promises. */
-export function toProviderError(error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
+export function toProviderError(error: unknown, signal: AbortSignal): Error {
+  if (signal.aborted) return abortReason(signal);
   if (error instanceof ProviderError) return error;
   if (error instanceof GoogleHttpError) return toHttpProviderError(error);
   const failure = connectionFailure(error);
@@ -82,6 +87,11 @@ export function toProviderError(error: unknown, signal: AbortSignal): unknown {
       : 'The connection to Google broke before the answer was complete.',
     { processed: failure.processed, countsAsFailure: true, tryElsewhere: true, cause: error },
   );
+}
+
+function abortReason(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
+  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
 }
 
 export function badResponse(message: string, cause?: unknown): ProviderError {
@@ -136,7 +146,10 @@ const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, mes
   },
   408: (_, message) => failed('request_timeout', message, 'unknown'),
   413: (_, message) => ({ ...rejected(message), code: 'body_too_large', tryElsewhere: true }),
-  429: (_, message) => ({ ...failed('provider_rate_limited', message, 'no'), countsAsFailure: false }),
+  429: (_, message) => ({
+    ...failed('provider_rate_limited', aboutQuota(message), 'no'),
+    countsAsFailure: false,
+  }),
   499: (_, message) => failed('provider_bad_response', message, 'unknown'),
   503: (_, message) => failed('provider_overloaded', message, 'no'),
   504: (_, message) => failed('request_timeout', message, 'unknown'),
@@ -168,6 +181,11 @@ function isProjectFault(message: string): boolean {
 /** 403 also means that the request names a file or a cached content that is not there: the client's fault. */
 function isForeignObject(message: string): boolean {
   return /cached ?content|\bfile\b.*(not exist|not found)/is.test(message);
+}
+
+/** "You exceeded your current quota, please check your plan and billing details": the operator's, not the client's. */
+function aboutQuota(message: string): string {
+  return /quota|billing/i.test(message) ? "Google's quota for the gateway is used up for now." : message;
 }
 
 function isKeyFault(fault: GoogleFault | undefined): boolean {

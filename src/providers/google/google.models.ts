@@ -41,6 +41,9 @@ function card(id: string, released: string, limits: Limits, aliases: readonly st
  * answers 404 for them; they stay listed for servers behind GOOGLE_GEMINI_BASE_URL that have them. It also sends
  * requests for a retired 3.x on to its successor (3-pro-preview, 3.5-flash, 3.7-flash).
  *
+ * Left out: models whose output is images, speech or video, live and embedding models, and Gemma (free at Google, so
+ * without a price). The price data matches 1.5-flash-8b as 1.5-flash, which is dearer.
+ *
  * @see https://ai.google.dev/gemini-api/docs/models, read 2026-11-20
  */
 export const GOOGLE_MODELS: readonly ModelCard[] = Object.freeze([

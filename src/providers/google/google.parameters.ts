@@ -56,8 +56,9 @@ const PARAMETERS: Readonly<Record<string, Apply>> = {
     if (value === true) generation.responseLogprobs = true;
   },
   top_logprobs: (value, { generation }, param, request) => {
+    if (value === 0) return;
     if (request.logprobs !== true) throw invalid(param, 'needs logprobs to be true');
-    if (value !== 0) generation.logprobs = value;
+    generation.logprobs = value;
   },
   response_format: applyResponseFormat,
   modalities: (value, { generation }) => {

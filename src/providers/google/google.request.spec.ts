@@ -337,6 +337,7 @@ describe('parameters', () => {
       presence_penalty: 0,
       logprobs: false,
       logit_bias: {},
+      top_logprobs: 0,
       store: false,
       service_tier: 'auto',
       verbosity: 'medium',

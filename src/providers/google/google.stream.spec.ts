@@ -153,7 +153,11 @@ describe('a stream', () => {
   it('throws the error that stands in it, and on what is no chunk', () => {
     const error = { error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } };
     expect(() => eventsOf([chunk([{ text: 'a' }]), error])).toThrow(
-      expect.objectContaining({ code: 'provider_overloaded', message: 'The model is overloaded.' }),
+      expect.objectContaining({
+        code: 'provider_overloaded',
+        message: 'The model is overloaded.',
+        processed: 'unknown',
+      }),
     );
     const translator = new GeminiStreamTranslator(context);
     for (const json of ['{"a":', '7', '"x"', '[]']) {
@@ -324,6 +328,38 @@ describe('what stands beside the text', () => {
     });
   });
 
+  it('citations of a stream, also when its last chunks say no more of them', () => {
+    const groundingMetadata = {
+      groundingChunks: [{ maps: { uri: 'https://maps.example/', title: 'M' } }],
+      groundingSupports: [{ segment: { endIndex: 3 }, groundingChunkIndices: [0] }],
+    };
+    const chunks = chunksOf([
+      chunk([{ text: 'é!' }], { groundingMetadata }),
+      chunk([], { ...STOP, groundingMetadata: {} }),
+    ]);
+    expect(chunks.at(-1)?.choices[0]?.delta.annotations).toEqual([
+      {
+        type: 'url_citation',
+        url_citation: { url: 'https://maps.example/', title: 'M', start_index: 0, end_index: 2 },
+      },
+    ]);
+  });
+
+  it("the tier, in OpenAI's word for it", () => {
+    const tier = (serviceTier: string) =>
+      wholeOf(chunk([{ text: 'a' }], STOP, { usageMetadata: { serviceTier } })).completion.service_tier;
+    expect([tier('standard'), tier('flex')]).toEqual(['default', 'flex']);
+  });
+
+  it('several candidates, also when they are not numbered', () => {
+    const candidate = (text: string) => ({ content: { parts: [{ text }] }, ...STOP });
+    const { choices } = wholeOf({ candidates: [candidate('a'), candidate('b')] }).completion;
+    expect(choices.map(({ index, message }) => [index, message.content])).toEqual([
+      [0, 'a'],
+      [1, 'b'],
+    ]);
+  });
+
   it('images, as data URLs that find their way back', () => {
     const parts = [
       { text: 'Here:' },
@@ -358,6 +394,13 @@ describe('the layout of a turn', () => {
     ]);
     const emptied = { ...edited, content: null };
     expect(partsOnNextTurn(emptied)).toEqual([{ text: '', thoughtSignature: 'c2ln' }]);
+  });
+
+  it('keeps a text that it knows nothing of', () => {
+    const code = { executableCode: { code: '1' } };
+    const { message } = wholeOf(chunk([code])).completion.choices[0] ?? {};
+    const extended = { ...message, role: 'assistant' as const, content: 'added' };
+    expect(partsOnNextTurn(extended)).toEqual([{ text: 'added' }, code]);
   });
 
   it('keeps calls that it does not know', () => {

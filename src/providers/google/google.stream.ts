@@ -47,7 +47,7 @@ export class GeminiStreamTranslator {
    */
   take(json: string): ChatStreamEvent[] {
     if (json.trim() === DONE) return [];
-    const response = readResponse(parseChunk(json));
+    const response = readResponse(parseChunk(json, this.#candidates.size > 0));
     this.#takeUsage(response);
     this.#envelope ??= envelope(response, this.context);
     const choices = this.#takeChoices(response);
@@ -123,10 +123,10 @@ export class GeminiStreamTranslator {
   }
 }
 
-function parseChunk(json: string): JsonObject {
+function parseChunk(json: string, begun: boolean): JsonObject {
   const body = parse(json);
   const chunk: unknown = Array.isArray(body) && body.length === 1 ? body[0] : body;
-  if (isErrorBody(chunk)) throw toBodyProviderError(chunk);
+  if (isErrorBody(chunk)) throw toBodyProviderError(chunk, begun);
   if (!isObject(chunk)) throw badResponse('Google sent a chunk that is not a JSON object.');
   return chunk;
 }
