@@ -1,5 +1,4 @@
 import type { AppConfig } from '../config/app-config.js';
-import type { DroppedCounts } from './metrics/process-metrics.js';
 import type { TelemetrySink } from './telemetry.js';
 
 /** A sink with a backlog of its own. */
@@ -23,10 +22,6 @@ export class RemoteSinks {
     const langfuse = await langfuseSink(config);
     if (langfuse) sinks.set('langfuse', langfuse);
     return new RemoteSinks(sinks);
-  }
-
-  droppedCounts(): DroppedCounts {
-    return Object.fromEntries([...this.all].map(([name, sink]) => [name, () => sink.dropped]));
   }
 
   async close(): Promise<void> {

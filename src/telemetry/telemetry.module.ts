@@ -2,6 +2,8 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { register } from 'prom-client';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { CrashReports } from './crash-reports.js';
+import { GuardedSink } from './guarded-sink.js';
 import { GatewayLogger } from './logging/gateway-logger.js';
 import { LogSink } from './logging/log.sink.js';
 import { logOptions, Logs } from './logging/logs.js';
@@ -12,7 +14,7 @@ import { registerProcessMetrics } from './metrics/process-metrics.js';
 import { PrometheusSink } from './metrics/prometheus.sink.js';
 import { UserBalanceGauge } from './metrics/user-balance.gauge.js';
 import { RemoteSinks } from './remote-sinks.js';
-import { Telemetry } from './telemetry.js';
+import { Telemetry, type TelemetrySink } from './telemetry.js';
 
 /** One `Telemetry` for everybody, with the sinks that the configuration asks for. */
 @Global()
@@ -34,13 +36,14 @@ import { Telemetry } from './telemetry.js';
       useFactory: (config: AppConfig) => RemoteSinks.create(config),
     },
     { provide: Telemetry, inject: [APP_CONFIG, Logs, GatewayMetrics, RemoteSinks], useFactory: withSinks },
+    CrashReports,
     {
       provide: MetricsText,
       inject: [GatewayMetrics, Telemetry],
       useFactory: (metrics: GatewayMetrics, telemetry: Telemetry) => new MetricsText(metrics, telemetry),
     },
   ],
-  exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText],
+  exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText, CrashReports],
 })
 export class TelemetryModule implements OnApplicationShutdown {
   constructor(
@@ -56,25 +59,25 @@ export class TelemetryModule implements OnApplicationShutdown {
 
 function withSinks(config: AppConfig, logs: Logs, metrics: GatewayMetrics, remote: RemoteSinks): Telemetry {
   const telemetry = new Telemetry();
-  telemetry.addSink(new LogSink(logs));
-  if (config.observability.prometheusEnabled)
-    telemetry.addSink(prometheusSink(config, logs, metrics, remote));
-  for (const sink of remote.all.values()) telemetry.addSink(sink);
-  return telemetry;
-}
-
-function prometheusSink(
-  config: AppConfig,
-  logs: Logs,
-  metrics: GatewayMetrics,
-  remote: RemoteSinks,
-): PrometheusSink {
-  const { metricsMaxUsers } = config.observability;
+  const lost: Record<string, () => number> = {};
+  const add = (name: string, sink: TelemetrySink, dropped: () => number) => {
+    const guarded = new GuardedSink(sink);
+    telemetry.addSink(guarded);
+    lost[name] = () => dropped() + guarded.failures;
+  };
+  add('log', new LogSink(logs), () => logs.lost);
+  if (config.observability.prometheusEnabled) add('metrics', prometheusSink(config, metrics), () => 0);
+  for (const [name, sink] of remote.all) add(name, sink, () => sink.dropped);
   registerProcessMetrics(
     metrics.registry,
     { version: config.version, environment: config.environment },
-    { log: () => logs.lost, ...remote.droppedCounts() },
+    lost,
   );
+  return telemetry;
+}
+
+function prometheusSink(config: AppConfig, metrics: GatewayMetrics): PrometheusSink {
+  const { metricsMaxUsers } = config.observability;
   const balances = metricsMaxUsers > 0 ? new UserBalanceGauge(metrics.registry, metricsMaxUsers) : undefined;
   return new PrometheusSink(metrics, balances);
 }
