@@ -1,6 +1,7 @@
 import type { Usage } from '@app/contracts';
 import type { Langfuse } from 'langfuse';
-import { nanoToDecimal, nanoToNumber } from '../currency-units.js';
+import { formatNano } from '@app/money';
+import { nanoToNumber } from '../currency-units.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry.js';
 import { modelParameters } from './trace-content.js';
 
@@ -32,7 +33,7 @@ export function buildTrace(record: RequestRecord, content: TracedContent): Trace
       cache: record.cache,
       idempotent_replay: record.idempotentReplay || undefined,
       duration_ms: record.durationMs,
-      cost: record.costNanoUsd === undefined ? undefined : nanoToDecimal(record.costNanoUsd),
+      cost: record.costNanoUsd === undefined ? undefined : formatNano(record.costNanoUsd),
       traceparent: record.traceparent,
     }),
   };

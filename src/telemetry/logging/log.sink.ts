@@ -1,4 +1,4 @@
-import { nanoToDecimal } from '../currency-units.js';
+import { formatNano } from '@app/money';
 import { describeError } from '../describe-error.js';
 import { maskSecrets } from '../mask-secrets.js';
 import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
@@ -53,7 +53,7 @@ export class LogSink implements TelemetrySink {
         return this.logs.lines.warn({ mode: event.mode }, 'rate limit storage changed');
       case 'shortfall':
         return this.logs.lines.error(
-          { model: event.model, amount: nanoToDecimal(event.amountNanoUsd) },
+          { model: event.model, amount: formatNano(event.amountNanoUsd) },
           'a request cost more than could be charged',
         );
       case 'unknown-cost':
@@ -114,7 +114,7 @@ function requestLine(record: RequestRecord): Record<string, unknown> {
     cached_tokens: record.usage?.cacheReadInputTokens,
     output_tokens: record.usage?.outputTokens,
     reasoning_tokens: record.usage?.reasoningOutputTokens,
-    cost: record.costNanoUsd === undefined ? undefined : nanoToDecimal(record.costNanoUsd),
+    cost: record.costNanoUsd === undefined ? undefined : formatNano(record.costNanoUsd),
     attempts: record.attempts.length,
     first_chunk_ms: optionalRounded(record.timeToFirstChunkMs),
     upstream_ms: rounded(record.upstreamMs),

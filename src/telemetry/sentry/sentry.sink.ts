@@ -1,6 +1,6 @@
 import type { ErrorEvent, NodeClient, Scope, SeverityLevel } from '@sentry/nestjs';
 import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
-import { nanoToDecimal } from '../currency-units.js';
+import { formatNano } from '@app/money';
 import { buildTransaction, isSampled, traceOf } from './build-transaction.js';
 
 export interface SentrySinkOptions {
@@ -48,7 +48,7 @@ export class SentrySink implements TelemetrySink {
       case 'shortfall':
         return this.#alarm('A request cost more than could be charged', 'error', {
           model: event.model,
-          amount: nanoToDecimal(event.amountNanoUsd),
+          amount: formatNano(event.amountNanoUsd),
         });
       case 'unknown-cost':
         return this.#alarm('A provider may bill a call whose cost is unknown', 'error', {
