@@ -70,6 +70,7 @@ describe('messages', () => {
         { role: 'user', content: 'hi', name: 'ann' },
         { role: 'assistant', content: null },
         { role: 'user', content: '' },
+        { role: 'user', content: [{ type: 'text', text: '' }] },
         {
           role: 'user',
           name: 'bob',
