@@ -1,0 +1,119 @@
+import type { ChatMessage, ChatRequest, FinishReason, Usage } from '@app/contracts';
+import { ECHO_MAX_OUTPUT_TOKENS, type EchoBehaviour } from './echo.models.js';
+import { countInputTokens, tokensOf } from './echo.tokens.js';
+import { sampleSchema } from './sample-schema.js';
+
+/** One token of an answer, and what it is a part of. */
+export interface AnswerToken {
+  readonly part: 'reasoning' | 'content' | 'arguments';
+  readonly text: string;
+}
+
+/** An answer before it is given, whole or in pieces. With `n` each choice is the same. */
+export interface EchoAnswer {
+  readonly tokens: readonly AnswerToken[];
+  readonly toolCall: { readonly id: string; readonly name: string } | undefined;
+  readonly finishReason: FinishReason;
+  readonly choices: number;
+  readonly usage: Usage;
+}
+
+/** What the model of that behaviour answers to the request: the same each time. */
+export function answerOf(
+  request: ChatRequest,
+  behaviour: EchoBehaviour,
+  maxOutputTokens: number | undefined,
+): EchoAnswer {
+  const heard = lastWords(request);
+  const tool = toolToCall(request, behaviour);
+  const reasoning = behaviour.reasons ? part('reasoning', `The user said: ${heard}`) : [];
+  const spoken = tool
+    ? part('arguments', JSON.stringify(sampleSchema(tool.parameters, heard)))
+    : part('content', untilStop(spokenText(request, behaviour, heard), request.stop));
+  const all = [...reasoning, ...spoken];
+  const limit = Math.min(maxOutputTokens ?? ECHO_MAX_OUTPUT_TOKENS, ECHO_MAX_OUTPUT_TOKENS);
+  const tokens = all.slice(0, limit);
+  return {
+    tokens,
+    toolCall: tool && { id: `call_echo_${callsBefore(request) + 1}`, name: tool.name },
+    finishReason: tokens.length < all.length ? 'length' : tool ? 'tool_calls' : 'stop',
+    choices: request.n ?? 1,
+    usage: usageOf(request, tokens, behaviour),
+  };
+}
+
+function part(name: AnswerToken['part'], text: string): AnswerToken[] {
+  return tokensOf(text).map((token) => ({ part: name, text: token }));
+}
+
+function usageOf(request: ChatRequest, tokens: readonly AnswerToken[], behaviour: EchoBehaviour): Usage {
+  const choices = request.n ?? 1;
+  const reasoning = tokens.filter((token) => token.part === 'reasoning').length;
+  return {
+    inputTokens: countInputTokens(request),
+    outputTokens: tokens.length * choices,
+    ...(behaviour.reasons ? { reasoningOutputTokens: reasoning * choices } : {}),
+  };
+}
+
+/** What there is to repeat: the last message of the user, or the tool's answer that came after it. */
+function lastWords(request: ChatRequest): string {
+  const message = request.messages.findLast(
+    ({ role }) => role === 'user' || role === 'tool' || role === 'function',
+  );
+  return message ? textOf(message) : '';
+}
+
+function textOf({ content }: ChatMessage): string {
+  if (typeof content === 'string') return content;
+  return (content ?? [])
+    .map((item) => (typeof item.text === 'string' ? item.text : `[${item.type}]`))
+    .join('\n');
+}
+
+function spokenText(request: ChatRequest, behaviour: EchoBehaviour, heard: string): string {
+  const format = request.response_format;
+  if (format?.type === 'json_object') return JSON.stringify({ echo: heard });
+  if (format?.type === 'json_schema') return JSON.stringify(sampleSchema(format.json_schema.schema, heard));
+  const text = `Echo: ${heard}`;
+  if (behaviour.outputTokens === undefined) return text;
+  const times = Math.ceil(behaviour.outputTokens / Math.max(1, tokensOf(text).length));
+  return Array.from({ length: times }, () => text).join('\n');
+}
+
+function untilStop(text: string, stop: ChatRequest['stop']): string {
+  const places = [stop ?? []]
+    .flat()
+    .map((sequence) => (sequence === '' ? -1 : text.indexOf(sequence)))
+    .filter((place) => place >= 0);
+  return places.length > 0 ? text.slice(0, Math.min(...places)) : text;
+}
+
+interface Callable {
+  readonly name: string;
+  readonly parameters: unknown;
+}
+
+/** A tool's answer is never answered with another call: a conversation with tools comes to its end. */
+function toolToCall(request: ChatRequest, behaviour: EchoBehaviour): Callable | undefined {
+  const tools = (request.tools ?? []).flatMap((tool) => (tool.function ? [tool.function] : []));
+  const choice = request.tool_choice;
+  const named =
+    typeof choice === 'object' && choice && 'function' in choice ? nameOf(choice.function) : undefined;
+  if (named !== undefined) return asCallable(tools.find((tool) => tool.name === named));
+  if (choice === 'required') return asCallable(tools[0]);
+  const answered = request.messages.at(-1)?.role === 'tool';
+  return behaviour.callsTools && choice !== 'none' && !answered ? asCallable(tools[0]) : undefined;
+}
+
+function nameOf(value: unknown): string | undefined {
+  return typeof value === 'object' && value !== null && 'name' in value ? String(value.name) : undefined;
+}
+
+function asCallable(tool: { name: string; parameters?: unknown } | undefined): Callable | undefined {
+  return tool && { name: tool.name, parameters: tool.parameters ?? { type: 'object' } };
+}
+
+function callsBefore(request: ChatRequest): number {
+  return request.messages.reduce((total, message) => total + (message.tool_calls?.length ?? 0), 0);
+}

@@ -1,0 +1,135 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type {
+  ChatStreamEvent,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderStrategy,
+  ProviderStream,
+} from '@app/contracts';
+import { answerOf, type EchoAnswer } from './echo.answer.js';
+import {
+  abortReason,
+  brokenStream,
+  contextTooLong,
+  scriptedError,
+  unsupported,
+  unsupportedFields,
+} from './echo.errors.js';
+import {
+  ECHO_BEHAVIOURS,
+  ECHO_CONTEXT_WINDOW,
+  WORDS_BEFORE_BREAK,
+  type EchoBehaviour,
+} from './echo.models.js';
+import { streamEvents, toCompletion } from './echo.response.js';
+
+/** A provider inside the process: repeats what it hears, and fails when its model's name says so. No network, no key. */
+export class EchoStrategy implements ProviderStrategy {
+  readonly providerName = 'echo';
+  readonly cancelStopsBilling = true;
+
+  constructor(private readonly delayMs: number) {}
+
+  async complete(call: ProviderCall): Promise<ProviderAnswer> {
+    const { behaviour, answer, droppedParams } = await this.#begin(call);
+    if (behaviour.breaksBy) throw brokenStream(behaviour.breaksBy);
+    const reportsUsage = !behaviour.reportsNoUsage;
+    return {
+      completion: toCompletion(call, answer, reportsUsage),
+      usage: reportsUsage ? answer.usage : undefined,
+      providerRequestId: `echo-${call.requestId}`,
+      droppedParams,
+    };
+  }
+
+  async stream(call: ProviderCall): Promise<ProviderStream> {
+    const { behaviour, answer, droppedParams } = await this.#begin(call);
+    const delayMs = this.delayMs * (behaviour.slowness ?? 1);
+    return {
+      events: new EchoEvents(
+        streamEvents(call, answer, !behaviour.reportsNoUsage),
+        behaviour,
+        delayMs,
+        call.signal,
+      ),
+      providerRequestId: `echo-${call.requestId}`,
+      droppedParams,
+    };
+  }
+
+  probe(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async #begin(
+    call: ProviderCall,
+  ): Promise<{ behaviour: EchoBehaviour; answer: EchoAnswer; droppedParams: readonly string[] }> {
+    const behaviour = ECHO_BEHAVIOURS[call.upstreamModel] ?? {};
+    const droppedParams = unsupportedFields(call.request);
+    if (droppedParams[0] !== undefined && !call.dropUnsupported) throw unsupported(droppedParams[0]);
+    await nextTurn();
+    if (behaviour.hangs) await untilAborted(call.signal);
+    if (call.signal.aborted) throw abortReason(call.signal);
+    if (behaviour.failsWith !== undefined) throw scriptedError(behaviour.failsWith);
+    const answer = answerOf(call.request, behaviour, call.maxOutputTokens);
+    if (answer.usage.inputTokens > ECHO_CONTEXT_WINDOW) throw contextTooLong(answer.usage.inputTokens);
+    return { behaviour, answer, droppedParams };
+  }
+}
+
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/** Gives the events with a pause before each word. */
+class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
+  #words = 0;
+  #ended = false;
+
+  constructor(
+    private readonly events: Generator<ChatStreamEvent, undefined>,
+    private readonly behaviour: EchoBehaviour,
+    private readonly delayMs: number,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<ChatStreamEvent, undefined>> {
+    if (this.#ended) return DONE;
+    const result = this.events.next();
+    if (result.done) return this.return();
+    if (result.value.outputText !== '') await this.#pause();
+    if (this.signal.aborted) throw this.#end(abortReason(this.signal));
+    const { breaksBy } = this.behaviour;
+    if (breaksBy && this.#breaksAt(result.value)) throw this.#end(brokenStream(breaksBy));
+    return result;
+  }
+
+  return(): Promise<IteratorReturnResult<undefined>> {
+    this.#ended = true;
+    return Promise.resolve(DONE);
+  }
+
+  /** Before the first word that is too many, and in any case before the end. */
+  #breaksAt(event: ChatStreamEvent): boolean {
+    return this.#words > WORDS_BEFORE_BREAK || event.finishReason !== undefined || event.usageOnly;
+  }
+
+  async #pause(): Promise<void> {
+    this.#words += 1;
+    if (this.delayMs === 0) return;
+    // An abort shows in the signal, which is looked at next.
+    await sleep(this.delayMs, undefined, { signal: this.signal }).catch(() => undefined);
+  }
+
+  #end(error: Error): Error {
+    this.#ended = true;
+    return error;
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
