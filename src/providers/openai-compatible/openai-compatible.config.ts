@@ -6,7 +6,8 @@ import { OpenAiCompatibleStrategy } from './openai-compatible.strategy.js';
 
 /**
  * A provider of GATEWAY_CONFIG. Its settings may have these `options`, each with the default of a server of which nothing
- * is known: `query` (object), `outputLimitField`, `takesReasoningContent`, `streamUsage`, `cancelStopsBilling`.
+ * is known: `timeoutMs` (of one whole call), `query` (object), `outputLimitField`, `takesReasoningContent`, `streamUsage`,
+ * `cancelStopsBilling`.
  */
 export async function createOpenAiCompatible(
   name: string,
@@ -19,12 +20,13 @@ export async function createOpenAiCompatible(
 
 function configuredDialect(name: string, options: Readonly<Record<string, unknown>>): OpenAiDialect {
   const dialect = compatibleDialect(name);
-  const field = options.outputLimitField;
+  const { outputLimitField: field, timeoutMs } = options;
   return {
     ...dialect,
     takesReasoningContent: flag(options.takesReasoningContent, dialect.takesReasoningContent),
     streamUsage: flag(options.streamUsage, dialect.streamUsage),
     cancelStopsBilling: flag(options.cancelStopsBilling, dialect.cancelStopsBilling),
+    callTimeoutMs: typeof timeoutMs === 'number' ? timeoutMs : undefined,
     ...(field === 'max_tokens' || field === 'max_completion_tokens' ? { outputLimitField: () => field } : {}),
   };
 }

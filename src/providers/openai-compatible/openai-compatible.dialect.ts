@@ -15,6 +15,8 @@ export interface OpenAiDialect {
   readonly requestIdHeader: string;
   /** Asks for usage in streams by `stream_options`; off for servers that refuse the field. */
   readonly streamUsage: boolean;
+  /** Of one whole call, the stream included; `undefined` = the caller's signal alone ends it. */
+  readonly callTimeoutMs: number | undefined;
 }
 
 export type OutputLimitField = 'max_tokens' | 'max_completion_tokens';
@@ -29,6 +31,7 @@ export function compatibleDialect(providerName: string): OpenAiDialect {
     stopsWithForcedTools: false,
     requestIdHeader: 'x-request-id',
     streamUsage: true,
+    callTimeoutMs: undefined,
   };
 }
 

@@ -90,7 +90,16 @@ export function badResponse(message: string, cause?: unknown): ProviderError {
 
 export function abortReason(signal: AbortSignal): Error {
   const reason: unknown = signal.reason;
+  if (reason instanceof DOMException && reason.name === 'TimeoutError') return outOfTime(reason);
   return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
+}
+
+/** The limit that the operator set for calls to this provider. */
+function outOfTime(cause: unknown): ProviderError {
+  return new ProviderError('request_timeout', 'The provider took longer than its limit.', {
+    ...VERDICTS.failed,
+    cause,
+  });
 }
 
 function connectionError(processed: Processed, kind: string, cause: unknown): ProviderError {

@@ -1,5 +1,11 @@
 import type OpenAI from 'openai';
-import type { ProviderAnswer, ProviderCall, ProviderStrategy, ProviderStream } from '@app/contracts';
+import {
+  ProviderError,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderStrategy,
+  type ProviderStream,
+} from '@app/contracts';
 import { ChatEventStream } from './chat-event-stream.js';
 import { completionEvents } from './completion-events.js';
 import { concede, type Concession } from './negotiate-request.js';
@@ -36,7 +42,8 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     this.cancelStopsBilling = dialect.cancelStopsBilling;
   }
 
-  async complete(call: ProviderCall): Promise<ProviderAnswer> {
+  async complete(given: ProviderCall): Promise<ProviderAnswer> {
+    const call = this.#withDeadline(given);
     try {
       const { response, droppedParams } = await this.#send(call, false);
       const body = parseJson(await response.text());
@@ -51,7 +58,8 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     }
   }
 
-  async stream(call: ProviderCall): Promise<ProviderStream> {
+  async stream(given: ProviderCall): Promise<ProviderStream> {
+    const call = this.#withDeadline(given);
     try {
       const { response, droppedParams } = await this.#send(call, true);
       return {
@@ -68,9 +76,16 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     try {
       const response = await this.client.get('/models', { signal }).asResponse();
       await response.text();
-    } catch (error) {
-      throw toProviderError(error, signal);
+    } catch (thrown) {
+      const error = toProviderError(thrown, signal);
+      if (!isWithoutModelList(error)) throw error;
     }
+  }
+
+  #withDeadline(call: ProviderCall): ProviderCall {
+    const { callTimeoutMs } = this.dialect;
+    if (callTimeoutMs === undefined) return call;
+    return { ...call, signal: AbortSignal.any([call.signal, AbortSignal.timeout(callTimeoutMs)]) };
   }
 
   /** A server that cannot stream answers whole all the same. */
@@ -133,6 +148,11 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       usageAsked: call.request.stream_options?.include_usage === true,
     };
   }
+}
+
+/** Not every server has a model list; that it said so shows that it is there. */
+function isWithoutModelList(error: Error): boolean {
+  return error instanceof ProviderError && (error.upstreamStatus === 404 || error.upstreamStatus === 405);
 }
 
 function requestIdOf(response: Response): string | undefined {

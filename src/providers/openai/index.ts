@@ -1,0 +1,33 @@
+import type { ProviderStrategy } from '@app/contracts';
+import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from '../provider-definition.js';
+import { readOpenAiSettings } from './openai.config.js';
+import { OPENAI_MODELS } from './openai.models.js';
+
+export const OPENAI: ProviderDefinition = {
+  name: 'openai',
+  priceBookId: 'openai',
+  models: OPENAI_MODELS,
+  settings: readOpenAiSettings,
+  create: createOpenAi,
+};
+
+async function createOpenAi(
+  settings: ProviderSettings,
+  dependencies: ProviderDependencies,
+): Promise<ProviderStrategy> {
+  const [{ createOpenAiClient }, { OpenAiCompatibleStrategy }, { OPENAI_DIALECT }] = await Promise.all([
+    import('../openai-compatible/openai-client.js'),
+    import('../openai-compatible/openai-compatible.strategy.js'),
+    import('./openai.dialect.js'),
+  ]);
+  const client = await createOpenAiClient(settings, dependencies, {
+    organization: textOption(settings, 'organization'),
+    project: textOption(settings, 'project'),
+  });
+  return new OpenAiCompatibleStrategy(client, OPENAI_DIALECT);
+}
+
+function textOption(settings: ProviderSettings, name: string): string | undefined {
+  const value = settings.options?.[name];
+  return typeof value === 'string' ? value : undefined;
+}
