@@ -1,0 +1,267 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ProviderDefinition } from '../providers/provider-definition.js';
+import { ConfigurationError } from './configuration-error.js';
+import { loadConfiguration } from './load-configuration.js';
+
+const GOOD_SECRET = 'q7Jt0xN2cV9sLk4HfWmZ8aYbRe1UoDpG';
+const capabilities = {
+  tools: true,
+  vision: false,
+  documents: false,
+  audioInput: false,
+  jsonSchema: false,
+  reasoning: false,
+};
+const provider = (name: string, key?: string): ProviderDefinition => ({
+  name,
+  priceBookId: undefined,
+  models: [
+    { id: `${name}-model`, ownedBy: name, created: 1, contextWindow: 100, maxOutputTokens: 10, capabilities },
+  ],
+  settings: (env, faults) => {
+    if (key === undefined) return { baseUrl: 'http://local', apiKey: undefined };
+    if (env[key] === 'bad') faults.push(`${key}: is bad`);
+    return env[key] === undefined ? undefined : { baseUrl: 'http://vendor', apiKey: env[key] };
+  },
+  create: () => Promise.reject(new Error('not called')),
+});
+const providers = [provider('echo'), provider('vendor', 'VENDOR_API_KEY')];
+
+describe('loadConfiguration', () => {
+  let dataDir: string;
+  beforeEach(() => {
+    dataDir = mkdtempSync(join(tmpdir(), 'load-configuration-'));
+  });
+  afterEach(() => rmSync(dataDir, { recursive: true }));
+
+  const load = (environment: Record<string, string | undefined> = {}) =>
+    loadConfiguration({ DATA_DIR: dataDir, ...environment }, { providers });
+  const faultsOf = (environment: Record<string, string | undefined>): readonly string[] => {
+    try {
+      load(environment);
+    } catch (error) {
+      if (error instanceof ConfigurationError) return error.faults;
+      throw error;
+    }
+    return [];
+  };
+  const production = { ENVIRONMENT: 'production', JWT_SECRET_KEY: GOOD_SECRET };
+
+  it('works without any variable', () => {
+    const { config, providerSettings, gatewayConfig } = load();
+    expect(config).toMatchObject({
+      environment: 'development',
+      isProduction: false,
+      logLevel: 'info',
+      dataDir,
+      http: { host: '0.0.0.0', port: 8000, workers: 1, bodyLimitBytes: 10_485_760, allowedHosts: [] },
+      database: { url: undefined, migrateOnBoot: true },
+      redis: { url: undefined },
+      rateLimit: { storage: 'memory', requestsPerMinute: 60, requestsPerHour: 1000 },
+      retry: { maxAttempts: 3, baseDelayMs: 500, maxDelayMs: 10_000 },
+      billing: {
+        currency: 'USD',
+        usdRate: '1',
+        defaultBalanceNanoUsd: 100_000_000_000n,
+        holdTtlMs: 900_000,
+        idempotencyTtlMs: 86_400_000,
+      },
+      gatewayConfigPath: undefined,
+    });
+    expect(config.version).toMatch(/^\d+\.\d+\.\d+/);
+    expect([...providerSettings.keys()]).toEqual(['echo']);
+    expect(gatewayConfig.models.size).toBe(0);
+  });
+
+  it('is frozen all the way down, and prints no secret', () => {
+    const { config } = load({
+      ...production,
+      REDIS_URL: 'redis://:hunter2@h/0',
+      DATABASE_URL: 'postgres://u:hunter2@h/d',
+      SENTRY_DSN: 'https://hunter2@h/1',
+      METRICS_TOKEN: 'hunter2',
+    });
+    expect(
+      Object.isFrozen(config) && Object.isFrozen(config.http) && Object.isFrozen(config.http.corsOrigins),
+    ).toBe(true);
+    for (const text of [
+      JSON.stringify({ ...config, billing: undefined }),
+      inspect(config, { depth: 9 }),
+      String(config.auth.secret),
+    ]) {
+      expect(text).not.toMatch(/hunter2|q7Jt0x/);
+      expect(text).toContain('[secret]');
+    }
+    expect(config.auth.secret?.reveal()).toBe(GOOD_SECRET);
+  });
+
+  it('reports all faults together, by name and without a value', () => {
+    const file = join(dataDir, 'gateway.yaml');
+    writeFileSync(
+      file,
+      'models: { m: { targets: [{ provider: nobody, model: secretmodel }] } }\nsurplus: secretvalue\n',
+    );
+    const faults = faultsOf({
+      ENVIRONMENT: 'production',
+      PORT: 'secretport',
+      VENDOR_API_KEY: 'bad',
+      GATEWAY_CONFIG: file,
+      LANGFUSE_ENABLED: 'true',
+    });
+    expect(faults.map((fault) => fault.split(': ')[0])).toEqual([
+      'PORT',
+      'JWT_SECRET_KEY',
+      'LANGFUSE_PUBLIC_KEY',
+      'LANGFUSE_SECRET_KEY',
+      'VENDOR_API_KEY',
+      'surplus',
+      'models.m.targets[0].provider',
+    ]);
+    expect(faults.join('\n')).not.toMatch(/secretport|secretvalue|secretmodel/);
+  });
+
+  it('names a file that cannot be read', () => {
+    expect(faultsOf({ GATEWAY_CONFIG: join(dataDir, 'nowhere.yaml') })).toEqual([
+      'GATEWAY_CONFIG: the file cannot be read (ENOENT)',
+    ]);
+  });
+
+  it('reads the file with the providers it may refer to', () => {
+    const file = join(dataDir, 'gateway.yaml');
+    writeFileSync(
+      file,
+      'models: { m: { targets: [{ provider: vendor, model: x }] } }\naliases: { a: vendor-model }\n',
+    );
+    expect(load({ GATEWAY_CONFIG: file }).gatewayConfig.models.get('m')?.targets).toHaveLength(1);
+  });
+
+  describe('the secret', () => {
+    it.each([
+      [{}, 'is required'],
+      [{ JWT_SECRET_KEY: '' }, 'is required'],
+      [{ JWT_SECRET_KEY: 'short' }, 'is shorter than 32 bytes'],
+      [{ JWT_SECRET_KEY: 'your-secret-key-change-in-production' }, 'is a default'],
+      [{ JWT_SECRET_KEY: 'x'.repeat(40), JWT_JWKS_URL: 'https://idp/jwks' }, 'repeats'],
+    ])('%j stops a production boot', (environment, why) => {
+      const faults = faultsOf({ ENVIRONMENT: 'production', ...environment });
+      expect(faults).toHaveLength(1);
+      expect(faults[0]).toMatch(new RegExp(`^JWT_SECRET_KEY: ${why}`));
+      expect(readdirSync(dataDir)).toEqual([]);
+    });
+
+    it('is not needed in production with an identity provider, and then there is none', () => {
+      const { config } = load({ ENVIRONMENT: 'production', JWT_JWKS_URL: 'https://idp.example/jwks' });
+      expect(config.auth).toMatchObject({ secret: undefined, jwksUrl: 'https://idp.example/jwks' });
+    });
+
+    it('is never the kept one in production', () => {
+      load();
+      expect(readdirSync(dataDir)).toEqual(['jwt-secret']);
+      expect(faultsOf({ ENVIRONMENT: 'production' })).toHaveLength(1);
+    });
+
+    it('outside production is made, kept, and warned of', () => {
+      const first = load();
+      expect(first.warnings.join()).toMatch(/JWT_SECRET_KEY: is not set/);
+      expect(load().config.auth.secret?.reveal()).toBe(first.config.auth.secret?.reveal());
+      expect(load({ JWT_SECRET_KEY: 'short' }).config.auth.secret?.reveal()).toBe('short');
+      expect(load({ JWT_SECRET_KEY: 'short' }).warnings.join()).toMatch(/shorter than 32 bytes/);
+    });
+
+    it('is not made by a mere check', () => {
+      loadConfiguration({ DATA_DIR: dataDir }, { providers, createSecret: false });
+      expect(readdirSync(dataDir)).toEqual([]);
+    });
+  });
+
+  it('makes Supabase’s key set and issuer of its address', () => {
+    const { config, warnings } = load({
+      SUPABASE_URL: 'https://x.supabase.co/',
+      SUPABASE_KEY: 'k',
+      SUPABASE_SERVICE_ROLE_KEY: 'k',
+    });
+    expect(config.auth).toMatchObject({
+      jwksUrl: 'https://x.supabase.co/auth/v1/.well-known/jwks.json',
+      jwksIssuer: 'https://x.supabase.co/auth/v1',
+      issuer: undefined,
+    });
+    expect(
+      warnings.filter((line) => /^SUPABASE_(KEY|SERVICE_ROLE_KEY): is not used/.test(line)),
+    ).toHaveLength(2);
+    const own = load({
+      SUPABASE_URL: 'https://x.supabase.co',
+      JWT_JWKS_URL: 'https://idp/jwks',
+      JWT_ISSUER: 'me',
+    });
+    expect(own.config.auth).toMatchObject({ jwksUrl: 'https://idp/jwks', jwksIssuer: 'me', issuer: 'me' });
+  });
+
+  it.each([
+    [{}, undefined, 'memory'],
+    [{ REDIS_PORT: '7000' }, undefined, 'memory'],
+    [{ REDIS_HOST: 'cache' }, 'redis://cache:6379/0', 'redis'],
+    [{ REDIS_HOST: '::1', REDIS_PORT: '7000', REDIS_DB: '3' }, 'redis://[::1]:7000/3', 'redis'],
+    [{ RATE_LIMIT_STORAGE: 'redis' }, 'redis://localhost:6379/0', 'redis'],
+    [{ REDIS_URL: 'rediss://h:1/2', REDIS_HOST: 'other' }, 'rediss://h:1/2', 'redis'],
+    [{ REDIS_URL: '/tmp/r.sock', RATE_LIMIT_STORAGE: 'memory' }, '/tmp/r.sock', 'memory'],
+  ])('%j: Redis at %s, limits in %s', (environment, url, storage) => {
+    const { config } = load(environment);
+    expect(config.redis.url?.reveal()).toBe(url);
+    expect(config.rateLimit.storage).toBe(storage);
+  });
+
+  it.each([
+    [{ RETRY_BASE_DELAY: '5', RETRY_MAX_DELAY: '1' }, /^RETRY_MAX_DELAY: /],
+    [{ BILLING_USD_RATE: '0.9' }, /^BILLING_USD_RATE: must be 1/],
+    [{ BILLING_USD_RATE: '0', BILLING_CURRENCY: 'EUR' }, /^BILLING_USD_RATE: must not be zero/],
+    [{ CACHE_HIT_PRICE_FACTOR: '1.5' }, /^CACHE_HIT_PRICE_FACTOR: /],
+  ])('refuses %j', (environment, fault) => {
+    expect(faultsOf(environment)).toEqual([expect.stringMatching(fault)]);
+  });
+
+  it('warns of what may not be meant', () => {
+    const { warnings } = load({
+      ...production,
+      CORS_ORIGINS: '*',
+      BILLING_CURRENCY: 'EUR',
+      HOLD_TTL_SECONDS: '10',
+      DEBUG: 'true',
+    });
+    for (const name of [
+      'CORS_ORIGINS',
+      'BILLING_USD_RATE',
+      'HOLD_TTL_SECONDS',
+      'DEBUG',
+      'DATABASE_URL',
+      'METRICS_TOKEN',
+    ]) {
+      expect(
+        warnings.filter((line) => line.startsWith(`${name}: `)),
+        name,
+      ).toHaveLength(1);
+    }
+    expect(load({ BILLING_CURRENCY: 'EUR', BILLING_USD_RATE: '0.92' }).config.billing.usdRate).toBe('0.92');
+  });
+
+  it('reads langfuse only when it is switched on', () => {
+    expect(
+      load({ LANGFUSE_PUBLIC_KEY: 'p', LANGFUSE_SECRET_KEY: 's' }).config.observability.langfuse,
+    ).toBeUndefined();
+    const on = load({
+      LANGFUSE_ENABLED: 'yes',
+      LANGFUSE_PUBLIC_KEY: 'p',
+      LANGFUSE_SECRET_KEY: 's',
+      LANGFUSE_HOST: 'http://lf/',
+    });
+    expect(on.config.observability.langfuse).toMatchObject({
+      publicKey: 'p',
+      host: 'http://lf',
+      sampleRate: 1,
+      captureContent: false,
+    });
+  });
+});
