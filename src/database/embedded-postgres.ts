@@ -51,6 +51,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 class EmbeddedServer implements EmbeddedPostgres {
   attached = false;
+  readonly #dataDir: string;
+  readonly #fsync: boolean;
+  readonly #log: (message: string) => void;
   readonly #clusterDir: string;
   readonly #users: ServerUsers;
   #binaries: PostgresBinaries;
@@ -61,11 +64,10 @@ class EmbeddedServer implements EmbeddedPostgres {
   #stopped: Promise<void> | undefined;
   #restarting = false;
 
-  constructor(
-    private readonly dataDir: string,
-    private readonly fsync: boolean,
-    private readonly log: (message: string) => void,
-  ) {
+  constructor(dataDir: string, fsync: boolean, log: (message: string) => void) {
+    this.#dataDir = dataDir;
+    this.#fsync = fsync;
+    this.#log = log;
     this.#clusterDir = join(dataDir, 'postgres');
     this.#users = new ServerUsers(join(dataDir, 'postgres.users'));
   }
@@ -79,14 +81,14 @@ class EmbeddedServer implements EmbeddedPostgres {
     this.#binaries = await locatePostgresBinaries(this.#account);
     await this.#locked(() => this.#startOrAttach());
     const how = this.attached ? 'attached to the running' : 'started the';
-    this.log(`${how} embedded PostgreSQL in ${this.#clusterDir} (port ${this.#postmaster.port})`);
+    this.#log(`${how} embedded PostgreSQL in ${this.#clusterDir} (port ${this.#postmaster.port})`);
     this.#watch = setInterval(() => void this.#restartIfDead(), WATCH_INTERVAL_MS).unref();
   }
 
   async #startOrAttach(): Promise<void> {
     await this.#users.join();
     try {
-      this.#password = await ensureCluster(this.#clusterDir, this.#binaries, this.#account, this.fsync);
+      this.#password = await ensureCluster(this.#clusterDir, this.#binaries, this.#account, this.#fsync);
       const living = await findLivingPostmaster(this.#clusterDir, this.#password);
       this.attached = living !== undefined;
       this.#postmaster = living ?? (await this.#launch(undefined));
@@ -109,7 +111,7 @@ class EmbeddedServer implements EmbeddedPostgres {
       // not the one we know when another gateway had to start it again
       const { pid } = (await readPostmasterFile(this.#clusterDir)) ?? this.#postmaster;
       await stopPostmaster(pid, this.#clusterDir, this.#binaries.pgCtl);
-      this.log('stopped the embedded PostgreSQL');
+      this.#log('stopped the embedded PostgreSQL');
     });
   }
 
@@ -123,9 +125,9 @@ class EmbeddedServer implements EmbeddedPostgres {
         const living = await findLivingPostmaster(this.#clusterDir, this.#password);
         this.#postmaster = living ?? (await this.#launch(this.#postmaster.port));
       });
-      this.log('the embedded PostgreSQL had died and was started again');
+      this.#log('the embedded PostgreSQL had died and was started again');
     } catch (error) {
-      this.log(`the embedded PostgreSQL died and can't be started again: ${String(error)}`);
+      this.#log(`the embedded PostgreSQL died and can't be started again: ${String(error)}`);
     } finally {
       this.#restarting = false;
     }
@@ -134,15 +136,15 @@ class EmbeddedServer implements EmbeddedPostgres {
   #launch(port: number | undefined): Promise<Postmaster> {
     return launchServer({
       clusterDir: this.#clusterDir,
-      logFile: join(this.dataDir, 'postgres.log'),
+      logFile: join(this.#dataDir, 'postgres.log'),
       binaries: this.#binaries,
       account: this.#account,
-      fsync: this.fsync,
+      fsync: this.#fsync,
       port,
     });
   }
 
   #locked(work: () => Promise<void>): Promise<void> {
-    return withDataDirLock(join(this.dataDir, 'postgres.lock'), LOCK_TIMEOUT_MS, work);
+    return withDataDirLock(join(this.#dataDir, 'postgres.lock'), LOCK_TIMEOUT_MS, work);
   }
 }

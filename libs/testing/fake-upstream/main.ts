@@ -8,8 +8,10 @@
 import { registerHooks } from 'node:module';
 
 registerHooks({
-  resolve: (specifier, context, next) =>
-    next(specifier.startsWith('.') ? specifier.replace(/\.js$/, '.ts') : specifier, context),
+  resolve(specifier, context, next) {
+    const ours = specifier.startsWith('.') && context.parentURL?.endsWith('.ts');
+    return next(ours ? specifier.replace(/\.js$/, '.ts') : specifier, context);
+  },
 });
 
 const { UpstreamServer } = await import('./upstream-server.js');

@@ -52,18 +52,20 @@ export async function launchServer(options: LaunchOptions): Promise<Postmaster> 
 async function launchOnce(options: LaunchOptions, port: number): Promise<Postmaster> {
   await using log = await open(options.logFile, 'a', 0o600);
   const { size: logStart } = await log.stat();
-  const ended =
-    process.platform === 'win32'
-      ? await startThroughPgCtl(options, port)
-      : await startDetached(options, port, log.fd);
-  const ready = await waitUntilReady(options, ended);
+  const start = process.platform === 'win32' ? startThroughPgCtl : startDetached;
+  const ready = await waitUntilReady(options, port, await start(options, port, log.fd));
   if (ready) return ready;
   const text = (await readFile(options.logFile, 'utf8')).slice(logStart);
   throw new Error(`the embedded PostgreSQL did not start; its log says:\n${text.slice(-2_000)}`);
 }
 
-/** @returns tells whether the process has ended */
-async function startDetached(options: LaunchOptions, port: number, logFd: number): Promise<() => boolean> {
+interface Launched {
+  /** `undefined` where the server isn't our child. */
+  readonly pid: number | undefined;
+  readonly hasEnded: () => boolean;
+}
+
+async function startDetached(options: LaunchOptions, port: number, logFd: number): Promise<Launched> {
   await using folder = await openClusterFolder(options.clusterDir, options.account);
   const child = spawn(
     options.binaries.postgres,
@@ -83,18 +85,18 @@ async function startDetached(options: LaunchOptions, port: number, logFd: number
     child.on('error', reject);
   });
   child.unref();
-  return () => ended;
+  return { pid: child.pid, hasEnded: () => ended };
 }
 
 /** pg_ctl gives up an administrator's rights, which the server refuses on Windows too. */
-async function startThroughPgCtl(options: LaunchOptions, port: number): Promise<() => boolean> {
+async function startThroughPgCtl(options: LaunchOptions, port: number): Promise<Launched> {
   const settings = serverSettings(port, options.fsync).map((part) => (part === '-c' ? part : `"${part}"`));
   await run(
     options.binaries.pgCtl,
     ['start', '-W', '-D', options.clusterDir, '-l', options.logFile, '-o', settings.join(' ')],
     { windowsHide: true },
   );
-  return () => false;
+  return { pid: undefined, hasEnded: () => false };
 }
 
 function serverSettings(port: number, fsync: boolean): string[] {
@@ -112,11 +114,16 @@ function serverSettings(port: number, fsync: boolean): string[] {
   return settings.flatMap((setting) => ['-c', setting]);
 }
 
-async function waitUntilReady(options: LaunchOptions, ended: () => boolean): Promise<Postmaster | undefined> {
+/** The file may still be that of a server that was killed: it counts only when it names the new one. */
+async function waitUntilReady(
+  options: LaunchOptions,
+  port: number,
+  { pid, hasEnded }: Launched,
+): Promise<Postmaster | undefined> {
   const deadline = performance.now() + START_TIMEOUT_MS;
-  while (!ended() && performance.now() < deadline) {
+  while (!hasEnded() && performance.now() < deadline) {
     const found = await readPostmasterFile(options.clusterDir);
-    if (found?.ready) return found;
+    if (found?.ready && found.port === port && found.pid === (pid ?? found.pid)) return found;
     await sleep(POLL_MS);
   }
   return undefined;

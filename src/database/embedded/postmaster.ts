@@ -4,12 +4,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { hasErrorCode } from './error-code.js';
 import { isRunning } from './process-identity.js';
 
 const run = promisify(execFile);
 const POLL_MS = 20;
-/** How long a server that runs but lets nobody in may go on starting up or shutting down before it is killed. */
-const SETTLE_MS = 10_000;
+/** How long a server may take that says it is starting up or shutting down. */
+const SETTLE_MS = 60_000;
+/** How long one may keep silent before it counts as hung. */
+const SILENCE_MS = 5_000;
+/** How long an orderly shutdown may take. */
+const STOP_MS = 20_000;
+/** SQLSTATE cannot_connect_now: starting up, shutting down, recovering. */
+const CANNOT_CONNECT_NOW = '57P03';
 
 /** A running PostgreSQL server (its parent process), as its `postmaster.pid` describes it. */
 export interface Postmaster {
@@ -31,22 +38,25 @@ export async function readPostmasterFile(clusterDir: string): Promise<Postmaster
 /**
  * The living server of a cluster: an orphan of a killed gateway, or the one another gateway uses.
  *
- * Whoever lets us in with the cluster's own random password is that server. One that runs but lets nobody in gets
- * 10 s to finish starting or stopping, then it is killed. A pid file whose number now belongs to another process is
+ * Whoever lets us in with the cluster's own random password is that server. One that is busy starting up or shutting
+ * down is waited for, one that keeps silent is killed. A pid file whose number now belongs to another process is
  * removed, since PostgreSQL would refuse to start over it.
  */
 export async function findLivingPostmaster(
   clusterDir: string,
   password: string,
 ): Promise<Postmaster | undefined> {
-  const deadline = performance.now() + SETTLE_MS;
+  const startMs = performance.now();
+  let silentSinceMs = startMs;
   for (;;) {
     const found = await readPostmasterFile(clusterDir);
     if (!found) return undefined;
     if (!(await isRunning(found.pid))) return forgetDead(clusterDir, found.pid);
-    if (await letsUsIn(found.port, password)) return found;
+    const answer = await knock(found.port, password);
+    if (answer === 'let in') return found;
     if (!(await isPostmasterOf(found.pid, clusterDir))) return forgetDead(clusterDir, found.pid);
-    if (performance.now() > deadline) {
+    if (answer === 'not yet') silentSinceMs = performance.now();
+    if (performance.now() - silentSinceMs > SILENCE_MS || performance.now() - startMs > SETTLE_MS) {
       await killPostmaster(found.pid, clusterDir);
       return undefined;
     }
@@ -55,7 +65,7 @@ export async function findLivingPostmaster(
 }
 
 /** One login and out again. */
-export async function letsUsIn(port: number, password: string): Promise<boolean> {
+async function knock(port: number, password: string): Promise<'let in' | 'not yet' | 'silence'> {
   const client = new Client({
     host: '127.0.0.1',
     port,
@@ -68,9 +78,9 @@ export async function letsUsIn(port: number, password: string): Promise<boolean>
   try {
     await client.connect();
     await client.end();
-    return true;
-  } catch {
-    return false;
+    return 'let in';
+  } catch (error) {
+    return hasErrorCode(error, CANNOT_CONNECT_NOW) ? 'not yet' : 'silence';
   }
 }
 
@@ -82,7 +92,7 @@ export async function stopPostmaster(pid: number, clusterDir: string, pgCtl: str
     return;
   }
   signal(pid, 'SIGINT');
-  if (!(await waitForEnd(pid, SETTLE_MS))) await killPostmaster(pid, clusterDir);
+  if (!(await waitForEnd(pid, STOP_MS))) await killPostmaster(pid, clusterDir);
 }
 
 async function killPostmaster(pid: number, clusterDir: string): Promise<void> {

@@ -7,21 +7,25 @@ import { identifyProcess, isProcessAlive } from './process-identity.js';
  * stops the server, whoever started it. Entries of dead processes don't count and are swept. Call under the lock.
  */
 export class ServerUsers {
-  constructor(private readonly dir: string) {}
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
 
   async join(): Promise<void> {
-    await mkdir(this.dir, { recursive: true });
-    await writeFile(join(this.dir, await identifyProcess(process.pid)), '');
+    await mkdir(this.#dir, { recursive: true });
+    await writeFile(join(this.#dir, await identifyProcess(process.pid)), '');
   }
 
   /** @returns whether other living processes still use the server */
   async leave(): Promise<boolean> {
     const own = await identifyProcess(process.pid);
-    await rm(join(this.dir, own), { force: true });
+    await rm(join(this.#dir, own), { force: true });
     let othersAlive = false;
-    for (const identity of await readdir(this.dir).catch(() => [])) {
+    for (const identity of await readdir(this.#dir).catch(() => [])) {
       if (await isProcessAlive(identity)) othersAlive = true;
-      else await rm(join(this.dir, identity), { force: true });
+      else await rm(join(this.#dir, identity), { force: true });
     }
     return othersAlive;
   }
