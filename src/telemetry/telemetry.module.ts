@@ -1,4 +1,4 @@
-import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { Global, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { register } from 'prom-client';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
@@ -10,7 +10,7 @@ import { logOptions, Logs } from './logging/logs.js';
 import { GatewayMetrics } from './metrics/gateway-metrics.js';
 import { MetricsController } from './metrics/metrics.controller.js';
 import { MetricsText } from './metrics/metrics-text.js';
-import { registerProcessMetrics } from './metrics/process-metrics.js';
+import { dropMisnamedMetrics, registerProcessMetrics } from './metrics/process-metrics.js';
 import { PrometheusSink } from './metrics/prometheus.sink.js';
 import { UserBalanceGauge } from './metrics/user-balance.gauge.js';
 import { RemoteSinks } from './remote-sinks.js';
@@ -45,11 +45,15 @@ import { Telemetry, type TelemetrySink } from './telemetry.js';
   ],
   exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText, CrashReports],
 })
-export class TelemetryModule implements OnApplicationShutdown {
+export class TelemetryModule implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly logs: Logs,
     private readonly remote: RemoteSinks,
   ) {}
+
+  onModuleInit(): void {
+    dropMisnamedMetrics(register);
+  }
 
   async onApplicationShutdown(): Promise<void> {
     await this.remote.close();

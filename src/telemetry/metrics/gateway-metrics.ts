@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { FastCounter, FastHistogram } from './fast-series.js';
 
 /** LLM answers take from tens of milliseconds (a cache hit, a small model) to minutes (reasoning). */
 const LLM_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120];
@@ -21,6 +22,7 @@ const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request
 /**
  * Every series the gateway makes, in one list. Names never change once released: dashboards and alerts lean on them.
  *
+ * What every request touches is a fast metric (fast-series.ts), the rest are prom-client's own.
  * Label values come from closed sets only: models of the catalogue, configured providers, error codes, route patterns.
  * Amounts are floating point and in units of BILLING_CURRENCY; the exact figures are in the ledger.
  */
@@ -52,69 +54,69 @@ export class GatewayMetrics {
   readonly httpRequests;
 
   constructor(readonly registry: Registry) {
-    this.requests = this.#counter(
+    this.requests = this.#fastCounter(
       'llm_requests_total',
       'Completion requests by HTTP status (499: the client left).',
       [...COMPLETION, 'status'],
     );
-    this.requestDuration = this.#histogram(
+    this.requestDuration = this.#fastHistogram(
       'llm_requests_duration_seconds',
       'Completion requests from arrival to the last byte.',
       COMPLETION,
       LLM_SECONDS,
     );
-    this.requestErrors = this.#counter(
+    this.requestErrors = this.#fastCounter(
       'llm_requests_errors_total',
       'Completion requests that ended with an error, by its code.',
       [...COMPLETION, 'code'],
     );
-    this.rateLimitRequests = this.#counter(
+    this.rateLimitRequests = this.#fastCounter(
       'rate_limit_requests_total',
       'Requests counted against a rate limit.',
       ['scope', 'outcome'],
     );
 
-    this.firstToken = this.#histogram(
+    this.firstToken = this.#fastHistogram(
       'gen_ai_server_time_to_first_token_seconds',
       'Streams: from arrival to the first chunk for the client.',
       GEN_AI,
       OTEL_FIRST_TOKEN_SECONDS,
     );
-    this.tokens = this.#counter(
+    this.tokens = this.#fastCounter(
       'llm_tokens_total',
       'Tokens by kind; cached_input and cache_write are parts of input, reasoning of output.',
       [...COMPLETION, 'kind'],
     );
-    this.cost = this.#counter(
+    this.cost = this.#fastCounter(
       'llm_cost_total',
       'Charged to users, in units of BILLING_CURRENCY.',
       COMPLETION,
     );
-    this.overhead = this.#histogram(
+    this.overhead = this.#fastHistogram(
       'llm_gateway_overhead_seconds',
       "The gateway's own share of a completion: its duration less the wait for providers.",
       ['stream'],
       OVERHEAD_SECONDS,
     );
-    this.stages = this.#histogram(
+    this.stages = this.#fastHistogram(
       'llm_gateway_stage_duration_seconds',
       "Durations of the gateway's own stages.",
       ['stage'],
       OVERHEAD_SECONDS,
     );
 
-    this.attempts = this.#counter(
+    this.attempts = this.#fastCounter(
       'llm_attempts_total',
       'Upstream calls by outcome: ok, client_gone or an error code.',
       ['provider', 'model', 'outcome'],
     );
-    this.operationDuration = this.#histogram(
+    this.operationDuration = this.#fastHistogram(
       'gen_ai_client_operation_duration_seconds',
       'Upstream calls as the gateway sees them.',
       GEN_AI,
       OTEL_DURATION_SECONDS,
     );
-    this.tokenUsage = this.#histogram(
+    this.tokenUsage = this.#fastHistogram(
       'gen_ai_client_token_usage',
       'Tokens of one completion.',
       [...GEN_AI, 'gen_ai_token_type'],
@@ -199,6 +201,23 @@ export class GatewayMetrics {
     });
   }
 
+  #fastCounter<Label extends string>(
+    name: string,
+    help: string,
+    labels: readonly Label[],
+  ): FastCounter<Label> {
+    return new FastCounter(name, help, labels, this.registry);
+  }
+
+  #fastHistogram<Label extends string>(
+    name: string,
+    help: string,
+    labels: readonly Label[],
+    bounds: number[],
+  ): FastHistogram<Label> {
+    return new FastHistogram(name, help, labels, bounds, this.registry);
+  }
+
   #counter<Label extends string>(
     name: string,
     help: string,
@@ -206,16 +225,6 @@ export class GatewayMetrics {
   ): Counter<Label> {
     this.#forget(name);
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] });
-  }
-
-  #histogram<Label extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly Label[],
-    buckets: number[],
-  ): Histogram<Label> {
-    this.#forget(name);
-    return new Histogram({ name, help, labelNames: [...labelNames], buckets, registers: [this.registry] });
   }
 
   #gauge<Label extends string>(

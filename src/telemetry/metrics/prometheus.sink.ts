@@ -1,10 +1,10 @@
-import type { Usage } from '@app/contracts';
 import { nanoToNumber } from '../currency-units.js';
 import type { AttemptRecord, GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
+import { AttemptSeries, CompletionSeries } from './completion-series.js';
+import type { CounterSeries, HistogramSeries } from './fast-series.js';
 import type { GatewayMetrics } from './gateway-metrics.js';
 import type { UserBalanceGauge } from './user-balance.gauge.js';
 
-const OPERATION = 'chat';
 const BREAKER_STATES = { closed: 0, half_open: 1, open: 2 } as const;
 const RATE_LIMIT_MODES = ['redis', 'memory', 'degraded'] as const;
 
@@ -14,43 +14,40 @@ const RATE_LIMIT_MODES = ['redis', 'memory', 'degraded'] as const;
  */
 const MAX_MODELS = 500;
 
-/** Facts -> series. Costs a few microseconds a request: see metrics/README.md. */
+/** Facts -> series. Every request passes here: its series are found once and kept. */
 export class PrometheusSink implements TelemetrySink {
   readonly #models = new Set<string>();
+  readonly #completions = new Map<string, CompletionSeries>();
+  readonly #attempts = new Map<string, AttemptSeries>();
+  readonly #stages = new Map<string, HistogramSeries>();
+  readonly #rateLimits = new Map<string, CounterSeries>();
+  readonly #overhead: { readonly whole: HistogramSeries; readonly stream: HistogramSeries };
 
   constructor(
     private readonly metrics: GatewayMetrics,
     private readonly balances: UserBalanceGauge | undefined,
-  ) {}
+  ) {
+    this.#overhead = {
+      whole: metrics.overhead.series({ stream: 'false' }),
+      stream: metrics.overhead.series({ stream: 'true' }),
+    };
+  }
 
   request(record: RequestRecord): void {
-    const { metrics } = this;
     const model = this.#model(record.model);
-    const provider = record.provider ?? 'none';
-    const labels = { model, provider };
-    metrics.requests.inc({ model, provider, status: String(record.status) });
-    metrics.requestDuration.observe(labels, record.durationMs / 1000);
-    if (record.errorCode) metrics.requestErrors.inc({ model, provider, code: record.errorCode });
-    if (record.costNanoUsd) metrics.cost.inc(labels, nanoToNumber(record.costNanoUsd));
-    metrics.overhead.observe(
-      { stream: String(record.stream) },
-      Math.max(0, record.durationMs - record.upstreamMs) / 1000,
-    );
-    for (const stage in record.stagesMs)
-      metrics.stages.observe({ stage }, (record.stagesMs[stage] ?? 0) / 1000);
-    if (record.stream && record.timeToFirstChunkMs !== undefined) {
-      metrics.firstToken.observe(genAi(model, provider), record.timeToFirstChunkMs / 1000);
-    }
-    if (record.usage) this.#tokens(model, provider, record.usage);
+    this.#completion(model, record.provider ?? 'none').add(record);
     for (const attempt of record.attempts) this.#attempt(model, attempt);
-    if (record.idempotentReplay) metrics.idempotentReplays.inc();
+    const overheadMs = Math.max(0, record.durationMs - record.upstreamMs);
+    (record.stream ? this.#overhead.stream : this.#overhead.whole).observe(overheadMs / 1000);
+    for (const stage in record.stagesMs) this.#stage(stage).observe((record.stagesMs[stage] ?? 0) / 1000);
+    if (record.idempotentReplay) this.metrics.idempotentReplays.inc();
   }
 
   event(event: GatewayEvent): void {
     const { metrics } = this;
     switch (event.kind) {
       case 'rate-limit':
-        return void metrics.rateLimitRequests.inc({ scope: event.scope, outcome: event.outcome });
+        return this.#rateLimit(event.scope, event.outcome).add();
       case 'rate-limit-mode':
         for (const mode of RATE_LIMIT_MODES) metrics.rateLimitMode.set({ mode }, mode === event.mode ? 1 : 0);
         return;
@@ -103,28 +100,31 @@ export class PrometheusSink implements TelemetrySink {
     this.metrics.breakerTransitions.inc({ provider, model, state });
   }
 
-  #attempt(model: string, attempt: AttemptRecord): void {
-    this.metrics.attempts.inc({ provider: attempt.provider, model, outcome: attempt.outcome });
-    this.metrics.operationDuration.observe(genAi(model, attempt.provider), attempt.durationMs / 1000);
+  #completion(model: string, provider: string): CompletionSeries {
+    const key = `${model}\u0000${provider}`;
+    let series = this.#completions.get(key);
+    if (!series) this.#completions.set(key, (series = new CompletionSeries(this.metrics, model, provider)));
+    return series;
   }
 
-  #tokens(model: string, provider: string, usage: Usage): void {
-    this.#count(model, provider, 'input', usage.inputTokens);
-    this.#count(model, provider, 'output', usage.outputTokens);
-    this.#count(model, provider, 'cached_input', usage.cacheReadInputTokens);
-    this.#count(model, provider, 'cache_write', usage.cacheCreationInputTokens);
-    this.#count(model, provider, 'reasoning', usage.reasoningOutputTokens);
-    const labels = genAi(model, provider);
-    this.metrics.tokenUsage.observe({ ...labels, gen_ai_token_type: 'input' }, usage.inputTokens);
-    this.metrics.tokenUsage.observe({ ...labels, gen_ai_token_type: 'output' }, usage.outputTokens);
+  #attempt(model: string, { provider, outcome, durationMs }: AttemptRecord): void {
+    const key = `${model}\u0000${provider}`;
+    let series = this.#attempts.get(key);
+    if (!series) this.#attempts.set(key, (series = new AttemptSeries(this.metrics, model, provider)));
+    series.add(outcome, durationMs);
   }
 
-  /** Unknown is not zero: what was not reported makes no series. */
-  #count(model: string, provider: string, kind: string, tokens: number | undefined): void {
-    if (tokens !== undefined) this.metrics.tokens.inc({ model, provider, kind }, tokens);
+  #stage(stage: string): HistogramSeries {
+    let series = this.#stages.get(stage);
+    if (!series) this.#stages.set(stage, (series = this.metrics.stages.series({ stage })));
+    return series;
   }
-}
 
-function genAi(model: string, provider: string) {
-  return { gen_ai_operation_name: OPERATION, gen_ai_provider_name: provider, gen_ai_request_model: model };
+  #rateLimit(scope: string, outcome: string): CounterSeries {
+    const key = `${scope}\u0000${outcome}`;
+    let series = this.#rateLimits.get(key);
+    if (!series)
+      this.#rateLimits.set(key, (series = this.metrics.rateLimitRequests.series({ scope, outcome })));
+    return series;
+  }
 }

@@ -1,7 +1,8 @@
-import { Registry } from 'prom-client';
+import { Counter, Histogram, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { requestRecord } from '../../../test/support/request-record.js';
 import { Telemetry } from '../telemetry.js';
+import { FastCounter, FastHistogram } from './fast-series.js';
 import { GatewayMetrics } from './gateway-metrics.js';
 import { MetricsText } from './metrics-text.js';
 import { registerProcessMetrics } from './process-metrics.js';
@@ -61,11 +62,53 @@ describe('the metrics of a completion', () => {
   it('measure the overhead without the wait for the provider', async () => {
     const { sink, text } = setUp();
     sink.request(requestRecord({ durationMs: 1_250.25, upstreamMs: 1_248 }));
-    expect(await series(text(), 'llm_gateway_overhead_seconds_sum')).toEqual([
-      'llm_gateway_overhead_seconds_sum{stream="true"} 0.00225',
-    ]);
-    expect(await series(text(), 'llm_gateway_overhead_seconds_bucket{le="0.0025"')).toEqual([]);
-    expect(await series(text(), 'llm_gateway_overhead_seconds_bucket{le="0.003"')).toHaveLength(1);
+    const page = (await text()).split('\n');
+    expect(page).toContain('llm_gateway_overhead_seconds_sum{stream="true"} 0.00225');
+    expect(page).toContain('llm_gateway_overhead_seconds_bucket{le="0.002",stream="true"} 0');
+    expect(page).toContain('llm_gateway_overhead_seconds_bucket{le="0.003",stream="true"} 1');
+    expect(page).toContain('llm_gateway_overhead_seconds_bucket{le="+Inf",stream="true"} 1');
+    expect(page).toContain('llm_gateway_overhead_seconds_count{stream="false"} 0');
+  });
+});
+
+describe('a fast metric', () => {
+  it('reads on the page as prom-client would write it', async () => {
+    const [ours, theirs] = [new Registry(), new Registry()];
+    const bounds = [0.1, 0.5, 1];
+    const fast = new FastHistogram('h', 'help', ['a', 'b'], bounds, ours);
+    const slow = new Histogram({
+      name: 'h',
+      help: 'help',
+      labelNames: ['a', 'b'],
+      buckets: bounds,
+      registers: [theirs],
+    });
+    const counter = new FastCounter('c_total', 'help', ['a'], ours);
+    const slowCounter = new Counter({
+      name: 'c_total',
+      help: 'help',
+      labelNames: ['a'],
+      registers: [theirs],
+    });
+    for (const value of [0, 0.1, 0.100001, 0.7, 1, 5]) {
+      fast.series({ a: 'x"y', b: 'z' }).observe(value);
+      slow.observe({ a: 'x"y', b: 'z' }, value);
+      counter.add({ a: 'x' }, value);
+      slowCounter.inc({ a: 'x' }, value);
+    }
+    expect(await ours.metrics()).toBe(await theirs.metrics());
+  });
+
+  it('never falls and is never broken by a figure that is none', async () => {
+    const registry = new Registry();
+    const histogram = new FastHistogram('h', 'help', ['a'], [1], registry);
+    const counter = new FastCounter('c_total', 'help', ['a'], registry);
+    for (const value of [Number.NaN, -1, Number.NaN]) {
+      histogram.series({ a: 'x' }).observe(value);
+      counter.add({ a: 'x' }, value);
+    }
+    expect(await registry.metrics()).toContain('h_count{a="x"} 0');
+    expect(await registry.metrics()).toContain('c_total{a="x"} 0');
   });
 });
 

@@ -1,5 +1,8 @@
 import type { NodeClient } from '@sentry/nestjs';
 
+/** The rest reads memory and devices for each event, which costs more than the event. */
+const OS_ONLY = { app: false, device: false, culture: false, cloudResource: false } as const;
+
 export interface SentrySettings {
   readonly dsn: string;
   readonly environment: string;
@@ -43,7 +46,7 @@ export async function startSentry(settings: SentrySettings): Promise<NodeClient 
   return sentry.init({
     ...common,
     defaultIntegrations: false,
-    integrations: [sentry.linkedErrorsIntegration(), sentry.nodeContextIntegration()],
+    integrations: [sentry.linkedErrorsIntegration(), sentry.nodeContextIntegration(OS_ONLY)],
     skipOpenTelemetrySetup: true,
   });
 }

@@ -1,0 +1,105 @@
+import type { Usage } from '@app/contracts';
+import { nanoToNumber } from '../currency-units.js';
+import type { RequestRecord } from '../telemetry.js';
+import type { CounterSeries, HistogramSeries } from './fast-series.js';
+import type { GatewayMetrics } from './gateway-metrics.js';
+
+/** The series of the completions of one model at one provider, found once. */
+export class CompletionSeries {
+  readonly #byStatus = new Map<number, CounterSeries>();
+  readonly #byError = new Map<string, CounterSeries>();
+  readonly #byTokenKind = new Map<string, CounterSeries>();
+  readonly #duration: HistogramSeries;
+  readonly #firstToken: HistogramSeries;
+  readonly #cost: CounterSeries;
+  readonly #inputTokens: HistogramSeries;
+  readonly #outputTokens: HistogramSeries;
+
+  constructor(
+    private readonly metrics: GatewayMetrics,
+    private readonly model: string,
+    private readonly provider: string,
+  ) {
+    const genAi = genAiLabels(model, provider);
+    this.#duration = metrics.requestDuration.series({ model, provider });
+    this.#firstToken = metrics.firstToken.series(genAi);
+    this.#cost = metrics.cost.series({ model, provider });
+    this.#inputTokens = metrics.tokenUsage.series({ ...genAi, gen_ai_token_type: 'input' });
+    this.#outputTokens = metrics.tokenUsage.series({ ...genAi, gen_ai_token_type: 'output' });
+  }
+
+  add(record: RequestRecord): void {
+    this.#status(record.status).add();
+    this.#duration.observe(record.durationMs / 1000);
+    if (record.errorCode !== undefined) this.#error(record.errorCode).add();
+    if (record.costNanoUsd !== undefined) this.#cost.add(nanoToNumber(record.costNanoUsd));
+    if (record.stream && record.timeToFirstChunkMs !== undefined) {
+      this.#firstToken.observe(record.timeToFirstChunkMs / 1000);
+    }
+    if (record.usage) this.#tokens(record.usage);
+  }
+
+  #tokens(usage: Usage): void {
+    this.#inputTokens.observe(usage.inputTokens);
+    this.#outputTokens.observe(usage.outputTokens);
+    this.#count('input', usage.inputTokens);
+    this.#count('output', usage.outputTokens);
+    this.#count('cached_input', usage.cacheReadInputTokens);
+    this.#count('cache_write', usage.cacheCreationInputTokens);
+    this.#count('reasoning', usage.reasoningOutputTokens);
+  }
+
+  /** Unknown is not zero: what was not reported makes no series. */
+  #count(kind: string, tokens: number | undefined): void {
+    if (tokens === undefined) return;
+    this.#found(this.#byTokenKind, kind, () =>
+      this.metrics.tokens.series({ model: this.model, provider: this.provider, kind }),
+    ).add(tokens);
+  }
+
+  #status(status: number): CounterSeries {
+    return this.#found(this.#byStatus, status, () =>
+      this.metrics.requests.series({ model: this.model, provider: this.provider, status: String(status) }),
+    );
+  }
+
+  #error(code: string): CounterSeries {
+    return this.#found(this.#byError, code, () =>
+      this.metrics.requestErrors.series({ model: this.model, provider: this.provider, code }),
+    );
+  }
+
+  #found<Key>(known: Map<Key, CounterSeries>, key: Key, make: () => CounterSeries): CounterSeries {
+    let series = known.get(key);
+    if (!series) known.set(key, (series = make()));
+    return series;
+  }
+}
+
+/** The series of the upstream calls for one model to one provider. */
+export class AttemptSeries {
+  readonly #byOutcome = new Map<string, CounterSeries>();
+  readonly #duration: HistogramSeries;
+
+  constructor(
+    private readonly metrics: GatewayMetrics,
+    private readonly model: string,
+    private readonly provider: string,
+  ) {
+    this.#duration = metrics.operationDuration.series(genAiLabels(model, provider));
+  }
+
+  add(outcome: string, durationMs: number): void {
+    let series = this.#byOutcome.get(outcome);
+    if (!series) {
+      series = this.metrics.attempts.series({ provider: this.provider, model: this.model, outcome });
+      this.#byOutcome.set(outcome, series);
+    }
+    series.add();
+    this.#duration.observe(durationMs / 1000);
+  }
+}
+
+function genAiLabels(model: string, provider: string) {
+  return { gen_ai_operation_name: 'chat', gen_ai_provider_name: provider, gen_ai_request_model: model };
+}
