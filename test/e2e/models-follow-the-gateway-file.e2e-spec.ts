@@ -1,0 +1,97 @@
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createDatabase, eventually, type Gateway, startGateway, type TestDatabase } from '@app/testing';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { mintToken } from '@app/testing';
+
+const file = (id: string, price = '1') => `
+providers: { local: { type: openai-compatible, base_url: "http://127.0.0.1:9/v1" } }
+models: { "${id}": { targets: [{ provider: local, model: m }], price: { input_per_million: "${price}", output_per_million: "2" } } }
+aliases: { quick: ${id} }
+`;
+
+describe('the models', () => {
+  let database: TestDatabase;
+  let gateway: Gateway;
+  let path: string;
+  beforeAll(async () => {
+    database = await createDatabase();
+    path = join(await mkdtemp(join(inject('runDirectory'), 'models-')), 'gateway.yaml');
+    await writeFile(path, file('first'));
+    gateway = await startGateway({
+      env: {
+        DATABASE_URL: database.url,
+        GATEWAY_CONFIG: path,
+        OPENAI_API_KEY: 'sk-x',
+        ANTHROPIC_API_KEY: 'x',
+        GOOGLE_GEMINI_API_KEY: 'x',
+        MODELS_CACHE_TTL_SECONDS: '60',
+      },
+    });
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    await database.drop();
+  });
+  const ids = async () =>
+    ((await (await gateway.fetch('/v1/models', { as: 'alice' })).json()) as { id: string }[]).map(
+      ({ id }) => id,
+    );
+
+  it('are those of the contract, from the start', async () => {
+    expect(await ids()).toEqual(
+      expect.arrayContaining([
+        'gpt-4',
+        'gpt-3.5-turbo',
+        'claude-3',
+        'claude-2',
+        'gemini-1.5-pro',
+        'gemini-pro',
+        'echo',
+        'first',
+        'quick',
+      ]),
+    );
+  });
+
+  it('are listed by OpenAI’s own client, under both prefixes', async () => {
+    for (const prefix of ['/v1', '/openai/v1']) {
+      const client = new OpenAI({
+        baseURL: gateway.url + prefix,
+        apiKey: mintToken({ sub: 'alice' }),
+        maxRetries: 0,
+      });
+      const listed: string[] = [];
+      for await (const model of client.models.list()) listed.push(model.id);
+      expect(listed).toEqual(await ids());
+      expect(await client.models.retrieve('gpt-4')).toMatchObject({
+        id: 'gpt-4',
+        object: 'model',
+        owned_by: expect.any(String),
+      });
+      await expect(client.models.retrieve('gpt-none')).rejects.toMatchObject({
+        status: 404,
+        code: 'model_not_found',
+      });
+    }
+  });
+
+  it('change with the file at SIGHUP, and stay when it has a fault', async () => {
+    const reload = () => process.kill(gateway.pid ?? 0, 'SIGHUP');
+    await writeFile(path, file('second', 'free'));
+    reload();
+    await eventually('the fault is logged', () =>
+      gateway.logs.includes('models.second.price.input_per_million'),
+    );
+    expect(await ids()).toContain('first');
+    await writeFile(path, file('second', '3'));
+    reload();
+    await eventually('the new model is listed', async () => (await ids()).includes('second'));
+    expect(await ids()).not.toContain('first');
+    const { pricing } = (await (await gateway.fetch('/v1/models/quick', { as: 'alice' })).json()) as {
+      pricing: object;
+    };
+    expect(pricing).toMatchObject({ input_per_million: '3' });
+  });
+});
