@@ -21,7 +21,7 @@ export interface Readiness {
 /** Runs the probes and judges what they say. */
 @Injectable()
 export class HealthChecks {
-  readonly #cached = new Map<HealthProbe, CachedProbe>();
+  readonly #cached = new WeakMap<HealthProbe, CachedProbe>();
 
   constructor(
     private readonly probes: HealthProbes,

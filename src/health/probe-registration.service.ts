@@ -1,3 +1,4 @@
+import type { ProviderStrategy } from '@app/contracts';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { BillingJournal } from '../billing/journal/billing-journal.service.js';
@@ -26,24 +27,22 @@ import { CacheProbe, RateLimitsProbe } from './probes/redis.probe.js';
  */
 @Injectable()
 export class ProbeRegistration implements OnApplicationBootstrap {
+  readonly #providerProbes = new Map<string, ProviderProbe>();
+
   constructor(
     private readonly modules: ModuleRef,
     private readonly probes: HealthProbes,
+    private readonly providers: ProviderRegistry,
     private readonly breakers: CircuitBreakerReport,
     private readonly lag: EventLoopLag,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   onApplicationBootstrap(): void {
-    const registry = this.#find(ProviderRegistry);
-    this.breakers.readFrom(this.#find(BreakerRegistry), () => registry.names());
-    const all = [
-      ...this.#stores(),
-      new EventLoopProbe(this.lag),
-      ...this.#billing(),
-      ...this.#providers(registry),
-    ];
-    for (const probe of all) this.probes.add(probe);
+    this.breakers.readFrom(this.#find(BreakerRegistry), () => this.providers.names());
+    for (const probe of [...this.#stores(), new EventLoopProbe(this.lag), ...this.#billing()])
+      this.probes.add(probe);
+    this.probes.addSource(() => this.providers.names().map((name) => this.#provider(name)));
   }
 
   #stores(): HealthProbe[] {
@@ -61,18 +60,23 @@ export class ProbeRegistration implements OnApplicationBootstrap {
     ];
   }
 
-  #providers(registry: ProviderRegistry): HealthProbe[] {
-    return registry.names().map(
-      (name) =>
-        new ProviderProbe(
-          name,
-          () => {
-            const strategy = registry.raw(name);
-            return strategy.probe?.bind(strategy);
-          },
-          () => this.breakers.of(name),
-        ),
-    );
+  /** One for each name, so that its answer is remembered. */
+  #provider(name: string): ProviderProbe {
+    let probe = this.#providerProbes.get(name);
+    if (!probe) {
+      probe = new ProviderProbe(
+        name,
+        () => this.#ask(name),
+        () => this.breakers.of(name),
+      );
+      this.#providerProbes.set(name, probe);
+    }
+    return probe;
+  }
+
+  #ask(name: string): ProviderStrategy['probe'] {
+    const strategy = this.providers.raw(name);
+    return strategy.probe?.bind(strategy);
   }
 
   /** Nothing has to be booked, or a user nobody knows would still be given credit. */

@@ -88,7 +88,7 @@ export class HistogramSeries {
   sum = 0;
 
   constructor(private readonly bounds: readonly number[]) {
-    this.counts = new Array<number>(bounds.length + 1).fill(0);
+    this.counts = Array.from({ length: bounds.length + 1 }, () => 0);
   }
 
   /** @param value  anything that is not a number >= 0 is ignored */
