@@ -65,6 +65,11 @@ export function formatPicoPerMillion(price: bigint): string {
   return formatScaled(price, 6);
 }
 
+/** Exact decimal of a pico amount, without trailing zeros: what a line of a receipt comes to before rounding. */
+export function formatPico(pico: bigint): string {
+  return formatScaled(pico, 12);
+}
+
 /** Pico to nano, rounded up: a charge is rounded once, and never below its cost. */
 export function ceilPicoToNano(pico: bigint): NanoUsd {
   return pico > 0n ? (pico + PICO_PER_NANO - 1n) / PICO_PER_NANO : pico / PICO_PER_NANO;
@@ -81,6 +86,11 @@ export interface ExactJsonNumber {
  */
 export function exactJsonNumber(amount: NanoUsd): ExactJsonNumber {
   return rawJson(formatNano(amount));
+}
+
+/** A plain decimal as a JSON number with every digit; for decimals that were formatted by this library. */
+export function exactJsonLiteral(decimal: string): ExactJsonNumber {
+  return rawJson(decimal);
 }
 
 // JSON.rawJSON is part of the runtime (V8 since 11.4) and not yet of TypeScript's library.

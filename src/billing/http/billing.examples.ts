@@ -99,3 +99,25 @@ export const RECEIPT_EXAMPLE = {
   entries: [],
   same_request_id: [],
 };
+
+export const AUDIT_EXAMPLE = {
+  ok: true,
+  checked: { accounts: 3, entries: 124, charges: 120, open_holds: 1 },
+  checks: { balance_is_sum_of_ledger: 0, held_is_sum_of_open_holds: 0, charge_is_usage_times_price: 0 },
+  mismatches: [],
+};
+
+export const ESTIMATE_EXAMPLE = {
+  model: 'echo',
+  currency: 'USD',
+  worst_case: 0.0041,
+  expected: 0.00053,
+  input_tokens_bound: 92,
+  expected_input_tokens: 8,
+  max_output_tokens: 4096,
+  expected_output_tokens: 512,
+  available: 95.38,
+  covered: true,
+  affordable_output_tokens: 4096,
+  targets: [{ provider: 'echo', upstream_model: 'echo', price_version: '9f86d081…', worst_case: 0.0041 }],
+};

@@ -1,7 +1,9 @@
 import { GatewayError, type Usage } from '@app/contracts';
 import {
+  exactJsonLiteral,
   exactJsonNumber,
   type ExactJsonNumber,
+  formatPico,
   formatPicoPerMillion,
   priceCardFromJson,
   type PriceCardJson,
@@ -197,7 +199,7 @@ function toLines(card: PriceCardJson, usage: Usage): ReceiptLine[] {
     category: line.category,
     quantity: line.quantity,
     unit_price_per_million: formatPicoPerMillion(line.unitPico),
-    // A line is finer than a nano; it is shown rounded up, the sum is rounded once.
-    amount: exactJsonNumber((line.amountPico + 999n) / 1000n),
+    // Finer than a nano, and exact: only their sum is rounded, once, up.
+    amount: exactJsonLiteral(formatPico(line.amountPico)),
   }));
 }

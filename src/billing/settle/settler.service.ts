@@ -45,6 +45,7 @@ export class Settler {
   #running = false;
   #lastPosition = 0;
   #bookedPosition = 0;
+  #refused = 0;
   readonly #lastOfUser = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
 
@@ -61,6 +62,11 @@ export class Settler {
 
   get pending(): number {
     return this.#queue.length + this.#booking.length;
+  }
+
+  /** Settlements that the database refused for good since the start; the journal still has them. */
+  get refused(): number {
+    return this.#refused;
   }
 
   get oldestSeconds(): number {
@@ -215,6 +221,7 @@ export class Settler {
       return;
     }
     // Left in the journal: the next start tries again, perhaps with a program that knows better.
+    this.#refused += 1;
     settling.done = true;
     settling.onDone?.('refused');
     this.#tell(error, record.request_id);

@@ -1,0 +1,44 @@
+/** Each finds what must not be: the subject and what is wrong with it. All run in one snapshot. */
+export const AUDIT_CHECKS = {
+  balance_is_sum_of_ledger: `
+    SELECT a.user_id AS subject, format('balance %s, ledger %s', a.balance_nano, coalesce(l.total, 0)) AS detail
+      FROM account a FULL JOIN (SELECT user_id, sum(amount_nano) AS total FROM ledger GROUP BY user_id) l USING (user_id)
+     WHERE a.balance_nano IS DISTINCT FROM coalesce(l.total, 0)`,
+
+  held_is_sum_of_open_holds: `
+    SELECT a.user_id AS subject, format('held %s, open holds %s', a.held_nano, coalesce(h.total, 0)) AS detail
+      FROM account a
+      FULL JOIN (SELECT user_id, sum(amount_nano) AS total FROM hold WHERE state = 'open' GROUP BY user_id) h USING (user_id)
+     WHERE a.held_nano IS DISTINCT FROM coalesce(h.total, 0)`,
+
+  captured_is_in_ledger: `
+    SELECT coalesce(h.id, l.id)::text AS subject, format('captured %s, charged %s', h.captured_nano, -l.amount_nano) AS detail
+      FROM (SELECT * FROM hold WHERE state = 'captured') h
+      FULL JOIN (SELECT * FROM ledger WHERE kind = 'charge') l ON l.id = h.id
+     WHERE h.captured_nano IS DISTINCT FROM -l.amount_nano OR h.user_id IS DISTINCT FROM l.user_id`,
+
+  balance_after_is_running_sum: `
+    SELECT id::text AS subject, format('says %s, is %s', balance_after_nano, running) AS detail
+      FROM (SELECT id, balance_after_nano, sum(amount_nano) OVER (PARTITION BY user_id ORDER BY seq) AS running FROM ledger) r
+     WHERE balance_after_nano <> running`,
+
+  refund_is_within_charge: `
+    SELECT r.id::text AS subject, format('refund %s, charge %s', r.amount_nano, -c.amount_nano) AS detail
+      FROM ledger r LEFT JOIN ledger c ON c.id = r.hold_id
+     WHERE r.kind = 'refund' AND (c.id IS NULL OR r.amount_nano > -c.amount_nano OR r.user_id <> c.user_id)`,
+
+  no_hold_past_its_term: `
+    SELECT id::text AS subject, format('open since %s', created_at) AS detail
+      FROM hold WHERE state = 'open' AND expires_at < now() - interval '5 minutes'`,
+} as const satisfies Record<string, string>;
+
+/** Charges with what they were priced by, in pages. $1 after this position, $2 how many */
+export const CHARGES_TO_RECOMPUTE = `
+  SELECT l.seq, l.id, l.amount_nano, l.usage, l.price_version, l.price_factor, h.shortfall_nano, p.card
+    FROM ledger l LEFT JOIN hold h ON h.id = l.id LEFT JOIN price_version p ON p.id = l.price_version
+   WHERE l.kind = 'charge' AND l.seq > $1 ORDER BY l.seq LIMIT $2`;
+
+export const COUNT_CHECKED = `
+  SELECT (SELECT count(*) FROM account)::int AS accounts, (SELECT count(*) FROM ledger)::int AS entries,
+         (SELECT count(*) FROM ledger WHERE kind = 'charge')::int AS charges,
+         (SELECT count(*) FROM hold WHERE state = 'open')::int AS open_holds`;

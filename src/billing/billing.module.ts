@@ -1,0 +1,71 @@
+import { Module } from '@nestjs/common';
+import { AccountsService } from './accounts/accounts.service.js';
+import { BillingInterceptor } from './billing.interceptor.js';
+import { BookingsService } from './bookings/bookings.service.js';
+import { HoldsService } from './holds/holds.service.js';
+import { AdminBillingController } from './http/admin-billing.controller.js';
+import { BillingController } from './http/billing.controller.js';
+import { EstimateController } from './http/estimate.controller.js';
+import { LedgerAuditController } from './http/ledger-audit.controller.js';
+import { IdempotencyClaims } from './idempotency/idempotency-claims.js';
+import { IdempotencyService } from './idempotency/idempotency.service.js';
+import { ResponseStore } from './idempotency/response-store.js';
+import { BillingJournal } from './journal/billing-journal.service.js';
+import { MoneyDatabase } from './money-database.js';
+import { OutageCredit } from './outage/outage-credit.service.js';
+import { PriceVersions } from './prices/price-versions.service.js';
+import { EstimatorService } from './quote/estimator.service.js';
+import { QuoterService } from './quoter.service.js';
+import { ReceiptsService } from './reports/receipts.service.js';
+import { ReportsService } from './reports/reports.service.js';
+import { BillingSessions } from './session/billing-sessions.service.js';
+import { ChargeCalculator } from './session/charge-calculator.js';
+import { HoldTaker } from './session/hold-taker.js';
+import { SettlementRecords } from './session/settlement-records.js';
+import { Settler } from './settle/settler.service.js';
+import { BillingUpkeep } from './upkeep/billing-upkeep.service.js';
+import { ForgottenHolds } from './upkeep/forgotten-holds.service.js';
+import { GatewayInstance } from './upkeep/gateway-instance.service.js';
+import { JournalRecovery } from './upkeep/journal-recovery.service.js';
+
+/** Money: see README.md for what it promises and how. */
+@Module({
+  controllers: [BillingController, EstimateController, AdminBillingController, LedgerAuditController],
+  providers: [
+    MoneyDatabase,
+    GatewayInstance,
+    AccountsService,
+    BookingsService,
+    PriceVersions,
+    BillingJournal,
+    Settler,
+    HoldsService,
+    OutageCredit,
+    IdempotencyClaims,
+    ResponseStore,
+    IdempotencyService,
+    HoldTaker,
+    ChargeCalculator,
+    SettlementRecords,
+    BillingSessions,
+    BillingInterceptor,
+    QuoterService,
+    EstimatorService,
+    ReportsService,
+    ReceiptsService,
+    JournalRecovery,
+    ForgottenHolds,
+    BillingUpkeep,
+  ],
+  exports: [
+    BillingInterceptor,
+    QuoterService,
+    IdempotencyService,
+    AccountsService,
+    BillingJournal,
+    Settler,
+    OutageCredit,
+    GatewayInstance,
+  ],
+})
+export class BillingModule {}

@@ -1,0 +1,35 @@
+import { Body, Controller, HttpCode, Post } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiErrors } from '../../docs/api-errors.decorator.js';
+import { Context, type RequestContext, requirePrincipal } from '../../edge/request-context.js';
+import { type Estimate, EstimatorService } from '../quote/estimator.service.js';
+import { ESTIMATE_EXAMPLE } from './billing.examples.js';
+
+@ApiTags('billing')
+@ApiBearerAuth('bearer')
+@Controller(['billing', 'openai/v1/billing'])
+export class EstimateController {
+  constructor(private readonly estimator: EstimatorService) {}
+
+  @Post('estimate')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Worst-case and expected price of a chat request, without sending it' })
+  @ApiBody({
+    schema: {
+      type: 'object',
+      additionalProperties: true,
+      description: 'The body of POST /v1/chat/completions.',
+    },
+    examples: {
+      echo: {
+        summary: 'A short question',
+        value: { model: 'echo', messages: [{ role: 'user', content: 'Say hello.' }] },
+      },
+    },
+  })
+  @ApiOkResponse({ schema: { type: 'object', example: ESTIMATE_EXAMPLE } })
+  @ApiErrors(400, 401, 403, 404, 429, 503)
+  estimate(@Body() body: object, @Context() context: RequestContext): Promise<Estimate> {
+    return this.estimator.estimate(body, requirePrincipal(context));
+  }
+}

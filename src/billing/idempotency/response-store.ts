@@ -1,0 +1,104 @@
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { MoneyDatabase } from '../money-database.js';
+import { ABANDON_CLAIM, STORE_RESPONSE } from './idempotency-statements.js';
+import type { StoredResponse } from './stored-response.js';
+
+/** A larger answer is not kept: asking for it again gives 409, never a second charge. */
+export const MOST_STORED_BYTES = 1024 * 1024;
+const RETRY_MS = 1000;
+/** Answers kept in memory while the database is away; the oldest go first. */
+const MOST_UNSAVED = 200;
+
+export interface ClaimedKey {
+  readonly userId: string;
+  readonly key: string;
+  readonly billingId: string;
+}
+
+/** Puts answers where every instance finds them. What the database cannot take now is kept and tried again. */
+@Injectable()
+export class ResponseStore implements OnApplicationShutdown {
+  /** By claim; `undefined` = the claim is to be given up. */
+  readonly #unsaved = new Map<ClaimedKey, StoredResponse | undefined>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly database: MoneyDatabase,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  /** Resolves when it is stored or, while the database is away, kept to be stored later. */
+  save(claim: ClaimedKey, response: StoredResponse): Promise<void> {
+    return this.#do(claim, response);
+  }
+
+  /** Frees the key. */
+  giveUp(claim: ClaimedKey): Promise<void> {
+    return this.#do(claim, undefined);
+  }
+
+  /** An answer that is complete here and not in the database yet. */
+  unsaved(userId: string, key: string): StoredResponse | undefined {
+    for (const [claim, response] of this.#unsaved) {
+      if (response && claim.userId === userId && claim.key === key) return response;
+    }
+    return undefined;
+  }
+
+  onApplicationShutdown(): void {
+    clearTimeout(this.#timer);
+  }
+
+  async #do(claim: ClaimedKey, response: StoredResponse | undefined): Promise<void> {
+    try {
+      await this.#write(claim, response);
+    } catch {
+      this.#keep(claim, response);
+    }
+  }
+
+  async #write({ userId, key, billingId }: ClaimedKey, response: StoredResponse | undefined): Promise<void> {
+    if (!response) {
+      await this.database.query(ABANDON_CLAIM, [userId, key, billingId]);
+      return;
+    }
+    const body = Buffer.from(response.body);
+    const kept = body.length > MOST_STORED_BYTES ? null : body;
+    const headers = JSON.stringify(response.headers);
+    const termMs = this.config.billing.idempotencyTtlMs;
+    await this.database.query(STORE_RESPONSE, [
+      userId,
+      key,
+      billingId,
+      response.status,
+      headers,
+      kept,
+      termMs,
+    ]);
+  }
+
+  #keep(claim: ClaimedKey, response: StoredResponse | undefined): void {
+    this.#unsaved.set(claim, response);
+    if (this.#unsaved.size > MOST_UNSAVED) {
+      for (const oldest of this.#unsaved.keys()) {
+        this.#unsaved.delete(oldest);
+        break;
+      }
+    }
+    this.#timer ??= setTimeout(() => void this.#retry(), RETRY_MS).unref();
+  }
+
+  async #retry(): Promise<void> {
+    this.#timer = undefined;
+    for (const [claim, response] of [...this.#unsaved]) {
+      try {
+        await this.#write(claim, response);
+        this.#unsaved.delete(claim);
+      } catch {
+        break;
+      }
+    }
+    if (this.#unsaved.size > 0) this.#timer ??= setTimeout(() => void this.#retry(), RETRY_MS).unref();
+  }
+}

@@ -1,0 +1,141 @@
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { isConnectionError } from '../../database/connection-error.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import { BillingJournal } from '../journal/billing-journal.service.js';
+import { MoneyDatabase } from '../money-database.js';
+import { BillingSessions } from '../session/billing-sessions.service.js';
+import { Settler } from '../settle/settler.service.js';
+import { ForgottenHolds } from './forgotten-holds.service.js';
+import { GatewayInstance } from './gateway-instance.service.js';
+import { JournalRecovery } from './journal-recovery.service.js';
+import {
+  HEARTBEAT,
+  MARK_REPLAYED,
+  PURGE_INSTANCES,
+  PURGE_RESPONSES,
+  REGISTER_INSTANCE,
+  SWEEP_ORPHANS,
+} from './upkeep-statements.js';
+
+const ROUND_MS = 5000;
+/** Renewals, forgotten holds and purges: once in so many rounds. */
+const THOROUGH_EVERY = 6;
+/** A boot waits this long for the money of dead processes to be back, so that its first users do not miss it. */
+const FIRST_ROUND_LIMIT_MS = 15_000;
+const LAST_DRAIN_MS = 10_000;
+
+/**
+ * What billing does without being asked: says that it lives, takes over from those that do not, gives back what they held,
+ * keeps the holds of long requests alive.
+ */
+@Injectable()
+export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown {
+  readonly #logger = new Logger('Billing');
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> = Promise.resolve();
+  #rounds = 0;
+  #stopped = false;
+
+  constructor(
+    private readonly database: MoneyDatabase,
+    private readonly instance: GatewayInstance,
+    private readonly journal: BillingJournal,
+    private readonly settler: Settler,
+    private readonly recovery: JournalRecovery,
+    private readonly forgotten: ForgottenHolds,
+    private readonly sessions: BillingSessions,
+    private readonly telemetry: Telemetry,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    if (this.config.billing.enabled) await this.journal.open();
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    await Promise.race([this.#next(), sleep(FIRST_ROUND_LIMIT_MS, undefined, { ref: false })]);
+  }
+
+  /** A clean end: everything booked, nothing held, and said so. What cannot be booked stays for the next start. */
+  async beforeApplicationShutdown(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await Promise.race([this.#round, sleep(LAST_DRAIN_MS, undefined, { ref: false })]);
+    await this.settler.drain({ timeoutMs: LAST_DRAIN_MS });
+    await this.journal.close();
+    if (this.settler.pending > 0) {
+      this.#logger.warn(
+        `${this.settler.pending} settlements could not be booked; the next start takes them from the journal`,
+      );
+      return;
+    }
+    try {
+      await this.#leave();
+    } catch (error) {
+      this.#tell(error);
+    }
+  }
+
+  /** One round of everything that is due. */
+  async runOnce(): Promise<void> {
+    if (this.config.billing.enabled) await this.recovery.recover();
+    await this.#beat();
+    await this.#sweep();
+    if (this.#rounds % THOROUGH_EVERY === 0) {
+      await this.forgotten.tend(this.sessions.holdingIds());
+      await this.database.query(PURGE_RESPONSES);
+      await this.database.query(PURGE_INSTANCES);
+    }
+    this.#rounds += 1;
+  }
+
+  async #next(): Promise<void> {
+    this.#round = this.runOnce().catch((error: unknown) => {
+      if (!isConnectionError(error)) this.#tell(error);
+    });
+    await this.#round;
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#next(), ROUND_MS).unref();
+  }
+
+  async #beat(): Promise<void> {
+    const [row] = await this.database.query<{ fenced: boolean }>(HEARTBEAT, [this.instance.id]);
+    if (!row) await this.database.query(REGISTER_INSTANCE, [this.instance.id, this.instance.host]);
+    else if (row.fenced && !this.instance.isFenced) {
+      this.instance.fence();
+      this.#tell(
+        new Error(
+          'this instance was declared dead while it was frozen or cut off; it takes no more requests: restart it',
+        ),
+      );
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(SWEEP_ORPHANS);
+    if (!row) return;
+    if (row.by_evidence > 0) {
+      this.telemetry.event({ kind: 'orphan-released', reason: 'evidence', count: row.by_evidence });
+    }
+    if (row.by_timer > 0)
+      this.telemetry.event({ kind: 'orphan-released', reason: 'timer', count: row.by_timer });
+  }
+
+  async #leave(): Promise<void> {
+    await this.database.query(MARK_REPLAYED, [this.instance.id, this.instance.host]);
+    await this.#sweep();
+    if (this.settler.refused === 0) await this.journal.remove();
+  }
+
+  #tell(error: unknown): void {
+    this.telemetry.event({ kind: 'unexpected-error', where: 'billing upkeep', requestId: undefined, error });
+  }
+}
