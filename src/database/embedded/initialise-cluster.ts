@@ -127,7 +127,10 @@ async function runInitdb(
     child.on('error', reject);
     child.on('close', resolve);
   });
-  if (exitCode !== 0) throw new Error(`initdb failed (exit ${exitCode}):\n${output.join('').slice(-2_000)}`);
+  if (exitCode === 0) return;
+  throw new Error(
+    `initdb failed (exit ${exitCode}); DATABASE_URL takes a PostgreSQL of your own instead:\n${output.join('').slice(-2_000)}`,
+  );
 }
 
 async function sweepUnfinished(clusterDir: string): Promise<void> {

@@ -51,6 +51,8 @@ export async function launchServer(options: LaunchOptions): Promise<Postmaster> 
 
 async function launchOnce(options: LaunchOptions, port: number): Promise<Postmaster> {
   await using log = await open(options.logFile, 'a', 0o600);
+  // the owner of the cluster may start it without root next time
+  if (options.account) await log.chown(options.account.uid, options.account.gid);
   const { size: logStart } = await log.stat();
   const start = process.platform === 'win32' ? startThroughPgCtl : startDetached;
   const ready = await waitUntilReady(options, port, await start(options, port, log.fd));

@@ -1,0 +1,212 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { Global, Module, type INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { createDatabase, eventually, FaultProxy, runSql, type TestDatabase } from '@app/testing';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { DataSource } from 'typeorm';
+import { APP_CONFIG } from '../../src/config/app-config.js';
+import { Secret } from '../../src/config/secret.js';
+import { isConnectionError } from '../../src/database/connection-error.js';
+import { DatabaseModule } from '../../src/database/database.module.js';
+import { DatabaseService } from '../../src/database/database.service.js';
+
+let database: TestDatabase;
+let proxy: FaultProxy;
+const apps: INestApplicationContext[] = [];
+beforeAll(async () => {
+  database = await createDatabase();
+  proxy = await FaultProxy.start(database.url);
+});
+afterEach(async () => {
+  for (const app of apps.splice(0)) await app.close();
+  await proxy.accept();
+  proxy.heal();
+});
+afterAll(async () => {
+  await proxy.stop();
+  await database.drop();
+});
+
+/** The database module as the gateway has it, on the database behind the proxy. */
+async function boot(url = proxy.through(database.url), poolSize = 4): Promise<DatabaseService> {
+  const config = { dataDir: '/nowhere', database: { url: new Secret(url), migrateOnBoot: true, poolSize } };
+  @Global()
+  @Module({ providers: [{ provide: APP_CONFIG, useValue: config }], exports: [APP_CONFIG] })
+  class Config {}
+  @Module({ imports: [Config, DatabaseModule] })
+  class App {}
+  const app = await NestFactory.createApplicationContext(App, { logger: false });
+  apps.push(app);
+  return app.get(DatabaseService);
+}
+
+const isReady = (service: DatabaseService) => (): boolean => service.isUp();
+
+describe('away at boot', () => {
+  it('lets the process come up, and connects when the database is there', async () => {
+    await proxy.refuse();
+    const service = await boot();
+    expect(service.ready).toBe(false);
+    await expect(service.query('SELECT 1')).rejects.toMatchObject({
+      code: 'database_unavailable',
+      status: 503,
+    });
+    await proxy.accept();
+    await eventually('the service is ready', isReady(service));
+    await service.whenReady();
+    expect(await service.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('does so too when the server accepts connections and says nothing', async () => {
+    proxy.faults = { down: { blackhole: true } };
+    const startMs = performance.now();
+    const service = await boot();
+    expect(performance.now() - startMs).toBeLessThan(5_000);
+    expect(service.ready).toBe(false);
+    proxy.heal();
+    await eventually('the service is ready', isReady(service));
+  });
+
+  it('is not taken for away when the database refuses us', async () => {
+    const url = new URL(database.url);
+    url.password = 'wrong';
+    await expect(boot(url.toString())).rejects.toThrow('password authentication failed');
+  });
+});
+
+describe('away while running', () => {
+  it('fails each statement as unavailable, then fast, and recovers by itself', async () => {
+    const service = await boot();
+    await service.query('SELECT 1');
+    proxy.faults = { down: { blackhole: true } };
+    proxy.resetAll();
+    for (let attempt = 0; attempt < 4; attempt += 1) {
+      await expect(service.query('SELECT 1')).rejects.toMatchObject({ code: 'database_unavailable' });
+    }
+    expect(service.isUp()).toBe(false);
+    let refused = 0;
+    for (let attempt = 0; attempt < 50; attempt += 1)
+      void service.query('SELECT 1').catch(() => (refused += 1));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    // all but the one that tries, which waits out the connection timeout
+    expect(refused).toBeGreaterThanOrEqual(49);
+    proxy.heal();
+    await eventually('it is up again without traffic', isReady(service), 3_000);
+    expect(await service.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('a server that freezes holds nobody longer than the timeouts, and no connection stays stuck', async () => {
+    const service = await boot();
+    await Promise.all(Array.from({ length: 4 }, () => service.query('SELECT 1')));
+    proxy.faults = { up: { blackhole: true } };
+    const startMs = performance.now();
+    const results = await Promise.allSettled(Array.from({ length: 12 }, () => service.query('SELECT 1')));
+    expect(performance.now() - startMs).toBeLessThan(4_000);
+    for (const result of results) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'database_unavailable' } });
+    }
+    proxy.faults = {};
+    await eventually('it is up again', isReady(service), 5_000);
+    await eventually(
+      'statements work again',
+      async () => (await service.query('SELECT 1')).length === 1,
+      5_000,
+    );
+    expect(service.status().pool.total).toBeLessThanOrEqual(4);
+  });
+
+  it('survives every connection being reset in the middle of a statement', async () => {
+    const service = await boot();
+    const sleeping = Promise.allSettled(Array.from({ length: 4 }, () => service.query('SELECT pg_sleep(1)')));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    proxy.resetAll();
+    for (const result of await sleeping) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'database_unavailable' } });
+    }
+    expect(await service.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('survives idle connections being ended by the server', async () => {
+    const service = await boot();
+    await Promise.all(Array.from({ length: 4 }, () => service.query('SELECT pg_sleep(0.05)')));
+    await runSql(
+      database.url,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'llm-gateway' AND datname = $1`,
+      [database.name],
+    );
+    await eventually('the pool is empty', () => service.status().pool.total === 0);
+    expect(await service.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('ends a statement after two seconds, and says so as unavailable', async () => {
+    const service = await boot();
+    await expect(service.query('SELECT pg_sleep(10)')).rejects.toMatchObject({
+      code: 'database_unavailable',
+    });
+    expect(service.isUp()).toBe(true);
+  });
+});
+
+describe('errors', () => {
+  it('of the statement itself are not outages', async () => {
+    const service = await boot();
+    const error: unknown = await service.query('SELECT nonsense').catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: '42703' });
+    expect(isConnectionError(error)).toBe(false);
+    expect(service.status().pool).toMatchObject({ total: 1, idle: 1 });
+  });
+
+  it('through TypeORM are recognised as well', async () => {
+    await boot();
+    const dataSource = apps[0]?.get(DataSource);
+    await proxy.refuse();
+    const error: unknown = await dataSource?.query('SELECT 1').catch((reason: unknown) => reason);
+    expect(isConnectionError(error)).toBe(true);
+  });
+});
+
+describe('session timeouts', () => {
+  const timeout = async (service: DatabaseService): Promise<string | undefined> =>
+    (await service.query<{ statement_timeout: string }>('SHOW statement_timeout'))[0]?.statement_timeout;
+
+  it('are set where the server takes them', async () => {
+    expect(await timeout(await boot())).toBe('2s');
+  });
+
+  it('are left out where a pooler refuses them', async () => {
+    const { url, close } = await startPickyPooler(database.url);
+    const service = await boot(url);
+    expect(service.ready).toBe(true);
+    expect(await timeout(service)).toBe('0');
+    close();
+  });
+});
+
+/** Like PgBouncer without `ignore_startup_parameters`: a connection may start with nothing it doesn't know. */
+async function startPickyPooler(target: string): Promise<{ url: string; close: () => void }> {
+  const { port } = new URL(target);
+  const server = createServer((client) => {
+    client.on('error', () => undefined);
+    client.once('data', (startup: Buffer) => {
+      if (startup.includes('statement_timeout')) return client.end(errorResponse());
+      const upstream = connect(Number(port), '127.0.0.1');
+      upstream.on('error', () => client.destroy());
+      upstream.write(startup);
+      return client.pipe(upstream).pipe(client);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = new URL(target);
+  url.port = String((server.address() as AddressInfo).port);
+  return { url: url.toString(), close: () => server.close() };
+}
+
+function errorResponse(): Buffer {
+  const fields = ['SFATAL', 'C08P01', 'Munsupported startup parameter: statement_timeout', ''];
+  const body = Buffer.from(fields.map((field) => `${field}\0`).join(''));
+  const head = Buffer.alloc(5);
+  head.write('E');
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
