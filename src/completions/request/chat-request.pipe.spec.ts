@@ -81,4 +81,12 @@ describe('ChatRequestPipe', () => {
     };
     expect(() => pipe.transform(body)).not.toThrow();
   });
+
+  it.each([null, 1, {}, { prototype: {} }, { name: 'ChatCompletionRequestDto' }])(
+    'is not told by the body which rules it is checked by: constructor %j',
+    (constructor) => {
+      const body = { model: 5, messages: 'none', constructor };
+      expect(() => pipe.transform(body)).toThrowError(expect.objectContaining({ code: 'invalid_body' }));
+    },
+  );
 });

@@ -13,6 +13,10 @@ export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
     if (typeof body !== 'object' || body === null || Array.isArray(body)) {
       throw new GatewayError('invalid_body', 'The body must be a JSON object.');
     }
+    // class-validator looks up its rules by this property: a body must not say which rules are its own.
+    if (Object.hasOwn(body, 'constructor')) {
+      throw new GatewayError('invalid_body', 'The key constructor is not accepted.', { param: 'constructor' });
+    }
     const dto = Object.assign(new ChatCompletionRequestDto(), body);
     const [first] = validateSync(dto, {
       stopAtFirstError: true,
