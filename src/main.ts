@@ -12,7 +12,10 @@ try {
   if (runsAsPrimary(config)) await superviseWorkers(config);
   else await startServer();
 } catch (error) {
-  const lines = error instanceof ConfigurationError ? error.faults : [error instanceof Error ? error.stack : String(error)];
+  const lines =
+    error instanceof ConfigurationError
+      ? error.faults
+      : [error instanceof Error ? error.stack : String(error)];
   process.stderr.write(`${lines.join('\n')}\n`);
   process.exit(1);
 }

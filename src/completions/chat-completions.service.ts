@@ -36,7 +36,7 @@ export class ChatCompletionsService {
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
     try {
       const principal = requirePrincipal(run.context);
-      run.model = await this.catalog.require(request.model, principal); // 404, 403
+      run.model = this.catalog.require(request.model, principal); // 404, 403
       const release = await this.admission.admit(run, response); // 429
       try {
         if (isStream) await this.answerStream(run, incoming, response);
@@ -64,8 +64,8 @@ export class ChatCompletionsService {
       request.stream === true,
       stickyKey(request, incoming),
     );
-    const model = await this.catalog.require(request.model, principal);
-    sendJson(response, JSON.stringify(this.execution.explain(model, run)));
+    run.model = this.catalog.require(request.model, principal);
+    sendJson(response, JSON.stringify(this.execution.explain(run)));
   }
 
   private async answerWhole(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
@@ -98,7 +98,7 @@ export class ChatCompletionsService {
     } finally {
       clearTimeout(patience);
     }
-    if (!response.headersSent) setHeaders(response, run.headers());
+    if (!response.headersSent) setHeaders(response, { ...run.headers(), ...answer.headers });
     await sse.pipe(answer.events);
   }
 
@@ -121,8 +121,9 @@ function stickyKey(request: ChatRequest, incoming: Request): string | undefined 
 }
 
 function wholeHeaders(run: CompletionRun, answer: WholeAnswer): Record<string, string> {
-  const cost = run.costNanoUsd === undefined ? answer.cost : formatNano(run.costNanoUsd);
-  return cost === undefined ? run.headers() : { ...run.headers(), 'x-request-cost': cost };
+  const headers = { ...run.headers(), ...answer.headers };
+  if (run.costNanoUsd !== undefined) headers['x-request-cost'] = formatNano(run.costNanoUsd);
+  return headers;
 }
 
 function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {

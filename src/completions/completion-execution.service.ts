@@ -1,9 +1,11 @@
 import {
   type ChatCompletion,
+  type ChatStreamEvent,
   GatewayError,
   type ProviderCall,
   ProviderError,
   requestedMaxOutputTokens,
+  type Usage,
 } from '@app/contracts';
 import { Inject, Injectable } from '@nestjs/common';
 import type { BillingSession, QuoteTarget, Settlement } from '../billing/billing-session.js';
@@ -11,7 +13,6 @@ import { QuoterService } from '../billing/quoter.service.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { InFlight } from '../edge/in-flight.js';
 import { requirePrincipal } from '../edge/request-context.js';
-import type { CatalogModel } from '../models/catalog.js';
 import { ProviderRegistry } from '../providers/provider-registry.service.js';
 import { Dispatcher } from '../routing/dispatcher.service.js';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
@@ -25,6 +26,8 @@ import { ownUsage } from './stream/own-usage.js';
 export interface StreamHooks {
   /** The answer is kept for a retry: it is read to its end even when the client leaves. */
   readonly keepsAnswer?: boolean;
+  /** Every event as the provider gave it, those included that this client is not shown. */
+  readonly onUpstreamEvent?: (event: ChatStreamEvent) => void;
   /** Every event's JSON as the client gets it. */
   readonly onEvent?: (json: string) => void;
   /** After settlement, before the client can see the end. */
@@ -45,22 +48,43 @@ export class CompletionExecution {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  plan(model: CatalogModel, run: CompletionRun): RoutePlan {
+  private plan(run: CompletionRun): RoutePlan {
     const principal = requirePrincipal(run.context);
-    return this.planner.plan(model, run.request, {
+    return this.planner.plan(run.catalogModel, run.request, {
       principal,
       inputTokensBound: this.quoter.inputTokensBound(run.request),
       stickyKey: run.stickyKey,
     });
   }
 
+  /** What would be done, without doing it. */
+  explain(run: CompletionRun): Record<string, unknown> {
+    const plan = this.plan(run);
+    const quote = this.quoter.quote(plan, run.request, run.isStream);
+    return {
+      object: 'route.explanation',
+      model: plan.model.id,
+      targets: plan.targets.map((target) => ({
+        provider: target.provider,
+        upstream_model: target.upstreamModel,
+        model: target.modelId,
+        reason: target.reason,
+        context_window: target.contextWindow,
+        max_output_tokens: target.maxOutputTokens,
+        price_version: target.priceVersion,
+      })),
+      input_tokens_bound: quote.inputTokensBound,
+      max_output_tokens: quote.requestedMaxOutputTokens ?? quote.modelMaxOutputTokens,
+    };
+  }
+
   /**
    * A whole answer. Once the provider works on it, it is finished and charged even when the client has left: it
    * cannot be un-billed, and with an Idempotency-Key the retry gets it.
    */
-  async complete(model: CatalogModel, run: CompletionRun): Promise<ChatCompletion> {
+  async complete(run: CompletionRun): Promise<ChatCompletion> {
     const billing = billingOf(run);
-    const { plan, call, upstream } = await this.prepare(model, run, billing);
+    const { plan, call, upstream } = await this.prepare(run, billing);
     try {
       const dispatched = await this.dispatcher.complete(plan, call, (attempt) =>
         this.noteAttempt(run, billing, attempt),
@@ -70,11 +94,12 @@ export class CompletionExecution {
       run.droppedParams = answer.droppedParams;
       run.finishReason = answer.completion.choices[0]?.finish_reason;
       run.output = answer.completion.choices[0]?.message;
-      run.usage = answer.usage ?? (await ownUsage(run.request, outputText(answer.completion), undefined));
+      const usage = answer.usage ?? (await ownUsage(run.request, outputText(answer.completion), undefined));
+      run.usage = usage;
       await this.settle(run, billing, {
         kind: 'usage',
         target: quoteTarget(dispatched.target),
-        usage: run.usage,
+        usage,
         source: answer.usage ? 'provider' : 'own',
       });
       return answer.completion;
@@ -87,9 +112,9 @@ export class CompletionExecution {
   }
 
   /** A stream that has begun: its first event is there. Everything after that is the BilledStream's. */
-  async stream(model: CatalogModel, run: CompletionRun, hooks: StreamHooks): Promise<AsyncIterable<string>> {
+  async stream(run: CompletionRun, hooks: StreamHooks): Promise<AsyncIterable<string>> {
     const billing = billingOf(run);
-    const { plan, call, upstream } = await this.prepare(model, run, billing);
+    const { plan, call, upstream } = await this.prepare(run, billing);
     const abortWithClient = (): void => upstream.abort();
     run.context.clientGone.addEventListener('abort', abortWithClient, { once: true });
     try {
@@ -108,6 +133,7 @@ export class CompletionExecution {
         cancelStopsBilling: this.registry.get(dispatched.target.provider).cancelStopsBilling,
         keepsAnswer: hooks.keepsAnswer ?? false,
         drains: this.drains,
+        onUpstreamEvent: hooks.onUpstreamEvent,
         onEvent: hooks.onEvent,
         onComplete: hooks.onComplete,
         onEnd: (end) => {
@@ -125,12 +151,17 @@ export class CompletionExecution {
     }
   }
 
+  /** Books an answer that came from the cache, at the cache's price (free by default). */
+  async chargeCacheHit(run: CompletionRun, target: QuoteTarget, usage: Usage | undefined): Promise<void> {
+    if (!usage) return;
+    await this.settle(run, billingOf(run), { kind: 'cache-hit', target, usage });
+  }
+
   private async prepare(
-    model: CatalogModel,
     run: CompletionRun,
     billing: BillingSession,
   ): Promise<{ plan: RoutePlan; call: Omit<ProviderCall, 'upstreamModel'>; upstream: AbortController }> {
-    const plan = this.plan(model, run);
+    const plan = this.plan(run);
     const quote = this.quoter.quote(plan, run.request, run.isStream);
     const { maxOutputTokens } = await run.stage('hold', () => billing.hold(quote));
     const upstream = new AbortController();

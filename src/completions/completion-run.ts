@@ -33,6 +33,12 @@ export class CompletionRun {
     readonly stickyKey: string | undefined = undefined,
   ) {}
 
+  /** The model, once it was looked up. */
+  get catalogModel(): CatalogModel {
+    if (!this.model) throw new Error('the model is looked up before the answer');
+    return this.model;
+  }
+
   get includeUsage(): boolean {
     return this.request.stream_options?.include_usage === true;
   }

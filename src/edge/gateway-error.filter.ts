@@ -15,6 +15,9 @@ const CODE_BY_HTTP_STATUS: Readonly<Record<number, GatewayErrorCode>> = {
   503: 'draining',
 };
 
+/** For a refusal whose origin named no time. */
+const DEFAULT_RETRY_AFTER_MS: Readonly<Record<number, number>> = { 429: 1000, 503: 1000 };
+
 /** Anything thrown anywhere -> the one envelope. Nothing of an unexpected error's text reaches the client. */
 @Catch()
 export class GatewayErrorFilter implements ExceptionFilter {
@@ -82,8 +85,9 @@ export function sendError(response: Response, error: GatewayError, request?: Req
     return;
   }
   for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
-  if (error.retryAfterMs !== undefined) {
-    response.setHeader('Retry-After', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
+  const retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS[error.status];
+  if (retryAfterMs !== undefined) {
+    response.setHeader('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   }
   // The rest of an unread body must not be mistaken for the next request, nor be waited for.
   if (request && !request.complete) response.setHeader('Connection', 'close');

@@ -37,7 +37,7 @@ function fixture(
     billingId: 'b',
     closed: false,
     hold: () => Promise.resolve({ maxOutputTokens: undefined }),
-    covers: () => options.covers ?? true,
+    covers: () => (options.covers === false ? Promise.resolve(false) : true),
     attempt: () => undefined,
     settle: (settlement) => {
       settlements.push(settlement);

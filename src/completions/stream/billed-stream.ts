@@ -20,6 +20,8 @@ export interface BilledStreamParts {
   /** The answer is kept for a retry (Idempotency-Key): it is read to its end without a client, too. */
   readonly keepsAnswer?: boolean;
   readonly drains: DrainPool;
+  /** Called with every event as the provider gave it. */
+  readonly onUpstreamEvent?: ((event: ChatStreamEvent) => void) | undefined;
   /** Called with every event's JSON that the client gets (idempotent transcript, response cache). */
   readonly onEvent?: ((json: string) => void) | undefined;
   /** Called once, after settlement and before the client can see the end. Awaited. */
@@ -102,6 +104,7 @@ export class BilledStream implements AsyncIterableIterator<string> {
   #track(event: ChatStreamEvent): void {
     const { run } = this.#parts;
     run.noteFirstChunk();
+    this.#parts.onUpstreamEvent?.(event);
     if (event.outputText !== '') {
       this.#outputText += event.outputText;
       this.#outputBytes += Buffer.byteLength(event.outputText);

@@ -1,0 +1,138 @@
+import type { ChatChunk, ChatCompletion, ChatStreamEvent } from '@app/contracts';
+import { Injectable } from '@nestjs/common';
+import type { Request } from 'express';
+import type { CachePlan } from '../cache/cache-plan.js';
+import type { CachedAnswer, CachedTarget } from '../cache/cached-answer.js';
+import { ResponseCache } from '../cache/response-cache.service.js';
+import { requirePrincipal } from '../edge/request-context.js';
+import type { StreamAnswer, WholeAnswer } from './answer.js';
+import { CompletionExecution, type StreamHooks } from './completion-execution.service.js';
+import type { CompletionRun } from './completion-run.js';
+
+type Land = (answer: CachedAnswer | undefined) => void;
+
+/** Answers from the response cache where it may be used, else from a provider; identical requests share one call. */
+@Injectable()
+export class CachedAnswers {
+  constructor(
+    private readonly cache: ResponseCache,
+    private readonly execution: CompletionExecution,
+  ) {}
+
+  async whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
+    const plan = this.#plan(run, incoming);
+    if (!plan) return toWhole(await this.execution.complete(run));
+    const found = await this.#lookUp(plan, run);
+    if (found.known) return toWhole({ ...completionOf(found.known), model: run.request.model });
+    let kept: CachedAnswer | undefined;
+    try {
+      const completion = await this.execution.complete(run);
+      kept = { kind: 'whole', completion, usage: run.usage, target: targetOf(run) };
+      await this.cache.store(plan, kept);
+      return toWhole(completion);
+    } finally {
+      found.land(kept);
+    }
+  }
+
+  async stream(run: CompletionRun, incoming: Request, hooks: StreamHooks): Promise<StreamAnswer> {
+    const plan = this.#plan(run, incoming);
+    if (!plan) return { events: await this.execution.stream(run, hooks) };
+    const found = await this.#lookUp(plan, run);
+    if (found.known) return { events: replay(eventsOf(found.known), run, hooks) };
+    try {
+      return { events: await this.execution.stream(run, this.#keeping(plan, found.land, run, hooks)) };
+    } catch (error) {
+      found.land(undefined);
+      throw error;
+    }
+  }
+
+  #plan(run: CompletionRun, incoming: Request): CachePlan | undefined {
+    const principal = requirePrincipal(run.context);
+    return this.cache.plan(run.request, incoming.headers, principal, run.catalogModel, run.isStream);
+  }
+
+  /** An answer that is there, or that an identical request is getting right now, paid at the cache's price; or the lead. */
+  async #lookUp(
+    plan: CachePlan,
+    run: CompletionRun,
+  ): Promise<{ known: CachedAnswer } | { known: undefined; land: Land }> {
+    const stored = await this.cache.lookup(plan);
+    if (stored) return this.#hit(stored, run);
+    const flight = this.cache.join(plan);
+    const shared = flight.role === 'follower' ? await flight.answer : undefined;
+    if (shared) return this.#hit(shared, run);
+    run.cache = 'MISS';
+    return { known: undefined, land: flight.role === 'leader' ? flight.land : () => undefined };
+  }
+
+  async #hit(known: CachedAnswer, run: CompletionRun): Promise<{ known: CachedAnswer }> {
+    run.cache = 'HIT';
+    run.usage = known.usage;
+    await this.execution.chargeCacheHit(run, known.target, known.usage);
+    return { known };
+  }
+
+  /** The same hooks, which also keep the events of a stream that ended well. */
+  #keeping(plan: CachePlan, land: Land, run: CompletionRun, hooks: StreamHooks): StreamHooks {
+    const events: ChatStreamEvent[] = [];
+    let kept: CachedAnswer | undefined;
+    return {
+      ...hooks,
+      onUpstreamEvent: (event) => events.push(event),
+      onComplete: async () => {
+        kept = { kind: 'stream', events, usage: run.usage, target: targetOf(run) };
+        await this.cache.store(plan, kept);
+        await hooks.onComplete?.();
+      },
+      onEnd: (end) => {
+        land(kept);
+        hooks.onEnd(end);
+      },
+    };
+  }
+}
+
+function toWhole(completion: ChatCompletion): WholeAnswer {
+  return { json: JSON.stringify(completion) };
+}
+
+/** The kind of answer is part of the key, so only the right one is ever found. */
+function completionOf(answer: CachedAnswer): ChatCompletion {
+  if (answer.kind !== 'whole') throw new Error('a stream under the key of a whole answer');
+  return answer.completion;
+}
+
+function eventsOf(answer: CachedAnswer): readonly ChatStreamEvent[] {
+  if (answer.kind !== 'stream') throw new Error('a whole answer under the key of a stream');
+  return answer.events;
+}
+
+function targetOf(run: CompletionRun): CachedTarget {
+  if (!run.target) throw new Error('an answer has a target');
+  const { provider, upstreamModel, priceVersion } = run.target;
+  return { provider, upstreamModel, priceVersion };
+}
+
+async function* replay(
+  events: readonly ChatStreamEvent[],
+  run: CompletionRun,
+  hooks: StreamHooks,
+): AsyncGenerator<string> {
+  try {
+    for (const event of events) {
+      if (event.usageOnly && !run.includeUsage) continue;
+      run.noteFirstChunk();
+      run.finishReason = event.finishReason ?? run.finishReason;
+      // It may have been asked for under another name of the same model.
+      const json = JSON.stringify({ ...(JSON.parse(event.json) as ChatChunk), model: run.request.model });
+      hooks.onEvent?.(json);
+      yield json;
+    }
+    await hooks.onComplete?.();
+    hooks.onEnd({ kind: 'complete' });
+  } finally {
+    hooks.onEnd({ kind: 'client-gone' });
+  }
+}

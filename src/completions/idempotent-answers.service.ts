@@ -1,0 +1,116 @@
+import { formatNano } from '@app/money';
+import { Injectable } from '@nestjs/common';
+import type { Request } from 'express';
+import { IdempotencyService } from '../billing/idempotency/idempotency.service.js';
+import type { IdempotencyTicket } from '../billing/idempotency/idempotency-ticket.js';
+import type { StoredResponse } from '../billing/idempotency/stored-response.js';
+import { requirePrincipal } from '../edge/request-context.js';
+import type { StreamAnswer, WholeAnswer } from './answer.js';
+import { CachedAnswers } from './cached-answers.service.js';
+import type { CompletionRun } from './completion-run.js';
+import type { StreamEnd } from './stream/billed-stream.js';
+
+const ROUTE = 'POST /v1/chat/completions';
+
+/** One Idempotency-Key, one answer: the first request gets it made, the others get it again, whole or as a stream. */
+@Injectable()
+export class IdempotentAnswers {
+  constructor(
+    private readonly idempotency: IdempotencyService,
+    private readonly answers: CachedAnswers,
+  ) {}
+
+  async whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
+    const begun = await this.#begin(run, incoming);
+    if (begun.kind === 'replay') return replayWhole(run, begun.response);
+    if (begun.kind === 'none') return this.answers.whole(run, incoming);
+    const { ticket } = begun;
+    try {
+      const answer = await this.answers.whole(run, incoming);
+      await ticket.store(toStored(run, answer.json));
+      return answer;
+    } catch (error) {
+      await ticket.abandon();
+      throw error;
+    }
+  }
+
+  async stream(
+    run: CompletionRun,
+    incoming: Request,
+    onEnd: (end: StreamEnd) => void,
+  ): Promise<StreamAnswer> {
+    const begun = await this.#begin(run, incoming);
+    if (begun.kind === 'replay') return replayStream(run, begun.response, onEnd);
+    if (begun.kind === 'none') return this.answers.stream(run, incoming, { onEnd });
+    return this.#keepStream(run, incoming, begun.ticket, onEnd);
+  }
+
+  async #keepStream(
+    run: CompletionRun,
+    incoming: Request,
+    ticket: IdempotencyTicket,
+    onEnd: (end: StreamEnd) => void,
+  ): Promise<StreamAnswer> {
+    const transcript: string[] = [];
+    try {
+      return await this.answers.stream(run, incoming, {
+        keepsAnswer: true,
+        onEvent: (json) => transcript.push(json),
+        onComplete: () => ticket.store(toStored(run, transcript.join('\n'))),
+        onEnd: (end) => {
+          // A ticket that was stored is over already; then this does nothing.
+          void ticket.abandon();
+          onEnd(end);
+        },
+      });
+    } catch (error) {
+      await ticket.abandon();
+      throw error;
+    }
+  }
+
+  #begin(run: CompletionRun, incoming: Request) {
+    const { context } = run;
+    const key = incoming.headers['idempotency-key'];
+    return this.idempotency.begin({
+      userId: requirePrincipal(context).userId,
+      billingId: context.billingId,
+      key: typeof key === 'string' ? key : undefined,
+      route: ROUTE,
+      // The route decides whether it streams, so that the same body on both routes is two requests.
+      body: { ...run.request, stream: run.isStream },
+      stream: run.isStream,
+      signal: context.clientGone,
+    });
+  }
+}
+
+function toStored(run: CompletionRun, body: string): StoredResponse {
+  const headers = run.headers();
+  if (run.costNanoUsd !== undefined) headers['x-request-cost'] = formatNano(run.costNanoUsd);
+  return { status: 200, headers, body, stream: run.isStream };
+}
+
+function replayWhole(run: CompletionRun, stored: StoredResponse): WholeAnswer {
+  run.isReplay = true;
+  return { json: stored.body, headers: stored.headers };
+}
+
+/** The transcript is one event a line: the events are JSON, which has no line breaks of its own. */
+function replayStream(
+  run: CompletionRun,
+  stored: StoredResponse,
+  onEnd: (end: StreamEnd) => void,
+): StreamAnswer {
+  run.isReplay = true;
+  return { events: replayLines(stored.body, onEnd), headers: stored.headers };
+}
+
+async function* replayLines(transcript: string, onEnd: (end: StreamEnd) => void): AsyncGenerator<string> {
+  try {
+    if (transcript !== '') yield* transcript.split('\n');
+  } finally {
+    onEnd({ kind: 'complete' });
+  }
+}
