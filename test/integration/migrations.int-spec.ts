@@ -1,0 +1,60 @@
+import { createDatabase, type TestDatabase } from '@app/testing';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { DataSource } from 'typeorm';
+import { checkDatabase, runMigrationsOnce } from '../../src/database/check-database.js';
+import { dataSourceOptions, migrationOptions } from '../../src/database/data-source-options.js';
+import { DatabaseHealth } from '../../src/database/database-health.js';
+import { applyMigrations, listPendingMigrations } from '../../src/database/migrations.js';
+import { SCHEMA } from '../../src/database/schema.js';
+import { Secret } from '../../src/config/secret.js';
+
+let database: TestDatabase;
+beforeEach(async () => {
+  database = await createDatabase({ migrated: false });
+});
+afterEach(() => database.drop());
+
+const settings = () => ({ url: database.url, poolSize: 2, health: new DatabaseHealth() });
+
+it('several instances that boot at once apply each migration once', async () => {
+  const applied = await Promise.all(
+    Array.from({ length: 6 }, () => applyMigrations(migrationOptions(settings()))),
+  );
+  expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
+  const rows = await database.query<{ name: string }>('SELECT name FROM gateway_migrations ORDER BY id');
+  expect(rows.map((row) => row.name)).toEqual(applied.flat());
+  expect(rows).toHaveLength(SCHEMA.migrations.length);
+});
+
+it('the tables fit the entities', async () => {
+  await applyMigrations(migrationOptions(settings()));
+  const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
+  try {
+    for (const { target } of dataSource.entityMetadatas)
+      await dataSource.getRepository(target).find({ take: 1 });
+  } finally {
+    await dataSource.destroy();
+  }
+});
+
+it('looking for pending migrations writes nothing', async () => {
+  const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
+  expect(await listPendingMigrations(dataSource)).toHaveLength(SCHEMA.migrations.length);
+  await dataSource.destroy();
+  expect(await database.query(`SELECT 1 FROM pg_tables WHERE schemaname = 'public'`)).toEqual([]);
+});
+
+it('check:db and migration:run report what is so', async () => {
+  const config = {
+    dataDir: '/nowhere',
+    database: { url: new Secret(database.url), migrateOnBoot: true, poolSize: 2 },
+  };
+  const before = await checkDatabase(config);
+  expect(before).toMatchObject({ embedded: false });
+  expect(before.version).toMatch(/^18\./);
+  expect(before.latencyMs).toBeGreaterThan(0);
+  expect(before.pendingMigrations).toHaveLength(SCHEMA.migrations.length);
+  expect(await runMigrationsOnce(config)).toEqual(before.pendingMigrations);
+  expect(await runMigrationsOnce(config)).toEqual([]);
+  expect((await checkDatabase(config)).pendingMigrations).toEqual([]);
+});
