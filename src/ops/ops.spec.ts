@@ -76,7 +76,7 @@ describe('the figures of the page', () => {
     [duration(0.4), '0 s'],
     [bytes(188_743_680), '180 MiB'],
     [money(0.000_123, 'USD'), '0.000123 USD'],
-    [money(12, 'EUR'), '12.0000 EUR'],
+    [money(12.345, 'EUR'), '12.35 EUR'],
   ])('read %s', (shown, wanted) => {
     expect(shown).toBe(wanted);
   });

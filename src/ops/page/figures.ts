@@ -75,7 +75,7 @@ export function percent(share: number): string {
 
 /** Small amounts keep the digits that matter. */
 export function money(value: number, currency: string): string {
-  const digits = value !== 0 && Math.abs(value) < 0.01 ? 6 : value < 100 ? 4 : 2;
+  const digits = value === 0 || value >= 1 ? 2 : value >= 0.01 ? 4 : 6;
   return `${value.toFixed(digits)} ${currency}`;
 }
 

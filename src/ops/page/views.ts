@@ -125,7 +125,7 @@ export function trafficTable(models: readonly ModelRow[], currency: string): Pag
 
 export function moneyTable(figures: Readonly<Record<string, number>>): PageElement {
   const rows = Object.entries(figures).map(([name, value]) => [
-    name.replace(/_total$/, '').replaceAll('_', ' '),
+    name.replace(/_(?:total|seconds)$/, '').replaceAll('_', ' '),
     number(name.endsWith('seconds') ? seconds(value) : count(value)),
   ]);
   return table(['Figure', 'Now'], rows, 'Nothing reported yet.');
@@ -183,6 +183,10 @@ function number(text: string): PageElement {
   return element('span', 'number', text);
 }
 
+function isNumber(content: PageElement | string | undefined): boolean {
+  return typeof content === 'object' && content.className === 'number';
+}
+
 function table(
   headings: readonly string[],
   rows: readonly (PageElement | string)[][],
@@ -190,11 +194,11 @@ function table(
 ): PageElement {
   if (rows.length === 0) return element('p', 'empty', empty);
   const head = element('tr');
-  for (const heading of headings) {
-    const cell = element('th', '', heading);
+  headings.forEach((heading, index) => {
+    const cell = element('th', isNumber(rows[0]?.[index]) ? 'number' : '', heading);
     cell.setAttribute('scope', 'col');
     head.append(cell);
-  }
+  });
   const top = element('thead');
   top.append(head);
   const body = element('tbody');
@@ -209,7 +213,7 @@ function tableRow(cells: readonly (PageElement | string)[]): PageElement {
   cells.forEach((content, index) => {
     const cell = element(index === 0 ? 'th' : 'td');
     if (index === 0) cell.setAttribute('scope', 'row');
-    if (typeof content !== 'string' && content.className === 'number') cell.className = 'number';
+    if (isNumber(content)) cell.className = 'number';
     cell.append(content);
     row.append(cell);
   });
