@@ -1,12 +1,23 @@
 import type { ChatStreamEvent } from '@app/contracts';
 import { SseDecoder, SseTooLargeError, type SseEvent } from '@app/sse';
 import { badResponse, bodyError, toProviderError } from './openai-compatible.errors.js';
-import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import { asObject, parseJson } from './openai-compatible.wire.js';
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 /** How long a finished stream may take to close, so that its connection can be used again. */
 const CLOSING_GRACE_MS = 1_000;
+
+/** The data of a stream's events -> the client's. Pure; one for each stream. */
+export interface EventTranslator {
+  /** Takes one event's data, which is not `[DONE]`. */
+  take(json: string, out: ChatStreamEvent[]): void;
+  /** `[DONE]`, or the end of the body. Throws when the answer is not whole. */
+  finish(out: ChatStreamEvent[]): void;
+  /** Something of the answer has been seen. */
+  readonly begun: boolean;
+  /** The wire said that nothing is to come. */
+  readonly complete: boolean;
+}
 
 /**
  * The bytes of an event stream -> the client's events. Iterate once; `return()` closes the upstream.
@@ -17,7 +28,6 @@ const CLOSING_GRACE_MS = 1_000;
 export class ChatEventStream implements AsyncIterableIterator<ChatStreamEvent, undefined> {
   readonly #source: AsyncIterator<Uint8Array>;
   readonly #decoder = new SseDecoder();
-  readonly #translator: ChatStreamTranslator;
   #ready: ChatStreamEvent[] = [];
   #position = 0;
   #failure: { reason: unknown } | undefined;
@@ -25,11 +35,10 @@ export class ChatEventStream implements AsyncIterableIterator<ChatStreamEvent, u
 
   constructor(
     body: AsyncIterable<Uint8Array>,
-    context: StreamContext,
+    private readonly translator: EventTranslator,
     private readonly signal: AbortSignal,
   ) {
     this.#source = body[Symbol.asyncIterator]();
-    this.#translator = new ChatStreamTranslator(context);
   }
 
   [Symbol.asyncIterator](): this {
@@ -73,27 +82,32 @@ export class ChatEventStream implements AsyncIterableIterator<ChatStreamEvent, u
       if (this.#ended) return;
       if (event.data === '[DONE]') this.#finish();
       else if (event.event === 'error') throw this.#namedError(event.data);
-      else this.#translator.take(event.data, this.#ready);
+      else this.#takeEvent(event.data);
     }
+  }
+
+  #takeEvent(data: string): void {
+    this.translator.take(data, this.#ready);
+    if (this.translator.complete) this.#finish();
   }
 
   /** The end of the body. Some servers leave `[DONE]` out, so that only the answer itself says whether it is whole. */
   #takeEnd(): void {
     this.#takeEvents(this.#decoder.end());
     if (this.#ended) return;
-    this.#translator.finish(this.#ready);
+    this.translator.finish(this.#ready);
     this.#ended = true;
   }
 
   #finish(): void {
-    this.#translator.finish(this.#ready);
+    this.translator.finish(this.#ready);
     this.#ended = true;
     void closeGently(this.#source);
   }
 
   #namedError(data: string): Error {
     const body = asObject(parseJson(data));
-    return bodyError(body?.error ?? body ?? data, this.#translator.begun);
+    return bodyError(body?.error ?? body ?? data, this.translator.begun);
   }
 
   async #fail(error: unknown): Promise<void> {

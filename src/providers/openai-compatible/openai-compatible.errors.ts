@@ -196,8 +196,10 @@ function codeIn(error: WireObject): string | undefined {
 }
 
 function statusIn(error: WireObject): number | undefined {
-  const code = Number(error.code ?? error.status ?? Number.NaN);
-  if (Number.isInteger(code) && code >= 400 && code < 600) return code;
+  const status = [error.code, error.status]
+    .map(Number)
+    .find((code) => Number.isInteger(code) && code >= 400 && code < 600);
+  if (status !== undefined) return status;
   const type = `${asText(error.type) ?? ''} ${codeIn(error) ?? ''}`.toLowerCase();
   if (/rate_limit|too_many_requests|\brequests\b|\btokens\b/.test(type)) return 429;
   if (/overloaded|unavailable/.test(type)) return 503;

@@ -13,7 +13,7 @@ import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialec
 import { badResponse, toProviderError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
 import { toChatCompletion } from './openai-compatible.response.js';
-import type { StreamContext } from './openai-compatible.stream.js';
+import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import { readUsage } from './openai-compatible.usage.js';
 import { asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
 
@@ -95,7 +95,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       return completionEvents(toChatCompletion(parseJson(await response.text()), context), context);
     }
     if (!response.body) throw badResponse('The provider answered without a body.');
-    return new ChatEventStream(response.body, context, call.signal);
+    return new ChatEventStream(response.body, new ChatStreamTranslator(context), call.signal);
   }
 
   async #send(call: ProviderCall, stream: boolean): Promise<Sent> {

@@ -30,7 +30,7 @@ function stream(
   async function* body() {
     for (let at = 0; at < bytes.length; at += 37) yield bytes.subarray(at, at + 37);
   }
-  return new ChatEventStream(body(), options, signal);
+  return new ChatEventStream(body(), new ChatStreamTranslator(options), signal);
 }
 
 interface Read {
@@ -396,7 +396,7 @@ describe('a stream that failed', () => {
       controller.abort(reason);
       throw new Error('socket closed');
     }
-    const events = new ChatEventStream(body(), context, controller.signal);
+    const events = new ChatEventStream(body(), new ChatStreamTranslator(context), controller.signal);
     expect((await events.next()).done).toBe(false);
     await expect(events.next()).rejects.toBe(reason);
     expect((await events.next()).done).toBe(true);
@@ -427,7 +427,10 @@ describe('its source', () => {
         },
       }),
     };
-    return { state, events: new ChatEventStream(body, context, new AbortController().signal) };
+    return {
+      state,
+      events: new ChatEventStream(body, new ChatStreamTranslator(context), new AbortController().signal),
+    };
   }
 
   it('is closed when the stream is left, also before it was begun', async () => {

@@ -1,4 +1,5 @@
 import type { ChatStreamEvent, FinishReason, Usage } from '@app/contracts';
+import type { EventTranslator } from './chat-event-stream.js';
 import { ChunkTemplate } from './chunk-template.js';
 import { badResponse, bodyError } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
@@ -34,7 +35,9 @@ const MAX_CHOICES = 256;
  *
  * @throws ProviderError  from `take` for an error event or what is no chunk, from `finish` for a stream that was cut
  */
-export class ChatStreamTranslator {
+export class ChatStreamTranslator implements EventTranslator {
+  /** This wire says so by `[DONE]`, which never comes here. */
+  readonly complete = false;
   #templates: ChunkTemplate[] = [];
   #fruitlessLessons = 0;
   readonly #choices = new Map<number, ChoiceState>();

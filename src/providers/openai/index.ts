@@ -1,6 +1,7 @@
 import type { ProviderStrategy } from '@app/contracts';
 import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { readOpenAiSettings } from './openai.config.js';
+import { OPENAI_DIALECT } from './openai.dialect.js';
 import { OPENAI_MODELS } from './openai.models.js';
 
 export const OPENAI: ProviderDefinition = {
@@ -15,16 +16,21 @@ async function createOpenAi(
   settings: ProviderSettings,
   dependencies: ProviderDependencies,
 ): Promise<ProviderStrategy> {
-  const [{ createOpenAiClient }, { OpenAiCompatibleStrategy }, { OPENAI_DIALECT }] = await Promise.all([
-    import('../openai-compatible/openai-client.js'),
-    import('../openai-compatible/openai-compatible.strategy.js'),
-    import('./openai.dialect.js'),
-  ]);
+  const [{ createOpenAiClient }, { OpenAiCompatibleStrategy }, { ResponsesStrategy }, { OpenAiStrategy }] =
+    await Promise.all([
+      import('../openai-compatible/openai-client.js'),
+      import('../openai-compatible/openai-compatible.strategy.js'),
+      import('./responses.strategy.js'),
+      import('./openai.strategy.js'),
+    ]);
   const client = await createOpenAiClient(settings, dependencies, {
     organization: textOption(settings, 'organization'),
     project: textOption(settings, 'project'),
   });
-  return new OpenAiCompatibleStrategy(client, OPENAI_DIALECT);
+  return new OpenAiStrategy(
+    new OpenAiCompatibleStrategy(client, OPENAI_DIALECT),
+    new ResponsesStrategy(client),
+  );
 }
 
 function textOption(settings: ProviderSettings, name: string): string | undefined {

@@ -1,0 +1,68 @@
+import {
+  ProviderError,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderStrategy,
+  type ProviderStream,
+} from '@app/contracts';
+import { OPENAI_DIALECT } from './openai.dialect.js';
+import { needsResponses } from './openai.wires.js';
+
+const MAX_REMEMBERED = 1000;
+
+/**
+ * OpenAI has two wires. Chat completions are the client's own dialect and pass almost untouched, so they are the first
+ * choice; some models, and newer ones as soon as they reason with tools, are served by the Responses API only. What is
+ * known of that is in `needsResponses`; what is not, OpenAI says in its refusal, and it is remembered.
+ */
+export class OpenAiStrategy implements ProviderStrategy {
+  readonly providerName = OPENAI_DIALECT.providerName;
+  readonly cancelStopsBilling = OPENAI_DIALECT.cancelStopsBilling;
+  readonly #refused = new Set<string>();
+
+  constructor(
+    private readonly chat: ProviderStrategy,
+    private readonly responses: ProviderStrategy,
+  ) {}
+
+  complete(call: ProviderCall): Promise<ProviderAnswer> {
+    return this.#through(call, (wire) => wire.complete(call));
+  }
+
+  stream(call: ProviderCall): Promise<ProviderStream> {
+    return this.#through(call, (wire) => wire.stream(call));
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    await this.chat.probe?.(signal);
+  }
+
+  async #through<Result>(
+    call: ProviderCall,
+    use: (wire: ProviderStrategy) => Promise<Result>,
+  ): Promise<Result> {
+    const kind = kindOf(call);
+    if (needsResponses(call) || this.#refused.has(kind)) return use(this.responses);
+    try {
+      return await use(this.chat);
+    } catch (error) {
+      if (!pointsToResponses(error)) throw error;
+      if (this.#refused.size < MAX_REMEMBERED) this.#refused.add(kind);
+      return use(this.responses);
+    }
+  }
+}
+
+/** What OpenAI decides by. */
+function kindOf({ upstreamModel, request }: ProviderCall): string {
+  return `${upstreamModel} ${request.tools?.length ? 'tools' : ''} ${request.reasoning_effort ?? ''}`;
+}
+
+/** "This model is only supported in v1/responses and not in v1/chat/completions." and the like; nothing was processed. */
+function pointsToResponses(error: unknown): boolean {
+  return (
+    error instanceof ProviderError &&
+    error.upstreamStatus !== undefined &&
+    /v1\/responses/.test(error.message)
+  );
+}

@@ -1,0 +1,113 @@
+import type { ChatMessage } from '@app/contracts';
+import { asArray, asObject, asText, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
+
+/**
+ * What a chat message cannot say of an answer, and how it comes back.
+ *
+ * An answer is a list of items: reasoning (encrypted), texts, calls, server-side tools, in an order that has to be kept
+ * ("reasoning item without its required following item" is a 400). The client gets the list in
+ * `provider_specific_fields.response_output` and sends it back with the message; texts and arguments are not in it twice,
+ * they are cut out and put in again from the message itself.
+ */
+const FIELD = 'response_output';
+const TEXT_LENGTH = 'text_length';
+
+/** @returns `undefined` when the message says it all */
+export function carriedFields(output: readonly WireObject[]): { [FIELD]: WireObject[] } | undefined {
+  if (!output.some(isOpaque) || output.some(hasRefusal)) return undefined;
+  return { [FIELD]: output.map(withoutSaid) };
+}
+
+/**
+ * The items of an earlier answer.
+ *
+ * @returns `undefined` when there are none, or when they do not fit the message any more: then the message stands alone
+ */
+export function replayedItems(message: ChatMessage): WireObject[] | undefined {
+  const carried = asArray(message.provider_specific_fields?.[FIELD]).map((item) => asObject(item) ?? {});
+  if (carried.length === 0 || !fits(carried, message)) return undefined;
+  const text = typeof message.content === 'string' ? message.content : '';
+  let at = 0;
+  return carried.map((item) => {
+    switch (item.type) {
+      case 'message': {
+        const start = at;
+        at += lengthOf(item);
+        return withText(item, text.slice(start, at));
+      }
+      case 'function_call':
+      case 'custom_tool_call':
+        return withCall(item, message);
+      default:
+        return item;
+    }
+  });
+}
+
+/** The text of a message item, refusals left out. */
+export function textOf(item: WireObject): string {
+  return partsOf(item, 'output_text')
+    .map((part) => asText(part.text) ?? '')
+    .join('');
+}
+
+export function partsOf(item: WireObject, type: string): WireObject[] {
+  return asArray(item.content)
+    .map((part) => asObject(part) ?? {})
+    .filter((part) => part.type === type);
+}
+
+function isOpaque(item: WireObject): boolean {
+  if (item.type === 'message') return asText(item.phase) !== undefined;
+  if (item.type === 'function_call') return asText(item.namespace) !== undefined;
+  return item.type !== 'custom_tool_call';
+}
+
+function hasRefusal(item: WireObject): boolean {
+  return item.type === 'message' && partsOf(item, 'refusal').length > 0;
+}
+
+function withoutSaid(item: WireObject): WireObject {
+  switch (item.type) {
+    case 'message': {
+      const { content: _content, ...rest } = item;
+      return { ...rest, [TEXT_LENGTH]: textOf(item).length };
+    }
+    case 'function_call':
+    case 'custom_tool_call': {
+      const { arguments: _arguments, input: _input, name: _name, ...rest } = item;
+      return rest;
+    }
+    default:
+      return item;
+  }
+}
+
+/** Somebody may have edited the conversation: what does not fit is not guessed. */
+function fits(carried: readonly WireObject[], message: ChatMessage): boolean {
+  const said = typeof message.content === 'string' ? message.content.length : 0;
+  const length = carried.reduce((total, item) => total + (item.type === 'message' ? lengthOf(item) : 0), 0);
+  const calls = carried.filter((item) => item.type === 'function_call' || item.type === 'custom_tool_call');
+  const known = new Set((message.tool_calls ?? []).map(({ id }) => id));
+  return (
+    said === length && calls.length === known.size && calls.every((item) => known.has(String(item.call_id)))
+  );
+}
+
+function lengthOf(item: WireObject): number {
+  const length = item[TEXT_LENGTH];
+  return typeof length === 'number' ? length : 0;
+}
+
+function withText(item: WireObject, text: string): WireObject {
+  const { [TEXT_LENGTH]: _length, ...rest } = item;
+  return { ...rest, content: text === '' ? [] : [{ type: 'output_text', text, annotations: [] }] };
+}
+
+function withCall(item: WireObject, message: ChatMessage): WireObject {
+  const call = message.tool_calls?.find(({ id }) => id === item.call_id);
+  const custom = asObject(call?.custom);
+  return custom
+    ? { ...item, name: custom.name, input: custom.input }
+    : { ...item, name: call?.function?.name, arguments: call?.function?.arguments };
+}

@@ -1,0 +1,190 @@
+import { GatewayError, type ChatRequest, type ChatTool, type ProviderCall } from '@app/contracts';
+import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
+import { isReasoningModel } from './openai.dialect.js';
+import { inputItems } from './responses.input.js';
+
+export interface ResponsesRequest {
+  readonly body: WireObject;
+  /** Fields of the client's that this wire has no place for. */
+  readonly droppedParams: readonly string[];
+}
+
+/**
+ * The client's request -> the body of `POST /responses`. Fields that the two wires share, and fields we do not know, pass.
+ *
+ * Nothing is stored at OpenAI unless the client says so (chat completions store nothing, this wire would); reasoning comes
+ * back encrypted instead and is carried through the client.
+ *
+ * @throws GatewayError  `unsupported_parameter`, unless unsupported ones may be dropped
+ */
+export function toResponsesRequest(call: ProviderCall, stream: boolean): ResponsesRequest {
+  const { request } = call;
+  const droppedParams = unsupportedFields(request);
+  if (droppedParams[0] !== undefined && !call.dropUnsupported) throw unsupported(droppedParams[0]);
+  const body = {
+    ...sharedFields(request),
+    model: call.upstreamModel,
+    input: inputItems(request.messages),
+    store: request.store ?? false,
+    ...(call.maxOutputTokens === undefined ? {} : { max_output_tokens: call.maxOutputTokens }),
+    ...reasoningField(request),
+    ...textField(request),
+    ...toolFields(request),
+    ...includeFields(request, call.upstreamModel),
+    ...(stream ? streamFields(request) : {}),
+  };
+  return { body, droppedParams };
+}
+
+/** Fields of chat completions that are written in another form here, or have none. */
+const OWN_FIELDS = new Set([
+  'model',
+  'messages',
+  'stream',
+  'stream_options',
+  'store',
+  'max_tokens',
+  'max_completion_tokens',
+  'reasoning_effort',
+  'reasoning',
+  'verbosity',
+  'text',
+  'response_format',
+  'tools',
+  'tool_choice',
+  'functions',
+  'function_call',
+  'logprobs',
+  'top_logprobs',
+  'include',
+  'n',
+  'stop',
+  'seed',
+  'frequency_penalty',
+  'presence_penalty',
+  'logit_bias',
+  'modalities',
+  'audio',
+  'prediction',
+  'web_search_options',
+]);
+
+function sharedFields(request: ChatRequest): WireObject {
+  return Object.fromEntries(
+    Object.entries(request).filter(
+      ([name, value]) => !OWN_FIELDS.has(name) && value !== undefined && value !== null,
+    ),
+  );
+}
+
+/** What would be missed if it were left out; a field with the value it has anyway is not. */
+function unsupportedFields(request: ChatRequest): string[] {
+  const modalities = Array.isArray(request.modalities) ? request.modalities : [];
+  const missed: Record<string, boolean> = {
+    n: (request.n ?? 1) !== 1,
+    stop: [request.stop ?? []].flat().length > 0,
+    seed: isSet(request.seed),
+    frequency_penalty: (request.frequency_penalty ?? 0) !== 0,
+    presence_penalty: (request.presence_penalty ?? 0) !== 0,
+    logit_bias: Object.keys(request.logit_bias ?? {}).length > 0,
+    modalities: modalities.some((modality) => modality !== 'text'),
+    audio: isSet(request.audio),
+    prediction: isSet(request.prediction),
+    functions: (request.functions ?? []).length > 0,
+    web_search_options: isSet(request.web_search_options),
+  };
+  return Object.keys(missed).filter((name) => missed[name]);
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function unsupported(field: string): GatewayError {
+  const message = `This model is served by OpenAI's Responses API, which has no ${field}.`;
+  return new GatewayError('unsupported_parameter', message, { param: field });
+}
+
+function reasoningField(request: ChatRequest): WireObject {
+  const reasoning = {
+    ...asObject(request.reasoning),
+    ...(request.reasoning_effort ? { effort: request.reasoning_effort } : {}),
+  };
+  return Object.keys(reasoning).length > 0 ? { reasoning } : {};
+}
+
+function textField(request: ChatRequest): WireObject {
+  const text = {
+    ...asObject(request.text),
+    ...(isSet(request.verbosity) ? { verbosity: request.verbosity } : {}),
+    ...(request.response_format ? { format: textFormat(request.response_format) } : {}),
+  };
+  return Object.keys(text).length > 0 ? { text } : {};
+}
+
+function textFormat(format: NonNullable<ChatRequest['response_format']>): WireObject {
+  return format.type === 'json_schema' ? { type: format.type, ...format.json_schema } : { ...format };
+}
+
+function toolFields(request: ChatRequest): WireObject {
+  const tools = request.tools ?? [];
+  if (tools.length === 0) return {};
+  const choice = request.tool_choice;
+  return { tools: tools.map(wireTool), ...(choice ? { tool_choice: wireToolChoice(choice) } : {}) };
+}
+
+/** `strict` is said: it is off in chat completions and on here when nothing is said. */
+function wireTool(tool: ChatTool): WireObject {
+  if (tool.type === 'function' && tool.function) {
+    const { strict, parameters, ...called } = tool.function;
+    return {
+      type: 'function',
+      ...called,
+      parameters: parameters ?? { type: 'object', properties: {} },
+      strict: strict ?? false,
+    };
+  }
+  const custom = tool.type === 'custom' ? asObject(tool.custom) : undefined;
+  return custom ? { type: 'custom', ...custom, ...grammarFormat(custom) } : { ...tool };
+}
+
+/** `{type: "grammar", grammar: {syntax, definition}}` is flat here. */
+function grammarFormat(custom: WireObject): WireObject {
+  const format = asObject(custom.format);
+  const grammar = asObject(format?.grammar);
+  return grammar ? { format: { type: 'grammar', ...grammar } } : {};
+}
+
+function wireToolChoice(choice: NonNullable<ChatRequest['tool_choice']>): unknown {
+  if (typeof choice === 'string') return choice;
+  const { type, ...rest }: WireObject = choice;
+  const named = typeof type === 'string' ? asObject(rest[type]) : undefined;
+  if (!named) return choice;
+  return type === 'allowed_tools' ? { type, ...named, ...flatTools(named) } : { type, ...named };
+}
+
+function flatTools(allowed: WireObject): WireObject {
+  const tools = Array.isArray(allowed.tools) ? allowed.tools : [];
+  return {
+    tools: tools.map((tool) => ({
+      ...asObject(tool),
+      ...asObject(asObject(tool)?.function),
+      function: undefined,
+    })),
+  };
+}
+
+function includeFields(request: ChatRequest, model: string): WireObject {
+  const include = new Set<unknown>(Array.isArray(request.include) ? request.include : []);
+  if (isReasoningModel(model)) include.add('reasoning.encrypted_content');
+  if (request.logprobs) include.add('message.output_text.logprobs');
+  return {
+    ...(include.size > 0 ? { include: [...include] } : {}),
+    ...(request.logprobs ? { top_logprobs: request.top_logprobs ?? 0 } : {}),
+  };
+}
+
+function streamFields(request: ChatRequest): WireObject {
+  const { include_usage: _usage, ...options } = request.stream_options ?? {};
+  return { stream: true, ...(Object.keys(options).length > 0 ? { stream_options: options } : {}) };
+}

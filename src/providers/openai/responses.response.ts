@@ -1,0 +1,151 @@
+import type { AssistantMessage, ChatCompletion, FinishReason, ProviderError } from '@app/contracts';
+import { badResponse, bodyError } from '../openai-compatible/openai-compatible.errors.js';
+import { unixSeconds } from '../openai-compatible/openai-compatible.response.js';
+import {
+  asArray,
+  asObject,
+  asText,
+  asUnixSeconds,
+  type WireObject,
+} from '../openai-compatible/openai-compatible.wire.js';
+import { carriedFields, partsOf, textOf } from './responses.carry.js';
+import { readResponsesUsage, responsesCompletionUsage } from './responses.usage.js';
+
+export interface ResponsesContext {
+  readonly clientModel: string;
+  readonly requestId: string;
+}
+
+/** Between two parts of a reasoning summary. */
+export const PARAGRAPH = '\n\n';
+
+/**
+ * A response -> the client's completion.
+ *
+ * @throws ProviderError  for a response that failed, or is none
+ */
+export function responseToCompletion(body: unknown, context: ResponsesContext): ChatCompletion {
+  const wire = asObject(body);
+  if (!wire || !Array.isArray(wire.output)) throw wire?.error ? responseFailure(wire) : notAResponse();
+  const output = outputItems(wire);
+  const message = messageOf(output);
+  const finish = finishReasonOf(wire, message.tool_calls !== undefined);
+  const usage = responsesCompletionUsage(wire.usage, readResponsesUsage(wire.usage, output));
+  return {
+    ...envelopeOf(wire, context),
+    object: 'chat.completion',
+    choices: [{ index: 0, message, logprobs: logprobsOf(output), finish_reason: finish }],
+    ...(usage ? { usage } : {}),
+  };
+}
+
+export function outputItems(wire: WireObject): WireObject[] {
+  return asArray(wire.output).map((item) => asObject(item) ?? {});
+}
+
+/** Keys of a response that a completion has, too. */
+export function envelopeOf(
+  wire: WireObject,
+  context: ResponsesContext,
+): { id: string; created: number; model: string; [key: string]: unknown } {
+  const shared = ['service_tier', 'moderation', 'content_filters'].filter((key) => wire[key] ?? undefined);
+  return {
+    id: asText(wire.id) ?? `chatcmpl-${context.requestId}`,
+    created: asUnixSeconds(wire.created_at) ?? unixSeconds(),
+    model: context.clientModel,
+    ...Object.fromEntries(shared.map((key) => [key, wire[key]])),
+  };
+}
+
+/** @throws ProviderError  when the response did not end well */
+export function finishReasonOf(wire: WireObject, hasToolCalls: boolean): FinishReason {
+  switch (wire.status) {
+    case 'completed':
+      return hasToolCalls ? 'tool_calls' : 'stop';
+    case 'incomplete':
+      return asObject(wire.incomplete_details)?.reason === 'content_filter' ? 'content_filter' : 'length';
+    default:
+      throw responseFailure(wire);
+  }
+}
+
+/** Codes that are about what the client sent; the others are the server's. */
+const CLIENT_FAULTS =
+  /^(invalid_|image_|unsupported_|empty_image|failed_to_download|bio_policy|content_policy)/;
+
+/** `status: "failed"` with `error: {code, message}`; `cancelled` has no error. */
+export function responseFailure(wire: WireObject): ProviderError {
+  const error = asObject(wire.error);
+  if (!error) return badResponse(`The provider ended the response with the status "${String(wire.status)}".`);
+  const blamesClient = CLIENT_FAULTS.test(asText(error.code) ?? '');
+  return bodyError(blamesClient ? { ...error, status: 400 } : error, false);
+}
+
+/** A call of a tool as chat completions have it. */
+export function toolCallOf(item: WireObject): WireObject {
+  if (item.type === 'custom_tool_call') {
+    return { id: item.call_id, type: 'custom', custom: { name: item.name, input: item.input ?? '' } };
+  }
+  return {
+    id: item.call_id,
+    type: 'function',
+    function: { name: item.name, arguments: item.arguments || '{}' },
+  };
+}
+
+export function isToolCall(item: WireObject): boolean {
+  return item.type === 'function_call' || item.type === 'custom_tool_call';
+}
+
+/** Responses put a citation's fields beside its type, chat completions below it. */
+export function annotationOf(annotation: unknown): unknown {
+  const { type, ...fields } = asObject(annotation) ?? {};
+  return typeof type === 'string' ? { type, [type]: fields } : annotation;
+}
+
+function messageOf(output: readonly WireObject[]): AssistantMessage {
+  const messages = output.filter((item) => item.type === 'message');
+  const texts = messages.map(textOf);
+  const refusals = messages
+    .flatMap((item) => partsOf(item, 'refusal'))
+    .map((part) => asText(part.refusal) ?? '');
+  const annotations = messages
+    .flatMap((item) => partsOf(item, 'output_text'))
+    .flatMap((part) => asArray(part.annotations));
+  const reasoning = reasoningOf(output);
+  const calls = output.filter(isToolCall).map(toolCallOf);
+  const carried = carriedFields(output);
+  return {
+    role: 'assistant',
+    content: messages.some((item) => partsOf(item, 'output_text').length > 0) ? texts.join('') : null,
+    refusal: refusals.length > 0 ? refusals.join('') : null,
+    ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+    ...(annotations.length > 0 ? { annotations: annotations.map(annotationOf) } : {}),
+    ...(calls.length > 0 ? { tool_calls: calls as ToolCalls } : {}),
+    ...(carried ? { provider_specific_fields: carried } : {}),
+  };
+}
+
+/** `toolCallOf` has put in what the type demands. */
+type ToolCalls = NonNullable<AssistantMessage['tool_calls']>;
+
+function reasoningOf(output: readonly WireObject[]): string {
+  return output
+    .filter((item) => item.type === 'reasoning')
+    .flatMap((item) => [...asArray(item.summary), ...asArray(item.content)])
+    .map((part) => asText(asObject(part)?.text))
+    .filter((text) => text !== undefined)
+    .join(PARAGRAPH);
+}
+
+function logprobsOf(output: readonly WireObject[]): unknown {
+  const content = output
+    .filter((item) => item.type === 'message')
+    .flatMap((item) => partsOf(item, 'output_text'))
+    .flatMap((part) => asArray(part.logprobs));
+  return content.length > 0 ? { content, refusal: null } : null;
+}
+
+function notAResponse(): ProviderError {
+  return badResponse('The provider did not answer with a response.');
+}

@@ -1,0 +1,433 @@
+import { readFileSync } from 'node:fs';
+import {
+  GatewayError,
+  ProviderError,
+  type ChatChunk,
+  type ChatMessage,
+  type ChatRequest,
+  type ChatStreamEvent,
+  type ProviderCall,
+} from '@app/contracts';
+import { describe, expect, it } from 'vitest';
+import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
+import type { WireObject } from '../openai-compatible/openai-compatible.wire.js';
+import { inputItems } from './responses.input.js';
+import { toResponsesRequest } from './responses.request.js';
+import { responseToCompletion } from './responses.response.js';
+import { ResponsesStreamTranslator } from './responses.stream.js';
+import { readResponsesUsage } from './responses.usage.js';
+
+const context = { clientModel: 'client-model', requestId: 'req-1' };
+const file = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url), 'utf8');
+const toolsResponse = JSON.parse(file('responses-tools.json')) as WireObject & { output: WireObject[] };
+
+function call(request: Partial<ChatRequest>, more: Partial<ProviderCall> = {}): ProviderCall {
+  return {
+    request: { model: 'client-model', messages: [{ role: 'user', content: 'Hi' }], ...request },
+    upstreamModel: 'gpt-5.6-sol',
+    clientModel: 'client-model',
+    maxOutputTokens: undefined,
+    requestId: 'req-1',
+    signal: new AbortController().signal,
+    dropUnsupported: false,
+    ...more,
+  };
+}
+
+async function read(
+  text: string,
+): Promise<{ events: ChatStreamEvent[]; chunks: ChatChunk[]; failure: unknown }> {
+  const bytes = new TextEncoder().encode(text);
+  async function* body() {
+    for (let at = 0; at < bytes.length; at += 41) yield bytes.subarray(at, at + 41);
+  }
+  const stream = new ChatEventStream(
+    body(),
+    new ResponsesStreamTranslator(context),
+    new AbortController().signal,
+  );
+  const events: ChatStreamEvent[] = [];
+  let failure: unknown;
+  try {
+    for await (const event of stream) events.push(event);
+  } catch (error) {
+    failure = error;
+  }
+  return { events, chunks: events.map((event) => JSON.parse(event.json) as ChatChunk), failure };
+}
+
+const sse = (...events: WireObject[]) => events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
+
+describe('the request', () => {
+  it('writes the chat request as a response’s', () => {
+    const request: Partial<ChatRequest> = {
+      temperature: 0.2,
+      user: 'u',
+      metadata: { a: 'b' },
+      prompt_cache_key: 'k',
+      reasoning_effort: 'low',
+      reasoning: { summary: 'auto' },
+      verbosity: 'low',
+      response_format: {
+        type: 'json_schema',
+        json_schema: { name: 'n', strict: true, schema: { type: 'object' } },
+      },
+      parallel_tool_calls: false,
+      tools: [
+        {
+          type: 'function',
+          function: { name: 'f', description: 'd', parameters: { type: 'object' }, strict: true },
+        },
+        { type: 'function', function: { name: 'g' } },
+        {
+          type: 'custom',
+          custom: { name: 'c', format: { type: 'grammar', grammar: { syntax: 'lark', definition: 'x' } } },
+        },
+        { type: 'web_search' },
+      ],
+      tool_choice: { type: 'function', function: { name: 'f' } },
+      logprobs: true,
+      top_logprobs: 2,
+      stream_options: { include_usage: true, include_obfuscation: false },
+      something_new: 1,
+    };
+    expect(toResponsesRequest(call(request, { maxOutputTokens: 99 }), true)).toEqual({
+      droppedParams: [],
+      body: {
+        model: 'gpt-5.6-sol',
+        input: [{ role: 'user', content: 'Hi' }],
+        temperature: 0.2,
+        user: 'u',
+        metadata: { a: 'b' },
+        prompt_cache_key: 'k',
+        something_new: 1,
+        parallel_tool_calls: false,
+        store: false,
+        max_output_tokens: 99,
+        reasoning: { summary: 'auto', effort: 'low' },
+        text: {
+          verbosity: 'low',
+          format: { type: 'json_schema', name: 'n', strict: true, schema: { type: 'object' } },
+        },
+        tools: [
+          { type: 'function', name: 'f', description: 'd', parameters: { type: 'object' }, strict: true },
+          { type: 'function', name: 'g', parameters: { type: 'object', properties: {} }, strict: false },
+          { type: 'custom', name: 'c', format: { type: 'grammar', syntax: 'lark', definition: 'x' } },
+          { type: 'web_search' },
+        ],
+        tool_choice: { type: 'function', name: 'f' },
+        include: ['reasoning.encrypted_content', 'message.output_text.logprobs'],
+        top_logprobs: 2,
+        stream: true,
+        stream_options: { include_obfuscation: false },
+      },
+    });
+  });
+
+  it.each([
+    ['n', 2],
+    ['stop', 'x'],
+    ['seed', 0],
+    ['frequency_penalty', 1],
+    ['logit_bias', { '5': 1 }],
+    ['modalities', ['text', 'audio']],
+    ['functions', [{ name: 'f' }]],
+    ['web_search_options', {}],
+  ])('refuses %s, or drops it', (field, value) => {
+    const request = { [field]: value };
+    expect(() => toResponsesRequest(call(request), false)).toThrow(GatewayError);
+    const { body, droppedParams } = toResponsesRequest(call(request, { dropUnsupported: true }), false);
+    expect(droppedParams).toEqual([field]);
+    expect(body).not.toHaveProperty(field);
+  });
+
+  it('takes fields that say what is so anyway', () => {
+    const request = {
+      n: 1,
+      stop: null,
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      logit_bias: {},
+      modalities: ['text'],
+    };
+    expect(toResponsesRequest(call(request), false).droppedParams).toEqual([]);
+  });
+
+  it('writes every kind of message', () => {
+    const messages: ChatMessage[] = [
+      { role: 'system', content: 'Be brief' },
+      { role: 'developer', content: [{ type: 'text', text: 'Really' }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'See' },
+          { type: 'image_url', image_url: { url: 'https://example.org/a.png', detail: 'low' } },
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } },
+          { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA' } },
+        ],
+      },
+      {
+        role: 'assistant',
+        content: 'Let me look',
+        tool_calls: [
+          { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } },
+          { id: 'call_2', type: 'custom', custom: { name: 'c', input: 'x' } } as never,
+        ],
+      },
+      { role: 'tool', tool_call_id: 'call_1', content: '7' },
+      { role: 'tool', tool_call_id: 'call_2', content: [{ type: 'text', text: 'y' }] },
+      { role: 'assistant', content: null, refusal: 'No' },
+    ];
+    expect(inputItems(messages)).toEqual([
+      { role: 'system', content: 'Be brief' },
+      { role: 'developer', content: [{ type: 'input_text', text: 'Really' }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'input_text', text: 'See' },
+          { type: 'input_image', image_url: 'https://example.org/a.png', detail: 'low' },
+          { type: 'input_image', image_url: 'data:image/png;base64,AA', detail: 'auto' },
+          { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA' },
+        ],
+      },
+      {
+        type: 'message',
+        role: 'assistant',
+        content: [{ type: 'output_text', text: 'Let me look', annotations: [] }],
+      },
+      { type: 'function_call', call_id: 'call_1', name: 'f', arguments: '{"a":1}' },
+      { type: 'custom_tool_call', call_id: 'call_2', name: 'c', input: 'x' },
+      { type: 'function_call_output', call_id: 'call_1', output: '7' },
+      { type: 'custom_tool_call_output', call_id: 'call_2', output: [{ type: 'input_text', text: 'y' }] },
+      { type: 'message', role: 'assistant', content: [{ type: 'refusal', refusal: 'No' }] },
+    ]);
+  });
+
+  it.each([
+    [
+      { role: 'user', content: [{ type: 'input_audio', input_audio: { data: 'AA', format: 'wav' } }] },
+      'content[0]',
+    ],
+    [{ role: 'function', name: 'f', content: 'x' }, 'messages[0].role'],
+  ])('says what it has no place for: %j', (message, param) => {
+    const attempt = () => inputItems([message as ChatMessage]);
+    expect(attempt).toThrow(GatewayError);
+    try {
+      attempt();
+    } catch (error) {
+      expect((error as GatewayError).param).toContain(param);
+    }
+  });
+});
+
+describe('the answer', () => {
+  const completion = responseToCompletion(structuredClone(toolsResponse), context);
+  const [choice] = completion.choices;
+
+  it('has text, reasoning, calls and usage', () => {
+    expect(completion).toMatchObject({
+      id: 'resp_01',
+      object: 'chat.completion',
+      created: 1790000100,
+      model: 'client-model',
+      service_tier: 'default',
+      usage: {
+        prompt_tokens: 120,
+        completion_tokens: 90,
+        total_tokens: 210,
+        prompt_tokens_details: { cached_tokens: 64, cache_write_tokens: 8 },
+        completion_tokens_details: { reasoning_tokens: 50 },
+      },
+    });
+    expect(choice).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: {
+        content: 'Looking both up: “é”.',
+        refusal: null,
+        reasoning_content: '**Plan** two calls\n\nThen answer',
+        tool_calls: [
+          { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Rome"}' } },
+          { id: 'call_2', type: 'function', function: { name: 'now', arguments: '{}' } },
+        ],
+      },
+    });
+  });
+
+  it('comes back item for item, byte for byte, on the next turn', () => {
+    const replayed = inputItems([choice!.message as ChatMessage]);
+    const sent = toolsResponse.output.map((item) =>
+      item.type === 'message'
+        ? { ...item, content: [{ type: 'output_text', text: 'Looking both up: “é”.', annotations: [] }] }
+        : item,
+    );
+    expect(replayed).toEqual(sent);
+    expect(JSON.stringify(choice?.message.provider_specific_fields)).not.toContain('Looking');
+  });
+
+  it.each([
+    ['an edited text', { content: 'Something else' }],
+    [
+      'a call left out',
+      { tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{}' } }] },
+    ],
+    ['nonsense', { provider_specific_fields: { response_output: ['x'] } }],
+  ])('stands alone with %s', (_name, change) => {
+    const items = inputItems([{ ...choice!.message, ...change } as ChatMessage]);
+    expect(items.some((item) => item.type === 'reasoning')).toBe(false);
+    expect(items.some((item) => item.type === 'function_call')).toBe(true);
+  });
+
+  it.each([
+    [{ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, 'length'],
+    [{ status: 'incomplete', incomplete_details: { reason: 'content_filter' } }, 'content_filter'],
+    [{ status: 'completed', output: [] }, 'stop'],
+  ])('ends as %j with %s', (change, reason) => {
+    expect(responseToCompletion({ ...toolsResponse, ...change }, context).choices[0]?.finish_reason).toBe(
+      reason,
+    );
+  });
+
+  it('keeps refusals, citations, custom calls and log probabilities', () => {
+    const logprob = { token: 'a', logprob: -0.1, bytes: [97], top_logprobs: [] };
+    const output = [
+      { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search' } },
+      { type: 'web_search_call', id: 'ws_2', status: 'completed', action: { type: 'open_page' } },
+      {
+        type: 'message',
+        id: 'msg_1',
+        content: [
+          {
+            type: 'output_text',
+            text: 'a',
+            logprobs: [logprob],
+            annotations: [
+              { type: 'url_citation', url: 'https://example.org', start_index: 0, end_index: 1, title: 'T' },
+            ],
+          },
+        ],
+      },
+      { type: 'custom_tool_call', id: 'ctc_1', call_id: 'call_9', name: 'c', input: 'x' },
+    ];
+    const answered = responseToCompletion({ ...toolsResponse, output }, context);
+    expect(answered.choices[0]).toMatchObject({
+      logprobs: { content: [logprob] },
+      message: {
+        annotations: [
+          {
+            type: 'url_citation',
+            url_citation: { url: 'https://example.org', start_index: 0, end_index: 1, title: 'T' },
+          },
+        ],
+        tool_calls: [{ id: 'call_9', type: 'custom', custom: { name: 'c', input: 'x' } }],
+        provider_specific_fields: {
+          response_output: [{ id: 'ws_1' }, { id: 'ws_2' }, { text_length: 1 }, { id: 'ctc_1' }],
+        },
+      },
+    });
+    expect(readResponsesUsage(toolsResponse.usage, output)?.serverToolCalls).toEqual({ web_search: 1 });
+    const refused = { type: 'message', content: [{ type: 'refusal', refusal: 'No' }] };
+    expect(
+      responseToCompletion({ ...toolsResponse, output: [refused] }, context).choices[0]?.message,
+    ).toEqual({
+      role: 'assistant',
+      content: null,
+      refusal: 'No',
+    });
+  });
+
+  it.each([
+    [{ status: 'failed', error: { code: 'server_error', message: 'x' } }, 'provider_bad_response'],
+    [{ status: 'failed', error: { code: 'rate_limit_exceeded', message: 'x' } }, 'provider_rate_limited'],
+    [{ status: 'failed', error: { code: 'invalid_prompt', message: 'x' } }, 'provider_rejected'],
+    [{ status: 'cancelled' }, 'provider_bad_response'],
+    [{ status: 'queued' }, 'provider_bad_response'],
+    [{ output: undefined }, 'provider_bad_response'],
+    [{ output: undefined, error: { message: 'x', code: 401 } }, 'provider_auth_failed'],
+  ])('is a failure when it is %j', (change, code) => {
+    const body: WireObject = { ...toolsResponse, ...change };
+    const attempt = () => responseToCompletion(body, context);
+    expect(attempt).toThrow(ProviderError);
+    try {
+      attempt();
+    } catch (error) {
+      expect((error as ProviderError).code).toBe(code);
+    }
+  });
+});
+
+describe('the stream', () => {
+  it('says what the whole answer says', async () => {
+    const { events, chunks, failure } = await read(file('responses-tools.sse'));
+    expect(failure).toBeUndefined();
+    const whole = responseToCompletion(structuredClone(toolsResponse), context).choices[0]!.message;
+    const deltas = chunks.flatMap((chunk) => chunk.choices).map((choice) => choice.delta);
+    const joined = (key: 'content' | 'reasoning_content') => deltas.map((delta) => delta[key] ?? '').join('');
+    expect([joined('content'), joined('reasoning_content')]).toEqual([
+      whole.content,
+      whole.reasoning_content,
+    ]);
+    const pieces = deltas.flatMap((delta) => delta.tool_calls ?? []);
+    const called = [0, 1].map((index) => pieces.filter((piece) => piece.index === index));
+    expect(
+      called.map((list) => ({
+        id: list[0]?.id,
+        type: list[0]?.type,
+        function: {
+          name: list[0]?.function?.name,
+          arguments: list.map((piece) => piece.function?.arguments ?? '').join(''),
+        },
+      })),
+    ).toEqual(whole.tool_calls);
+    expect(deltas.findLast((delta) => delta.provider_specific_fields)?.provider_specific_fields).toEqual(
+      whole.provider_specific_fields,
+    );
+    expect(deltas.filter((delta) => delta.role)).toHaveLength(1);
+    expect(events.map((event) => event.finishReason).filter(Boolean)).toEqual(['tool_calls']);
+    expect(events.at(-1)).toMatchObject({
+      usageOnly: true,
+      usage: { inputTokens: 120, outputTokens: 90, reasoningOutputTokens: 50, cacheReadInputTokens: 64 },
+    });
+    expect(events.map((event) => event.outputText).join('')).toBe(
+      '**Plan** two calls\n\nThen answerLooking both up: “é”.weather{"city":"Rome"}now{}',
+    );
+    for (const chunk of chunks) {
+      expect(chunk).toMatchObject({
+        id: 'resp_01',
+        object: 'chat.completion.chunk',
+        model: 'client-model',
+        created: 1790000100,
+      });
+    }
+  });
+
+  it('never looks complete when it was cut', async () => {
+    const whole = file('responses-tools.sse');
+    const end = whole.indexOf('event: response.completed');
+    for (const at of [0, 300, Math.floor(end / 2), end]) {
+      expect((await read(whole.slice(0, at))).failure).toMatchObject({
+        code: 'provider_bad_response',
+        processed: 'unknown',
+      });
+    }
+  });
+
+  it('fails as the response fails', async () => {
+    const created = { type: 'response.created', response: { id: 'resp_1', created_at: 5 } };
+    const failed = {
+      type: 'response.failed',
+      response: { status: 'failed', error: { code: 'rate_limit_exceeded', message: 'x' } },
+    };
+    const begun = { type: 'response.output_text.delta', delta: 'a' };
+    expect((await read(sse(created, failed))).failure).toMatchObject({
+      code: 'provider_rate_limited',
+      processed: 'no',
+    });
+    expect((await read(sse(created, begun, failed))).failure).toMatchObject({ processed: 'unknown' });
+    const error = { type: 'error', code: 'server_error', message: 'broken', param: null };
+    expect((await read(`event: error\n${sse(error)}`)).failure).toMatchObject({ message: 'broken' });
+    expect((await read(sse(created, begun, error))).failure).toMatchObject({
+      message: 'broken',
+      processed: 'unknown',
+    });
+  });
+});

@@ -1,0 +1,63 @@
+import type OpenAI from 'openai';
+import type { ProviderAnswer, ProviderCall, ProviderStrategy, ProviderStream } from '@app/contracts';
+import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
+import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
+import { asObject, parseJson } from '../openai-compatible/openai-compatible.wire.js';
+import { OPENAI_DIALECT } from './openai.dialect.js';
+import { toResponsesRequest } from './responses.request.js';
+import { outputItems, responseToCompletion } from './responses.response.js';
+import { ResponsesStreamTranslator } from './responses.stream.js';
+import { readResponsesUsage } from './responses.usage.js';
+
+/** OpenAI's Responses API under the same port: for models and requests that chat completions do not serve. */
+export class ResponsesStrategy implements ProviderStrategy {
+  readonly providerName = OPENAI_DIALECT.providerName;
+  readonly cancelStopsBilling = OPENAI_DIALECT.cancelStopsBilling;
+
+  constructor(private readonly client: OpenAI) {}
+
+  async complete(call: ProviderCall): Promise<ProviderAnswer> {
+    try {
+      const { response, droppedParams } = await this.#send(call, false);
+      const body = asObject(parseJson(await response.text()));
+      return {
+        completion: responseToCompletion(body, call),
+        usage: body && readResponsesUsage(body.usage, outputItems(body)),
+        providerRequestId: requestIdOf(response),
+        droppedParams,
+      };
+    } catch (error) {
+      throw toProviderError(error, call.signal);
+    }
+  }
+
+  async stream(call: ProviderCall): Promise<ProviderStream> {
+    try {
+      const { response, droppedParams } = await this.#send(call, true);
+      if (!response.body) throw badResponse('The provider answered without a body.');
+      const events = new ChatEventStream(response.body, new ResponsesStreamTranslator(call), call.signal);
+      return { events, providerRequestId: requestIdOf(response), droppedParams };
+    } catch (error) {
+      throw toProviderError(error, call.signal);
+    }
+  }
+
+  async #send(
+    call: ProviderCall,
+    stream: boolean,
+  ): Promise<{ response: Response; droppedParams: readonly string[] }> {
+    const { body, droppedParams } = toResponsesRequest(call, stream);
+    const headers = {
+      [OPENAI_DIALECT.requestIdHeader]: call.requestId,
+      ...(call.traceparent ? { traceparent: call.traceparent } : {}),
+    };
+    const response = await this.client
+      .post('/responses', { body, headers, signal: call.signal })
+      .asResponse();
+    return { response, droppedParams };
+  }
+}
+
+function requestIdOf(response: Response): string | undefined {
+  return response.headers.get('x-request-id') ?? undefined;
+}

@@ -1,0 +1,48 @@
+import type { CompletionUsage, Usage } from '@app/contracts';
+import { completionUsage, readUsage } from '../openai-compatible/openai-compatible.usage.js';
+import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
+
+/**
+ * The usage block of a response -> ours. Its numbers mean what those of chat completions mean: cached tokens and cache
+ * writes are inside `input_tokens`, reasoning inside `output_tokens`. Searches are counted by their items.
+ */
+export function readResponsesUsage(block: unknown, output: readonly WireObject[]): Usage | undefined {
+  const usage = readUsage(chatBlock(block));
+  const serverToolCalls = countServerTools(output);
+  return usage && serverToolCalls ? { ...usage, serverToolCalls } : usage;
+}
+
+export function responsesCompletionUsage(
+  block: unknown,
+  usage: Usage | undefined,
+): CompletionUsage | undefined {
+  return completionUsage(chatBlock(block), usage);
+}
+
+function chatBlock(block: unknown): WireObject | undefined {
+  const wire = asObject(block);
+  if (!wire) return undefined;
+  return {
+    prompt_tokens: wire.input_tokens,
+    completion_tokens: wire.output_tokens,
+    total_tokens: wire.total_tokens,
+    ...(wire.input_tokens_details ? { prompt_tokens_details: wire.input_tokens_details } : {}),
+    ...(wire.output_tokens_details ? { completion_tokens_details: wire.output_tokens_details } : {}),
+  };
+}
+
+/** What OpenAI bills by the call. Opening a found page is no search. */
+function countServerTools(output: readonly WireObject[]): Record<string, number> | undefined {
+  const searches = output.filter((item) => item.type === 'web_search_call' && isSearch(item)).length;
+  const fileSearches = output.filter((item) => item.type === 'file_search_call').length;
+  if (searches + fileSearches === 0) return undefined;
+  return {
+    ...(searches ? { web_search: searches } : {}),
+    ...(fileSearches ? { file_search: fileSearches } : {}),
+  };
+}
+
+function isSearch(item: WireObject): boolean {
+  const action = asObject(item.action);
+  return action === undefined || action.type === undefined || action.type === 'search';
+}
