@@ -1,4 +1,5 @@
 import type { DataSourceOptions } from 'typeorm';
+import { AUTH_MIGRATIONS } from '../auth/persistence.js';
 import { BILLING_ENTITIES, BILLING_MIGRATIONS } from '../billing/persistence.js';
 
 type ListOf<Key extends 'entities' | 'migrations'> = Extract<
@@ -14,4 +15,7 @@ export interface DatabaseSchema {
 }
 
 /** Joined here, so that the modules own their tables and this folder owns the connection. */
-export const SCHEMA: DatabaseSchema = { entities: BILLING_ENTITIES, migrations: BILLING_MIGRATIONS };
+export const SCHEMA: DatabaseSchema = {
+  entities: BILLING_ENTITIES,
+  migrations: [...BILLING_MIGRATIONS, ...AUTH_MIGRATIONS],
+};
