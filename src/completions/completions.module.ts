@@ -11,6 +11,8 @@ import { ChatCompletionsService } from './chat-completions.service.js';
 import { CompletionExecution } from './completion-execution.service.js';
 import { IdempotentAnswers } from './idempotent-answers.service.js';
 import { CachedAnswers } from './cached-answers.service.js';
+import { ESTIMATE_PLANNER } from '../billing/quote/estimate-planner.js';
+import { EstimatePlanning } from './estimate-planning.service.js';
 import { DrainPool } from './stream/drain-pool.js';
 
 @Module({
@@ -23,6 +25,7 @@ import { DrainPool } from './stream/drain-pool.js';
     CachedAnswers,
     CompletionExecution,
     DrainPool,
+    { provide: ESTIMATE_PLANNER, useClass: EstimatePlanning },
   ],
 })
 export class CompletionsModule {}

@@ -15,7 +15,9 @@ export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
     }
     // class-validator looks up its rules by this property: a body must not say which rules are its own.
     if (Object.hasOwn(body, 'constructor')) {
-      throw new GatewayError('invalid_body', 'The key constructor is not accepted.', { param: 'constructor' });
+      throw new GatewayError('invalid_body', 'The key constructor is not accepted.', {
+        param: 'constructor',
+      });
     }
     const dto = Object.assign(new ChatCompletionRequestDto(), body);
     const [first] = validateSync(dto, {
