@@ -7,12 +7,15 @@ import type { Logs } from './logs.js';
 
 const MAX_MESSAGE = 8_000;
 
+/** Nest's list of every module and route, a hundred lines at each start: worth reading with DEBUG. */
+const CHATTY_CONTEXTS: ReadonlySet<unknown> = new Set(['InstanceLoader', 'RoutesResolver', 'RouterExplorer']);
+
 /** Nest's own lines, and those of `new Logger(name)` in our services, through the process's one log. */
 export class GatewayLogger implements LoggerService {
   constructor(private readonly logs: Logs) {}
 
   log(message: unknown, ...rest: unknown[]): void {
-    this.#write('info', message, rest);
+    this.#write(CHATTY_CONTEXTS.has(rest.at(-1)) ? 'debug' : 'info', message, rest);
   }
 
   warn(message: unknown, ...rest: unknown[]): void {

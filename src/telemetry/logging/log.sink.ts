@@ -49,8 +49,6 @@ export class LogSink implements TelemetrySink {
           { provider: event.provider, model: event.model, state: event.state },
           'circuit breaker changed',
         );
-      case 'rate-limit-mode':
-        return this.logs.lines.warn({ mode: event.mode }, 'rate limit storage changed');
       case 'shortfall':
         return this.logs.lines.error(
           { model: event.model, amount: formatNano(event.amountNanoUsd) },
@@ -69,6 +67,7 @@ export class LogSink implements TelemetrySink {
           'holds of a dead instance released',
         );
       case 'rate-limit':
+      case 'rate-limit-mode': // told by the limiter itself, with the reason
       case 'cache':
       case 'balance':
       case 'outage-credit':
