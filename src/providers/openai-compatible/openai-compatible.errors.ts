@@ -57,8 +57,9 @@ const VERDICTS = {
   failed: { code: 'provider_bad_response', processed: 'unknown', countsAsFailure: true, tryElsewhere: true },
 } as const satisfies Record<string, Verdict>;
 
-/** No retry within a request's life helps an empty account: seconds beyond every policy's patience. */
-const ACCOUNT_RETRY_AFTER_MS = 60_000;
+/** Beyond every policy's patience: no repetition helps an empty account, or a request larger than a whole minute's tokens. */
+const HOPELESS_RETRY_AFTER_MS = 60_000;
+const TOO_LARGE = /request too large/i;
 
 /**
  * Whatever the SDK threw -> the error of the port. An error of ours passes unchanged; so does the reason of an aborted
@@ -233,8 +234,9 @@ function wireCode(verdict: Verdict, failure: Failure): { wireCode?: string } {
 }
 
 function retryAfter(verdict: Verdict, failure: Failure): { retryAfterMs?: number } {
-  if (verdict === VERDICTS.account) return { retryAfterMs: ACCOUNT_RETRY_AFTER_MS };
+  if (verdict === VERDICTS.account) return { retryAfterMs: HOPELESS_RETRY_AFTER_MS };
   if (verdict !== VERDICTS.rateLimited && verdict !== VERDICTS.overloaded) return {};
+  if (TOO_LARGE.test(failure.message ?? '')) return { retryAfterMs: HOPELESS_RETRY_AFTER_MS };
   const retryAfterMs = readRetryAfter(failure.headers, failure.message);
   return retryAfterMs === undefined ? {} : { retryAfterMs };
 }

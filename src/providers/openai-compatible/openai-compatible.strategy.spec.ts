@@ -363,6 +363,20 @@ describe('an error answer', () => {
       { retryAfterMs: 20_500, message: 'Limit reached in organization [hidden]. Please try again in 20.5s.' },
     ],
     [
+      'a request larger than a minute',
+      answer(
+        429,
+        {
+          error: {
+            message: 'Request too large for gpt-4o: Limit 10, Requested 20',
+            code: 'rate_limit_exceeded',
+          },
+        },
+        { 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': '1s' },
+      ),
+      { code: 'provider_rate_limited', retryAfterMs: 60_000 },
+    ],
+    [
       'a window that is not used up',
       answer(
         429,
