@@ -13,6 +13,9 @@ Streams are server-sent events: \`data: {chat.completion.chunk}\` lines, \`: pin
 \`data: [DONE]\` at the end of a stream that ended well. An error after the first chunk is an event
 \`data: {"error": {...}}\` without \`[DONE]\`.`;
 
+/** Routes that need no token (`@Public()`): no lock beside them. */
+const OPEN_ROUTES = /^\/(health|ready|metrics)/;
+
 /** Swagger UI at /docs, the OpenAPI 3.1 document at /docs-json. */
 export async function mountDocs(app: NestExpressApplication, config: AppConfig): Promise<void> {
   SwaggerModule.setup('docs', app, () => openApiDocument(app, config), {
@@ -32,9 +35,17 @@ export function openApiDocument(app: NestExpressApplication, config: AppConfig):
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
     .addSecurityRequirements('bearer')
+    .addTag('completions', 'What clients call')
+    .addTag('models', 'What can be asked')
+    .addTag('billing', 'Your own money')
+    .addTag('admin', "Everybody's money and tokens; needs the claim role: admin")
+    .addTag('operations', 'For operators, probes and Prometheus; no token needed')
     .build();
   const document = SwaggerModule.createDocument(app, base);
   document.components ??= {};
   document.components.schemas = { ...document.components.schemas, ...CHAT_SCHEMAS };
+  for (const [path, item] of Object.entries(document.paths)) {
+    if (OPEN_ROUTES.test(path) && item.get) item.get.security = [];
+  }
   return document;
 }

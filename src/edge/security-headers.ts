@@ -33,8 +33,14 @@ const PAGE_POLICY = {
 
 /** Helmet's headers, with a policy for data and one for pages. */
 export function securityHeaders(helmet: Helmet): RequestHandler {
-  const forApi = helmet({ contentSecurityPolicy: { useDefaults: false, directives: API_POLICY } });
-  const forPages = helmet({ contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY } });
+  const forApi = helmet({
+    contentSecurityPolicy: { useDefaults: false, directives: API_POLICY },
+    frameguard: { action: 'deny' },
+  });
+  const forPages = helmet({
+    contentSecurityPolicy: { useDefaults: false, directives: PAGE_POLICY },
+    frameguard: { action: 'deny' },
+  });
   return (request: Request, response: Response, next: NextFunction) => {
     const isPage = request.path.startsWith('/docs') || request.path.startsWith('/ops');
     (isPage ? forPages : forApi)(request, response, next);
