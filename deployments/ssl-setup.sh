@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Gets the certificate that nginx.conf reads: from Let's Encrypt, or a self-signed one for a local trial.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: ssl-setup.sh --domain NAME --email ADDRESS [options]       Let's Encrypt, renewed by itself
+       ssl-setup.sh --self-signed [--domain NAME] [options]       for a trial: clients must be told to trust it
+
+--domain NAME     may be said several times; the first names the certificate (self-signed default: localhost)
+--email ADDRESS   where Let's Encrypt writes before a certificate expires
+--out DIR         where fullchain.pem and privkey.pem go (default /etc/nginx/tls; for Compose: deployments/tls)
+--webroot DIR     what nginx serves below /.well-known/acme-challenge (default /var/www/acme; for Compose: deployments/acme)
+--standalone      nginx does not run yet: certbot listens on port 80 itself
+--staging         Let's Encrypt's test service: no limits, not trusted
+--reload CMD      how nginx learns of a new certificate (default: `nginx -s reload` when nginx runs here;
+                  for Compose: 'docker compose -f …/docker-compose.prod.yml exec nginx nginx -s reload')
+--days N          how long a self-signed one is good (default 365)
+--force           make a new one although the present one is good for 30 days and more
+--dry-run         prints what would be done
+--help
+
+A certificate that is still good for 30 days is left alone, so this may be run again at any time.
+
+Exit codes: 0 there is a good certificate, 1 it could not be had, 2 wrong use.
+TEXT
+}
+
+domains=() email='' out=/etc/nginx/tls webroot=/var/www/acme reload='' days=365
+self_signed=false standalone=false staging=false force=false dry_run=false
+
+die() {
+    printf 'ssl-setup.sh: %s\n' "$2" >&2
+    exit "$1"
+}
+
+while (($# > 0)); do
+    case $1 in
+        --domain) domains+=("${2:?}"); shift ;;
+        --email) email=${2:?}; shift ;;
+        --out) out=${2:?}; shift ;;
+        --webroot) webroot=${2:?}; shift ;;
+        --reload) reload=${2:?}; shift ;;
+        --days) days=${2:?}; shift ;;
+        --self-signed) self_signed=true ;;
+        --standalone) standalone=true ;;
+        --staging) staging=true ;;
+        --force) force=true ;;
+        --dry-run) dry_run=true ;;
+        -h | --help) usage; exit 0 ;;
+        *) die 2 "unknown option $1 (see --help)" ;;
+    esac
+    shift
+done
+if $self_signed && ((${#domains[@]} == 0)); then domains=(localhost); fi
+((${#domains[@]} > 0)) || die 2 'which --domain? (see --help)'
+for domain in "${domains[@]}"; do
+    [[ $domain =~ ^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]] || die 2 "$domain is not a host name"
+done
+[[ $days =~ ^[1-9][0-9]*$ ]] || die 2 '--days must be a number'
+command -v openssl >/dev/null || die 2 'openssl is missing'
+
+run() {
+    if $dry_run; then
+        printf 'would run:'
+        printf ' %q' "$@"
+        printf '\n'
+    else
+        "$@"
+    fi
+}
+
+is_good() { # certificate: there, for these names, for 30 days and more
+    local domain
+    openssl x509 -in "$1" -noout -checkend $((30 * 86400)) >/dev/null 2>&1 || return 1
+    for domain in "${domains[@]}"; do
+        openssl x509 -in "$1" -noout -ext subjectAltName 2>/dev/null | grep -qE "DNS:${domain//./\\.}(,|\$)" || return 1
+    done
+}
+
+# To a name of its own first: nginx may read at any moment.
+put() { # file, name, mode
+    run install -d -m 0755 "$out"
+    run install -m "$3" "$1" "$out/.$2.new"
+    run mv -f "$out/.$2.new" "$out/$2"
+}
+
+reload_nginx() {
+    if [[ -n $reload ]]; then
+        run bash -c "$reload"
+    elif [[ -s /run/nginx.pid ]] && kill -0 "$(cat /run/nginx.pid)" 2>/dev/null; then
+        run nginx -s reload
+    fi
+}
+
+make_self_signed() {
+    local names='' domain draft
+    for domain in "${domains[@]}"; do names+="DNS:$domain,"; done
+    if $dry_run; then
+        echo "would make a self-signed certificate for ${names%,},IP:127.0.0.1,IP:::1 in $out, good for $days days"
+        return
+    fi
+    draft=$(mktemp -d)
+    # shellcheck disable=SC2064 # the folder's name is known now, and gone later
+    trap "rm -rf -- '$draft'" EXIT
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 -days "$days" \
+        -subj "/CN=${domains[0]}" -addext "subjectAltName=${names%,},IP:127.0.0.1,IP:::1" \
+        -addext 'basicConstraints=critical,CA:FALSE' -addext 'extendedKeyUsage=serverAuth' \
+        -keyout "$draft/privkey.pem" -out "$draft/fullchain.pem" 2>/dev/null || die 1 'openssl could not make it'
+    put "$draft/privkey.pem" privkey.pem 0600
+    put "$draft/fullchain.pem" fullchain.pem 0644
+    echo "made $out/fullchain.pem (self-signed, $days days)"
+}
+
+ask_lets_encrypt() {
+    local domain live=/etc/letsencrypt/live/${domains[0]} hook=/etc/letsencrypt/renewal-hooks/deploy/llm-gateway
+    [[ -n $email ]] || die 2 'which --email? (see --help)'
+    $dry_run || command -v certbot >/dev/null || die 2 'certbot is missing (Debian: apt-get install certbot)'
+    local command=(certbot certonly --non-interactive --agree-tos --keep-until-expiring --email "$email" --key-type ecdsa --cert-name "${domains[0]}")
+    for domain in "${domains[@]}"; do command+=(-d "$domain"); done
+    if $standalone; then command+=(--standalone); else command+=(--webroot -w "$webroot"); fi
+    if $staging; then command+=(--staging); fi
+    run install -d -m 0755 "$webroot"
+    run "${command[@]}" || die 1 'certbot could not get it: is port 80 of this name reachable from the internet?'
+    put "$live/privkey.pem" privkey.pem 0600
+    put "$live/fullchain.pem" fullchain.pem 0644
+    # certbot's timer renews; this brings what it renewed to nginx.
+    if $dry_run; then
+        echo "would write $hook"
+        return
+    fi
+    install -d -m 0755 "$(dirname "$hook")"
+    cat >"$hook" <<HOOK
+#!/bin/sh
+set -eu
+install -m 0600 '$live/privkey.pem' '$out/.privkey.pem.new' && mv -f '$out/.privkey.pem.new' '$out/privkey.pem'
+install -m 0644 '$live/fullchain.pem' '$out/.fullchain.pem.new' && mv -f '$out/.fullchain.pem.new' '$out/fullchain.pem'
+${reload:-nginx -s reload}
+HOOK
+    chmod 0755 "$hook"
+}
+
+if ! $force && [[ -s $out/privkey.pem ]] && is_good "$out/fullchain.pem"; then
+    echo "the certificate in $out is good until $(openssl x509 -in "$out/fullchain.pem" -noout -enddate | cut -d= -f2)"
+    exit 0
+fi
+if $self_signed; then make_self_signed; else ask_lets_encrypt; fi
+reload_nginx
