@@ -1,0 +1,55 @@
+export interface HeaderSource {
+  get(name: string): string | null;
+}
+
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+
+/**
+ * When a provider wants to be asked again, from the most to the least exact place: `retry-after-ms`, `retry-after`, the
+ * reset of a window that is used up, the words of its message.
+ *
+ * @returns milliseconds, at most a day; `undefined` when nothing says it
+ */
+export function readRetryAfter(
+  headers: HeaderSource | undefined,
+  message: string | undefined,
+): number | undefined {
+  const candidates = [
+    milliseconds(headers?.get('retry-after-ms')),
+    secondsOrDate(headers?.get('retry-after')),
+    exhaustedReset(headers, 'requests'),
+    exhaustedReset(headers, 'tokens'),
+    duration(/try again in ((?:\d+(?:\.\d+)?(?:ms|[hms]))+)/i.exec(message ?? '')?.[1]),
+  ];
+  const found = candidates.find((value) => value !== undefined && value >= 0);
+  return found === undefined ? undefined : Math.min(found, MAX_RETRY_AFTER_MS);
+}
+
+function milliseconds(value: string | null | undefined): number | undefined {
+  return value && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
+}
+
+function secondsOrDate(value: string | null | undefined): number | undefined {
+  const seconds = milliseconds(value);
+  if (seconds !== undefined) return seconds * 1000;
+  const date = Date.parse(value ?? '');
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}
+
+/** A window's reset says when to come back only when nothing is left of it. */
+function exhaustedReset(headers: HeaderSource | undefined, kind: 'requests' | 'tokens'): number | undefined {
+  if (headers?.get(`x-ratelimit-remaining-${kind}`) !== '0') return undefined;
+  return duration(headers.get(`x-ratelimit-reset-${kind}`));
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `120ms`, `21m36.001s` -> milliseconds. */
+function duration(value: string | null | undefined): number | undefined {
+  if (!value || !/^(\d+(\.\d+)?(ms|[hms]))+$/.test(value)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|[hms])/g)) {
+    total += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0);
+  }
+  return Math.ceil(total);
+}
