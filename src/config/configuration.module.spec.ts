@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AppConfig } from './app-config.js';
 import type { ProviderSettingsByName } from './provider-settings.js';
 
+const silent = { log: () => undefined, warn: () => undefined, error: () => undefined };
+
 describe('ConfigurationModule', () => {
   let folder: string;
   const unhandled = vi.fn();
@@ -28,7 +30,7 @@ describe('ConfigurationModule', () => {
     const { ConfigurationModule } = await import('./configuration.module.js');
     await new Promise((resolve) => setTimeout(resolve, 20));
     return Test.createTestingModule({ imports: [ConfigurationModule] })
-      .setLogger(false)
+      .setLogger(silent)
       .compile();
   };
 

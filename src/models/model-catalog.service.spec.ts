@@ -15,7 +15,6 @@ import { PROVIDER_SETTINGS } from '../config/provider-settings.js';
 import { GatewayErrorFilter } from '../edge/gateway-error.filter.js';
 import { requestContext } from '../edge/request-context.middleware.js';
 import { type GatewayEvent, Telemetry } from '../telemetry/telemetry.js';
-import type { PriceVersion } from './build-catalog.js';
 import { ModelCatalog } from './model-catalog.service.js';
 import { ModelsModule } from './models.module.js';
 
@@ -253,15 +252,10 @@ describe('the models of a gateway', () => {
     expect(events).toContainEqual({ kind: 'cache', cache: 'models', outcome: 'error' });
   });
 
-  it('change with the file, all at once, prices first', async () => {
+  it('change with the file, all at once', async () => {
     await start();
     const [catalog, store] = [app.get(ModelCatalog), app.get(GatewayConfigStore)];
     const before = catalog.snapshot();
-    const kept: PriceVersion[] = [];
-    catalog.keepPriceVersions((versions) => {
-      expect(catalog.snapshot()).toBe(before);
-      kept.push(...versions);
-    });
     writeFileSync(path, fileOf(model('small', '7'), model('fresh')));
     expect(await store.reload()).toEqual([]);
     expect(await ids()).toEqual(expect.arrayContaining(['fresh', 'small']));
@@ -269,7 +263,7 @@ describe('the models of a gateway', () => {
     expect((await get('/v1/models/small')).body.pricing.input_per_million).toBe('7');
     expect(before.find('org/deep/name')).toBeDefined();
     const version = catalog.snapshot().find('small')?.targets[0]?.priceVersion;
-    expect(kept.map(({ id }) => id)).toContain(version);
+    expect(catalog.priceVersions().map(({ id }) => id)).toContain(version);
   });
 
   it.each([
@@ -292,15 +286,13 @@ describe('the models of a gateway', () => {
     expect(catalog.snapshot().find('fresh')).toBeDefined();
   });
 
-  it('stay as they are when the prices cannot be kept', async () => {
+  it('are built anew from the same file every hour, for prices with a start date', async () => {
     await start();
-    const [catalog, store] = [app.get(ModelCatalog), app.get(GatewayConfigStore)];
-    catalog.keepPriceVersions(() => Promise.reject(new Error('the database is away')));
-    const before = catalog.snapshot();
-    writeFileSync(path, fileOf(model('fresh')));
-    expect(await store.reload()).toHaveLength(1);
-    await catalog.reload();
-    expect(catalog.snapshot()).toBe(before);
+    const catalog = app.get(ModelCatalog);
+    const [before, list] = [catalog.snapshot(), await ids()];
+    catalog.reload();
+    expect(catalog.snapshot()).not.toBe(before);
+    expect(await ids()).toEqual(list);
   });
 
   it('are read again at SIGHUP', async () => {

@@ -15,14 +15,10 @@ import { PROVIDER_DEFINITIONS } from './provider-definitions.js';
 /** Prices with a start date come into force at most this much late. */
 const REFRESH_MS = 3_600_000;
 
-/** Keeps price versions where ledger rows can refer to them. Awaited before any of them is used. */
-export type PriceVersionKeeper = (versions: readonly PriceVersion[]) => Promise<void> | void;
-
 /** What is served now: the current snapshot, replaced as a whole by a reload. */
 @Injectable()
 export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger(ModelCatalog.name);
-  readonly #keepers: PriceVersionKeeper[] = [];
   #built: BuiltCatalog;
   #refresh: NodeJS.Timeout | undefined;
 
@@ -40,7 +36,7 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
     for (const line of this.#built.leftOut) this.#logger.warn(`not served: ${line}`);
     this.#logger.log(`${this.#built.snapshot.list().length} models are served`);
     this.file.onReload((next) => this.#prepare(next));
-    this.#refresh = setInterval(() => void this.reload(), REFRESH_MS);
+    this.#refresh = setInterval(() => this.reload(), REFRESH_MS);
     this.#refresh.unref();
   }
 
@@ -76,24 +72,17 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
     return this.#built.priceVersions;
   }
 
-  /** Called with the versions of every later catalogue before it is served; those in force now are `priceVersions()`. */
-  keepPriceVersions(keeper: PriceVersionKeeper): void {
-    this.#keepers.push(keeper);
-  }
-
   /** Builds the catalogue anew from the current file and today's prices. A failure keeps the old one. */
-  async reload(): Promise<void> {
+  reload(): void {
     try {
-      const commit = await this.#prepare(this.file.current);
-      commit();
+      this.#prepare(this.file.current)();
     } catch (error) {
       this.#logger.error('the catalogue was not renewed, the old one stays in force', error);
     }
   }
 
-  async #prepare(next: GatewayConfig): Promise<() => void> {
+  #prepare(next: GatewayConfig): () => void {
     const built = this.#build(next);
-    for (const keeper of this.#keepers) await keeper(built.priceVersions);
     return () => {
       this.#built = built;
     };
