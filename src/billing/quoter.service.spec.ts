@@ -129,16 +129,30 @@ describe('refining', () => {
     expect(await counted('claude-3-haiku')).toBeGreaterThan((await counted('gpt-4o')) * 1.2);
   });
 
+  it('does not count long texts', async () => {
+    const quote = quoter().quote(
+      plan(target({ contextWindow: 10_000_000 })),
+      request([user('word '.repeat(20_000))]),
+      false,
+    );
+    expect((await quote.refine?.())?.inputTokensBound).toBe(quote.inputTokensBound);
+  });
+
   it.each([
-    ['long texts', 'word '.repeat(20_000)],
-    ['endless words', 'x'.repeat(10_000)],
-  ])('does not count %s', async (_name, content) => {
+    ['words without an end', 'x'],
+    ['Chinese', '漢'],
+    ['blanks', ' '],
+  ])('needs no more time for %s than for other text', async (_name, character) => {
+    const content = character.repeat(60_000 / Buffer.byteLength(character));
     const quote = quoter().quote(
       plan(target({ contextWindow: 10_000_000 })),
       request([user(content)]),
       false,
     );
-    expect((await quote.refine?.())?.inputTokensBound).toBe(quote.inputTokensBound);
+    const startedMs = performance.now();
+    expect((await quote.refine?.())?.inputTokensBound).toBeLessThan(quote.inputTokensBound);
+    // Counted as one word, the Chinese alone take 3 s.
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
   });
 
   it('does not choke on text that looks like a special token', async () => {

@@ -1,13 +1,8 @@
 import type { ChatRequest } from '@app/contracts';
-
-type Encoding = 'o200k_base' | 'cl100k_base';
-type CountTokens = (text: string) => number;
+import { countBounded } from './bounded-count.js';
 
 /** Beyond this counting costs milliseconds; the bound in bytes has to do. */
 const MOST_BYTES = 64 * 1024;
-/** A word this long costs a tokenizer quadratic time; only attacks and blobs have them. */
-const LONGEST_WORD = 4_000;
-const HAS_LONG_WORD = new RegExp(`\\S{${LONGEST_WORD}}`);
 
 /** OpenAI's models before gpt-4o; what follows them uses o200k. */
 const USES_CL100K = /^(gpt-3\.5|gpt-4(-|$)(?!o|\.))/;
@@ -17,8 +12,6 @@ const IS_OPENAI = /^(gpt-|chatgpt-|o\d)/;
 const MARGIN_OPENAI = 1.1;
 const MARGIN_OTHERS = 1.6;
 const EXTRA_TOKENS = 64;
-
-const loaded = new Map<Encoding, Promise<CountTokens>>();
 
 /**
  * An upper bound of a request's text, counted: a fraction of its bytes, for some 50 ns a character. Loads the vocabulary
@@ -38,25 +31,8 @@ export async function countTextBound(
 /** The same without the margins: what to expect. */
 export async function countText(request: ChatRequest, upstreamModel: string): Promise<number | undefined> {
   const text = textOf(request);
-  if (Buffer.byteLength(text) > MOST_BYTES || HAS_LONG_WORD.test(text)) return undefined;
-  const count = await load(USES_CL100K.test(upstreamModel) ? 'cl100k_base' : 'o200k_base');
-  return count(text);
-}
-
-function load(encoding: Encoding): Promise<CountTokens> {
-  const known = loaded.get(encoding);
-  if (known) return known;
-  const loading = (
-    encoding === 'o200k_base'
-      ? import('gpt-tokenizer/encoding/o200k_base')
-      : import('gpt-tokenizer/encoding/cl100k_base')
-  ).then(
-    (module): CountTokens =>
-      (text) =>
-        module.countTokens(text, { allowedSpecial: new Set(), disallowedSpecial: new Set() }),
-  );
-  loaded.set(encoding, loading);
-  return loading;
+  if (Buffer.byteLength(text) > MOST_BYTES) return undefined;
+  return countBounded(text, USES_CL100K.test(upstreamModel) ? 'cl100k_base' : 'o200k_base');
 }
 
 /** Everything that is text in the request, joined: what a message is framed by is in the bound's own overhead. */

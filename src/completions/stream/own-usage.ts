@@ -1,7 +1,5 @@
 import type { ChatRequest, Usage } from '@app/contracts';
-
-type CountTokens = (text: string) => number;
-let countTokens: CountTokens | undefined;
+import { countBounded } from '../../billing/quote/bounded-count.js';
 
 /**
  * Usage by our own count, for an answer whose provider never told (the client left, or the provider does not report).
@@ -13,15 +11,16 @@ export async function ownUsage(
   outputText: string,
   reported: Usage | undefined,
 ): Promise<Usage> {
-  // Loaded on first need: the vocabulary takes some 70 MB that most instances never use.
-  countTokens ??= (await import('gpt-tokenizer/encoding/o200k_base')).countTokens as CountTokens;
-  const outputTokens = Math.max(countTokens(outputText), reported?.outputTokens ?? 0);
+  const outputTokens = Math.max(await countBounded(outputText, ENCODING), reported?.outputTokens ?? 0);
   if (reported && reported.inputTokens > 0) return { ...reported, outputTokens };
   return {
-    inputTokens: countTokens(inputText(request)) + MESSAGE_OVERHEAD_TOKENS * request.messages.length,
+    inputTokens:
+      (await countBounded(inputText(request), ENCODING)) + MESSAGE_OVERHEAD_TOKENS * request.messages.length,
     outputTokens,
   };
 }
+
+const ENCODING = 'o200k_base';
 
 /** OpenAI frames every message with about this many tokens. */
 const MESSAGE_OVERHEAD_TOKENS = 4;
