@@ -30,13 +30,9 @@ export class ResilienceDecorator implements StrategyDecorator {
     };
   }
 
-  decorate(strategy: ProviderStrategy): ProviderStrategy {
+  decorate(strategy: ProviderStrategy, requestMs = this.#settings.requestMs): ProviderStrategy {
     const { breakers, cooldowns } = this;
-    return new ResilientStrategy(strategy, this.#settings, {
-      breakers,
-      cooldowns,
-      now: monotonicClock,
-      random: Math.random,
-    });
+    const shared = { breakers, cooldowns, now: monotonicClock, random: Math.random };
+    return new ResilientStrategy(strategy, { ...this.#settings, requestMs }, shared);
   }
 }

@@ -5,7 +5,8 @@ export const STRATEGY_DECORATOR = Symbol('STRATEGY_DECORATOR');
 
 /** Gives a strategy back as another one with the same port. */
 export interface StrategyDecorator {
-  decorate(strategy: ProviderStrategy): ProviderStrategy;
+  /** @param requestMs  the longest one call may take; `undefined` = REQUEST_TIMEOUT_SECONDS */
+  decorate(strategy: ProviderStrategy, requestMs?: number): ProviderStrategy;
 }
 
 /** Where the resilience layer reads the time, ms; tests give their own. */

@@ -1,0 +1,185 @@
+import { type ChatRequest, requestedMaxOutputTokens } from '@app/contracts';
+import { Inject, Injectable } from '@nestjs/common';
+import type { Principal } from '../auth/principal.js';
+import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
+import { isAllowed, ModelCatalog } from '../models/model-catalog.service.js';
+import { type AnswerKind, LatencyBook } from './latency-book.service.js';
+import { randomOrder, rendezvousOrder, type Weighted } from './rendezvous-order.js';
+import { type Capability, requestNeeds } from './request-needs.js';
+import type { PlannedTarget, RoutePlan } from './route-plan.js';
+import { type Availability, TargetAvailability } from './target-availability.service.js';
+
+/** More would not be tried within anybody's patience, and a hold has to cover the dearest of them. */
+export const MAX_TARGETS = 8;
+/** A target drawn by weight gives way to the next one only when it is so many times slower: weights are promises. */
+const CLEARLY_SLOWER = 2;
+/**
+ * The input's bound counts bytes. Text has four to five of them per token, so what has more than six per token of the
+ * window hardly fits. To be wrong here should cost a refused call, not send a request to another model.
+ */
+const BYTES_PER_TOKEN = 6;
+
+export interface PlanningContext {
+  readonly principal: Principal;
+  /** Upper bound of the input, tokens. */
+  readonly inputTokensBound?: number | undefined;
+  /** What should stay with one target, e.g. a session: its prompt is cached there. */
+  readonly stickyKey?: string | undefined;
+  /** Whether the answer will be streamed, when the request's own `stream` does not say it. */
+  readonly isStream?: boolean | undefined;
+}
+
+/** One line of `explain`: a target, its place, and what is known of it now. */
+export interface ExplainedTarget {
+  readonly provider: string;
+  readonly upstreamModel: string;
+  readonly modelId: string;
+  readonly reason: string;
+  readonly weight: number;
+  readonly contextWindow: number;
+  readonly maxOutputTokens: number;
+  readonly availability: Availability;
+  /** Average time to begin, ms, of streams and of whole answers; `null` = not measured lately. */
+  readonly latencyMs: { readonly stream: number | null; readonly whole: number | null };
+}
+
+type Candidate = CatalogTarget & Weighted;
+
+/**
+ * Model name -> the targets to try, in order: by weight (or by the sticky key), the clearly slower of two behind, then
+ * the backups (weight 0), then the fallback models. Then those that can probably not serve the request now go behind
+ * those that can; nobody is left out, because the last one may be right after all.
+ */
+@Injectable()
+export class RoutePlanner {
+  constructor(
+    @Inject(ModelCatalog) private readonly catalog: Pick<ModelCatalog, 'snapshot'>,
+    @Inject(TargetAvailability) private readonly availability: Pick<TargetAvailability, 'of'>,
+    private readonly latencies: LatencyBook,
+  ) {}
+
+  plan(model: CatalogModel, request: ChatRequest, context: PlanningContext): RoutePlan {
+    const targets = this.#order(model, request, context);
+    const seen = new Set(targets.map(({ provider, upstreamModel }) => `${provider}\n${upstreamModel}`));
+    for (const fallback of this.#fallbacks(model, context.principal)) {
+      for (const target of this.#order(fallback, request, context)) {
+        const id = `${target.provider}\n${target.upstreamModel}`;
+        if (!seen.has(id)) targets.push({ ...target, reason: 'fallback' });
+        seen.add(id);
+      }
+    }
+    const ordered = targets.length > 1 ? this.#demote(targets, request, context) : targets;
+    return { model, targets: ordered.slice(0, MAX_TARGETS) };
+  }
+
+  explain(plan: RoutePlan): ExplainedTarget[] {
+    return plan.targets.map((target) => ({
+      provider: target.provider,
+      upstreamModel: target.upstreamModel,
+      modelId: target.modelId,
+      reason: target.reason,
+      weight: target.weight,
+      contextWindow: target.contextWindow,
+      maxOutputTokens: target.maxOutputTokens,
+      availability: this.availability.of(target),
+      latencyMs: {
+        stream: this.#latencyMs(target, 'stream') ?? null,
+        whole: this.#latencyMs(target, 'whole') ?? null,
+      },
+    }));
+  }
+
+  #order(model: CatalogModel, request: ChatRequest, context: PlanningContext): PlannedTarget[] {
+    const [only] = model.targets;
+    if (model.targets.length === 1 && only) return [{ ...only, modelId: model.id, reason: 'weight' }];
+    const candidates = model.targets
+      .filter(({ weight }) => weight > 0)
+      .map((target): Candidate => ({ ...target, id: `${target.provider}/${target.upstreamModel}` }));
+    const weighted = this.#orderWeighted(candidates, request, context);
+    const backups = model.targets.filter(({ weight }) => weight === 0);
+    return [
+      ...weighted.map(({ candidate: { id: _id, ...target }, reason }) => ({
+        ...target,
+        modelId: model.id,
+        reason,
+      })),
+      ...backups.map((target) => ({ ...target, modelId: model.id, reason: 'backup' })),
+    ];
+  }
+
+  #orderWeighted(
+    candidates: readonly Candidate[],
+    request: ChatRequest,
+    { principal, stickyKey, isStream = request.stream === true }: PlanningContext,
+  ): { candidate: Candidate; reason: string }[] {
+    const key = stickyKey ?? request.user;
+    if (key != null && key !== '') {
+      const ordered = rendezvousOrder(`${principal.userId}\n${key}`, candidates);
+      return ordered.map((candidate) => ({ candidate, reason: 'sticky' }));
+    }
+    const drawn = randomOrder(candidates, Math.random).map((candidate) => ({ candidate, reason: 'weight' }));
+    return this.#preferFaster(drawn, isStream ? 'stream' : 'whole');
+  }
+
+  /** Power of two choices: of the first two drawn, the clearly slower one comes second. */
+  #preferFaster(drawn: { candidate: Candidate; reason: string }[], kind: AnswerKind): typeof drawn {
+    const [first, second, ...others] = drawn;
+    if (!first || !second) return drawn;
+    const firstMs = this.#latencyMs(first.candidate, kind);
+    const secondMs = this.#latencyMs(second.candidate, kind);
+    if (firstMs === undefined || secondMs === undefined || firstMs <= CLEARLY_SLOWER * secondMs) return drawn;
+    return [{ ...second, reason: 'latency' }, first, ...others];
+  }
+
+  #latencyMs({ provider, upstreamModel }: CatalogTarget, kind: AnswerKind): number | undefined {
+    return this.latencies.averageMs(provider, upstreamModel, kind);
+  }
+
+  /** Fallbacks, then their fallbacks, each once, and only what the token may use. */
+  #fallbacks(model: CatalogModel, principal: Principal): CatalogModel[] {
+    if (model.fallbacks.length === 0) return [];
+    const snapshot = this.catalog.snapshot();
+    const found = new Map<string, CatalogModel>([[model.root, model]]);
+    const waiting = [...model.fallbacks];
+    for (
+      let name = waiting.shift();
+      name !== undefined && found.size <= MAX_TARGETS;
+      name = waiting.shift()
+    ) {
+      const fallback = snapshot.find(name);
+      if (!fallback || found.has(fallback.root) || !isAllowed(fallback, name, principal, snapshot)) continue;
+      found.set(fallback.root, fallback);
+      waiting.push(...fallback.fallbacks);
+    }
+    return [...found.values()].slice(1);
+  }
+
+  /** Stable: those that stand equally well keep their order. */
+  #demote(
+    targets: readonly PlannedTarget[],
+    request: ChatRequest,
+    context: PlanningContext,
+  ): PlannedTarget[] {
+    const needs = requestNeeds(request);
+    const leastTokens =
+      (context.inputTokensBound ?? 0) / BYTES_PER_TOKEN + (requestedMaxOutputTokens(request) ?? 0);
+    const judged = targets.map((target) => this.#judge(target, needs, leastTokens));
+    if (judged.every(({ demerits }) => demerits === 0)) return [...targets];
+    return judged.sort((first, second) => first.demerits - second.demerits).map(({ target }) => target);
+  }
+
+  /** What it cannot do weighs more than what would be too long, and that more than what may pass. */
+  #judge(
+    target: PlannedTarget,
+    needs: readonly Capability[],
+    leastTokens: number,
+  ): { target: PlannedTarget; demerits: number } {
+    const lacks = needs.some((need) => !target.capabilities[need]);
+    const isTooSmall = leastTokens > target.contextWindow;
+    const availability = this.availability.of(target);
+    const demerits = (lacks ? 4 : 0) + (isTooSmall ? 2 : 0) + (availability === 'ok' ? 0 : 1);
+    if (demerits === 0) return { target, demerits };
+    const reason = lacks ? 'capability' : isTooSmall ? 'context-window' : availability;
+    return { target: { ...target, reason }, demerits };
+  }
+}
