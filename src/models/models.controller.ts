@@ -57,6 +57,7 @@ export class ModelsController {
   @ApiOperation({ summary: 'Show one model' })
   @ApiParam({
     name: 'id',
+    type: String,
     example: 'gpt-3.5-turbo',
     description: 'An id or an alias; it may contain slashes.',
   })
@@ -86,6 +87,7 @@ export class OpenAiModelsController {
   @ApiOperation({ summary: 'Show one model' })
   @ApiParam({
     name: 'id',
+    type: String,
     example: 'gpt-3.5-turbo',
     description: 'An id or an alias; it may contain slashes.',
   })
