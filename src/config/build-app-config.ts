@@ -146,6 +146,8 @@ function checkCurrency(environment: Environment, findings: Findings): void {
 
 function observability(environment: Environment, findings: Findings): AppConfig['observability'] {
   return {
+    logFile: path(environment.LOG_FILE),
+    auditLogFile: path(environment.AUDIT_LOG_FILE),
     prometheusEnabled: environment.PROMETHEUS_ENABLED,
     metricsToken: secret(environment.METRICS_TOKEN),
     metricsMaxUsers: environment.METRICS_MAX_USERS,
@@ -191,6 +193,10 @@ function checkProduction(environment: Environment, findings: Findings): void {
 
 function secret(value: string | undefined): Secret | undefined {
   return value === undefined ? undefined : new Secret(value);
+}
+
+function path(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : resolve(value);
 }
 
 function milliseconds(seconds: number): number {

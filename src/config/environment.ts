@@ -115,6 +115,8 @@ export class Environment {
   @Flag() DROP_UNSUPPORTED_PARAMS = false;
   @Fractional(0, 3600, 'seconds') STREAM_HEARTBEAT_SECONDS = 15;
 
+  @Text() LOG_FILE?: string;
+  @Text() AUDIT_LOG_FILE?: string;
   @Flag() PROMETHEUS_ENABLED = true;
   @Text() METRICS_TOKEN?: string;
   @Whole(0, 10_000) METRICS_MAX_USERS = 100;
