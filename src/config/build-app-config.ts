@@ -57,8 +57,7 @@ export function buildAppConfig(
       dropUnsupportedParams: environment.DROP_UNSUPPORTED_PARAMS,
       heartbeatMs: milliseconds(environment.STREAM_HEARTBEAT_SECONDS),
     },
-    gatewayConfigPath:
-      environment.GATEWAY_CONFIG === undefined ? undefined : resolve(environment.GATEWAY_CONFIG),
+    gatewayConfigPath: path(environment.GATEWAY_CONFIG),
   });
 }
 
