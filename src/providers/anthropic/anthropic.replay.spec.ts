@@ -7,6 +7,7 @@ import { closeLightFetch, createLightFetch } from '../http/light-fetch.js';
 import { toAnthropicRequest } from './anthropic.request.js';
 import { isThinking } from './anthropic.response.js';
 import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+import { canonical } from './fixtures/canonical-request.js';
 import { foldChunks } from './fixtures/fold-chunks.js';
 import { ReplayServer } from './fixtures/replay-server.js';
 import { toOpenAiDialect } from './fixtures/to-openai-dialect.js';
@@ -319,77 +320,4 @@ function assembleDelta(block: WireBlock | undefined, delta: JsonObject): void {
   else if (delta.type === 'citations_delta') {
     block.citations = [...((block.citations as unknown[] | undefined) ?? []), delta.citation];
   } else throw new Error(`unknown delta ${textOf(delta.type)}`);
-}
-
-/** Two bodies that are equal in this form ask Anthropic for the same. */
-function canonical(body: JsonObject): JsonObject {
-  const { system, messages, tools, tool_choice: choice, stream, top_p: topP, ...others } = body;
-  return stripped({
-    ...others,
-    ...(topP !== 1 && { top_p: topP }),
-    stream: stream === true ? true : undefined,
-    system: canonicalBlocks(system),
-    messages: canonicalMessages(messages),
-    tools:
-      Array.isArray(tools) && tools.length > 0
-        ? tools.map((tool: JsonObject) => canonicalTool(tool))
-        : undefined,
-    tool_choice: canonicalChoice(choice),
-  });
-}
-
-function canonicalBlocks(content: unknown): WireBlock[] {
-  const blocks =
-    typeof content === 'string' ? [{ type: 'text', text: content }] : ((content ?? []) as WireBlock[]);
-  return blocks
-    .filter(({ type, text }) => type !== 'text' || textOf(text).trim() !== '')
-    .map((block) => (block.type === 'tool_result' ? canonicalResult(block) : block))
-    .map((block) =>
-      isObject(block.citations) && block.citations.enabled === false ? { ...block, citations: null } : block,
-    );
-}
-
-function canonicalResult(block: WireBlock): WireBlock {
-  return {
-    ...block,
-    content: canonicalBlocks(block.content),
-    is_error: block.is_error === true ? true : null,
-  };
-}
-
-function canonicalMessages(messages: unknown): JsonObject[] {
-  const merged: { role: unknown; content: WireBlock[] }[] = [];
-  for (const { role, content } of (messages ?? []) as JsonObject[]) {
-    const blocks = canonicalBlocks(content);
-    if (merged.at(-1)?.role === role) merged.at(-1)?.content.push(...blocks);
-    else if (blocks.length > 0) merged.push({ role, content: blocks });
-  }
-  for (const message of merged) {
-    message.content.sort((a, b) => Number(b.type === 'tool_result') - Number(a.type === 'tool_result'));
-  }
-  const last = merged.at(-1)?.content.at(-1);
-  if (merged.at(-1)?.role === 'assistant' && last?.type === 'text') last.text = textOf(last.text).trimEnd();
-  return merged;
-}
-
-function canonicalTool(tool: JsonObject): JsonObject {
-  const { type, strict, ...others } = tool;
-  return stripped({
-    ...others,
-    type: type === 'custom' ? undefined : type,
-    strict: strict === true ? true : undefined,
-  });
-}
-
-function canonicalChoice(choice: unknown): unknown {
-  if (!isObject(choice)) return undefined;
-  const { disable_parallel_tool_use: alone, ...others } = choice;
-  if (others.type === 'auto' && alone !== true) return undefined;
-  return alone === true ? choice : others;
-}
-
-function stripped(value: JsonObject): JsonObject {
-  return JSON.parse(
-    JSON.stringify(value, (_, item: unknown) => (item === null ? undefined : item)),
-  ) as JsonObject;
 }

@@ -6,7 +6,6 @@ import {
   type ChatChunk,
   type ChatMessage,
   type ChatRequest,
-  type ContentPart,
   GatewayError,
   type GatewayErrorCode,
   type ProviderCall,
@@ -18,14 +17,15 @@ import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closeLightFetch, createLightFetch } from '../http/light-fetch.js';
 import { translateRequest } from './google.request.js';
-import { translateResponse } from './google.response.js';
-import { isObject, type JsonObject, objects, text, toCamelCase } from './google.wire.js';
+import { normalizeParts, normalizeRequest } from './fixtures/normalize-request.js';
+import { toChatRequest } from './fixtures/to-openai-dialect.js';
+import { isObject, type JsonObject, objects, text } from './google.wire.js';
 import { GOOGLE } from './index.js';
 
 /**
  * Replays exchanges with the Gemini API: our own fixtures always, and the recordings under `PROVIDER_TRAFFIC_DIR` when
- * that is set. Each is taken in both directions: the recorded request is put into OpenAI's words (by the code at the
- * end of this file) and has to come out of our translation as it was; the recorded answer is served by a real HTTP
+ * that is set. Each is taken in both directions: the recorded request is put into OpenAI's words (by
+ * `fixtures/to-openai-dialect.ts`) and has to come out of our translation as it was; the recorded answer is served by a real HTTP
  * server, cut into pieces at random, and has to come out of the strategy as what was recorded.
  */
 interface Exchange {
@@ -428,205 +428,4 @@ const isChunk = ajv.compile(
 function expectValid(check: ReturnType<typeof ajv.compile>, value: unknown): void {
   check(value);
   expect(check.errors ?? []).toEqual([]);
-}
-
-// --- Gemini's words -> OpenAI's ------------------------------------------------------------------------------------
-
-/** A recorded request as a client of OpenAI's dialect would have said it. */
-function toChatRequest(recorded: JsonObject): ChatRequest {
-  const body = normalizeRequest(recorded);
-  const config = isObject(body.generationConfig) ? body.generationConfig : {};
-  const { contents, systemInstruction, tools, toolConfig, generationConfig: _config, ...others } = body;
-  return {
-    model: 'the-name-the-client-used',
-    messages: [...systemMessages(systemInstruction), ...new Conversation().messages(objects(contents))],
-    ...toolFields(objects(tools), isObject(toolConfig) ? toolConfig : {}),
-    ...configFields(config),
-    ...others,
-  };
-}
-
-function systemMessages(instruction: unknown): ChatMessage[] {
-  if (!isObject(instruction)) return [];
-  return objects(instruction.parts).map((part) => ({ role: 'system', content: text(part.text) ?? '' }));
-}
-
-class Conversation {
-  #open: ToolCall[] = [];
-
-  messages(contents: JsonObject[]): ChatMessage[] {
-    return contents.flatMap((content) => this.#message(content));
-  }
-
-  #message(content: JsonObject): ChatMessage[] {
-    if (content.role === 'model') return [this.#modelTurn(content)];
-    const parts = objects(content.parts);
-    if (parts.length === 0) return [{ role: 'user', content: '' }];
-    const results = parts.map((part) => part.functionResponse).filter(isObject);
-    const said = parts.filter((part) => part.functionResponse === undefined).map(toContentPart);
-    const answers = results.map((result): ChatMessage => this.#toolMessage(result));
-    return said.length > 0 ? [...answers, { role: 'user', content: said }] : answers;
-  }
-
-  /** The turn as we would have given it, taken from our own answer: the round trip is part of the test. */
-  #modelTurn(content: JsonObject): ChatMessage {
-    const candidates = [{ content, finishReason: 'STOP' }];
-    const context = {
-      clientModel: 'm',
-      legacyFunctions: false,
-      citesSources: false,
-      now: () => 1_700_000_000,
-    };
-    const { completion } = translateResponse({ candidates, responseId: 'earlier' }, context);
-    const message = completion.choices[0]?.message;
-    if (!message) throw new Error('no message');
-    this.#open = [...(message.tool_calls ?? [])];
-    return JSON.parse(JSON.stringify(message)) as ChatMessage;
-  }
-
-  #toolMessage(result: JsonObject): ChatMessage {
-    const at = this.#open.findIndex((call) => call.function.name === result.name);
-    const [call] = this.#open.splice(at, 1);
-    return { role: 'tool', tool_call_id: call?.id ?? '', content: JSON.stringify(result.response) };
-  }
-}
-
-function toContentPart(part: JsonObject): ContentPart {
-  if (isObject(part.inlineData))
-    return fromMedia(`data:${text(part.inlineData.mimeType)};base64,${text(part.inlineData.data)}`);
-  if (isObject(part.fileData)) {
-    const { fileUri, mimeType } = part.fileData;
-    return { type: 'file', file: { file_id: text(fileUri) ?? '', mime_type: mimeType } };
-  }
-  return { type: 'text', text: text(part.text) ?? '' };
-}
-
-function fromMedia(url: string): ContentPart {
-  if (url.startsWith('data:image/')) return { type: 'image_url', image_url: { url } };
-  return { type: 'file', file: { filename: 'document', file_data: url } };
-}
-
-function toolFields(tools: JsonObject[], toolConfig: JsonObject): Partial<ChatRequest> {
-  const functions = tools.flatMap((tool) => objects(tool.functionDeclarations));
-  const own = tools.filter((tool) => tool.functionDeclarations === undefined);
-  const calling = isObject(toolConfig.functionCallingConfig) ? toolConfig.functionCallingConfig : {};
-  const list = [
-    ...functions.map(({ parametersJsonSchema: parameters, ...rest }) => ({
-      type: 'function',
-      function: { ...rest, name: text(rest.name) ?? '', ...(isObject(parameters) ? { parameters } : {}) },
-    })),
-    // Google's own tools as raw objects, as Gemini's documentation writes them: they have no `type`.
-    ...(own as { type: string }[]),
-  ];
-  return { ...(list.length > 0 ? { tools: list } : {}), ...choiceField(calling) };
-}
-
-function choiceField(calling: JsonObject): Partial<ChatRequest> {
-  const names: unknown[] = Array.isArray(calling.allowedFunctionNames) ? calling.allowedFunctionNames : [];
-  const allowed = names.map((name) => ({ type: 'function', function: { name } }));
-  if (allowed[0] && allowed.length === 1) return { tool_choice: allowed[0] };
-  if (allowed.length > 1) {
-    return { tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: allowed } } };
-  }
-  const choices: Record<string, 'auto' | 'none' | 'required'> = {
-    AUTO: 'auto',
-    NONE: 'none',
-    ANY: 'required',
-  };
-  const choice = choices[text(calling.mode) ?? ''];
-  return choice ? { tool_choice: choice } : {};
-}
-
-function configFields(config: JsonObject): Partial<ChatRequest> {
-  const { responseMimeType, responseJsonSchema: schema, responseModalities: modalities, ...rest } = config;
-  const names: Record<string, string> = {
-    maxOutputTokens: 'max_completion_tokens',
-    stopSequences: 'stop',
-    responseLogprobs: 'logprobs',
-    logprobs: 'top_logprobs',
-    topP: 'top_p',
-    presencePenalty: 'presence_penalty',
-    frequencyPenalty: 'frequency_penalty',
-    thinkingConfig: 'thinking_config',
-  };
-  const fields = Object.entries(rest).map(([key, value]): [string, unknown] => [names[key] ?? key, value]);
-  const format = isObject(schema)
-    ? { type: 'json_schema', json_schema: { name: 'answer', schema } }
-    : { type: 'json_object' };
-  return {
-    ...Object.fromEntries(fields),
-    ...(responseMimeType === 'application/json'
-      ? { response_format: format as ChatRequest['response_format'] }
-      : {}),
-    ...(Array.isArray(modalities)
-      ? { modalities: modalities.map((name) => String(name).toLowerCase()) }
-      : {}),
-  };
-}
-
-// --- one spelling for one meaning ----------------------------------------------------------------------------------
-
-/** JSON inside these keys is the user's own, not Gemini's. */
-const OPAQUE = new Set(['args', 'response', 'parametersJsonSchema', 'responseJsonSchema']);
-const RENAMED: Record<string, string> = {
-  parameters: 'parametersJsonSchema',
-  responseSchema: 'responseJsonSchema',
-};
-
-/**
- * Both spellings are Gemini's (snake and camel case), an empty object says nothing, contents of one role in a row are
- * one, a system instruction's role and the order of tools have no meaning, and `parameters` and `parametersJsonSchema` hold the same schema.
- */
-function normalizeRequest(request: JsonObject): JsonObject {
-  const body = camelCase(request) as JsonObject;
-  const merged: { role: unknown; parts: JsonObject[] }[] = [];
-  for (const content of objects(body.contents)) {
-    const role = content.role ?? 'user';
-    const last = merged.at(-1);
-    if (last?.role === role) last.parts.push(...objects(content.parts));
-    else merged.push({ role, parts: [...objects(content.parts)] });
-  }
-  const instruction = isObject(body.systemInstruction) ? body.systemInstruction : {};
-  const system = normalizeParts([instruction.parts].flat().filter(isObject));
-  const { generationConfig: config, systemInstruction: _system, tools, ...others } = body;
-  return {
-    ...others,
-    ...(tools ? { tools: objects(tools).toSorted(functionsFirst) } : {}),
-    contents: merged.map(({ role, parts }) => ({ role, parts: normalizeParts(parts) })),
-    ...(system.length > 0 ? { systemInstruction: { parts: system } } : {}),
-    ...(isObject(config) && Object.keys(config).length > 0 ? { generationConfig: config } : {}),
-  };
-}
-
-function functionsFirst(a: JsonObject, b: JsonObject): number {
-  return Number('functionDeclarations' in b) - Number('functionDeclarations' in a);
-}
-
-/** Texts in a row that bear nothing else are one text; an empty one is none. */
-function normalizeParts(parts: readonly JsonObject[]): JsonObject[] {
-  const merged: JsonObject[] = [];
-  for (const { thought, ...others } of parts.map((part) => camelCase(part) as JsonObject)) {
-    const part = thought === true ? { thought, ...others } : others;
-    const isPlain = Object.keys(part).join() === 'text';
-    const last = merged.at(-1);
-    if (isPlain && part.text === '') continue;
-    if (isPlain && last && Object.keys(last).join() === 'text')
-      last.text = `${text(last.text)}${text(part.text)}`;
-    else merged.push({ ...part });
-  }
-  return merged;
-}
-
-function camelCase(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(camelCase);
-  if (!isObject(value)) return value;
-  const entries = Object.entries(value).filter(([, field]) => field !== null);
-  return Object.fromEntries(
-    entries.map(([key, field]) => {
-      const camel = toCamelCase(key);
-      const name = RENAMED[camel] ?? camel;
-      if (name === 'mode') return [name, String(field).toUpperCase()];
-      return [name, OPAQUE.has(name) ? field : camelCase(field)];
-    }),
-  );
 }
