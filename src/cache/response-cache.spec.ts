@@ -1,0 +1,140 @@
+import type { ChatCompletion, ChatStreamEvent, FinishReason } from '@app/contracts';
+import { describe, expect, it, vi } from 'vitest';
+import type { AppConfig } from '../config/app-config.js';
+import { type GatewayEvent, Telemetry } from '../telemetry/telemetry.js';
+import { MemoryAnswerStore } from './answer-store.js';
+import { BoundedMemory } from './bounded-memory.js';
+import type { CachedCompletion, CachedStream } from './cached-answer.js';
+import { ResponseCache } from './response-cache.service.js';
+
+const TARGET = { provider: 'p', upstreamModel: 'u', priceVersion: 'v' };
+const PLAN = { key: 'k', ttlMs: 60_000 };
+
+function whole(content: string, finish_reason: FinishReason = 'stop'): CachedCompletion {
+  const choices = [{ index: 0, message: { role: 'assistant' as const, content }, finish_reason }];
+  const completion: ChatCompletion = { id: 'c', object: 'chat.completion', created: 1, model: 'm', choices };
+  return { kind: 'whole', completion, usage: { inputTokens: 1, outputTokens: 2 }, target: TARGET };
+}
+
+function stream(finishReason: FinishReason | undefined): CachedStream {
+  const event: ChatStreamEvent = { json: '{}', outputText: 'x', usageOnly: false };
+  return { kind: 'stream', events: [event, { ...event, finishReason }], usage: undefined, target: TARGET };
+}
+
+function rig(responseMaxBytes = 10_000): { cache: ResponseCache; events: GatewayEvent[] } {
+  const telemetry = new Telemetry();
+  const events: GatewayEvent[] = [];
+  telemetry.addSink({ event: (told) => events.push(told) });
+  const config = {
+    timeouts: { requestMs: 1000 },
+    cache: { responseMaxBytes, responseTtlMs: 1000 },
+  } as AppConfig;
+  return { cache: new ResponseCache(new MemoryAnswerStore(1_000_000), telemetry, config), events };
+}
+
+describe('ResponseCache', () => {
+  it('gives back what it was given, and tells hits from misses', async () => {
+    const { cache, events } = rig();
+    expect(await cache.lookup(PLAN)).toBeUndefined();
+    await cache.store(PLAN, whole('a'));
+    expect(await cache.lookup(PLAN)).toEqual(whole('a'));
+    expect(events.map((told) => told.kind === 'cache' && told.outcome)).toEqual(['miss', 'hit']);
+  });
+
+  it('keeps streams event by event', async () => {
+    const { cache } = rig();
+    await cache.store(PLAN, stream('stop'));
+    expect(await cache.lookup(PLAN)).toMatchObject({
+      kind: 'stream',
+      events: [{ outputText: 'x' }, { finishReason: 'stop' }],
+    });
+  });
+
+  it.each([
+    ['cut by a limit', whole('a', 'length')],
+    ['filtered', whole('a', 'content_filter')],
+    ['empty', { ...whole('a'), completion: { ...whole('a').completion, choices: [] } }],
+    ['a stream cut short', stream('length')],
+    ['a stream without an end', stream(undefined)],
+  ])('does not keep an answer that is %s', async (_what, answer) => {
+    const { cache } = rig();
+    await cache.store(PLAN, answer);
+    expect(await cache.lookup(PLAN)).toBeUndefined();
+  });
+
+  it('does not keep what is larger than allowed, in bytes', async () => {
+    const { cache } = rig(1000);
+    await cache.store(PLAN, whole('é'.repeat(600)));
+    expect(await cache.lookup(PLAN)).toBeUndefined();
+    await cache.store(PLAN, whole('e'.repeat(600)));
+    expect(await cache.lookup(PLAN)).toBeDefined();
+  });
+});
+
+describe('identical requests under way', () => {
+  it('share one call, and the next one after it makes its own', async () => {
+    const { cache } = rig();
+    const lead = vi.fn(() => new Promise<CachedCompletion>((resolve) => setTimeout(resolve, 10, whole('a'))));
+    const answers = await Promise.all([1, 2, 3].map(() => cache.singleFlight(PLAN, lead)));
+    expect(lead).toHaveBeenCalledOnce();
+    expect(answers.map(({ isShared }) => isShared)).toEqual([false, true, true]);
+    await cache.singleFlight(PLAN, lead);
+    expect(lead).toHaveBeenCalledTimes(2);
+  });
+
+  it('go alone when the first one fails', async () => {
+    const { cache } = rig();
+    let calls = 0;
+    const lead = (): Promise<CachedCompletion> =>
+      calls++ === 0 ? Promise.reject(new Error('no')) : Promise.resolve(whole('a'));
+    const results = await Promise.allSettled([1, 2, 3].map(() => cache.singleFlight(PLAN, lead)));
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect(calls).toBe(3);
+  });
+
+  it('do not wait for a leader that never lands', async () => {
+    vi.useFakeTimers();
+    try {
+      const { cache } = rig();
+      const leader = cache.join(PLAN);
+      const follower = cache.join(PLAN);
+      expect([leader.role, follower.role]).toEqual(['leader', 'follower']);
+      await vi.advanceTimersByTimeAsync(1000);
+      expect(follower.role === 'follower' && (await follower.answer)).toBeUndefined();
+      const next = cache.join(PLAN);
+      expect(next.role).toBe('leader');
+      if (leader.role === 'leader') leader.land(whole('late'));
+      expect(cache.join(PLAN).role).toBe('follower');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe('BoundedMemory', () => {
+  it('never holds more than its bytes, forgets the longest unused, and frees what it forgets', () => {
+    const memory = new BoundedMemory(5000);
+    for (let index = 0; index < 100; index++) {
+      memory.set(`k${index}`, 'x'.repeat(300), 1000);
+      memory.get('k0');
+      expect(memory.bytes).toBeLessThanOrEqual(5000);
+    }
+    expect(memory.get('k0')).toBeDefined();
+    expect(memory.get('k1')).toBeUndefined();
+    for (let index = 0; index < 100; index++) memory.delete(`k${index}`);
+    expect(memory.bytes).toBe(0);
+    memory.set('large', 'x'.repeat(3000), 1000);
+    expect(memory.get('large')).toBeUndefined();
+  });
+
+  it('forgets in time', () => {
+    let nowMs = 0;
+    const memory = new BoundedMemory(5000, () => nowMs);
+    memory.set('k', 'x', 100);
+    nowMs = 99;
+    expect(memory.get('k')).toBe('x');
+    nowMs = 100;
+    expect(memory.get('k')).toBeUndefined();
+    expect(memory.bytes).toBe(0);
+  });
+});
