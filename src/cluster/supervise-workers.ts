@@ -1,9 +1,10 @@
 import cluster, { type Worker } from 'node:cluster';
-import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppConfig } from '../config/app-config.js';
 import { Secret } from '../config/secret.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
+import { serveLimitsToWorkers } from '../limits/cluster-limit-server.js';
+import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
 
 const FIRST_RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 10_000;
@@ -15,17 +16,15 @@ export function runsAsPrimary(config: AppConfig): boolean {
   return config.http.workers > 1 && cluster.isPrimary;
 }
 
-/** @param wanted  WORKERS: a number, or `auto` = one per core */
-export function workerCount(wanted: number | 'auto'): number {
-  return wanted === 'auto' ? availableParallelism() : wanted;
-}
-
 /**
  * One process per core on one port. A dead worker is replaced (slower and slower while it dies young), signals are
- * passed on, and the primary exits when the last worker has drained. The embedded database belongs to the primary.
+ * passed on, and the primary exits when the last worker has drained. What the workers share without Redis belongs to the
+ * primary: the embedded database, the counts of the rate limits, the sum of the metrics.
  */
 export async function superviseWorkers(config: AppConfig): Promise<void> {
   const database = await ownDatabase(config);
+  serveLimitsToWorkers();
+  new ClusterMetrics(cluster);
   const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS };
   for (let index = 0; index < config.http.workers; index++) startWorker(index, database, state);
   let signals = 0;
@@ -37,9 +36,12 @@ export async function superviseWorkers(config: AppConfig): Promise<void> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  process.on('SIGHUP', () => {
-    for (const worker of workers()) worker.process.kill('SIGHUP');
-  });
+  // Reload of GATEWAY_CONFIG, reopening of log files.
+  for (const signal of ['SIGHUP', 'SIGUSR2'] as const) {
+    process.on(signal, () => {
+      for (const worker of workers()) worker.process.kill(signal);
+    });
+  }
 }
 
 function workers(): Worker[] {

@@ -1,0 +1,21 @@
+import './telemetry/sentry/instrument.js';
+import { runsAsPrimary, superviseWorkers } from './cluster/supervise-workers.js';
+import { ConfigurationError } from './config/configuration-error.js';
+import { loadConfiguration } from './config/load-configuration.js';
+
+/** One process, or the supervisor of several. Every fault of the configuration is a line, and exit code 1. */
+export async function start(): Promise<void> {
+  try {
+    const { config } = loadConfiguration();
+    if (runsAsPrimary(config)) await superviseWorkers(config);
+    else await (await import('./server.js')).startServer();
+  } catch (error) {
+    const lines = error instanceof ConfigurationError ? error.faults : [textOf(error)];
+    process.stderr.write(`${lines.join('\n')}\n`);
+    process.exit(1);
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
