@@ -32,10 +32,30 @@ function checkMessage(message: unknown): Fault | undefined {
   if (typeof role !== 'string' || !ROLES.has(role)) {
     return { path: '.role', problem: `must be one of ${[...ROLES].join(', ')}` };
   }
-  if (message.name !== undefined && message.name !== null && typeof message.name !== 'string') {
-    return { path: '.name', problem: 'must be a string' };
+  return (
+    checkTexts(message) ??
+    checkFields(message.provider_specific_fields) ??
+    checkContent(role, content) ??
+    checkToolParts(role, message)
+  );
+}
+
+const TEXTS = ['name', 'refusal', 'reasoning_content'] as const;
+
+function checkTexts(message: JsonObject): Fault | undefined {
+  for (const name of TEXTS) {
+    const value = message[name];
+    if (value !== undefined && value !== null && typeof value !== 'string') {
+      return { path: `.${name}`, problem: 'must be a string' };
+    }
   }
-  return checkContent(role, content) ?? checkToolParts(role, message);
+  return undefined;
+}
+
+function checkFields(fields: unknown): Fault | undefined {
+  return fields === undefined || fields === null || isObject(fields)
+    ? undefined
+    : { path: '.provider_specific_fields', problem: 'must be an object' };
 }
 
 function checkContent(role: string, content: unknown): Fault | undefined {
@@ -89,13 +109,19 @@ function checkToolParts(role: string, message: JsonObject): Fault | undefined {
   if (role === 'tool' && typeof message.tool_call_id !== 'string') {
     return { path: '.tool_call_id', problem: 'must name the tool call that this message answers' };
   }
-  if (role === 'assistant' && message.tool_calls !== undefined && message.tool_calls !== null) {
-    return checkToolCalls(message.tool_calls);
-  }
-  return undefined;
+  return checkFunctionCall(message.function_call) ?? checkToolCalls(message.tool_calls);
+}
+
+/** The dialect before `tools`. */
+function checkFunctionCall(call: unknown): Fault | undefined {
+  if (call === undefined || call === null) return undefined;
+  return isObject(call) && typeof call.name === 'string' && typeof call.arguments === 'string'
+    ? undefined
+    : { path: '.function_call', problem: 'must have name and arguments as strings' };
 }
 
 function checkToolCalls(calls: unknown): Fault | undefined {
+  if (calls === undefined || calls === null) return undefined;
   if (!Array.isArray(calls)) return { path: '.tool_calls', problem: 'must be an array' };
   for (let i = 0; i < calls.length; i++) {
     const problem = toolCallProblem(calls[i]);
