@@ -1,3 +1,4 @@
+import { ProviderError } from '@app/contracts';
 import { maskSecrets } from './mask-secrets.js';
 
 /** What may be told of an error: these fields and nothing else (no headers, no body, no config, no query parameters). */
@@ -15,36 +16,64 @@ const MAX_CAUSES = 3;
 const QUOTED_SOURCE = /(["'`])(?:(?!\1)[\s\S])*\1(?:\.{3})?/g;
 
 /** @param error  anything that was thrown */
-export function describeError(error: unknown, depth = 0): DescribedError {
-  if (!(error instanceof Error))
-    return {
-      type: typeof error,
-      message: typeof error === 'string' ? safeText(error) : 'a value that is no error',
-    };
-  const code =
-    'code' in error && (typeof error.code === 'string' || typeof error.code === 'number')
-      ? error.code
-      : undefined;
-  return {
-    type: error.constructor.name || error.name,
-    message: errorMessage(error),
-    ...(code !== undefined && { code }),
-    ...(error.stack && { stack: stackFrames(error.stack) }),
-    ...(error.cause !== undefined && depth < MAX_CAUSES && { cause: describeError(error.cause, depth + 1) }),
-  };
+export function describeError(error: unknown): DescribedError {
+  const chain = errorChain(error);
+  const described = chain.reduceRight<DescribedError | undefined>(
+    (cause, one) => describeOne(one, cause),
+    undefined,
+  );
+  return (
+    described ?? { type: typeof error, message: typeof error === 'string' ? safeText(error) : 'not an error' }
+  );
 }
 
-/** The message without credentials; of a syntax error also without the quoted source. */
+/** The error and its causes, the outermost first. */
+export function errorChain(error: unknown): Error[] {
+  const chain: Error[] = [];
+  let current = error;
+  while (current instanceof Error && chain.length <= MAX_CAUSES) {
+    chain.push(current);
+    current = current.cause;
+  }
+  return chain;
+}
+
+/**
+ * The message as far as it may be told. Providers quote prompts in theirs, so of a provider's error, and of the SDK's
+ * error behind it, only code and status remain; parsers quote what they choked on, so quotations are cut out.
+ */
 export function errorMessage(error: Error): string {
+  if (error instanceof ProviderError) return `the provider's message is not kept (${error.code})`;
+  if ('status' in error && typeof error.status === 'number') return `HTTP status ${error.status}`;
   return safeText(
     error instanceof SyntaxError ? error.message.replace(QUOTED_SOURCE, '[text]') : error.message,
   );
 }
 
 /** Only the frames: the first lines of a stack repeat the message. */
-function stackFrames(stack: string): string {
+export function stackFrames(error: Error): string {
+  const stack = error.stack ?? '';
   const first = stack.search(/\n\s+at /);
-  return first < 0 ? '' : maskSecrets(stack.slice(first + 1, first + 1 + MAX_TEXT));
+  return first < 0 ? '' : stack.slice(first + 1, first + 1 + MAX_TEXT);
+}
+
+export function errorType(error: Error): string {
+  return error.constructor.name || error.name;
+}
+
+function describeOne(error: Error, cause: DescribedError | undefined): DescribedError {
+  const code =
+    'code' in error && (typeof error.code === 'string' || typeof error.code === 'number')
+      ? error.code
+      : undefined;
+  const stack = stackFrames(error);
+  return {
+    type: errorType(error),
+    message: errorMessage(error),
+    ...(code !== undefined && { code }),
+    ...(stack !== '' && { stack }),
+    ...(cause && { cause }),
+  };
 }
 
 function safeText(text: string): string {

@@ -1,7 +1,8 @@
 import type { ErrorEvent, NodeClient, Scope, SeverityLevel } from '@sentry/nestjs';
 import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
 import { formatNano } from '@app/money';
-import { buildTransaction, isSampled, traceOf } from './build-transaction.js';
+import { buildErrorEvent, buildMessageEvent, type Tags } from './build-error-event.js';
+import { buildTransaction, isSampled, traceOf, type TransactionEvent } from './build-transaction.js';
 
 export interface SentrySinkOptions {
   /** Share of completions sent as transactions, 0 to 1. */
@@ -13,8 +14,6 @@ export interface SentrySinkOptions {
 /** A failing dependency must not become a thousand issues a second. */
 const MAX_EVENTS_PER_MINUTE = 60;
 const MINUTE_MS = 60_000;
-
-type Tags = Record<string, string | number | undefined>;
 
 /**
  * Unexpected errors, the alarms about money, and a share of the completions as transactions.
@@ -70,15 +69,9 @@ export class SentrySink implements TelemetrySink {
 
   #exception(event: Extract<GatewayEvent, { kind: 'unexpected-error' }>): void {
     if (!this.#allowed()) return;
-    const scope = this.#scope({
-      request_id: event.requestId,
-      where: event.where,
-      model: event.model,
-      provider: event.provider,
-    });
-    if (event.userId) scope.setUser({ id: event.userId });
-    scope.setTransactionName(event.where);
-    this.client.captureException(event.error, { mechanism: { type: 'gateway', handled: true } }, scope);
+    const { where, userId, requestId, model, provider } = event;
+    const tags = { request_id: requestId, where, model, provider };
+    this.#send(buildErrorEvent(this.client, event.error, { where, userId, tags }));
   }
 
   #refusedKey(record: RequestRecord): void {
@@ -90,9 +83,7 @@ export class SentrySink implements TelemetrySink {
   }
 
   #alarm(message: string, level: SeverityLevel, tags: Tags): void {
-    if (!this.#allowed()) return;
-    const event: ErrorEvent = { type: undefined, message, level };
-    this.client.captureEvent(event, undefined, this.#scope(tags));
+    if (this.#allowed()) this.#send(buildMessageEvent(message, level, tags));
   }
 
   #transaction(record: RequestRecord): void {
@@ -112,13 +103,12 @@ export class SentrySink implements TelemetrySink {
         sampled: 'true',
       },
     };
-    this.client.captureEvent(event, undefined, this.newScope());
+    this.#send(event);
   }
 
-  #scope(tags: Tags): Scope {
-    const scope = this.newScope();
-    for (const [name, value] of Object.entries(tags)) if (value !== undefined) scope.setTag(name, value);
-    return scope;
+  /** With a scope of its own: nothing of what happens to run at this moment belongs to it. */
+  #send(event: ErrorEvent | TransactionEvent): void {
+    this.client.captureEvent(event, undefined, this.newScope());
   }
 
   #allowed(): boolean {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RecordingServer, until } from '../../../test/support/recording-server.js';
 import { canariesIn, CANARIES, leakyError, requestRecord } from '../../../test/support/request-record.js';
 import { buildTransaction, isSampled, traceOf } from './build-transaction.js';
+import { scrubTransaction } from './scrub-transaction.js';
 import { SentrySink } from './sentry.sink.js';
 import { startSentry } from './start-sentry.js';
 
@@ -45,7 +46,7 @@ interface Payload {
   start_timestamp: number;
   spans: { op: string; parent_span_id: string }[];
   contexts: { trace: { span_id: string } };
-  exception: { values: { type: string }[] };
+  exception: { values: { type: string; value: string }[] };
 }
 
 /** What the first envelope holds: its third line. */
@@ -88,6 +89,37 @@ describe('an unexpected error', () => {
     await until(() => server.requests.length === 1);
     expect(server.bodies).toContain('SyntaxError');
     expect(server.bodies).not.toContain(CANARIES.prompt.slice(0, 9));
+  });
+
+  it('is sent by us or not at all: what the SDK catches by itself stays here', async () => {
+    client.captureException(leakyError());
+    client.captureMessage(CANARIES.prompt);
+    sink.event({ kind: 'unexpected-error', where: 'x', requestId: 'ours', error: leakyError() });
+    await client.flush(2_000);
+    expect(server.requests).toHaveLength(1);
+    expect(server.bodies).toContain('"request_id":"ours"');
+  });
+
+  it('arrives also when somebody showed it to the SDK before', async () => {
+    const error = leakyError();
+    client.captureException(error);
+    sink.event({ kind: 'unexpected-error', where: 'x', requestId: 'again', error });
+    await client.flush(2_000);
+    expect(server.bodies).toContain('"request_id":"again"');
+  });
+
+  it('tells its causes, innermost first as Sentry wants them', async () => {
+    sink.event({
+      kind: 'unexpected-error',
+      where: 'x',
+      requestId: 'c',
+      error: new TypeError('outer', { cause: new Error('inner') }),
+    });
+    await client.flush(2_000);
+    expect(payload().exception.values).toMatchObject([
+      { type: 'Error', value: 'inner' },
+      { type: 'TypeError', value: 'outer' },
+    ]);
   });
 
   it('is held back when there are thousands a minute', async () => {
@@ -165,6 +197,51 @@ describe('a completion', () => {
     const event = buildTransaction(refused, traceOf(undefined));
     expect(event.spans).toHaveLength(1);
     expect(event.contexts?.trace).toMatchObject({ status: 'resource_exhausted' });
+  });
+});
+
+describe('a transaction of Sentry’s own instrumentation', () => {
+  it('loses queries, headers and bodies', () => {
+    const scrubbed = scrubTransaction({
+      type: 'transaction',
+      request: {
+        method: 'POST',
+        url: `http://x/v1?key=${CANARIES.googleKey}`,
+        data: CANARIES.prompt,
+        headers: { a: CANARIES.jwt },
+      },
+      breadcrumbs: [{ message: CANARIES.prompt }],
+      contexts: {
+        trace: {
+          trace_id: 'a',
+          span_id: 'b',
+          data: {
+            'http.url': `http://x/v1?key=${CANARIES.googleKey}`,
+            'http.query': CANARIES.googleKey,
+            'http.route': '/v1',
+          },
+        },
+      },
+      spans: [
+        {
+          trace_id: 'a',
+          span_id: 'c',
+          start_timestamp: 0,
+          description: `POST https://google/v1?key=${CANARIES.googleKey}`,
+          data: {
+            'http.request.header.authorization': CANARIES.jwt,
+            'url.full': `https://google/v1?key=${CANARIES.googleKey}`,
+            'db.statement': 'select 1',
+          },
+        },
+      ],
+    });
+    expect(canariesIn(JSON.stringify(scrubbed))).toEqual([]);
+    expect(scrubbed.spans?.[0]).toMatchObject({
+      description: 'POST https://google/v1',
+      data: { 'db.statement': 'select 1' },
+    });
+    expect(scrubbed.contexts?.trace?.data).toEqual({ 'http.url': 'http://x/v1', 'http.route': '/v1' });
   });
 });
 

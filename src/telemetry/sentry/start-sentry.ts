@@ -22,7 +22,8 @@ export interface SentrySettings {
 export async function startSentry(settings: SentrySettings): Promise<NodeClient | undefined> {
   const sentry = await import('@sentry/nestjs');
   const { boundedTransport } = await import('./sentry-transport.js');
-  const { scrubEvent } = await import('./scrub-event.js');
+  const { onlyOurs } = await import('./build-error-event.js');
+  const { scrubTransaction } = await import('./scrub-transaction.js');
   const running = sentry.getClient<NodeClient>();
   if (running) return running;
   const common = {
@@ -33,7 +34,8 @@ export async function startSentry(settings: SentrySettings): Promise<NodeClient 
     maxBreadcrumbs: 0,
     includeServerName: false,
     transport: boundedTransport,
-    beforeSend: scrubEvent,
+    beforeSend: onlyOurs,
+    beforeSendTransaction: scrubTransaction,
     registerEsmLoaderHooks: false,
   };
   if (settings.autoInstrumentation) {
@@ -46,7 +48,7 @@ export async function startSentry(settings: SentrySettings): Promise<NodeClient 
   return sentry.init({
     ...common,
     defaultIntegrations: false,
-    integrations: [sentry.linkedErrorsIntegration(), sentry.nodeContextIntegration(OS_ONLY)],
+    integrations: [sentry.nodeContextIntegration(OS_ONLY)],
     skipOpenTelemetrySetup: true,
   });
 }
