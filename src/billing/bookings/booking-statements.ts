@@ -47,3 +47,8 @@ export const BOOK_REFUND = `
     UPDATE account SET balance_nano = account.balance_nano + booked.amount_nano
       FROM booked WHERE account.user_id = booked.user_id RETURNING account.user_id)
   SELECT id, user_id, amount_nano::text, balance_after_nano::text, created_at FROM booked`;
+
+/** A charge has its hold's id; a refund names it. $1 hold */
+export const FIND_CHARGE_AND_REFUND = `
+  SELECT id, user_id, kind, amount_nano::text, balance_after_nano::text, created_at FROM ledger
+   WHERE id = $1 OR (kind = 'refund' AND hold_id = $1)`;

@@ -3,8 +3,8 @@ import { formatNano, type NanoUsd } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { AccountsService } from '../accounts/accounts.service.js';
-import { MoneyDatabase } from '../money-database.js';
-import { BOOK_ENTRY, BOOK_REFUND, FIND_BY_KEY } from './booking-statements.js';
+import { MoneyDatabase, SQL_STATE, sqlStateOf } from '../money-database.js';
+import { BOOK_ENTRY, BOOK_REFUND, FIND_BY_KEY, FIND_CHARGE_AND_REFUND } from './booking-statements.js';
 
 /** A row of the ledger that an administrator made. */
 export interface Booking {
@@ -41,7 +41,7 @@ export class BookingsService {
   async book(order: BookingOrder): Promise<Booking> {
     await this.accounts.require(order.userId);
     const isTopup = order.kind === 'topup';
-    const [row] = await this.database.query<BookingRow>(BOOK_ENTRY, [
+    const parameters = [
       randomUUID(),
       order.userId,
       order.kind,
@@ -50,13 +50,22 @@ export class BookingsService {
       order.description,
       order.idempotencyKey ?? null,
       order.actor,
-    ]);
+    ];
+    const [row] = await this.database.query<BookingRow>(BOOK_ENTRY, parameters).catch((error: unknown) => {
+      if (sqlStateOf(error) !== SQL_STATE.numericOutOfRange) throw error;
+      throw new GatewayError('invalid_body', 'The balance would be more than an account can hold.', {
+        param: 'amount',
+      });
+    });
     return row ? toBooking(row, order.userId, false) : this.#explain(order);
   }
 
   /**
+   * Gives a charge back, once. The same refund again is answered with the one that was booked.
+   *
    * @param amountNano  `undefined` = the whole charge
-   * @throws GatewayError `invalid_body` when it was refunded before, or the amount is more than the charge
+   * @throws GatewayError `not_found` when nothing was charged; `invalid_body` when the amount is more than the charge;
+   *         `idempotency_conflict` when another amount was refunded before
    */
   async refund(
     holdId: string,
@@ -65,13 +74,31 @@ export class BookingsService {
     actor: string,
   ): Promise<Booking> {
     const parameters = [randomUUID(), holdId, amountNano?.toString() ?? null, reason, actor];
-    const [row] = await this.database.query<BookingRow & { user_id: string }>(BOOK_REFUND, parameters);
-    if (row) return toBooking(row, row.user_id, false);
-    throw new GatewayError(
-      'invalid_body',
-      'This request was refunded before, was not charged, or the amount is more than its charge.',
-      { param: 'amount' },
-    );
+    const [row] = await this.database.query<RefundRow>(BOOK_REFUND, parameters);
+    return row ? toBooking(row, row.user_id, false) : this.#explainRefund(holdId, amountNano);
+  }
+
+  async #explainRefund(holdId: string, amountNano: NanoUsd | undefined): Promise<Booking> {
+    const rows = await this.database.query<RefundRow & { kind: string }>(FIND_CHARGE_AND_REFUND, [holdId]);
+    const refund = rows.find((row) => row.kind === 'refund');
+    const charge = rows.find((row) => row.kind === 'charge');
+    if (refund && (amountNano === undefined || BigInt(refund.amount_nano) === amountNano)) {
+      return toBooking(refund, refund.user_id, true);
+    }
+    if (refund) {
+      const before = formatNano(BigInt(refund.amount_nano));
+      throw new GatewayError('idempotency_conflict', `This request was refunded before, with ${before}.`, {
+        param: 'amount',
+      });
+    }
+    const charged = -BigInt(charge?.amount_nano ?? 0);
+    if (charged === 0n) {
+      throw new GatewayError('not_found', 'Nothing was charged for this request.', { param: 'request_id' });
+    }
+    const most = formatNano(charged);
+    throw new GatewayError('invalid_body', `A refund is above zero and at most ${most}, what was charged.`, {
+      param: 'amount',
+    });
   }
 
   async #explain(order: BookingOrder): Promise<Booking> {
@@ -94,6 +121,10 @@ export class BookingsService {
       param: 'amount',
     });
   }
+}
+
+interface RefundRow extends BookingRow {
+  user_id: string;
 }
 
 interface BookingRow {

@@ -91,7 +91,7 @@ export class ResponseStore implements OnApplicationShutdown {
 
   async #retry(): Promise<void> {
     this.#timer = undefined;
-    for (const [claim, response] of [...this.#unsaved]) {
+    for (const [claim, response] of this.#unsaved) {
       try {
         await this.#write(claim, response);
         this.#unsaved.delete(claim);

@@ -49,4 +49,4 @@ export const FIND_ENTRIES_OF_HOLD = `
   SELECT ledger.id, kind, amount_nano::text, balance_after_nano::text, description, usage, usage_source, price_version,
          price_factor, ledger.provider, ledger.upstream_model, ledger.created_at, price_version.card
     FROM ledger LEFT JOIN price_version ON price_version.id = ledger.price_version
-   WHERE hold_id = $1 ORDER BY seq`;
+   WHERE ledger.id = $1 OR (kind = 'refund' AND hold_id = $1) ORDER BY seq`;

@@ -1,0 +1,347 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually, FaultProxy } from '@app/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type {
+  IdempotentBegin,
+  IdempotentRequest,
+} from '../../src/billing/idempotency/idempotency.service.js';
+import { MOST_STORED_BYTES } from '../../src/billing/idempotency/response-store.js';
+import type { StoredResponse } from '../../src/billing/idempotency/stored-response.js';
+import {
+  MARK_REPLAYED,
+  REGISTER_INSTANCE,
+  SWEEP_ORPHANS,
+} from '../../src/billing/upkeep/upkeep-statements.js';
+import { uuidV7 } from '../../src/edge/uuid-v7.js';
+import {
+  type BillingDatabase,
+  type BillingMachine,
+  booksOf,
+  chat,
+  connect,
+  fund,
+  openBillingDatabase,
+  plannedTarget,
+  planOf,
+  startMachine,
+  targetOf,
+  userId,
+} from './billing-support.js';
+
+let db: BillingDatabase;
+let near: BillingMachine;
+let far: BillingMachine;
+
+beforeAll(async () => {
+  db = await openBillingDatabase(24);
+  near = await register(await startMachine(db.dataSource));
+  far = await register(await startMachine(db.dataSource));
+});
+afterAll(async () => {
+  await near[Symbol.asyncDispose]();
+  await far[Symbol.asyncDispose]();
+  await db.close();
+});
+
+async function register(machine: BillingMachine): Promise<BillingMachine> {
+  await db.dataSource.query(REGISTER_INSTANCE, [machine.instance.id, 'host']);
+  return machine;
+}
+
+function ask(user: string, changes: Partial<IdempotentRequest> = {}): IdempotentRequest {
+  return {
+    userId: user,
+    billingId: uuidV7(),
+    key: 'key-1',
+    route: 'POST /v1/chat/completions',
+    body: { model: 'echo', messages: [] },
+    stream: false,
+    signal: new AbortController().signal,
+    ...changes,
+  };
+}
+
+const answer = (body = '{"id":"a"}'): StoredResponse => ({
+  status: 200,
+  headers: { 'x-request-cost': '0.1' },
+  body,
+  stream: false,
+});
+
+function ticketOf(begun: IdempotentBegin) {
+  if (begun.kind !== 'execute') throw new Error(`expected to execute, got ${begun.kind}`);
+  return begun.ticket;
+}
+
+const begin = (machine: BillingMachine, request: IdempotentRequest) => machine.idempotency.begin(request);
+const code = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'done',
+    (error: unknown) => (error as { code?: string }).code ?? String(error),
+  );
+
+describe('without a key', () => {
+  it('nothing is asked and nothing kept', async () => {
+    expect(await begin(near, ask(userId(), { key: undefined }))).toEqual({ kind: 'none' });
+  });
+
+  it.each(['', 'a b', 'ä', 'x'.repeat(256), 'tab\t'])('%j is refused as one', async (key) => {
+    await expect(begin(near, ask(userId(), { key }))).rejects.toMatchObject({
+      status: 400,
+      param: 'Idempotency-Key',
+    });
+  });
+});
+
+describe('a finished request', () => {
+  it('is replayed here and elsewhere, byte for byte', async () => {
+    const user = userId();
+    await ticketOf(await begin(near, ask(user))).store(answer('{"text":"häh"}'));
+    for (const machine of [near, far]) {
+      expect(await begin(machine, ask(user))).toEqual({ kind: 'replay', response: answer('{"text":"häh"}') });
+    }
+    expect(far.events).toContainEqual({ kind: 'idempotent-replay' });
+  });
+
+  it('is found whatever the order of the keys in the body, and not for another body, route or user', async () => {
+    const user = userId();
+    const body = { model: 'echo', nested: { a: 1, b: [1, { c: 2, d: 3 }] } };
+    await ticketOf(await begin(near, ask(user, { body }))).store(answer());
+    const reordered = { nested: { b: [1, { d: 3, c: 2 }], a: 1 }, model: 'echo' };
+    expect((await begin(far, ask(user, { body: reordered }))).kind).toBe('replay');
+    expect(await code(begin(far, ask(user, { body: { ...body, model: 'other' } })))).toBe(
+      'idempotency_mismatch',
+    );
+    expect(await code(begin(far, ask(user, { body, route: 'POST /elsewhere' })))).toBe(
+      'idempotency_mismatch',
+    );
+    expect((await begin(far, ask(userId(), { body }))).kind).toBe('execute');
+  });
+
+  it('too large to keep is never executed again', async () => {
+    const user = userId();
+    await ticketOf(await begin(near, ask(user))).store(answer('x'.repeat(MOST_STORED_BYTES + 1)));
+    const refused = await begin(far, ask(user)).catch((error: unknown) => error);
+    expect(refused).toMatchObject({
+      status: 409,
+      code: 'idempotency_conflict',
+      headers: { 'x-should-retry': 'false' },
+    });
+    expect(String(refused)).toContain('too large');
+  });
+
+  it('is forgotten after its term, unless it was charged', async () => {
+    const user = userId();
+    await ticketOf(await begin(near, ask(user))).store(answer());
+    await db.dataSource.query(
+      "UPDATE idempotent_response SET expires_at = now() - interval '1 s' WHERE user_id = $1",
+      [user],
+    );
+    const again = await begin(far, ask(user));
+    expect(again.kind).toBe('execute');
+    await ticketOf(again).abandon();
+  });
+});
+
+describe('requests in flight with the same key', () => {
+  it('wait for the first, here and elsewhere: 60 requests, one execution', async () => {
+    const user = userId();
+    const first = ticketOf(await begin(near, ask(user)));
+    const others = [near, far].flatMap((machine) =>
+      Array.from({ length: 30 }, () => begin(machine, ask(user))),
+    );
+    await sleep(150);
+    await first.store(answer());
+    const begun = await Promise.all(others);
+    expect(begun.every((each) => each.kind === 'replay')).toBe(true);
+  });
+
+  it('race for the claim: of 60 at once on two instances exactly one executes', async () => {
+    const user = userId();
+    let executed = 0;
+    const begun = await Promise.all(
+      Array.from({ length: 60 }, async (_, index) => {
+        const each = await begin(index % 2 === 0 ? near : far, ask(user));
+        if (each.kind !== 'execute') return each.kind;
+        executed += 1;
+        await sleep(50);
+        await each.ticket.store(answer());
+        return each.kind;
+      }),
+    );
+    expect(executed).toBe(1);
+    expect(begun.filter((kind) => kind === 'replay')).toHaveLength(59);
+  });
+
+  it('one takes over when the first ended without an answer', async () => {
+    const user = userId();
+    const first = ticketOf(await begin(near, ask(user)));
+    const waiting = [near, far].map((machine) => begin(machine, ask(user)));
+    await sleep(100);
+    await first.abandon();
+    const winner = await Promise.race(waiting);
+    await ticketOf(winner).store(answer('second'));
+    const kinds = (await Promise.all(waiting)).map((each) => each.kind).sort();
+    expect(kinds).toEqual(['execute', 'replay']);
+  });
+
+  it('are refused when they differ', async () => {
+    const user = userId();
+    const first = ticketOf(await begin(near, ask(user)));
+    for (const machine of [near, far]) {
+      expect(await code(begin(machine, ask(user, { body: { other: true } })))).toBe('idempotency_mismatch');
+    }
+    await first.abandon();
+  });
+
+  it('stop waiting when their client leaves', async () => {
+    const user = userId();
+    const first = ticketOf(await begin(near, ask(user)));
+    for (const machine of [near, far]) {
+      const client = new AbortController();
+      const waiting = code(begin(machine, ask(user, { signal: client.signal })));
+      setTimeout(() => client.abort(), 50);
+      expect(await waiting).toBe('idempotency_conflict');
+    }
+    await first.abandon();
+  });
+
+  it('stop waiting when it takes too long, and are told when to ask again', async () => {
+    const user = userId();
+    const first = ticketOf(await begin(near, ask(user)));
+    const impatient = await register(await startMachine(db.dataSource));
+    Object.assign(impatient.config, { timeouts: { requestMs: 200 } });
+    await expect(begin(impatient, ask(user))).rejects.toMatchObject({ status: 409, retryAfterMs: 1000 });
+    await first.abandon();
+    await impatient[Symbol.asyncDispose]();
+  });
+});
+
+/** Serves a request with a key the way the completions service does, up to where `stop` says. */
+async function serve(machine: BillingMachine, user: string, stop: 'held' | 'settled' | 'stored') {
+  const request = ask(user);
+  const ticket = ticketOf(await begin(machine, request));
+  const session = machine.sessions.open({ billingId: request.billingId, requestId: 'r', userId: user });
+  await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false));
+  if (stop === 'held') return;
+  await session.settle({
+    kind: 'usage',
+    target: targetOf(plannedTarget()),
+    usage: { inputTokens: 10, outputTokens: 10 },
+    source: 'provider',
+  });
+  await machine.settler.drain({ timeoutMs: 2000 });
+  if (stop === 'settled') return;
+  await ticket.store(answer());
+}
+
+/** What a successor does after it replayed the journal of a dead instance. */
+async function declareDead(machine: BillingMachine): Promise<void> {
+  await db.dataSource.query(MARK_REPLAYED, [machine.instance.id, 'host']);
+  await db.dataSource.query(SWEEP_ORPHANS);
+}
+
+describe('the instance that executes dies', () => {
+  const dying = async () => register(await startMachine(db.dataSource));
+  const funded = async () => {
+    const user = userId();
+    await fund(db.dataSource, user, 1_000_000_000n);
+    return user;
+  };
+
+  it('uncharged: the key is free once its journal was replayed, not before', async () => {
+    const machine = await dying();
+    const user = await funded();
+    await serve(machine, user, 'held');
+    const waiting = begin(near, ask(user));
+    await sleep(200);
+    const early = await Promise.race([waiting, sleep(10, 'waiting')]);
+    expect(early).toBe('waiting');
+    await declareDead(machine);
+    await ticketOf(await waiting).store(answer());
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n, charges: 0 });
+    await machine[Symbol.asyncDispose]();
+  });
+
+  it('charged, before its answer was stored: the key is spent, nothing is charged again', async () => {
+    const machine = await dying();
+    const user = await funded();
+    await serve(machine, user, 'settled');
+    const waiting = code(begin(far, ask(user)));
+    await sleep(150);
+    await declareDead(machine);
+    expect(await waiting).toBe('idempotency_conflict');
+    expect(await code(begin(near, ask(user)))).toBe('idempotency_conflict');
+    expect((await booksOf(db.dataSource, user)).charges).toBe(1);
+    await machine[Symbol.asyncDispose]();
+  });
+
+  it('charged and stored: replayed', async () => {
+    const machine = await dying();
+    const user = await funded();
+    await serve(machine, user, 'stored');
+    await declareDead(machine);
+    expect((await begin(near, ask(user))).kind).toBe('replay');
+    expect((await booksOf(db.dataSource, user)).charges).toBe(1);
+    await machine[Symbol.asyncDispose]();
+  });
+
+  it('with its disk: the key is free when it has been silent for as long as a hold lives', async () => {
+    const user = userId();
+    await db.dataSource.query(
+      `INSERT INTO idempotent_response (user_id, idem_key, fingerprint, hold_id, instance_id, stream, claimed_at, expires_at)
+       VALUES ($1, 'key-1', '\\x00', $2, $2, false, now() - interval '1 h', now() + interval '1 d')`,
+      [user, randomUUID()],
+    );
+    const begun = await begin(near, ask(user));
+    await ticketOf(begun).abandon();
+  });
+
+  it('and the key is charged once for ever, also when its answer is past its term', async () => {
+    const user = await funded();
+    await serve(near, user, 'stored');
+    await db.dataSource.query('DELETE FROM idempotent_response WHERE user_id = $1', [user]);
+    expect(await code(begin(far, ask(user)))).toBe('idempotency_conflict');
+    expect(await code(begin(far, ask(user, { body: {} })))).toBe('idempotency_mismatch');
+  });
+});
+
+describe('while the database is away', () => {
+  it('a keyed request is refused with 503: "once" could not be promised', async () => {
+    const proxy = await FaultProxy.start(db.database.url);
+    const dataSource = await connect(proxy.through(db.database.url), 4);
+    const cut = await register(await startMachine(dataSource));
+    await proxy.refuse();
+    expect(await code(begin(cut, ask(userId())))).toBe('database_unavailable');
+    await proxy.stop();
+    await cut[Symbol.asyncDispose]();
+    await dataSource.destroy();
+  });
+
+  it(
+    'an answer is kept, replayed from memory, and stored when the database is back',
+    { timeout: 20_000 },
+    async () => {
+      const proxy = await FaultProxy.start(db.database.url);
+      const dataSource = await connect(proxy.through(db.database.url), 4);
+      const cut = await register(await startMachine(dataSource));
+      const user = userId();
+      const ticket = ticketOf(await begin(cut, ask(user)));
+      await proxy.refuse();
+      await ticket.store(answer());
+      await proxy.accept();
+      await eventually('the answer to be stored', async () => {
+        const rows = await db.dataSource.query(
+          'SELECT 1 FROM idempotent_response WHERE user_id = $1 AND status = 200',
+          [user],
+        );
+        return rows.length === 1;
+      });
+      expect((await begin(far, ask(user))).kind).toBe('replay');
+      await proxy.stop();
+      await cut[Symbol.asyncDispose]();
+      await dataSource.destroy();
+    },
+  );
+});

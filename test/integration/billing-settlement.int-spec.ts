@@ -1,0 +1,388 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
+import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
+import { SETTLE_BATCH } from '../../src/billing/settle/settle-statements.js';
+import { SWEEP_ORPHANS } from '../../src/billing/upkeep/upkeep-statements.js';
+import {
+  type BillingDatabase,
+  type BillingMachine,
+  booksOf,
+  fund,
+  openBillingDatabase,
+  order,
+  settling,
+  startMachine,
+} from './billing-support.js';
+
+let db: BillingDatabase;
+let machine: BillingMachine;
+
+beforeAll(async () => {
+  db = await openBillingDatabase(24);
+  machine = await startMachine(db.dataSource);
+});
+afterAll(async () => {
+  await machine[Symbol.asyncDispose]();
+  await db.close();
+});
+
+async function funded(nano: bigint): Promise<string> {
+  const user = `user-${randomUUID()}`;
+  await fund(db.dataSource, user, nano);
+  return user;
+}
+
+async function held(user: string, nano: bigint, changes: Partial<HoldOrder> = {}): Promise<HoldOrder> {
+  const hold = order(user, nano, changes);
+  await machine.holds.hold(hold);
+  return hold;
+}
+
+const stateOf = async (hold: HoldOrder) => {
+  const [row] = await db.dataSource.query<Record<string, unknown>[]>(
+    'SELECT state, captured_nano::int AS captured, shortfall_nano::int AS shortfall, outcome FROM hold WHERE id = $1',
+    [hold.billingId],
+  );
+  return row;
+};
+
+async function settle(...each: Parameters<typeof machine.settler.enqueue>[0][]): Promise<void> {
+  for (const one of each) machine.settler.enqueue(one);
+  await machine.settler.drain({ timeoutMs: 5000 });
+}
+
+/** The sweep sees the hold of an instance whose journal was replayed. */
+async function orphan(hold: HoldOrder): Promise<void> {
+  const [row] = await db.dataSource.query<{ instance_id: string }[]>(
+    'SELECT instance_id FROM hold WHERE id = $1',
+    [hold.billingId],
+  );
+  const dead = randomUUID();
+  await db.dataSource.query('UPDATE hold SET instance_id = $2 WHERE id = $1', [hold.billingId, dead]);
+  await db.dataSource.query('INSERT INTO gateway_instance (id, host, replayed_at) VALUES ($1, $2, now())', [
+    dead,
+    row?.instance_id,
+  ]);
+  await db.dataSource.query(SWEEP_ORPHANS);
+}
+
+describe('a settlement', () => {
+  it('charges the cost, gives the rest back, and is booked once however often it is sent', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    const machines = await Promise.all([1, 2, 3].map(() => startMachine(db.dataSource)));
+    const settlement = settling(hold, 20n);
+    for (const each of [machine, ...machines])
+      for (let i = 0; i < 50; i += 1) each.settler.enqueue(settlement);
+    await Promise.all([machine, ...machines].map((each) => each.settler.drain({ timeoutMs: 10_000 })));
+    expect(await booksOf(db.dataSource, user)).toEqual({
+      balance: 80n,
+      held: 0n,
+      ledger: 80n,
+      openHolds: 0n,
+      charges: 1,
+    });
+    await Promise.all(machines.map((each) => each[Symbol.asyncDispose]()));
+  });
+
+  it('of nothing is in the ledger all the same', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    await settle(settling(hold, 0n));
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 100n, held: 0n, charges: 1 });
+  });
+
+  it('never takes more than is free: the rest is shortfall, counted', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    await held(user, 60n);
+    await settle(settling(hold, 75n));
+    expect(await stateOf(hold)).toMatchObject({ state: 'captured', captured: 40, shortfall: 35 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 60n, held: 60n });
+    expect(machine.events).toContainEqual({ kind: 'shortfall', model: 'm', amountNanoUsd: 35n });
+  });
+
+  it('never takes more than may be charged', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    await settle(settling(hold, 75n, { chargeable: '33' }));
+    expect(await stateOf(hold)).toMatchObject({ captured: 33, shortfall: 42 });
+  });
+
+  it('releases, and notes a cost nobody knows', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    const lost = {
+      release: true,
+      unknown: true,
+      outcome: 'first_chunk_timeout',
+      provider: 'p',
+      upstream_model: 'm',
+      provider_request_id: 'r-1',
+    };
+    await settle(settling(hold, 0n, lost));
+    expect(await stateOf(hold)).toEqual({
+      state: 'released',
+      captured: null,
+      shortfall: null,
+      outcome: 'first_chunk_timeout',
+    });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 100n, held: 0n, charges: 0 });
+    const rows = await db.dataSource.query(
+      'SELECT provider, provider_request_id, reason FROM unknown_cost WHERE user_id = $1',
+      [user],
+    );
+    expect(rows).toEqual([{ provider: 'p', provider_request_id: 'r-1', reason: 'first_chunk_timeout' }]);
+  });
+
+  it('of several requests of one account is exact to the last nano, in any mixture', async () => {
+    const user = await funded(1000n);
+    const holds = await Promise.all(Array.from({ length: 40 }, () => held(user, 20n)));
+    await settle(
+      ...holds.map((hold, index) =>
+        index % 4 === 0 ? settling(hold, 0n, { release: true }) : settling(hold, BigInt(index)),
+      ),
+    );
+    const charged = holds.reduce((sum, _, index) => sum + (index % 4 === 0 ? 0n : BigInt(index)), 0n);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({
+      balance: 1000n - charged,
+      held: 0n,
+      ledger: 1000n - charged,
+      charges: 30,
+    });
+    const after = await db.dataSource.query<{ balance_after_nano: string }[]>(
+      'SELECT balance_after_nano, sum(amount_nano) OVER (ORDER BY seq) AS running FROM ledger WHERE user_id = $1 ORDER BY seq DESC LIMIT 1',
+      [user],
+    );
+    expect(after[0]).toMatchObject({
+      balance_after_nano: String(1000n - charged),
+      running: String(1000n - charged),
+    });
+  });
+});
+
+describe('a settlement that comes late', () => {
+  it('is captured from free money after the sweep gave its hold back', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    await orphan(hold);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n, openHolds: 0n });
+    await settle(settling(hold, 20n));
+    expect(await stateOf(hold)).toMatchObject({ state: 'captured', captured: 20, shortfall: 0 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 80n, held: 0n, charges: 1 });
+  });
+
+  it('is shortfall when the money is gone', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 30n);
+    await orphan(hold);
+    await settle(settling(await held(user, 90n), 90n), settling(hold, 20n));
+    expect(await stateOf(hold)).toMatchObject({ state: 'captured', captured: 10, shortfall: 10 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 0n, held: 0n });
+  });
+
+  it('of a hold the database never saw is booked from free money, for a new user too', async () => {
+    const user = await funded(100n);
+    const never = order(user, 30n);
+    const stranger = order(`user-${randomUUID()}`, 30n);
+    await settle(settling(never, 20n, { on_credit: true }), settling(stranger, 20n, { on_credit: true }));
+    expect(await stateOf(never)).toMatchObject({ state: 'captured', captured: 20, shortfall: 0 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 80n, held: 0n, charges: 1 });
+    expect(await stateOf(stranger)).toMatchObject({ state: 'captured', captured: 0, shortfall: 20 });
+  });
+
+  it('of a release without a hold changes nothing', async () => {
+    const user = await funded(100n);
+    const never = order(user, 30n);
+    await settle(settling(never, 0n, { release: true }));
+    expect(await stateOf(never)).toBeUndefined();
+  });
+
+  it('is written off when another attempt of its idempotency key was charged meanwhile', async () => {
+    const user = await funded(100n);
+    const idempotency = { key: 'k', fingerprintHex: 'ab' };
+    const first = await held(user, 30n, { idempotency });
+    await orphan(first);
+    const second = await held(user, 30n, { idempotency });
+    const other = await held(user, 5n);
+    await settle(settling(second, 20n), settling(first, 20n), settling(other, 5n));
+    expect(await stateOf(first)).toMatchObject({ state: 'orphaned', shortfall: 20, outcome: 'written-off' });
+    expect(await stateOf(second)).toMatchObject({ state: 'captured', captured: 20 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 75n, held: 0n, charges: 2 });
+    expect(machine.events.filter((event) => event.kind === 'unexpected-error')).toEqual([]);
+  });
+});
+
+describe('the sweep', () => {
+  const sweep = async () =>
+    (await db.dataSource.query<{ by_evidence: number; by_timer: number }[]>(SWEEP_ORPHANS))[0];
+  const mineOf = (user: string, changes: string) =>
+    db.dataSource.query(`UPDATE hold SET ${changes} WHERE user_id = $1`, [user]);
+
+  it('frees nothing while the owner may still report', async () => {
+    const user = await funded(100n);
+    await held(user, 30n);
+    const owner = randomUUID();
+    await mineOf(user, `instance_id = '${owner}'`);
+    await db.dataSource.query(
+      "INSERT INTO gateway_instance (id, host, heartbeat_at) VALUES ($1, 'h', now() - interval '1 year')",
+      [owner],
+    );
+    expect(await sweep()).toEqual({ by_evidence: 0, by_timer: 0 });
+    await db.dataSource.query('UPDATE gateway_instance SET replayed_at = now() WHERE id = $1', [owner]);
+    expect(await sweep()).toEqual({ by_evidence: 1, by_timer: 0 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 100n, held: 0n });
+  });
+
+  it('frees by the timer what nobody can report any more, and says so', async () => {
+    const user = await funded(100n);
+    await held(user, 30n);
+    await mineOf(user, "expires_at = now() - interval '1 second'");
+    expect(await sweep()).toEqual({ by_evidence: 0, by_timer: 1 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n });
+  });
+});
+
+describe('trap 1: a CHECK must not fire on a row version that nobody sees any more', () => {
+  /** Extends the hold in an open transaction, runs `work` against it, commits. */
+  async function duringExtension(
+    hold: HoldOrder,
+    byNano: bigint,
+    work: () => Promise<unknown>,
+  ): Promise<unknown> {
+    const runner = db.dataSource.createQueryRunner();
+    await runner.startTransaction();
+    await runner.query('UPDATE hold SET amount_nano = amount_nano + $2 WHERE id = $1', [
+      hold.billingId,
+      byNano.toString(),
+    ]);
+    await runner.query('UPDATE account SET held_nano = held_nano + $2 WHERE user_id = $1', [
+      hold.userId,
+      byNano.toString(),
+    ]);
+    const result = work().catch((error: unknown) => error);
+    await sleep(60);
+    await runner.commitTransaction();
+    await runner.release();
+    return result;
+  }
+
+  it('settles a hold that grew after the statement began', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 10n);
+    const json = `[${settling(hold, 5n).json}]`;
+    const result = await duringExtension(hold, 50n, () => db.dataSource.query(SETTLE_BATCH, [json]));
+    expect(result).toMatchObject([{ captured_nano: '5' }]);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 95n, held: 0n });
+  });
+
+  it('CONTROL: with the plain subtraction it fires', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 10n);
+    const plain = SETTLE_BATCH.replace(
+      'account.held_nano - LEAST(sums.freed, account.held_nano),',
+      'account.held_nano - sums.freed,',
+    );
+    expect(plain).not.toBe(SETTLE_BATCH);
+    const json = `[${settling(hold, 5n).json}]`;
+    const result = await duringExtension(hold, 50n, () => db.dataSource.query(plain, [json]));
+    expect(String(result)).toContain('account_held_within_balance');
+  });
+});
+
+describe('trap 2: batches in any order never wait for each other in a circle', () => {
+  const ACCOUNTS = 12;
+
+  async function crossing(sql: string): Promise<{ batches: number; deadlocks: number }> {
+    const users = await Promise.all(Array.from({ length: ACCOUNTS }, () => funded(1_000_000n)));
+    const clients = 6;
+    let deadlocks = 0;
+    let batches = 0;
+    await Promise.all(
+      Array.from({ length: clients }, async (_, client) => {
+        for (let round = 0; round < 8; round += 1) {
+          const holds = await Promise.all(users.map((user) => held(user, 10n)));
+          const shuffled = client % 2 === 0 ? holds : holds.toReversed();
+          try {
+            await db.dataSource.query(sql, [
+              `[${shuffled.map((hold) => settling(hold, 3n).json).join(',')}]`,
+            ]);
+            batches += 1;
+          } catch (error) {
+            if (!String(error).includes('deadlock')) throw error;
+            deadlocks += 1;
+          }
+        }
+      }),
+    );
+    return { batches, deadlocks };
+  }
+
+  it('settles crossing batches without a deadlock', async () => {
+    expect(await crossing(SETTLE_BATCH)).toEqual({ batches: 48, deadlocks: 0 });
+  });
+
+  it('CONTROL: without the order they do', async () => {
+    const unordered = SETTLE_BATCH.replaceAll(/ORDER BY (id|user_id) FOR UPDATE/g, 'FOR UPDATE');
+    let deadlocks = 0;
+    for (let attempt = 0; attempt < 4 && deadlocks === 0; attempt += 1)
+      deadlocks = (await crossing(unordered)).deadlocks;
+    expect(deadlocks).toBeGreaterThan(0);
+  });
+});
+
+describe('trap 4: balance and held change in one UPDATE', () => {
+  it('moves both when a charge and a hold end together', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 40n);
+    const { balance, held: heldNano } = await booksOf(db.dataSource, user);
+    await settle(settling(hold, 15n));
+    const after = await booksOf(db.dataSource, user);
+    expect([balance - after.balance, heldNano - after.held]).toEqual([15n, 40n]);
+    expect(SETTLE_BATCH.match(/UPDATE account/g)).toHaveLength(1);
+  });
+});
+
+describe('under a storm of holds, extensions, settlements and sweeps of several instances', () => {
+  it('conserves every nano, refuses nothing by mistake, and the audit agrees', async () => {
+    const users = await Promise.all(Array.from({ length: 5 }, () => funded(2_000n)));
+    const machines = await Promise.all([1, 2, 3].map(() => startMachine(db.dataSource)));
+    let spent = 0n;
+    await Promise.all(
+      machines.flatMap((each, index) =>
+        Array.from({ length: 8 }, async (_, lane) => {
+          for (let round = 0; round < 15; round += 1) {
+            const user = users[(index + lane + round) % users.length] ?? '';
+            const hold = order(user, 10n, { needNano: 10n });
+            if (!(await each.holds.hold(hold).catch(() => undefined))) continue;
+            if (round % 3 === 0) await each.holds.extend(hold.billingId, 5n);
+            const cost = BigInt((round * 7 + lane) % 14);
+            spent += cost;
+            each.settler.enqueue(settling(hold, cost, { usage: undefined }));
+            if (round % 5 === 0) await db.dataSource.query(SWEEP_ORPHANS);
+          }
+        }),
+      ),
+    );
+    await Promise.all(machines.map((each) => each.settler.drain({ timeoutMs: 10_000 })));
+    for (const user of users) {
+      const books = await booksOf(db.dataSource, user);
+      expect(books.balance).toBe(books.ledger);
+      expect(books.held).toBe(0n);
+    }
+    const [total] = await db.dataSource.query<{ spent: string }[]>(
+      `SELECT -sum(l.amount_nano) + sum(h.shortfall_nano) AS spent FROM ledger l JOIN hold h ON h.id = l.id
+        WHERE l.kind = 'charge' AND l.user_id = ANY($1)`,
+      [users],
+    );
+    expect(BigInt(total?.spent ?? 0)).toBe(spent);
+    const audit = await runLedgerAudit(db.dataSource);
+    const { charge_is_usage_times_price: _unpriced, ...checks } = audit.checks;
+    expect(Object.values(checks).every((count) => count === 0)).toBe(true);
+    for (const each of machines)
+      expect(each.events.filter((event) => event.kind === 'unexpected-error')).toEqual([]);
+    await Promise.all(machines.map((each) => each[Symbol.asyncDispose]()));
+  });
+});

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { settlementLine } from '../../src/billing/journal/journal-record.js';
+import { JournalWriter } from '../../src/billing/journal/journal-writer.js';
+import {
+  type BillingDatabase,
+  booksOf,
+  chat,
+  fund,
+  identityOf,
+  openBillingDatabase,
+  order,
+  plannedTarget,
+  planOf,
+  settling,
+  startMachine,
+  userId,
+} from './billing-support.js';
+
+let db: BillingDatabase;
+let dataDir: string;
+let user: string;
+
+beforeEach(async () => {
+  db = await openBillingDatabase(6);
+  dataDir = await mkdtemp(join(tmpdir(), 'billing-upkeep-'));
+  user = userId();
+  await fund(db.dataSource, user, 1_000_000_000n);
+});
+afterEach(async () => {
+  await db.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+const holdRow = async (id: string) =>
+  (
+    await db.dataSource.query<Record<string, unknown>[]>(
+      'SELECT *, expires_at - now() AS left FROM hold WHERE id = $1',
+      [id],
+    )
+  )[0];
+
+/** The journal of a process that is no more, with these settlements in it. */
+async function deadJournal(owner: Record<string, unknown>, ...lines: string[]): Promise<string> {
+  const id = randomUUID();
+  const directory = join(dataDir, 'journal', id);
+  await mkdir(directory, { recursive: true });
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  await writeFile(
+    join(directory, 'owner.json'),
+    JSON.stringify({ host: hostname(), boot, process: '999999-1', ...owner }),
+  );
+  const writer = await JournalWriter.open(directory, { segmentBytes: 65_536 });
+  for (const line of lines) await writer.append(line);
+  await writer.close();
+  return id;
+}
+
+describe('a running request', () => {
+  it('keeps its hold however long it takes', async () => {
+    await using machine = await startMachine(db.dataSource, { holdTtlMs: 10_000 }, dataDir);
+    const session = machine.sessions.open(identityOf(user));
+    await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false));
+    await db.dataSource.query("UPDATE hold SET expires_at = now() + interval '1 second'");
+    await machine.forgotten.tend(machine.sessions.holdingIds(), 0);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    const [row] = await db.dataSource.query<{ left: number; state: string }[]>(
+      'SELECT extract(epoch FROM expires_at - now())::float8 AS left, state FROM hold',
+    );
+    expect(row?.state).toBe('open');
+    expect(row?.left).toBeGreaterThan(8);
+    await session.settle({ kind: 'release', reason: 'x' });
+  });
+
+  it('that this process knows nothing of is given back, but not one that is young', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const forgotten = order(user, 10n);
+    await machine.holds.hold(forgotten);
+    await machine.forgotten.tend([]);
+    expect(await holdRow(forgotten.billingId)).toMatchObject({ state: 'open' });
+    await machine.forgotten.tend([], 0);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    expect(await holdRow(forgotten.billingId)).toMatchObject({ state: 'released', outcome: 'forgotten' });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n });
+  });
+});
+
+describe('a clean end', () => {
+  it('books everything, frees what is held, says so, and leaves no journal behind', async () => {
+    const machine = await startMachine(db.dataSource, {}, dataDir);
+    await machine.upkeep.runOnce();
+    const [settled, running] = [order(user, 10n), order(user, 10n)];
+    await machine.holds.hold(settled);
+    await machine.holds.hold(running);
+    machine.settler.enqueue(settling(settled, 4n));
+    await machine.upkeep.beforeApplicationShutdown();
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 999_999_996n, held: 0n, charges: 1 });
+    expect(await readdir(join(dataDir, 'journal'))).toEqual([]);
+    const [row] = await db.dataSource.query<{ replayed: boolean }[]>(
+      'SELECT replayed_at IS NOT NULL AS replayed FROM gateway_instance',
+    );
+    expect(row?.replayed).toBe(true);
+  });
+});
+
+describe('a journal without an owner', () => {
+  it('is replayed, and only then its holds are freed', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const [charged, lost] = [order(user, 10n), order(user, 20n)];
+    await machine.holds.hold(charged);
+    await machine.holds.hold(lost);
+    const dead = await deadJournal({}, settlementLine(settling(charged, 7n).json));
+    await db.dataSource.query('UPDATE hold SET instance_id = $1', [dead]);
+    await machine.upkeep.runOnce();
+    expect(await holdRow(charged.billingId)).toMatchObject({ state: 'captured', captured_nano: '7' });
+    expect(await holdRow(lost.billingId)).toMatchObject({ state: 'orphaned', outcome: 'gateway-died' });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 999_999_993n, held: 0n });
+    expect(machine.events).toContainEqual({ kind: 'orphan-released', reason: 'evidence', count: 1 });
+  });
+
+  it('says what was booked already, so that it is not sent again', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const hold = order(user, 10n);
+    await machine.holds.hold(hold);
+    await deadJournal(
+      {},
+      settlementLine(settling(hold, 7n).json),
+      JSON.stringify({ t: 'D', ids: [hold.billingId] }),
+    );
+    await machine.upkeep.runOnce();
+    expect(await holdRow(hold.billingId)).toMatchObject({ state: 'open' });
+  });
+
+  it('of an earlier boot of this machine is dead whatever its process id says', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await deadJournal({ boot: 'another', process: String(process.pid) });
+    expect(await machine.recovery.recover()).toBe(1);
+  });
+
+  it('of another host is left alone until that host has been silent for long', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const elsewhere = await deadJournal({ host: 'pod-2' });
+    expect(await machine.recovery.recover()).toBe(0);
+    await db.dataSource.query(
+      "INSERT INTO gateway_instance (id, host, heartbeat_at) VALUES ($1, 'pod-2', now() - interval '1 minute')",
+      [elsewhere],
+    );
+    expect(await machine.recovery.recover()).toBe(0);
+    await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '1 hour'");
+    expect(await machine.recovery.recover()).toBe(1);
+  });
+
+  it('of a living process is left alone', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await using other = await startMachine(db.dataSource, {}, dataDir);
+    expect(await machine.recovery.recover()).toBe(0);
+    expect(await readdir(other.journal.directory)).toContain('owner.json');
+  });
+
+  it('with a settlement that the database refuses keeps it for a human', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const good = order(user, 10n);
+    await machine.holds.hold(good);
+    const bad = settling(order(user, 10n), 7n, { cost: 'nonsense' });
+    const dead = await deadJournal({}, settlementLine(bad.json), settlementLine(settling(good, 7n).json));
+    await machine.upkeep.runOnce();
+    expect(await holdRow(good.billingId)).toMatchObject({ state: 'captured' });
+    const kept = await readFile(join(dataDir, 'journal', `refused-${dead}.jsonl`), 'utf8');
+    expect(JSON.parse(kept)).toMatchObject({ id: bad.record.id });
+    expect(machine.settler.refused).toBe(1);
+    expect(machine.events).toContainEqual(
+      expect.objectContaining({ kind: 'unexpected-error', where: 'settlement' }),
+    );
+  });
+});
+
+describe('an instance that was declared dead while it slept', () => {
+  it('takes no more requests, and says why', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await machine.upkeep.runOnce();
+    await db.dataSource.query('UPDATE gateway_instance SET replayed_at = now()');
+    await machine.upkeep.runOnce();
+    expect(machine.instance.isFenced).toBe(true);
+    const session = machine.sessions.open(identityOf(user));
+    const quote = machine.quoter.quote(planOf(plannedTarget()), chat('hi'), false);
+    await expect(session.hold(quote)).rejects.toMatchObject({ code: 'database_unavailable' });
+    expect(machine.events).toContainEqual(
+      expect.objectContaining({ kind: 'unexpected-error', where: 'billing upkeep' }),
+    );
+  });
+});
