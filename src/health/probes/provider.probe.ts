@@ -18,6 +18,8 @@ interface Answer {
 export class ProviderProbe implements HealthProbe {
   readonly group = 'providers';
   readonly critical = false;
+  /** What costs something is remembered here; the breakers' states are always the present ones. */
+  readonly cacheMs = 0;
   #answer: Answer | undefined;
 
   constructor(

@@ -2,6 +2,7 @@ import type { Usage } from '@app/contracts';
 import type { Langfuse } from 'langfuse';
 import { formatNano } from '@app/money';
 import { nanoToNumber } from '../currency-units.js';
+import { providerOf } from '../provider-of.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry.js';
 import { modelParameters } from './trace-content.js';
 
@@ -26,7 +27,7 @@ export function buildTrace(record: RequestRecord, content: TracedContent): Trace
     metadata: withoutUndefined({
       request_id: record.requestId,
       model: record.model,
-      provider: record.provider,
+      provider: providerOf(record),
       status: record.status,
       error_code: record.errorCode,
       stream: record.stream,

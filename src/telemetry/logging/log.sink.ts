@@ -1,6 +1,7 @@
 import { formatNano } from '@app/money';
 import { describeError } from '../describe-error.js';
 import { maskSecrets } from '../mask-secrets.js';
+import { providerOf } from '../provider-of.js';
 import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
 import type { Logs } from './logs.js';
 
@@ -104,7 +105,7 @@ function requestLine(record: RequestRecord): Record<string, unknown> {
     user_id: record.userId,
     duration_ms: rounded(record.durationMs),
     request_id: record.requestId,
-    provider: record.provider,
+    provider: providerOf(record),
     upstream_model: record.upstreamModel,
     status: record.status,
     error_code: record.errorCode,

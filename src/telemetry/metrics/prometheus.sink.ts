@@ -1,4 +1,5 @@
 import { nanoToNumber } from '../currency-units.js';
+import { providerOf } from '../provider-of.js';
 import type { AttemptRecord, GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
 import { AttemptSeries, CompletionSeries } from './completion-series.js';
 import type { CounterSeries, HistogramSeries } from './fast-series.js';
@@ -35,7 +36,7 @@ export class PrometheusSink implements TelemetrySink {
 
   request(record: RequestRecord): void {
     const model = this.#model(record.model);
-    this.#completion(model, record.provider ?? 'none').add(record);
+    this.#completion(model, providerOf(record) ?? 'none').add(record);
     for (const attempt of record.attempts) this.#attempt(model, attempt);
     const overheadMs = Math.max(0, record.durationMs - record.upstreamMs);
     (record.stream ? this.#overhead.stream : this.#overhead.whole).observe(overheadMs / 1000);

@@ -29,7 +29,13 @@ describe('the metrics of a completion', () => {
     const { sink, text } = setUp();
     sink.request(requestRecord());
     sink.request(
-      requestRecord({ status: 503, errorCode: 'circuit_open', provider: undefined, usage: undefined }),
+      requestRecord({
+        status: 503,
+        errorCode: 'circuit_open',
+        provider: undefined,
+        usage: undefined,
+        attempts: [],
+      }),
     );
     sink.event({ kind: 'rate-limit', scope: 'user-minute', outcome: 'refused' });
     sink.event({ kind: 'balance', userId: 'user-1', balanceNanoUsd: 95_500_000_000n });
@@ -42,7 +48,7 @@ describe('the metrics of a completion', () => {
       'user_balance{user_id="user-1"} 95.5',
       'rate_limit_requests_total{scope="user-minute",outcome="refused"} 1',
       'llm_cost_total{model="gpt-4",provider="openai"} 0.000123456',
-      'llm_attempts_total{provider="azure",model="gpt-4",outcome="provider_overloaded"} 2',
+      'llm_attempts_total{provider="azure",model="gpt-4",outcome="provider_overloaded"} 1',
     ]) {
       expect(page.split('\n')).toContain(line);
     }

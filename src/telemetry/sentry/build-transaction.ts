@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { NodeOptions } from '@sentry/nestjs';
+import { providerOf } from '../provider-of.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry.js';
 
 export type TransactionEvent = Parameters<NonNullable<NodeOptions['beforeSendTransaction']>>[0];
@@ -61,7 +62,7 @@ export function buildTransaction(record: RequestRecord, trace: TraceIds): Transa
     tags: {
       request_id: record.requestId,
       model: record.model,
-      provider: record.provider ?? 'none',
+      provider: providerOf(record) ?? 'none',
       status: record.status,
       stream: record.stream,
       ...(record.errorCode && { code: record.errorCode }),

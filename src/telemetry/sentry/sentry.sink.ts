@@ -1,4 +1,5 @@
 import type { ErrorEvent, NodeClient, Scope, SeverityLevel } from '@sentry/nestjs';
+import { providerOf } from '../provider-of.js';
 import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
 import { formatNano } from '@app/money';
 import { buildErrorEvent, buildMessageEvent, type Tags } from './build-error-event.js';
@@ -76,7 +77,7 @@ export class SentrySink implements TelemetrySink {
 
   #refusedKey(record: RequestRecord): void {
     this.#alarm('A provider refused our key', 'error', {
-      provider: record.provider ?? record.attempts.at(-1)?.provider,
+      provider: providerOf(record),
       request_id: record.requestId,
       model: record.model,
     });
