@@ -136,7 +136,10 @@ async function serve() {
   // a SIGTERM to npm ends npm and its shell, and never gets here
   const watch = setInterval(() => process.ppid !== parent && !state.stopping && stop('SIGTERM'), 500);
   const outcome = await Promise.race([ended, untilReady(state)]);
-  if (outcome === 'ready') await greet(node);
+  if (outcome === 'ready') {
+    // Ctrl-C also ends what prints the token; then there is nobody left to greet.
+    await greet(node).catch((error) => state.stopping || console.error(`\nquickstart: ${error.message}`));
+  }
   process.exitCode = exitCode(await ended, state.stopping);
   clearInterval(watch);
 }
