@@ -1,3 +1,5 @@
+import { isBroken } from '../broken-guarantees.js';
+
 /** Columns of a hold as the statements below take them: keys of the JSON objects in their first parameter. */
 const HOLD_INPUT = `
   id uuid, request_id text, user_id text, model text, stream boolean, targets jsonb,
@@ -6,7 +8,14 @@ const HOLD_INPUT = `
 const HOLD_COLUMNS = `id, request_id, user_id, model, stream, targets, amount_nano, bound_nano, instance_id, idem_key,
   fingerprint, expires_at`;
 
-const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, LEAST(take, free), bound, instance_id, idem_key,
+/** What is reserved, and when there is enough to reserve it. */
+const GRANTED = isBroken('guard-off') ? 'take' : 'LEAST(take, free)';
+const ENOUGH_FOR_ALL = isBroken('guard-off') ? 'true' : 'free >= GREATEST(take, need)';
+const ENOUGH_FOR_ONE = isBroken('guard-off') ? 'true' : 'balance_nano - held_nano >= need';
+/** Every statement that locks several accounts locks them in this order. */
+const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
+
+const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, ${GRANTED}, bound, instance_id, idem_key,
   decode(fingerprint, 'hex'), now() + ttl_ms * interval '1 millisecond'`;
 
 /**
@@ -24,14 +33,14 @@ export const HOLD_BATCH = `
     SELECT * FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (${HOLD_INPUT})) WITH ORDINALITY AS t),
   locked AS MATERIALIZED (
     SELECT user_id, balance_nano - held_nano AS free_nano FROM account
-     WHERE user_id IN (SELECT user_id FROM wanted) ORDER BY user_id FOR UPDATE),
+     WHERE user_id IN (SELECT user_id FROM wanted) ORDER BY ${LOCK_ORDER} FOR UPDATE),
   queued AS MATERIALIZED (
     SELECT wanted.*, free_nano - (sum(take) OVER account_queue - take) AS free
       FROM wanted JOIN locked USING (user_id)
     WINDOW account_queue AS (PARTITION BY user_id ORDER BY ordinality)),
   held AS (
     INSERT INTO hold (${HOLD_COLUMNS})
-    SELECT ${HOLD_VALUES} FROM queued WHERE free >= GREATEST(take, need)
+    SELECT ${HOLD_VALUES} FROM queued WHERE ${ENOUGH_FOR_ALL}
     ON CONFLICT DO NOTHING
     RETURNING id, user_id, amount_nano),
   sums AS (SELECT user_id, sum(amount_nano)::bigint AS amount FROM held GROUP BY user_id),
@@ -50,7 +59,7 @@ export const HOLD_ONE = `
   queued AS MATERIALIZED (
     SELECT wanted.*, balance_nano - held_nano AS free
       FROM account JOIN wanted USING (user_id)
-     WHERE balance_nano - held_nano >= need FOR UPDATE OF account),
+     WHERE ${ENOUGH_FOR_ONE} FOR UPDATE OF account),
   held AS (
     INSERT INTO hold (${HOLD_COLUMNS}) SELECT ${HOLD_VALUES} FROM queued
     ON CONFLICT DO NOTHING

@@ -1,3 +1,4 @@
+import { crashPoint } from '../crash-points.js';
 import type { ClaimedKey, ResponseStore } from './response-store.js';
 import type { StoredResponse } from './stored-response.js';
 
@@ -15,7 +16,9 @@ export class IdempotencyTicket {
   async store(response: StoredResponse): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    crashPoint('before-answer-stored');
     await this.responses.save(this.claim, response);
+    crashPoint('after-answer-stored');
     this.onEnd(response);
   }
 

@@ -3,6 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
+import { isBroken } from '../broken-guarantees.js';
+import { crashPoint } from '../crash-points.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import { fingerprintOf } from './fingerprint.js';
@@ -61,7 +63,7 @@ export class IdempotencyService {
    *                      503 `database_unavailable` (without the database "once" cannot be promised)
    */
   async begin(request: IdempotentRequest): Promise<IdempotentBegin> {
-    if (request.key === undefined) return { kind: 'none' };
+    if (request.key === undefined || isBroken('dedup-off')) return { kind: 'none' };
     if (!VALID_KEY.test(request.key)) {
       const message = 'Idempotency-Key must be 1 to 255 visible ASCII characters.';
       throw new GatewayError('invalid_body', message, { param: 'Idempotency-Key' });
@@ -124,6 +126,7 @@ export class IdempotencyService {
       this.config.billing.holdTtlMs,
     ]);
     if (rows.length === 0) return undefined;
+    crashPoint('after-claim');
     this.claims.set(billingId, { key, fingerprintHex: fingerprint });
     return new IdempotencyTicket({ userId, key, billingId }, this.responses, (answer) => {
       this.claims.delete(billingId);

@@ -10,6 +10,8 @@ import type {
   SettledCharge,
   Settlement,
 } from '../billing-session.js';
+import { isBroken } from '../broken-guarantees.js';
+import { crashPoint } from '../crash-points.js';
 import type { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import { settlementLine } from '../journal/journal-record.js';
@@ -72,6 +74,7 @@ export class MeteredBillingSession implements BillingSession {
     if (this.#held || this.closed) throw new Error('a billing session holds once');
     const held = await this.services.taker.take(this.identity, quote);
     this.#keep(held);
+    crashPoint('after-hold');
     const isModelsOwn =
       quote.requestedMaxOutputTokens === undefined && held.limit >= quote.modelMaxOutputTokens;
     return { maxOutputTokens: isModelsOwn ? undefined : held.limit };
@@ -172,9 +175,16 @@ export class MeteredBillingSession implements BillingSession {
   /** Resolves when the charge survives the process: in the journal or, should its disk fail, in the database. */
   async #book(held: Held, record: SettlementRecord): Promise<void> {
     const json = JSON.stringify(record);
-    const mark = await this.services.journal.append(settlementLine(json)).catch(() => undefined);
+    crashPoint('before-journal');
+    const mark = await this.#write(json);
+    crashPoint('after-journal');
     const booked = this.#enqueue(held, record, json, mark);
-    if (!mark) await withinTime(booked);
+    if (!mark && !isBroken('journal-off')) await withinTime(booked);
+  }
+
+  #write(json: string): Promise<JournalMark | undefined> {
+    if (isBroken('journal-off')) return Promise.resolve(undefined);
+    return this.services.journal.append(settlementLine(json)).catch(() => undefined);
   }
 
   #enqueue(held: Held, record: SettlementRecord, json: string, mark: JournalMark | undefined): Promise<void> {

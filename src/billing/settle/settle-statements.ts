@@ -1,3 +1,8 @@
+import { isBroken } from '../broken-guarantees.js';
+
+/** Every statement that locks several accounts locks them in this order. */
+const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
+
 /**
  * Ends up to fifty holds: captures or releases each, moves the money, writes the ledger. Any number of times: a hold that
  * has ended is passed over.
@@ -23,7 +28,7 @@ export const SETTLE_BATCH = `
      WHERE id IN (SELECT id FROM records) AND state IN ('open', 'orphaned') ORDER BY id FOR UPDATE),
   locked AS MATERIALIZED (
     SELECT user_id, balance_nano, held_nano FROM account
-     WHERE user_id IN (SELECT user_id FROM ended) ORDER BY user_id FOR UPDATE),
+     WHERE user_id IN (SELECT user_id FROM ended) ORDER BY ${LOCK_ORDER} FOR UPDATE),
   joined AS MATERIALIZED (
     SELECT ended.id, ended.user_id, ended.request_id, ended.model, records.release, records.cost, records.chargeable,
            locked.balance_nano, freed.amount AS freed,

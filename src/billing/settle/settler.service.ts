@@ -2,6 +2,7 @@ import type { NanoUsd } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AccountsService } from '../accounts/accounts.service.js';
+import { crashPoint } from '../crash-points.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
@@ -169,7 +170,9 @@ export class Settler {
   async #book(batch: readonly Queued[]): Promise<void> {
     await this.prices.store();
     try {
-      this.#report(batch, await this.#settle(batch));
+      const booked = await this.#settle(batch);
+      crashPoint('after-settle-commit-before-mark');
+      this.#report(batch, booked);
     } catch (error) {
       if (isConnectionError(error)) throw error;
       if (batch.length > 1) for (const settling of batch) await this.#book([settling]);

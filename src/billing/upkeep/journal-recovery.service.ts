@@ -3,6 +3,7 @@ import { appendFile, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { crashPoint } from '../crash-points.js';
 import { journalRoot } from '../journal/billing-journal.service.js';
 import { type JournalContents, readJournal } from '../journal/journal-reader.js';
 import { stateOfOwner } from '../journal/owner-file.js';
@@ -62,7 +63,9 @@ export class JournalRecovery {
     await this.prices.storeAll(contents.priceVersions);
     const refused = await this.#book(contents.settlements);
     if (refused.length > 0) await this.#setAside(instanceId, refused);
+    crashPoint('before-replay-declared');
     await this.database.query(MARK_REPLAYED, [instanceId, hostname()]);
+    crashPoint('after-replay-declared');
     await rm(directory, { recursive: true, force: true });
     this.#report(instanceId, contents);
     return true;

@@ -1,3 +1,5 @@
+import { isBroken } from '../broken-guarantees.js';
+
 /** $1 id, $2 host */
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
@@ -19,6 +21,10 @@ export const MARK_REPLAYED = `
 export const SILENCE_OF_INSTANCE = `
   SELECT extract(epoch FROM now() - heartbeat_at)::float8 AS seconds FROM gateway_instance WHERE id = $1`;
 
+const PAST_ITS_TERM = isBroken('timer-release')
+  ? `h.created_at < now() - interval '1 second'`
+  : 'h.expires_at < now()';
+
 /**
  * Gives back what dead instances hold. Evidence first: the instance's journal was replayed, so no settlement of it is
  * still to come. Time last: nobody could replay it (its disk is gone), and the hold is past its term.
@@ -28,7 +34,7 @@ export const SWEEP_ORPHANS = `
   WITH found AS MATERIALIZED (
     SELECT h.id, h.user_id, h.amount_nano, g.replayed_at IS NOT NULL AS evident
       FROM hold h LEFT JOIN gateway_instance g ON g.id = h.instance_id
-     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR h.expires_at < now())
+     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR ${PAST_ITS_TERM})
      ORDER BY h.id LIMIT 500 FOR UPDATE OF h SKIP LOCKED),
   orphaned AS (
     UPDATE hold SET state = 'orphaned', outcome = CASE WHEN evident THEN 'gateway-died' ELSE 'expired' END, closed_at = now()
