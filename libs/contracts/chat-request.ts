@@ -81,7 +81,13 @@ export interface InputAudioPart {
 /** A document. `file_data` is a data URL (or bare base64), `file_id` an upload at the provider, `file_url` an https URL. */
 export interface FilePart {
   type: 'file';
-  file: { filename?: string; file_data?: string; file_id?: string; file_url?: string; [key: string]: unknown };
+  file: {
+    filename?: string;
+    file_data?: string;
+    file_id?: string;
+    file_url?: string;
+    [key: string]: unknown;
+  };
   [key: string]: unknown;
 }
 export interface RefusalPart {
@@ -119,7 +125,12 @@ export type ResponseFormat =
   | { type: 'json_object' }
   | {
       type: 'json_schema';
-      json_schema: { name: string; description?: string; schema?: Record<string, unknown>; strict?: boolean | null };
+      json_schema: {
+        name: string;
+        description?: string;
+        schema?: Record<string, unknown>;
+        strict?: boolean | null;
+      };
     };
 
 export interface ToolCall {

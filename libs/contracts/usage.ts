@@ -49,6 +49,8 @@ export function toCompletionUsage(usage: Usage): CompletionUsage {
 }
 
 function withoutUndefined(fields: Record<string, number | undefined>): Record<string, number> | undefined {
-  const reported = Object.entries(fields).filter((entry): entry is [string, number] => entry[1] !== undefined);
+  const reported = Object.entries(fields).filter(
+    (entry): entry is [string, number] => entry[1] !== undefined,
+  );
   return reported.length > 0 ? Object.fromEntries(reported) : undefined;
 }
