@@ -224,7 +224,7 @@ async function serve(machine: BillingMachine, user: string, stop: 'held' | 'sett
   const ticket = ticketOf(await begin(machine, request));
   const session = machine.sessions.open({ billingId: request.billingId, requestId: 'r', userId: user });
   await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false));
-  if (stop === 'held') return;
+  if (stop === 'held') return { ticket };
   await session.settle({
     kind: 'usage',
     target: targetOf(plannedTarget()),
@@ -232,8 +232,8 @@ async function serve(machine: BillingMachine, user: string, stop: 'held' | 'sett
     source: 'provider',
   });
   await machine.settler.drain({ timeoutMs: 2000 });
-  if (stop === 'settled') return;
-  await ticket.store(answer());
+  if (stop === 'stored') await ticket.store(answer());
+  return { ticket };
 }
 
 /** What a successor does after it replayed the journal of a dead instance. */
@@ -241,6 +241,18 @@ async function declareDead(machine: BillingMachine): Promise<void> {
   await db.dataSource.query(MARK_REPLAYED, [machine.instance.id, 'host']);
   await db.dataSource.query(SWEEP_ORPHANS);
 }
+
+describe('a request that was charged and whose answer is being stored', () => {
+  it('is waited for', async () => {
+    const user = userId();
+    await fund(db.dataSource, user, 1_000_000_000n);
+    const { ticket } = await serve(near, user, 'settled');
+    const waiting = begin(far, ask(user));
+    await sleep(200);
+    await ticket.store(answer());
+    expect(await waiting).toMatchObject({ kind: 'replay' });
+  });
+});
 
 describe('the instance that executes dies', () => {
   const dying = async () => register(await startMachine(db.dataSource));

@@ -1,8 +1,12 @@
 import { createDatabase, type TestDatabase } from '@app/testing';
+import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { connect } from './billing-machine.js';
 
 export * from './billing-machine.js';
+
+// What a machine has to say is in its events.
+Logger.overrideLogger(false);
 
 /** A database of one billing test file, reached the way the gateway reaches it. */
 export interface BillingDatabase {

@@ -60,13 +60,17 @@ export class PeriodQuery {
   @ApiPropertyOptional({
     type: String,
     example: '2026-11-01',
-    description: 'Inclusive; default 30 days ago.',
+    description: 'Inclusive; default 30 days before `to`.',
   })
   @IsOptional()
   @IsISO8601({ strict: true })
   from?: string;
 
-  @ApiPropertyOptional({ type: String, example: '2026-12-01', description: 'Exclusive; default now.' })
+  @ApiPropertyOptional({
+    type: String,
+    example: '2026-12-01',
+    description: 'Exclusive; default the end of today (UTC).',
+  })
   @IsOptional()
   @IsISO8601({ strict: true })
   to?: string;

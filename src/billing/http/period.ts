@@ -5,9 +5,15 @@ import type { PeriodQuery } from './billing.dto.js';
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
 
-/** @throws GatewayError `invalid_query` when the period is empty */
+/**
+ * Without bounds: thirty whole days of UTC, today included. Not "until now": a charge that is booked while the report
+ * is asked for belongs to it, and the database's clock is not ours.
+ *
+ * @throws GatewayError `invalid_query` when the period is empty
+ */
 export function toPeriod(query: PeriodQuery, now = new Date()): Period {
-  const to = query.to === undefined ? now : new Date(query.to);
+  const endOfToday = new Date((Math.floor(now.getTime() / DAY_MS) + 1) * DAY_MS);
+  const to = query.to === undefined ? endOfToday : new Date(query.to);
   const from =
     query.from === undefined ? new Date(to.getTime() - DEFAULT_DAYS * DAY_MS) : new Date(query.from);
   if (!(from < to)) throw new GatewayError('invalid_query', 'from must be before to.', { param: 'from' });

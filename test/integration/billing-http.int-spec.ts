@@ -1,0 +1,502 @@
+import 'reflect-metadata';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Controller, Get, Global, Module } from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE, NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { GatewayError } from '@app/contracts';
+import type { NextFunction, Request, Response } from 'express';
+import { DataSource } from 'typeorm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { IS_ADMIN_ONLY } from '../../src/auth/admin-only.decorator.js';
+import { Billed } from '../../src/billing/billed.decorator.js';
+import { BillingInterceptor } from '../../src/billing/billing.interceptor.js';
+import { BillingModule } from '../../src/billing/billing.module.js';
+import { AdminBillingController } from '../../src/billing/http/admin-billing.controller.js';
+import { LedgerAuditController } from '../../src/billing/http/ledger-audit.controller.js';
+import { ESTIMATE_PLANNER } from '../../src/billing/quote/estimate-planner.js';
+import { QuoterService } from '../../src/billing/quoter.service.js';
+import { Settler } from '../../src/billing/settle/settler.service.js';
+import { APP_CONFIG } from '../../src/config/app-config.js';
+import { DatabaseService } from '../../src/database/database.service.js';
+import { GatewayErrorFilter } from '../../src/edge/gateway-error.filter.js';
+import { GatewayValidationPipe } from '../../src/edge/gateway-validation.pipe.js';
+import { JsonBodyInterceptor } from '../../src/edge/json-body.interceptor.js';
+import { requestContext } from '../../src/edge/request-context.middleware.js';
+import { Context, type RequestContext } from '../../src/edge/request-context.js';
+import { type GatewayEvent, Telemetry } from '../../src/telemetry/telemetry.js';
+import {
+  type BillingDatabase,
+  billingConfig,
+  booksOf,
+  chat,
+  fund,
+  openBillingDatabase,
+  plannedTarget,
+  planOf,
+  statementsOf,
+  targetOf,
+  userId,
+} from './billing-support.js';
+
+let db: BillingDatabase;
+let dataDir: string;
+let app: NestExpressApplication;
+let url: string;
+const events: GatewayEvent[] = [];
+
+/** Stands in for the completions: holds, and then does as it is told. */
+@Billed()
+@Controller('spend')
+class SpendController {
+  @Get('ok')
+  async ok(@Context() { billing }: RequestContext): Promise<object> {
+    await billing?.hold(
+      app.get(QuoterService).quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false),
+    );
+    billing?.attempt({
+      provider: 'echo',
+      upstreamModel: 'echo',
+      outcome: 'ok',
+      upstreamStatus: 200,
+      providerRequestId: undefined,
+      durationMs: 3,
+    });
+    await billing?.settle({
+      kind: 'usage',
+      target: targetOf(plannedTarget()),
+      usage: { inputTokens: 11, outputTokens: 7 },
+      source: 'provider',
+    });
+    return {};
+  }
+
+  @Get('failing')
+  async failing(@Context() { billing }: RequestContext): Promise<void> {
+    await billing?.hold(
+      app.get(QuoterService).quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false),
+    );
+    throw new GatewayError('provider_overloaded', 'no');
+  }
+}
+
+beforeAll(async () => {
+  db = await openBillingDatabase();
+  dataDir = await mkdtemp(join(tmpdir(), 'billing-http-'));
+  const telemetry = new Telemetry();
+  telemetry.addSink({ event: (event) => void events.push(event) });
+  const config = {
+    ...billingConfig({ defaultBalanceNanoUsd: 100_000_000_000n }, dataDir),
+    http: { bodyLimitBytes: 100_000 },
+  };
+
+  @Global()
+  @Module({
+    providers: [
+      { provide: APP_CONFIG, useValue: config },
+      { provide: Telemetry, useValue: telemetry },
+      { provide: DataSource, useValue: db.dataSource },
+      { provide: DatabaseService, useValue: statementsOf(db.dataSource) },
+      {
+        provide: ESTIMATE_PLANNER,
+        useValue: {
+          plan: (body: { max_tokens?: number }) => ({
+            request: chat('Say hello.', body),
+            plan: planOf(plannedTarget()),
+          }),
+        },
+      },
+    ],
+    exports: [APP_CONFIG, Telemetry, DataSource, DatabaseService, ESTIMATE_PLANNER],
+  })
+  class Surroundings {}
+
+  @Module({
+    imports: [Surroundings, BillingModule],
+    controllers: [SpendController],
+    providers: [
+      { provide: APP_INTERCEPTOR, useClass: JsonBodyInterceptor },
+      { provide: APP_INTERCEPTOR, useExisting: BillingInterceptor },
+      { provide: APP_PIPE, useClass: GatewayValidationPipe },
+      { provide: APP_FILTER, useClass: GatewayErrorFilter },
+    ],
+  })
+  class App {}
+
+  app = await NestFactory.create<NestExpressApplication>(App, { bodyParser: false, logger: false });
+  app.set('query parser', 'simple');
+  app.use(requestContext);
+  app.use((request: Request, _response: Response, next: NextFunction) => {
+    request.gateway.principal = {
+      userId: String(request.headers['x-user']),
+      role: request.headers['x-role'] === 'admin' ? 'admin' : 'user',
+      models: undefined,
+      tokenId: undefined,
+      issuedAt: undefined,
+      expiresAt: 0,
+    };
+    next();
+  });
+  await app.listen(0, '127.0.0.1');
+  url = `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`;
+});
+afterAll(async () => {
+  const closed = once(app.getHttpServer(), 'close');
+  await app.close();
+  await closed;
+  await db.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  /** Checked field by field. */
+  json: ReturnType<typeof JSON.parse>;
+}
+
+async function call(
+  method: string,
+  path: string,
+  user: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(url + path, {
+    method,
+    headers: { 'x-user': user, 'content-type': 'application/json', ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: text.startsWith('{') ? JSON.parse(text) : undefined,
+  };
+}
+const get = (path: string, user: string, headers?: Record<string, string>) =>
+  call('GET', path, user, undefined, headers);
+const post = (path: string, body: unknown, user = 'root') =>
+  call('POST', path, user, body, { 'x-role': 'admin' });
+
+describe('GET /billing/balance', () => {
+  it('opens the account at first sight, with the default balance, once', async () => {
+    const user = userId();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => get('/billing/balance', user)));
+    expect(new Set(answers.map(({ text }) => text))).toEqual(
+      new Set([`{"user_id":"${user}","balance":100,"currency":"USD","held":0,"available":100}`]),
+    );
+  });
+
+  it('writes every digit of the stored value', async () => {
+    const user = userId();
+    await fund(db.dataSource, user, 9_007_199_254_740_993_001n);
+    expect((await get('/billing/balance', user)).text).toContain('"balance":9007199254.740993001,');
+  });
+
+  it('shows a charge as soon as its answer was given', async () => {
+    const user = userId();
+    for (let turn = 1; turn <= 5; turn += 1) {
+      await get('/spend/ok', user);
+      expect((await get('/billing/balance', user)).text).toContain(`"balance":${100 - turn * 0.000025},`);
+    }
+  });
+});
+
+describe('the billing interceptor', () => {
+  it('gives the hold back when the handler failed, whatever became of it', async () => {
+    const user = userId();
+    expect((await get('/spend/failing', user)).status).toBe(503);
+    await app.get(Settler).drain({ timeoutMs: 1000 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n, openHolds: 0n, charges: 0 });
+  });
+});
+
+describe('GET /billing/transactions', () => {
+  it('lists newest first, in pages, with what belongs to each', async () => {
+    const user = userId();
+    await get('/spend/ok', user);
+    await get('/spend/ok', user);
+    const { json } = await get('/billing/transactions', user);
+    expect(json).toMatchObject({ user_id: user, limit: 10, offset: 0 });
+    expect(json.transactions).toHaveLength(3);
+    expect(json.transactions[0]).toMatchObject({
+      amount: -0.000025,
+      description: 'Chat completion with echo',
+      type: 'charge',
+      balance_after: 99.99995,
+      model: 'echo',
+      provider: 'echo',
+      prompt_tokens: 11,
+      completion_tokens: 7,
+    });
+    expect(json.transactions[0].id).toMatch(/^txn_[0-9a-f]{32}$/);
+    expect(json.transactions[0].timestamp).toMatch(/^\d{4}-.*Z$/);
+    expect(json.transactions[2]).toMatchObject({ amount: 100, type: 'grant' });
+    const page = await get('/billing/transactions?limit=1&offset=2', user);
+    expect(page.json.transactions).toEqual([json.transactions[2]]);
+  });
+
+  it.each([
+    'limit=0',
+    'limit=101',
+    'limit=ten',
+    'limit=1e1',
+    'limit=',
+    'limit=1&limit=2',
+    'offset=-1',
+    'offset=1.5',
+    'page=2',
+  ])('refuses ?%s with the name of the parameter', async (query) => {
+    const { status, json } = await get(`/billing/transactions?${query}`, userId());
+    expect([status, json.error.code, json.error.param]).toEqual([400, 'invalid_query', query.split('=')[0]]);
+  });
+});
+
+describe('GET /billing/usage', () => {
+  it('sums up by day and by model', async () => {
+    const user = userId();
+    await get('/spend/ok', user);
+    await get('/spend/ok', user);
+    const byModel = await get('/billing/usage?group_by=model', user);
+    expect(byModel.json.usage).toEqual([
+      expect.objectContaining({
+        key: 'echo',
+        requests: 2,
+        prompt_tokens: 22,
+        completion_tokens: 14,
+        charged: 0.00005,
+        net: 0.00005,
+      }),
+    ]);
+    const byDay = await get('/billing/usage', user);
+    expect(byDay.json.usage).toEqual([
+      expect.objectContaining({ key: new Date().toISOString().slice(0, 10), requests: 2 }),
+    ]);
+    const before = await get('/billing/usage?from=2020-01-01&to=2020-02-01', user);
+    expect(before.json.usage).toEqual([]);
+  });
+
+  it.each(['group_by=user', 'from=yesterday', 'from=2026-02-01&to=2026-01-01', 'from=2026-13-01'])(
+    'refuses ?%s',
+    async (query) => {
+      expect((await get(`/billing/usage?${query}`, userId())).json.error.code).toBe('invalid_query');
+    },
+  );
+});
+
+describe('GET /billing/requests/:request_id', () => {
+  it('is a receipt whose lines come to the charge, exactly', async () => {
+    const user = userId();
+    await get('/spend/ok', user, { 'x-request-id': 'my-request' });
+    const { status, json, text } = await get('/billing/requests/my-request', user);
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      request_id: 'my-request',
+      user_id: user,
+      model: 'echo',
+      stream: false,
+      state: 'captured',
+      attempts: [expect.objectContaining({ provider: 'echo', outcome: 'ok', status: 200 })],
+      settlement: {
+        charged: 0.000025,
+        shortfall: 0,
+        refunded: 0,
+        usage: { inputTokens: 11, outputTokens: 7 },
+      },
+    });
+    expect(json.settlement.lines).toEqual([
+      { category: 'input', quantity: 11, unit_price_per_million: '1', amount: 0.000011 },
+      { category: 'output', quantity: 7, unit_price_per_million: '2', amount: 0.000014 },
+    ]);
+    expect(text).not.toMatch(/:-?[\d.]+e[+-]/);
+  });
+
+  it('of somebody else is not there, except for an administrator', async () => {
+    const owner = userId();
+    const id = `r-${owner}`;
+    await get('/spend/ok', owner, { 'x-request-id': id });
+    const foreign = await get(`/billing/requests/${id}`, userId());
+    expect([foreign.status, foreign.json.error.code]).toEqual([404, 'not_found']);
+    expect((await get(`/billing/requests/${id}`, userId(), { 'x-role': 'admin' })).json.user_id).toBe(owner);
+    expect((await get('/billing/requests/none', owner)).status).toBe(404);
+  });
+});
+
+describe('POST /billing/estimate', () => {
+  it('tells worst case and expectation, and what the balance covers', async () => {
+    const user = userId();
+    const { status, json } = await call('POST', '/billing/estimate', user, { max_tokens: 100 });
+    expect(status).toBe(200);
+    expect(json).toMatchObject({
+      currency: 'USD',
+      max_output_tokens: 100,
+      available: 100,
+      covered: true,
+      affordable_output_tokens: 1000,
+    });
+    expect(json.worst_case).toBeGreaterThanOrEqual(json.expected);
+    expect(json.targets).toHaveLength(1);
+    expect((await get('/billing/balance', user)).json).toMatchObject({ balance: 100, held: 0 });
+  });
+});
+
+describe('administrators', () => {
+  it('are the only ones: every one of these routes says so to the guard', () => {
+    for (const controller of [AdminBillingController, LedgerAuditController]) {
+      expect(Reflect.getMetadata(IS_ADMIN_ONLY, controller)).toBe(true);
+    }
+  });
+
+  it('top up once per key, however often and how concurrently it is sent', async () => {
+    const user = userId();
+    const body = { amount: '12.5', description: 'Invoice 7', idempotency_key: 'invoice-7' };
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => post(`/admin/users/${user}/topups`, body)),
+    );
+    expect(answers.filter(({ json }) => json.replayed === false)).toHaveLength(1);
+    expect(new Set(answers.map(({ json }) => json.id)).size).toBe(1);
+    expect((await get('/billing/balance', user)).json.balance).toBe(112.5);
+    const other = await post(`/admin/users/${user}/topups`, { ...body, amount: 13 });
+    expect([other.status, other.json.error.code]).toEqual([422, 'idempotency_mismatch']);
+    expect(events).toContainEqual(
+      expect.objectContaining({ kind: 'admin-action', action: 'topup', actor: 'root', subject: user }),
+    );
+  });
+
+  it('top up without a key as often as they send it', async () => {
+    const user = userId();
+    for (const amount of [1, '1', 0.5]) await post(`/admin/users/${user}/topups`, { amount });
+    expect((await get('/billing/balance', user)).json.balance).toBe(102.5);
+  });
+
+  it.each([0, -5, '1e3', '0.0000000001', 'ten', null, 9007199254.740993, {}, true])(
+    'do not top up by %j',
+    async (amount) => {
+      const { status, json } = await post(`/admin/users/${userId()}/topups`, { amount });
+      expect([status, json.error.param]).toEqual([400, 'amount']);
+    },
+  );
+
+  it('cannot set what the body does not name, nor move more than an account holds', async () => {
+    const user = userId();
+    const extra = await post(`/admin/users/${user}/topups`, { amount: 1, balance_nano: 1 });
+    expect([extra.status, extra.json.error.param]).toEqual([400, 'balance_nano']);
+    const huge = await post(`/admin/users/${user}/topups`, { amount: '9223372036' });
+    expect([huge.status, huge.json.error.param]).toEqual([400, 'amount']);
+    expect((await post('/admin/users/a%20b/topups', { amount: 1 })).status).toBe(400);
+  });
+
+  it('adjust down to what is held, and no further', async () => {
+    const user = userId();
+    expect(
+      (await post(`/admin/users/${user}/adjustments`, { amount: '-99.5', description: 'x' })).json.amount,
+    ).toBe(-99.5);
+    const refused = await post(`/admin/users/${user}/adjustments`, { amount: -1, description: 'x' });
+    expect([refused.status, refused.json.error.param]).toEqual([400, 'amount']);
+    expect((await get('/billing/balance', user)).json.balance).toBe(0.5);
+  });
+
+  it('refund once: all of it, a part, never more', async () => {
+    const user = userId();
+    await get('/spend/ok', user, { 'x-request-id': `a-${user}` });
+    await get('/spend/ok', user, { 'x-request-id': `b-${user}` });
+    const tooMuch = await post(`/admin/requests/a-${user}/refund`, { amount: 1 });
+    expect([tooMuch.status, tooMuch.json.error.code]).toEqual([400, 'invalid_body']);
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => post(`/admin/requests/a-${user}/refund`, {})),
+    );
+    expect(answers.filter(({ json }) => json.replayed === false)).toHaveLength(1);
+    expect((await post(`/admin/requests/b-${user}/refund`, { amount: '0.000005' })).json.amount).toBe(
+      0.000005,
+    );
+    const again = await post(`/admin/requests/b-${user}/refund`, { amount: '0.000006' });
+    expect([again.status, again.json.error.code]).toEqual([409, 'idempotency_conflict']);
+    expect((await post('/admin/requests/none/refund', {})).status).toBe(404);
+    expect((await get('/billing/balance', user)).json.balance).toBe(99.99998);
+    const usage = await get('/billing/usage?group_by=model', user);
+    expect(usage.json.usage[0]).toMatchObject({ charged: 0.00005, refunded: 0.00003, net: 0.00002 });
+  });
+
+  it('do not refund what was not charged', async () => {
+    const user = userId();
+    await get('/spend/failing', user, { 'x-request-id': `f-${user}` });
+    expect((await post(`/admin/requests/f-${user}/refund`, {})).json.error.code).toBe('not_found');
+  });
+
+  it('must name one of several requests with the same id', async () => {
+    const user = userId();
+    await get('/spend/ok', user, { 'x-request-id': `same-${user}` });
+    await get('/spend/ok', user, { 'x-request-id': `same-${user}` });
+    const { status, json } = await post(`/admin/requests/same-${user}/refund`, {});
+    expect([status, json.error.param]).toEqual([400, 'request_id']);
+    const receipt = await get(`/billing/requests/same-${user}`, user);
+    expect((await post(`/admin/requests/${receipt.json.billing_id}/refund`, {})).status).toBe(200);
+  });
+
+  it('see balances of those who were seen, and search without wildcards', async () => {
+    const user = `find_me-${userId()}`;
+    await get('/billing/balance', user);
+    expect((await get(`/admin/users/${user}/balance`, 'root')).json.balance).toBe(100);
+    expect((await get(`/admin/users/${userId()}/balance`, 'root')).status).toBe(404);
+    const found = await get('/admin/users?search=find_me-', 'root');
+    expect([found.json.total, found.json.users[0].user_id]).toEqual([1, user]);
+    for (const search of ['%25', 'find%5C', 'findxme', '_ind']) {
+      expect((await get(`/admin/users?search=${search}`, 'root')).json.users).toEqual([]);
+    }
+    expect((await get('/admin/users?limit=1000', 'root')).status).toBe(400);
+  });
+
+  it('get reports by anything, as JSON and as CSV that no spreadsheet runs', async () => {
+    const user = `=HYPERLINK@${userId()}`.replace('=', '@');
+    await fund(db.dataSource, user, 1_000_000_000n);
+    await get('/spend/ok', user);
+    for (const grouping of ['user', 'model', 'provider', 'day']) {
+      const { json } = await get(`/admin/reports?group_by=${grouping}`, 'root');
+      expect(json.rows.length).toBeGreaterThan(0);
+    }
+    const csv = await get('/admin/reports?group_by=user&format=csv', 'root');
+    expect(csv.headers.get('content-type')).toContain('text/csv');
+    expect(csv.text).toContain(`\r\n'@`);
+    expect(csv.text).not.toContain(`\r\n@`);
+    expect((await get('/admin/reports?group_by=password', 'root')).status).toBe(400);
+  });
+
+  it('can have everything worked out again', async () => {
+    await app.get(Settler).drain({ timeoutMs: 2000 });
+    const { json } = await get('/admin/ledger/audit', 'root');
+    expect(json).toMatchObject({ ok: true, mismatches: [], checks: { charge_is_usage_times_price: 0 } });
+    expect(json.checked.charges).toBeGreaterThan(10);
+  });
+
+  it('are told by the audit when a balance was touched, or a charge is not what was used', async () => {
+    const user = userId();
+    await get('/spend/ok', user);
+    await app.get(Settler).drain({ timeoutMs: 2000 });
+    await db.dataSource.query('UPDATE account SET balance_nano = balance_nano + 1 WHERE user_id = $1', [
+      user,
+    ]);
+    await db.dataSource.query('ALTER TABLE ledger DISABLE TRIGGER ledger_append_only');
+    await db.dataSource.query(
+      `UPDATE ledger SET usage = '{"inputTokens":12,"outputTokens":7}' WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    await db.dataSource.query('ALTER TABLE ledger ENABLE TRIGGER ledger_append_only');
+    const { json } = await get('/admin/ledger/audit', 'root');
+    expect(json.ok).toBe(false);
+    expect(json.checks).toMatchObject({
+      balance_is_sum_of_ledger: 1,
+      charge_is_usage_times_price: 1,
+      held_is_sum_of_open_holds: 0,
+    });
+    expect(json.mismatches).toContainEqual(
+      expect.objectContaining({ check: 'balance_is_sum_of_ledger', subject: user }),
+    );
+    expect(events).toContainEqual({ kind: 'audit-mismatch', check: 'balance_is_sum_of_ledger', count: 1 });
+  });
+});
