@@ -55,6 +55,7 @@ function createLimitStore(
   const { storage } = config.rateLimit;
   return new ResilientLimitStore(remote, {
     onMode: (isDegraded) => reporter.report(isDegraded ? 'degraded' : storage),
+    instances: config.http.workers,
   });
 }
 

@@ -24,6 +24,8 @@ const MAX_SLOTS_PER_CALL = 200;
 export interface ResilientLimitStoreOptions {
   /** Called on every change, and once at the start. */
   readonly onMode: (isDegraded: boolean) => void;
+  /** Instances known to share the store before it has told: who was never told must not think itself alone. Default 1. */
+  readonly instances?: number;
   readonly now?: () => number;
   readonly maxWindowsPerRule?: number;
 }
@@ -41,7 +43,7 @@ export class ResilientLimitStore implements LimitStore {
   readonly #rules = new Map<string, WindowRule>();
   readonly #switch: RemoteSwitch;
   readonly #now: () => number;
-  #instances = 1;
+  #instances: number;
   #marker: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failedProbes = 0;
@@ -53,6 +55,7 @@ export class ResilientLimitStore implements LimitStore {
     private readonly options: ResilientLimitStoreOptions,
   ) {
     this.#now = options.now ?? (() => performance.now());
+    this.#instances = Math.max(1, options.instances ?? 1);
     this.#windows = new DegradedWindows(this.#now, options.maxWindowsPerRule);
     this.#ownSlots = new SlotTable();
     this.#switch = new RemoteSwitch((isAway) => this.#changed(isAway));

@@ -82,16 +82,33 @@ describe(`${PROCESSES} processes asking many times too often`, () => {
 
 describe('4 workers of a cluster without Redis', () => {
   const rule = { name: 'minute', limit: 50, windowMs: 60_000 };
-  const total = async (served: boolean): Promise<number> => {
-    const granted = (await run('cluster', { workers: 4, each: 50, rule, served }).result) as number[];
+  const total = async (settings: { served: boolean; instances: number }): Promise<number> => {
+    const granted = (await run('cluster', { workers: 4, each: 50, rule, ...settings }).result) as number[];
     return granted.reduce((sum, count) => sum + count, 0);
   };
 
   it('share one limit in the memory of the primary', async () => {
-    expect(await total(true)).toBe(50);
+    expect(await total({ served: true, instances: 4 })).toBe(50);
   });
 
-  it('would each have a limit of their own without it: the control', async () => {
-    expect(await total(false)).toBe(200);
+  it('share one limit on busy cores too, when the primary answers late', async () => {
+    const busy = [1, 2, 3].map(() =>
+      spawn(process.execPath, ['-e', 'const end = Date.now() + 20_000; while (Date.now() < end);']),
+    );
+    try {
+      expect(await total({ served: true, instances: 4 })).toBe(50);
+    } finally {
+      for (const child of busy) child.kill();
+    }
+  });
+
+  it('keep within 1.2 limits when the primary does not answer at all', async () => {
+    const granted = await total({ served: false, instances: 4 });
+    expect(granted).toBeLessThanOrEqual(60);
+    expect(granted).toBeGreaterThanOrEqual(48);
+  });
+
+  it('would each have a limit of their own if they thought themselves alone: the control', async () => {
+    expect(await total({ served: false, instances: 1 })).toBe(200);
   });
 });

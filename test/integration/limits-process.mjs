@@ -92,7 +92,8 @@ async function inCluster() {
   }
   const { ClusterLimitStore } = await load('limits/cluster-limit-store.ts');
   const { ResilientLimitStore } = await load('limits/resilient-limit-store.ts');
-  const store = new ResilientLimitStore(new ClusterLimitStore(), { onMode: () => undefined });
+  const options = { onMode: () => undefined, instances: settings.instances };
+  const store = new ResilientLimitStore(new ClusterLimitStore(), options);
   await store.start();
   let granted = 0;
   for (let index = 0; index < settings.each; index++) {
