@@ -46,6 +46,8 @@ import { Telemetry, type TelemetrySink } from './telemetry.js';
   exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText, CrashReports],
 })
 export class TelemetryModule implements OnModuleInit, OnApplicationShutdown {
+  readonly #reopenLogs = (): void => this.logs.reopen();
+
   constructor(
     private readonly logs: Logs,
     private readonly remote: RemoteSinks,
@@ -53,11 +55,14 @@ export class TelemetryModule implements OnModuleInit, OnApplicationShutdown {
 
   onModuleInit(): void {
     dropMisnamedMetrics(register);
+    // Always, also without a log file: unhandled, the signal of a careless logrotate would end the process.
+    if (process.platform !== 'win32') process.on('SIGUSR2', this.#reopenLogs);
   }
 
   async onApplicationShutdown(): Promise<void> {
     await this.remote.close();
     await this.logs.flush();
+    process.off('SIGUSR2', this.#reopenLogs);
   }
 }
 
