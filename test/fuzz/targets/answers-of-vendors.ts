@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import type { ChatCompletion } from '@app/contracts';
+import fc from 'fast-check';
+import {
+  ANTHROPIC_EXAMPLES,
+  type AnswerExamples,
+  GOOGLE_EXAMPLES,
+  OPENAI_EXAMPLES,
+} from '../answer-examples.js';
+import { expectCleanPrototypes, expectGatewayError, expectUsage } from '../expectations.js';
+import type { FuzzTarget } from '../fuzz-target.js';
+import { mutated } from '../hostile-json.js';
+import { callFor, CLIENT_MODEL, loadStrategy, type Vendor } from '../vendor-strategies.js';
+
+/** What a vendor can make of an answer. Never 401, 402 or 403: those would accuse the client. */
+export const VENDOR_FAULTS = [400, 404, 413, 429, 502, 503, 504];
+
+function answerTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
+  return {
+    name: `${vendor}-answer`,
+    promise: 'any JSON of a provider is a completion with usage that can be billed, or a provider error',
+    shortRuns: 1_000,
+    async property() {
+      const strategyOver = await loadStrategy(vendor);
+      return fc.asyncProperty(mutated(examples.whole, 5), async (body) => {
+        try {
+          const strategy = strategyOver([Buffer.from(JSON.stringify(body))]);
+          const { completion, usage } = await strategy.complete(callFor(false));
+          expectCompletion(JSON.parse(JSON.stringify(completion)) as ChatCompletion);
+          expectUsage(usage);
+        } catch (error) {
+          expectGatewayError(error, VENDOR_FAULTS);
+        }
+        expectCleanPrototypes();
+      });
+    },
+  };
+}
+
+function expectCompletion(completion: ChatCompletion): void {
+  assert.equal(completion.object, 'chat.completion');
+  assert.equal(completion.model, CLIENT_MODEL);
+  assert.ok(typeof completion.id === 'string' && Number.isInteger(completion.created));
+  assert.ok(completion.choices.length > 0);
+  for (const choice of completion.choices) {
+    assert.equal(choice.message.role, 'assistant');
+    assert.ok(typeof choice.message.content === 'string' || choice.message.content === null);
+    assert.match(choice.finish_reason, /^(stop|length|tool_calls|content_filter|function_call)$/);
+    for (const call of choice.message.tool_calls ?? []) assert.equal(typeof call.id, 'string');
+  }
+}
+
+export const OPENAI_ANSWER = answerTarget('openai', OPENAI_EXAMPLES);
+export const COMPATIBLE_ANSWER = answerTarget('compatible', OPENAI_EXAMPLES);
+export const ANTHROPIC_ANSWER = answerTarget('anthropic', ANTHROPIC_EXAMPLES);
+export const GOOGLE_ANSWER = answerTarget('google', GOOGLE_EXAMPLES);
