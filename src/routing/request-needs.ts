@@ -17,7 +17,7 @@ export function requestNeeds(request: ChatRequest): Capability[] {
   for (const { content } of request.messages) {
     if (!Array.isArray(content)) continue;
     for (const { type } of content) {
-      const need = CAPABILITY_OF_PART[type];
+      const need = Object.hasOwn(CAPABILITY_OF_PART, type) ? CAPABILITY_OF_PART[type] : undefined;
       if (need) needs.add(need);
     }
   }

@@ -121,7 +121,8 @@ export function toFinishReason(
   content: readonly WireBlock[],
   context: AnswerContext,
 ): FinishReason {
-  const finish = FINISH_REASONS[textOf(stopReason)] ?? 'stop';
+  const reason = textOf(stopReason);
+  const finish = (Object.hasOwn(FINISH_REASONS, reason) ? FINISH_REASONS[reason] : undefined) ?? 'stop';
   if (finish !== 'tool_calls') return finish;
   if (!content.some((block) => block.type === 'tool_use')) return 'stop';
   return context.legacyFunctions ? 'function_call' : finish;
@@ -145,7 +146,7 @@ const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({ standard
 /** OpenAI's name of the tier that served the call. */
 export function toServiceTier(tier: unknown): string | undefined {
   if (typeof tier !== 'string') return undefined;
-  return SERVICE_TIERS[tier] ?? tier;
+  return Object.hasOwn(SERVICE_TIERS, tier) ? SERVICE_TIERS[tier] : tier;
 }
 
 /** Web citations as OpenAI's annotations; the span is the block of text that the citation stands behind. */

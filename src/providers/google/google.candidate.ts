@@ -162,7 +162,8 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
 
 /** Gemini's reason -> OpenAI's. Those without a counterpart (OTHER, MALFORMED_FUNCTION_CALL, …) are `stop`. */
 export function toFinishReason(reason: string | undefined): FinishReason {
-  return (reason === undefined ? undefined : FINISH_REASONS[reason]) ?? 'stop';
+  const isKnown = reason !== undefined && Object.hasOwn(FINISH_REASONS, reason);
+  return (isKnown ? FINISH_REASONS[reason] : undefined) ?? 'stop';
 }
 
 /** The OpenAI reason says less than Gemini's: the raw one is given beside it. */

@@ -61,8 +61,10 @@ const PARAMETERS: Readonly<Record<string, Apply>> = {
     generation.logprobs = value;
   },
   response_format: applyResponseFormat,
-  modalities: (value, { generation }) => {
-    if (Array.isArray(value)) generation.responseModalities = value.map((name) => String(name).toUpperCase());
+  modalities: (value, { generation }, param) => {
+    const names = Array.isArray(value) ? value.map(text) : [];
+    if (names.length === 0 || names.includes(undefined)) throw invalid(param, 'must be a list of names');
+    generation.responseModalities = names.map((name) => name?.toUpperCase());
   },
   reasoning_effort: applyEffort,
   store: acceptOnly(false),

@@ -64,7 +64,8 @@ function declare({ name, description, parameters, ...others }: FunctionDefinitio
 function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParameters): JsonObject[] {
   const type = text(tool.type);
   if (type === undefined) return [rawTool(tool)];
-  const name = OTHER_NAMES[toCamelCase(type)] ?? toCamelCase(type);
+  const own = toCamelCase(type);
+  const name = (Object.hasOwn(OTHER_NAMES, own) ? OTHER_NAMES[own] : undefined) ?? own;
   if (!GOOGLE_TOOLS.has(name)) {
     unsupported.refuse(`${path}.type`, `"${type}" is not supported by Google Gemini`);
     return [];

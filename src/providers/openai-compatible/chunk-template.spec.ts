@@ -58,6 +58,16 @@ describe('a chunk like the one learned from', () => {
 describe('any other chunk', () => {
   const template = learned(chunk('{"content":"a"}'));
 
+  it.each(['\n', '\n\ndata: [DONE]\n\n', '\u0000', '\t'])(
+    'is left to the parser, which refuses it, when a control character stands in its text: %j',
+    (character) => {
+      expect(template.rewrite(chunk(`{"content":"x${character}y"}`))).toBeUndefined();
+      expect(template.rewrite(chunk(`{"content":"\\"x${character}y"}`))).toBeUndefined();
+      const padded = learned(chunk('{"content":"a"}', `${PADDED}"xx"`));
+      expect(padded.rewrite(chunk('{"content":"b"}', `${PADDED}"x${character}y"`))).toBeUndefined();
+    },
+  );
+
   it.each([
     chunk('{"content":"a"}').replace('"c"', '"d"'),
     chunk('{"content":"a"}', '"finish_reason":"stop"}]'),

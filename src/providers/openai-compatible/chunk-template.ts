@@ -1,4 +1,4 @@
-import { hasAt, scanDelta } from './scan-delta.js';
+import { hasAt, NOT_PLAIN, scanDelta } from './scan-delta.js';
 import { asArray, asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
 
 /** A chunk on its way to the client, and what the model wrote in it. */
@@ -82,7 +82,7 @@ export class ChunkTemplate {
       return undefined;
     }
     const padding = json.slice(start, end);
-    return padding.includes('\\') ? undefined : padding;
+    return NOT_PLAIN.test(padding) ? undefined : padding;
   }
 }
 

@@ -195,7 +195,7 @@ function codeIn(error: WireObject): string | undefined {
 
 function statusIn(error: WireObject): number | undefined {
   const status = [error.code, error.status]
-    .map(Number)
+    .map((code) => (typeof code === 'object' ? Number.NaN : Number(code)))
     .find((code) => Number.isInteger(code) && code >= 400 && code < 600);
   if (status !== undefined) return status;
   const type = `${asText(error.type) ?? ''} ${codeIn(error) ?? ''}`.toLowerCase();

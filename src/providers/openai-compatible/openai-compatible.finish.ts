@@ -29,6 +29,6 @@ const FAILURES = new Set(['error', 'insufficient_system_resource', 'abort', 'can
 export function finishReason(word: string, hasToolCalls: boolean, dialect: OpenAiDialect): FinishReason {
   const lower = word.toLowerCase();
   if (FAILURES.has(lower)) throw badResponse(`The provider ended the answer with "${lower}".`);
-  const reason = REASONS[lower] ?? 'stop';
+  const reason = (Object.hasOwn(REASONS, lower) ? REASONS[lower] : undefined) ?? 'stop';
   return reason === 'stop' && hasToolCalls && !dialect.stopsWithForcedTools ? 'tool_calls' : reason;
 }

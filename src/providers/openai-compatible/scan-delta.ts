@@ -64,8 +64,13 @@ function scanString(json: string, openingQuote: number): ScannedDelta | undefine
   const firstQuote = json.indexOf('"', start);
   if (firstQuote < 0) return undefined;
   const plain = json.slice(start, firstQuote);
-  return plain.includes('\\') ? scanEscaped(json, start, firstQuote) : { end: firstQuote + 1, text: plain };
+  if (NOT_PLAIN.test(plain)) return scanEscaped(json, start, firstQuote);
+  return { end: firstQuote + 1, text: plain };
 }
+
+/** A control character is not JSON, and a line break would end the event: the parser has to refuse it. */
+// oxlint-disable-next-line no-control-regex
+export const NOT_PLAIN = /[\\\u0000-\u001f]/;
 
 function scanEscaped(json: string, start: number, firstQuote: number): ScannedDelta | undefined {
   let end = firstQuote;
