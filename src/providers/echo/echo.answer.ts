@@ -74,11 +74,17 @@ function textOf({ content }: ChatMessage): string {
 function spokenText(request: ChatRequest, behaviour: EchoBehaviour, heard: string): string {
   const format = request.response_format;
   if (format?.type === 'json_object') return JSON.stringify({ echo: heard });
-  if (format?.type === 'json_schema') return JSON.stringify(sampleSchema(format.json_schema.schema, heard));
+  if (format?.type === 'json_schema') return JSON.stringify(sampleSchema(schemaOf(format), heard));
   const text = `Echo: ${heard}`;
   if (behaviour.outputTokens === undefined) return text;
   const times = Math.ceil(behaviour.outputTokens / Math.max(1, tokensOf(text).length));
   return Array.from({ length: times }, () => text).join('\n');
+}
+
+/** The format's type is checked where the request comes in, what belongs to it is not. */
+function schemaOf(format: object): unknown {
+  const named: unknown = Reflect.get(format, 'json_schema');
+  return typeof named === 'object' && named !== null ? Reflect.get(named, 'schema') : undefined;
 }
 
 function untilStop(text: string, stop: ChatRequest['stop']): string {

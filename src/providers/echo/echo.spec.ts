@@ -171,6 +171,8 @@ describe('an echo', () => {
     expect(await content({ type: 'json_schema', json_schema: { name: 'x', schema } })).toBe(
       '{"said":"Hello there, world","count":1}',
     );
+    const withoutSchema = { type: 'json_schema' } as unknown as ChatRequest['response_format'];
+    expect(await content(withoutSchema)).toBe('"Hello there, world"');
   });
 
   it('names parts that are no text', async () => {
@@ -328,6 +330,14 @@ describe('tokens', () => {
   });
 });
 
+function nest(depth: number, wrap: (inner: object) => object): object {
+  return depth === 0 ? { type: 'integer' } : wrap(nest(depth - 1, wrap));
+}
+
+function many<T>(make: (name: string) => T): T[] {
+  return Array.from({ length: 20_000 }, (_, at) => make(`p${at}`));
+}
+
 describe('sampleSchema', () => {
   it.each([
     [{ type: 'string', maxLength: 2 }, 'te'],
@@ -342,6 +352,22 @@ describe('sampleSchema', () => {
     [undefined, 'text'],
   ])('%j', (schema, expected) => {
     expect(sampleSchema(schema, 'text')).toEqual(expected);
+  });
+
+  it.each([
+    ['lists of lists', nest(8, (items) => ({ type: 'array', minItems: 1e9, items }))],
+    ['a family tree', { properties: Object.fromEntries(many((name) => [name, { $ref: '#' }])) }],
+    [
+      'required names',
+      { properties: Object.fromEntries(many((name) => [name, {}])), required: many(String) },
+    ],
+    ['parts', { allOf: many((name) => ({ title: name })).flatMap((part) => Array(20).fill(part)) }],
+    ['long texts', { type: 'array', minItems: 1e9, items: { type: 'string' } }],
+    ['names of Object’s', { type: 'string', format: 'constructor' }],
+  ])('makes a bounded sample of %s, and soon', (_what, schema) => {
+    const startedMs = performance.now();
+    expect(JSON.stringify(sampleSchema(schema, 'x'.repeat(100_000))).length).toBeLessThan(2_000_000);
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
   });
 
   it('ends for a schema that contains itself', () => {

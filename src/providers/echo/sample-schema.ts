@@ -1,4 +1,7 @@
 const MAX_DEPTH = 8;
+/** A short schema can ask for more values than there are atoms: 1,000 lists of 1,000 lists of … */
+const MAX_VALUES = 2_000;
+const MAX_CHARACTERS = 1_000_000;
 
 type Schema = Record<string, unknown>;
 
@@ -8,17 +11,20 @@ type Schema = Record<string, unknown>;
  */
 export function sampleSchema(schema: unknown, text: string): unknown {
   const root = asSchema(schema);
-  return sample(root, { root, text, depth: 0 });
+  return sample(root, { root, text, depth: 0, left: { values: MAX_VALUES, characters: MAX_CHARACTERS } });
 }
 
 interface Sampling {
   readonly root: Schema;
   readonly text: string;
   readonly depth: number;
+  /** What may still be made, for the whole sample. */
+  readonly left: { values: number; characters: number };
 }
 
 function sample(schema: Schema, sampling: Sampling): unknown {
-  if (sampling.depth > MAX_DEPTH) return null;
+  sampling.left.values -= 1;
+  if (sampling.depth > MAX_DEPTH || sampling.left.values < 0) return null;
   const deeper = { ...sampling, depth: sampling.depth + 1 };
   if (schema.const !== undefined) return schema.const;
   if (Array.isArray(schema.enum)) return schema.enum[0];
@@ -26,8 +32,14 @@ function sample(schema: Schema, sampling: Sampling): unknown {
   if (typeof schema.$ref === 'string') return sample(resolve(schema.$ref, sampling.root), deeper);
   const [option] = [schema.anyOf, schema.oneOf].filter(Array.isArray).flat();
   if (option !== undefined) return sample(asSchema(option), deeper);
-  if (Array.isArray(schema.allOf)) return sample(Object.assign({}, ...schema.allOf.map(asSchema)), deeper);
+  if (Array.isArray(schema.allOf)) return sample(merged(schema.allOf), deeper);
   return sampleType(schema, typeOf(schema), deeper);
+}
+
+function merged(schemas: readonly unknown[]): Schema {
+  const all: Schema = {};
+  for (const schema of schemas) Object.assign(all, asSchema(schema));
+  return all;
 }
 
 function sampleType(schema: Schema, type: string, sampling: Sampling): unknown {
@@ -35,9 +47,7 @@ function sampleType(schema: Schema, type: string, sampling: Sampling): unknown {
     case 'object':
       return sampleObject(schema, sampling);
     case 'array':
-      return Array.from({ length: atLeast(schema.minItems, 1) }, () =>
-        sample(asSchema(schema.items), sampling),
-      );
+      return sampleList(schema, sampling);
     case 'integer':
     case 'number':
       return atLeast(schema.minimum, 1);
@@ -46,15 +56,24 @@ function sampleType(schema: Schema, type: string, sampling: Sampling): unknown {
     case 'null':
       return null;
     default:
-      return sampleText(schema, sampling.text);
+      return sampleText(schema, sampling);
   }
+}
+
+function sampleList(schema: Schema, sampling: Sampling): unknown[] {
+  const length = Math.min(atLeast(schema.minItems, 1), Math.max(0, sampling.left.values));
+  return Array.from({ length }, () => sample(asSchema(schema.items), sampling));
 }
 
 function sampleObject(schema: Schema, sampling: Sampling): unknown {
   const properties = Object.entries(asSchema(schema.properties));
-  const required = Array.isArray(schema.required) ? schema.required : [];
-  const wanted = required.length > 0 ? properties.filter(([name]) => required.includes(name)) : properties;
-  return Object.fromEntries(wanted.map(([name, property]) => [name, sample(asSchema(property), sampling)]));
+  const required = new Set(Array.isArray(schema.required) ? schema.required : []);
+  const wanted = required.size > 0 ? properties.filter(([name]) => required.has(name)) : properties;
+  return Object.fromEntries(
+    wanted
+      .slice(0, Math.max(0, sampling.left.values))
+      .map(([name, property]) => [name, sample(asSchema(property), sampling)]),
+  );
 }
 
 const FORMATS: Readonly<Record<string, string>> = {
@@ -68,11 +87,14 @@ const FORMATS: Readonly<Record<string, string>> = {
 
 const MAX_REPEATED_LENGTH = 1000;
 
-function sampleText(schema: Schema, text: string): string {
-  const format = typeof schema.format === 'string' ? FORMATS[schema.format] : undefined;
-  if (format !== undefined) return format;
-  const filled = text.padEnd(Math.min(atLeast(schema.minLength, 0), MAX_REPEATED_LENGTH), '.');
-  return typeof schema.maxLength === 'number' ? filled.slice(0, schema.maxLength) : filled;
+function sampleText(schema: Schema, { text, left }: Sampling): string {
+  const { format, minLength, maxLength } = schema;
+  if (typeof format === 'string' && Object.hasOwn(FORMATS, format)) return FORMATS[format] ?? '';
+  const filled = text.padEnd(atLeast(minLength, 0), '.');
+  const most = Math.min(typeof maxLength === 'number' ? maxLength : filled.length, left.characters);
+  const sampled = filled.slice(0, Math.max(0, most));
+  left.characters -= sampled.length;
+  return sampled;
 }
 
 function typeOf(schema: Schema): string {
