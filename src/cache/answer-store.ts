@@ -1,8 +1,7 @@
 import type { Redis } from 'ioredis';
 import { BoundedMemory } from './bounded-memory.js';
+import { PauseAfterFailure } from './pause-after-failure.js';
 
-/** After a failure Redis is left alone for so long: a frozen one must not cost every request its timeout. */
-const PAUSE_MS = 1000;
 const PREFIX = 'llm-gateway:answers:';
 
 /** Texts under keys, for a time. A store that fails has nothing and keeps nothing; it never throws. */
@@ -30,30 +29,21 @@ export class MemoryAnswerStore implements AnswerStore {
 
 /** Straight through ioredis: the cache-manager chain costs 2.6 times as much on this path. */
 export class RedisAnswerStore implements AnswerStore {
-  #pausedUntilMs = 0;
+  readonly #pause: PauseAfterFailure;
 
   /** @param onError  told of each failure that was not skipped */
   constructor(
     private readonly redis: Redis,
-    private readonly onError: () => void,
-  ) {}
+    onError: () => void,
+  ) {
+    this.#pause = new PauseAfterFailure(onError);
+  }
 
   async get(key: string): Promise<string | undefined> {
-    return (await this.#try(() => this.redis.get(PREFIX + key))) ?? undefined;
+    return (await this.#pause.run(() => this.redis.get(PREFIX + key))) ?? undefined;
   }
 
   async set(key: string, text: string, ttlMs: number): Promise<void> {
-    await this.#try(() => this.redis.set(PREFIX + key, text, 'PX', Math.ceil(ttlMs)));
-  }
-
-  async #try<T>(work: () => Promise<T>): Promise<T | undefined> {
-    if (performance.now() < this.#pausedUntilMs) return undefined;
-    try {
-      return await work();
-    } catch {
-      this.#pausedUntilMs = performance.now() + PAUSE_MS;
-      this.onError();
-      return undefined;
-    }
+    await this.#pause.run(() => this.redis.set(PREFIX + key, text, 'PX', Math.ceil(ttlMs)));
   }
 }

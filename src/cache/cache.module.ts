@@ -9,6 +9,7 @@ import { closeRedis, createRedis, REDIS, waitUntilReady } from '../redis/redis-c
 import { Telemetry } from '../telemetry/telemetry.js';
 import { type AnswerStore, MemoryAnswerStore, RedisAnswerStore } from './answer-store.js';
 import { BoundedMemoryStore } from './bounded-memory-store.js';
+import { PauseAfterFailure } from './pause-after-failure.js';
 import { ANSWER_STORE, ResponseCache } from './response-cache.service.js';
 
 /** Large values have a connection and a deadline of their own, so that they hold up no rate limit check. */
@@ -87,10 +88,20 @@ function keyv(redis: Redis | undefined): Keyv {
   return made;
 }
 
+type ManagerStore = ConstructorParameters<typeof KeyvAdapter>[0];
+
 /** The cast is between versions: the store's types are those of cache-manager 5, its methods those of 7. */
 function redisStore(redis: Redis): KeyvAdapter {
-  const reset = (): Promise<void> =>
-    Promise.reject(new Error('clear() would flush the whole Redis database'));
-  const store: unknown = { ...redisInsStore(redis), reset };
-  return new KeyvAdapter(store as ConstructorParameters<typeof KeyvAdapter>[0]);
+  const store = redisInsStore(redis) as unknown as ManagerStore;
+  const pause = new PauseAfterFailure();
+  const guarded: ManagerStore = {
+    ...store,
+    get: (key) => pause.run(() => store.get(key)),
+    set: (key, value, ttlMs) => pause.run(() => store.set(key, value, ttlMs)),
+    del: async (key) => void (await pause.run(() => store.del(key))),
+    mget: async (...keys) => (await pause.run(() => store.mget(...keys))) ?? keys.map(() => undefined),
+    mdel: async (...keys) => void (await pause.run(() => store.mdel(...keys))),
+    reset: () => Promise.reject(new Error('clear() would flush the whole Redis database')),
+  };
+  return new KeyvAdapter(guarded);
 }

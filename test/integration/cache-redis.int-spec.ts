@@ -140,6 +140,7 @@ describe('CACHE_MANAGER', () => {
     const frozen = await timed(cache.get('a'));
     expect(frozen.result).toBeUndefined();
     expect(frozen.ms).toBeLessThan(300);
+    for (let index = 0; index < 20; index++) expect((await timed(cache.get('a'))).ms).toBeLessThan(20);
     await server.kill();
     const gone = await timed(cache.get('a'));
     expect(gone.result).toBeUndefined();
