@@ -17,6 +17,11 @@ export class RemoteSwitch {
     return this.#isAway;
   }
 
+  /** The last word of the store was a failure: what was sent then may still be carried out. */
+  get isShaky(): boolean {
+    return this.#isAway || this.#failures > 0;
+  }
+
   get since(): Date {
     return new Date(this.#sinceMs);
   }

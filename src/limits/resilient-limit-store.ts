@@ -8,7 +8,7 @@ import {
   SLOT_RENEWAL_MS,
   type WindowRule,
 } from './limit-store.js';
-import type { Heartbeat, RemoteLimitStore, Seed } from './remote-limit-store.js';
+import { type Heartbeat, NO_SEED, type RemoteLimitStore, type Seed } from './remote-limit-store.js';
 import { RemoteSwitch } from './remote-switch.js';
 import { SlotTable } from './slot-table.js';
 
@@ -128,7 +128,8 @@ export class ResilientLimitStore implements LimitStore {
   }
 
   async #takeRemote(charges: readonly Charge[]): Promise<Decision> {
-    const seeds = charges.map((charge) => this.#windows.takeSeed(charge));
+    // Told only to a store that answers: a frozen one carries out what timed out when it wakes, and would count it twice.
+    const seeds = charges.map((charge) => (this.#switch.isShaky ? NO_SEED : this.#windows.takeSeed(charge)));
     try {
       const decision = await this.#told(charges, seeds);
       this.#switch.worked();

@@ -1,4 +1,11 @@
-import { Inject, Injectable, Logger, type OnModuleInit, Optional } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+  Optional,
+} from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { REDIS } from './redis-client.js';
 
@@ -13,10 +20,11 @@ export interface RedisHealth {
 
 /** What health pages ask about Redis. Logs each going and coming once, not every failed reconnect. */
 @Injectable()
-export class RedisStatus implements OnModuleInit {
+export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Redis');
   #since = new Date();
   #isUp = false;
+  #isClosing = false;
   #lastError: string | undefined;
 
   constructor(@Optional() @Inject(REDIS) private readonly redis: Redis | undefined) {}
@@ -28,6 +36,11 @@ export class RedisStatus implements OnModuleInit {
     this.redis.on('error', (error: Error) => (this.#lastError = errorText(error)));
     this.redis.on('ready', () => this.#turn(true));
     this.redis.on('close', () => this.#turn(false));
+  }
+
+  /** From here on it is we who hang up. */
+  onApplicationShutdown(): void {
+    this.#isClosing = true;
   }
 
   /** Asks Redis now. Never throws, and ends within the command timeout. */
@@ -49,7 +62,7 @@ export class RedisStatus implements OnModuleInit {
   }
 
   #turn(isUp: boolean): void {
-    if (isUp === this.#isUp) return;
+    if (isUp === this.#isUp || this.#isClosing) return;
     this.#isUp = isUp;
     this.#since = new Date();
     if (isUp) {

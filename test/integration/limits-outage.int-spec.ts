@@ -105,6 +105,24 @@ describe('Redis frozen', () => {
   });
 });
 
+describe('Redis frozen, seen afterwards', () => {
+  it('has counted twice only what it was asked itself, not what it was told of', async () => {
+    const instance = await startInstance();
+    await take(instance, 2);
+    server.pause();
+    const alone = granted(await take(instance, 5));
+    server.resume();
+    await eventually('back', () => !instance.store.isDegraded);
+    const used = await eventually('told', async () => {
+      const { windows, degraded } = await instance.store.take([charge('u', 0)]);
+      return !degraded && windows[0]!.used >= 2 + alone && windows[0]!.used;
+    });
+    expect(alone).toBe(5);
+    // Three commands timed out before nobody asked any more; Redis carried them out when it woke.
+    expect(used).toBeLessThanOrEqual(2 + alone + 3);
+  });
+});
+
 describe('Redis killed', () => {
   it('is noticed at once, and the last known counts stay in force', async () => {
     const instance = await startInstance();
