@@ -1,12 +1,14 @@
 import type { INestApplication, LoggerService } from '@nestjs/common';
 import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppConfig } from '../config/app-config.js';
 import { DrainState } from '../health/drain-state.js';
 import { InFlight } from './in-flight.js';
 
 /** Kept-alive connections stay usable this long after the listener closed: their clients learn from `Connection: close`. */
 const KEEP_ALIVE_LINGER_MS = 1_000;
+const POLL_MS = 20;
 
 /**
  * SIGTERM or SIGINT: not ready → no new connections → grace for what runs → settle and flush (module hooks) → exit 0.
@@ -40,12 +42,15 @@ async function stop(app: INestApplication, config: AppConfig): Promise<void> {
   // Only the listener: http's own close() would also cut idle connections on which a request may just be arriving.
   NetServer.prototype.close.call(server);
   const inFlight = app.get(InFlight);
-  const startedMs = performance.now();
+  const lingerUntilMs = performance.now() + KEEP_ALIVE_LINGER_MS;
   await inFlight.idle(config.http.shutdownGraceMs);
   inFlight.abortAll();
-  const lingerMs = config.isProduction ? KEEP_ALIVE_LINGER_MS - (performance.now() - startedMs) : 0;
-  if (lingerMs > 0) await new Promise((resolve) => setTimeout(resolve, lingerMs));
+  while (performance.now() < lingerUntilMs && (await openConnections(server)) > 0) await sleep(POLL_MS);
   await inFlight.idle(KEEP_ALIVE_LINGER_MS);
   server.closeIdleConnections();
   await app.close();
+}
+
+function openConnections(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count ?? 0)));
 }

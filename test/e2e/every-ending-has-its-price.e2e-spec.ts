@@ -1,0 +1,351 @@
+import {
+  createDatabase,
+  eventually,
+  FakeUpstream,
+  type Gateway,
+  readEvents,
+  startGateway,
+  type TestDatabase,
+} from '@app/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+
+/** The table of src/billing/README.md, ending by ending, on the running program with a provider that misbehaves. */
+describe('every ending has its price', () => {
+  let upstream: FakeUpstream;
+  let database: TestDatabase;
+  let gateway: Gateway;
+  let user = '';
+  let users = 0;
+
+  beforeAll(async () => {
+    upstream = await FakeUpstream.start();
+    database = await createDatabase();
+    gateway = await startGateway({
+      env: {
+        ...upstream.env,
+        DATABASE_URL: database.url,
+        RATE_LIMIT_REQUESTS_PER_MINUTE: '100000',
+        RATE_LIMIT_REQUESTS_PER_HOUR: '1000000',
+        RETRY_BASE_DELAY: '0.01',
+        RETRY_MAX_DELAY: '0.05',
+        FIRST_CHUNK_TIMEOUT_SECONDS: '1',
+        STREAM_IDLE_TIMEOUT_SECONDS: '1',
+        STREAM_HEARTBEAT_SECONDS: '0.3',
+        REQUEST_TIMEOUT_SECONDS: '3',
+        CIRCUIT_BREAKER_ENABLED: 'false',
+      },
+    });
+  });
+  afterAll(async () => {
+    await gateway?.stop();
+    await upstream?.stop();
+    await database?.drop();
+  });
+  beforeEach(async () => {
+    await upstream.reset();
+    user = `user-${++users}`;
+  });
+
+  const ask = (more: Record<string, unknown> = {}, headers: Record<string, string> = {}) =>
+    gateway.complete(
+      { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'one two three four' }], ...more },
+      user,
+      headers,
+    );
+
+  async function money(): Promise<{ spent: number; held: number; charges: { amount: number }[] }> {
+    const balance = (await (await gateway.fetch('/billing/balance', { as: user })).json()) as {
+      balance: number;
+      held: number;
+    };
+    const { transactions } = (await (
+      await gateway.fetch('/billing/transactions?limit=100', { as: user })
+    ).json()) as {
+      transactions: { type: string; amount: number }[];
+    };
+    const charges = transactions.filter((entry) => entry.type === 'charge');
+    return { spent: 100 - balance.balance, held: balance.held, charges };
+  }
+
+  it('a whole answer: its usage, once, as x-request-cost says', async () => {
+    const response = await ask();
+    expect(response.status).toBe(200);
+    const cost = Number(response.headers.get('x-request-cost'));
+    const { spent, held, charges } = await money();
+    expect(charges).toHaveLength(1);
+    expect(spent).toBeCloseTo(cost, 9);
+    expect(held).toBe(0);
+  });
+
+  it.each([
+    ['openai', 'gpt-4o-mini'],
+    ['anthropic', 'claude-haiku-4-5'],
+    ['google', 'gemini-2.5-flash'],
+  ])(
+    '%s, streamed: ends with usage and [DONE], and the charge is there when the end is',
+    async (_vendor, model) => {
+      const response = await ask({ model, stream: true, stream_options: { include_usage: true } });
+      const events: string[] = [];
+      for await (const { data } of readEvents(response)) events.push(data);
+      expect(events.at(-1)).toBe('[DONE]');
+      expect(JSON.parse(events.at(-2) ?? '')).toMatchObject({
+        choices: [],
+        usage: { total_tokens: expect.any(Number) },
+      });
+      const { charges, held } = await money();
+      expect(charges).toHaveLength(1);
+      expect(held).toBe(0);
+    },
+  );
+
+  it('429 and 503 before the answer: tried again, charged once', async () => {
+    await upstream.answerNext({
+      status: 429,
+      headers: { 'retry-after-ms': '5' },
+      body: { json: { error: { message: 'slow' } } },
+    });
+    await upstream.answerNext({
+      status: 503,
+      body: { text: 'upstream connect error', contentType: 'text/plain' },
+    });
+    const response = await ask();
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-gateway-attempts')).toBe('3');
+    expect((await money()).charges).toHaveLength(1);
+  });
+
+  it('the provider refuses the request: its 400 and message, nothing charged, no retry', async () => {
+    await upstream.answerAlways({
+      status: 400,
+      body: {
+        json: {
+          error: {
+            message: 'Bad image.',
+            type: 'invalid_request_error',
+            param: 'messages',
+            code: 'invalid_image',
+          },
+        },
+      },
+    });
+    const response = await ask();
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { message: expect.stringContaining('Bad image.') },
+    });
+    expect(await upstream.completions()).toHaveLength(1);
+    expect(await money()).toMatchObject({ spent: 0, held: 0, charges: [] });
+  });
+
+  it('our key is bad: 502, never a 401, and the key is in no message', async () => {
+    await upstream.answerAlways({
+      status: 401,
+      body: {
+        json: {
+          error: { message: 'Incorrect API key provided: sk-fake-openai-key.', code: 'invalid_api_key' },
+        },
+      },
+    });
+    const response = await ask();
+    const text = await response.text();
+    expect(response.status).toBe(502);
+    expect(JSON.parse(text)).toMatchObject({ error: { code: 'provider_auth_failed' } });
+    expect(text).not.toContain('sk-fake');
+    expect((await money()).spent).toBe(0);
+  });
+
+  it('the connection is cut in the middle of a stream: an error event, no [DONE], nothing charged', async () => {
+    await upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'reset', afterBytes: 700 } });
+    const response = await ask({ stream: true });
+    const events: string[] = [];
+    for await (const { data } of readEvents(response)) events.push(data);
+    expect(events).not.toContain('[DONE]');
+    expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({
+      error: { type: 'api_error', code: 'provider_bad_response' },
+    });
+    expect(await upstream.completions()).toHaveLength(1);
+    expect(await money()).toMatchObject({ spent: 0, held: 0 });
+  });
+
+  it('a stream that ends without its finish is cut, not complete', async () => {
+    await upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'cut', afterBytes: 700 } });
+    const events: string[] = [];
+    for await (const { data } of readEvents(await ask({ stream: true }))) events.push(data);
+    expect(events).not.toContain('[DONE]');
+    expect((await money()).spent).toBe(0);
+  });
+
+  it('no answer in time: 504, nothing charged, noted for the operator, not asked again', async () => {
+    await upstream.answerAlways({
+      body: { builtIn: true },
+      fault: { kind: 'stall', afterBytes: 'before-headers' },
+    });
+    const response = await ask();
+    expect(response.status).toBe(504);
+    expect(await response.json()).toMatchObject({
+      error: { type: 'timeout_error', code: 'request_timeout' },
+    });
+    expect(await money()).toMatchObject({ spent: 0, held: 0 });
+    const rows = await database.query('SELECT reason FROM unknown_cost WHERE user_id = $1', [user]);
+    expect(rows).toEqual([{ reason: 'request_timeout' }]);
+    expect(await upstream.completions()).toHaveLength(1);
+  });
+
+  it('silence before the first chunk of a stream: an error event behind the heartbeats, nothing charged', async () => {
+    await upstream.answerAlways({
+      body: { builtIn: true },
+      fault: { kind: 'stall', afterBytes: 'before-headers' },
+    });
+    const events: string[] = [];
+    for await (const { data } of readEvents(await ask({ stream: true }))) events.push(data);
+    expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({ error: { code: 'first_chunk_timeout' } });
+    expect(await money()).toMatchObject({ spent: 0, held: 0 });
+  });
+
+  it('silence in the middle of a stream: an error event after the idle time, nothing charged', async () => {
+    await upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'stall', afterBytes: 700 } });
+    const events: string[] = [];
+    for await (const { data } of readEvents(await ask({ stream: true }))) events.push(data);
+    expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({ error: { code: 'stream_idle_timeout' } });
+    expect((await money()).spent).toBe(0);
+  });
+
+  it('the client leaves: upstream aborted within 100 ms, what came is charged by our count', async () => {
+    await upstream.builtIn({ chunkDelayMs: 40, words: 200 });
+    const leave = new AbortController();
+    const response = await gateway.fetch('/v1/chat/completions', {
+      method: 'POST',
+      as: user,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: 'gpt-4o-mini',
+        stream: true,
+        messages: [{ role: 'user', content: 'hi' }],
+      }),
+      signal: leave.signal,
+    });
+    let leftAtMs = 0;
+    await (async () => {
+      let seen = 0;
+      for await (const event of readEvents(response)) {
+        if (event.data && ++seen === 8) {
+          leftAtMs = Date.now();
+          leave.abort();
+        }
+      }
+    })().catch(() => undefined);
+    const aborted = await eventually('the upstream call is aborted', async () => {
+      const [request] = await upstream.completions();
+      return request?.abortedAtMs;
+    });
+    expect(aborted - leftAtMs).toBeLessThan(100);
+    const { charges } = await eventually('the charge', async () => {
+      const seen = await money();
+      return seen.charges.length > 0 && seen.held === 0 && seen;
+    });
+    expect(charges).toHaveLength(1);
+    const [row] = await database.query<{ usage_source: string; usage: { outputTokens: number } }>(
+      `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    expect(row?.usage_source).toBe('own');
+    expect(row?.usage.outputTokens).toBeGreaterThan(3);
+    expect(row?.usage.outputTokens).toBeLessThan(60);
+  });
+
+  it('the client leaves a provider that bills on: read to the end, the provider usage is charged', async () => {
+    await upstream.builtIn({ chunkDelayMs: 10, words: 40 });
+    const leave = new AbortController();
+    const response = await gateway.fetch('/v1/chat/completions', {
+      method: 'POST',
+      as: user,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: 'gemini-2.5-flash',
+        stream: true,
+        messages: [{ role: 'user', content: 'hi' }],
+      }),
+      signal: leave.signal,
+    });
+    await (async () => {
+      for await (const event of readEvents(response)) if (event.data) leave.abort();
+    })().catch(() => undefined);
+    await eventually('the charge', async () => (await money()).charges.length === 1);
+    const [request] = await upstream.completions();
+    expect(request?.abortedAtMs).toBeUndefined();
+    const [row] = await database.query<{ usage_source: string }>(
+      `SELECT usage_source FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    expect(row?.usage_source).toBe('provider');
+  });
+
+  it('heartbeats while a provider thinks', async () => {
+    await upstream.answerNext({ delayMs: 800, body: { builtIn: true } });
+    const response = await ask({ stream: true });
+    const text = await response.text();
+    expect(text.match(/^: ping$/gm)?.length ?? 0).toBeGreaterThanOrEqual(1);
+    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+  });
+
+  it('one Idempotency-Key: two at once and one later, one upstream call, one charge, the same answer', async () => {
+    await upstream.answerNext({ delayMs: 300, body: { builtIn: true } });
+    const key = { 'idempotency-key': `key-${user}` };
+    const [first, second] = await Promise.all([ask({}, key), ask({}, key)]);
+    const third = await ask({}, key);
+    const texts = await Promise.all([first, second, third].map((response) => response.text()));
+    expect(new Set(texts).size).toBe(1);
+    expect(third.headers.get('x-idempotent-replay')).toBe('true');
+    expect(await upstream.completions()).toHaveLength(1);
+    expect((await money()).charges).toHaveLength(1);
+    expect((await ask({ temperature: 1 }, key)).status).toBe(422);
+  });
+
+  it('a cached answer is free, and a stream is kept as a stream', async () => {
+    const first = await ask({ stream: true, temperature: 0 }, { 'x-cache-ttl': '60' });
+    const firstText = await first.text();
+    expect(first.headers.get('x-cache')).toBe('MISS');
+    const second = await ask({ stream: true, temperature: 0 }, { 'x-cache-ttl': '60' });
+    expect(second.headers.get('x-cache')).toBe('HIT');
+    expect(await second.text()).toBe(firstText);
+    expect(await upstream.completions()).toHaveLength(1);
+    expect((await money()).charges).toHaveLength(1);
+  });
+
+  it('an empty balance: 402 that tells SDKs not to retry; the provider is not called', async () => {
+    const admin = { sub: 'root', role: 'admin' } as const;
+    await money();
+    const adjusted = await gateway.fetch(`/admin/users/${user}/adjustments`, {
+      method: 'POST',
+      as: admin,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ amount: '-100' }),
+    });
+    expect(adjusted.status).toBe(200);
+    const response = await ask();
+    expect(response.status).toBe(402);
+    expect(response.headers.get('x-should-retry')).toBe('false');
+    expect(await response.json()).toMatchObject({
+      error: { type: 'billing_error', code: 'insufficient_balance' },
+    });
+    expect(await upstream.completions()).toHaveLength(0);
+  });
+
+  it('a small balance lowers the output limit that goes upstream, when the client named none', async () => {
+    await money();
+    await gateway.fetch(`/admin/users/${user}/adjustments`, {
+      method: 'POST',
+      as: { sub: 'root', role: 'admin' },
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ amount: '-99.9999' }),
+    });
+    const response = await ask();
+    expect(response.status).toBe(200);
+    const [request] = await upstream.completions();
+    const body = request?.json as { max_tokens?: number; max_completion_tokens?: number };
+    const limit = body.max_completion_tokens ?? body.max_tokens ?? Number.NaN;
+    expect(limit).toBeGreaterThan(0);
+    expect(limit).toBeLessThan(200);
+    expect((await ask({ max_tokens: 16_000 })).status).toBe(402);
+  });
+});

@@ -1,0 +1,160 @@
+import {
+  createDatabase,
+  FakeUpstream,
+  type Gateway,
+  mintToken,
+  readEvents,
+  startGateway,
+  type TestDatabase,
+} from '@app/testing';
+import { createServer, type Server, type Socket, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/** A layer-4 balancer: the next backend that accepts, for each connection. */
+function balance(ports: readonly number[]): Promise<{ server: Server; port: number }> {
+  let turn = 0;
+  const dial = (client: Socket, tries: number): void => {
+    const backend = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1');
+    const refused = (): void => void (tries > 0 ? dial(client, tries - 1) : client.destroy());
+    backend.once('error', refused);
+    backend.once('connect', () => {
+      backend.off('error', refused);
+      backend.on('error', () => client.destroy());
+      backend.on('close', () => client.end());
+      client.on('error', () => backend.destroy());
+      client.pipe(backend).pipe(client);
+    });
+  };
+  const server = createServer((client) => {
+    client.on('error', () => undefined);
+    dial(client, ports.length * 4);
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      resolve({ server, port: typeof address === 'object' && address ? address.port : 0 });
+    });
+  });
+}
+
+describe('shutdown', () => {
+  let upstream: FakeUpstream;
+  let database: TestDatabase;
+  const started: Gateway[] = [];
+
+  beforeAll(async () => {
+    upstream = await FakeUpstream.start();
+    database = await createDatabase();
+  });
+  afterAll(async () => {
+    await Promise.all(started.map((gateway) => gateway.stop()));
+    await upstream?.stop();
+    await database?.drop();
+  });
+
+  const start = async (env: Record<string, string> = {}): Promise<Gateway> => {
+    const gateway = await startGateway({
+      env: {
+        ...upstream.env,
+        DATABASE_URL: database.url,
+        RATE_LIMIT_REQUESTS_PER_MINUTE: '1000000',
+        RATE_LIMIT_REQUESTS_PER_HOUR: '10000000',
+        ...env,
+      },
+    });
+    started.push(gateway);
+    return gateway;
+  };
+
+  const body = (more: Record<string, unknown> = {}): string =>
+    JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }], ...more });
+
+  it('lets a stream finish, is not ready meanwhile, and exits 0', async () => {
+    await upstream.builtIn({ chunkDelayMs: 60, words: 30 });
+    const gateway = await start();
+    const response = await gateway.complete(JSON.parse(body({ stream: true })) as Record<string, unknown>);
+    const events: string[] = [];
+    let stopped: Promise<number | null> | undefined;
+    for await (const { data } of readEvents(response)) {
+      events.push(data);
+      if (events.length === 3) stopped = gateway.stop();
+    }
+    expect(events.at(-1)).toBe('[DONE]');
+    expect(await stopped).toBe(0);
+  });
+
+  it('ends what outlasts the grace with an error event, and gives its hold back', async () => {
+    await upstream.builtIn({ chunkDelayMs: 200, words: 200 });
+    const gateway = await start({ SHUTDOWN_GRACE_SECONDS: '1' });
+    const response = await gateway.complete(
+      JSON.parse(body({ stream: true })) as Record<string, unknown>,
+      'late',
+    );
+    const events: string[] = [];
+    let stopped: Promise<number | null> | undefined;
+    for await (const { data } of readEvents(response)) {
+      events.push(data);
+      if (events.length === 3) stopped = gateway.stop();
+    }
+    expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({ error: { code: 'draining' } });
+    expect(await stopped).toBe(0);
+    const [account] = await database.query<{ held_nano: string }>(
+      `SELECT held_nano FROM account WHERE user_id = 'late'`,
+    );
+    expect(account?.held_nano).toBe('0');
+  });
+
+  it('a second signal exits at once', async () => {
+    await upstream.builtIn({ chunkDelayMs: 200, words: 200 });
+    const gateway = await start();
+    const response = await gateway.complete(JSON.parse(body({ stream: true })) as Record<string, unknown>);
+    await response.body?.getReader().read();
+    const stopped = gateway.stop();
+    await sleep(300);
+    const secondMs = performance.now();
+    await gateway.kill('SIGTERM');
+    expect(await stopped).toBe(1);
+    expect(performance.now() - secondMs).toBeLessThan(1000);
+  });
+
+  it('a rolling restart of three instances under load fails no request and cuts no stream', async () => {
+    await upstream.builtIn({ chunkDelayMs: 5, words: 20 });
+    const gateways = await Promise.all([start(), start(), start()]);
+    const { server, port } = await balance(gateways.map((gateway) => gateway.port));
+    const token = mintToken({ sub: 'roller' });
+    const state = { running: true, done: 0, failed: [] as string[] };
+    const client = async (index: number): Promise<void> => {
+      while (state.running) {
+        const isStream = (index + state.done) % 2 === 0;
+        try {
+          const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+            method: 'POST',
+            headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+            body: body({ stream: isStream }),
+          });
+          const text = await response.text();
+          const isGood = response.status === 200 && (!isStream || text.trimEnd().endsWith('[DONE]'));
+          if (!isGood) state.failed.push(`${response.status} ${text.slice(-200)}`);
+          state.done++;
+        } catch (error) {
+          state.failed.push(String((error as Error).cause ?? error));
+        }
+      }
+    };
+    const clients = Array.from({ length: 8 }, (_, index) => client(index));
+    await sleep(500);
+    for (const gateway of gateways) await gateway.restart();
+    await sleep(500);
+    state.running = false;
+    await Promise.all(clients);
+    server.close();
+    expect(state.failed).toEqual([]);
+    expect(state.done).toBeGreaterThan(50);
+    const [sums] = await database.query<{ held: string; charges: string }>(
+      `SELECT (SELECT held_nano FROM account WHERE user_id = 'roller') AS held,
+              (SELECT count(*) FROM ledger WHERE user_id = 'roller' AND kind = 'charge') AS charges`,
+    );
+    expect(sums).toEqual({ held: '0', charges: String(state.done) });
+  }, 120_000);
+});
