@@ -187,6 +187,17 @@ describe('a provider', () => {
     expect(ask).toHaveBeenCalledTimes(1);
   });
 
+  it('whose circuit is open is not asked at all', async () => {
+    const ask = vi.fn(() => Promise.resolve());
+    const provider = new ProviderProbe(
+      'openai',
+      () => ask,
+      () => [breaker('open')],
+    );
+    expect(await provider.check(signal())).toMatchObject({ status: 'down', details: { asked: false } });
+    expect(ask).not.toHaveBeenCalled();
+  });
+
   it('that refuses is down, with the code and not the message', async () => {
     const refusal = new ProviderError('provider_auth_failed', 'key sk-secret is bad', {
       processed: 'no',

@@ -1,4 +1,3 @@
-import { ProviderError } from '@app/contracts';
 import { maskSecrets } from './mask-secrets.js';
 
 /** What may be told of an error: these fields and nothing else (no headers, no body, no config, no query parameters). */
@@ -39,11 +38,10 @@ export function errorChain(error: unknown): Error[] {
 }
 
 /**
- * The message as far as it may be told. Providers quote prompts in theirs, so of a provider's error, and of the SDK's
- * error behind it, only code and status remain; parsers quote what they choked on, so quotations are cut out.
+ * The message as far as it may be told. Providers quote prompts in theirs, so of errors that carry an HTTP status (ours of
+ * a provider, and the SDK's behind it) only that remains; parsers quote what they choked on, so quotations are cut out.
  */
 export function errorMessage(error: Error): string {
-  if (error instanceof ProviderError) return `the provider's message is not kept (${error.code})`;
   if ('status' in error && typeof error.status === 'number') return `HTTP status ${error.status}`;
   return safeText(
     error instanceof SyntaxError ? error.message.replace(QUOTED_SOURCE, '[text]') : error.message,

@@ -50,7 +50,7 @@ export function requestRecord(changes: Partial<RequestRecord> = {}): RequestReco
     content: {
       input: [{ role: 'user', content: CANARIES.prompt }],
       output: { role: 'assistant', content: CANARIES.answer },
-      parameters: { temperature: 0.2, max_tokens: 64, stop: [CANARIES.prompt] },
+      parameters: { temperature: 0.2, max_tokens: 64, stop: CANARIES.prompt, seed: [CANARIES.prompt] },
     },
     ...changes,
   };

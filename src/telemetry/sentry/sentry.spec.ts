@@ -4,6 +4,7 @@ import { RecordingServer, until } from '../../../test/support/recording-server.j
 import { canariesIn, CANARIES, leakyError, requestRecord } from '../../../test/support/request-record.js';
 import { buildTransaction, isSampled, traceOf } from './build-transaction.js';
 import { scrubTransaction } from './scrub-transaction.js';
+import { boundedTransport } from './sentry-transport.js';
 import { SentrySink } from './sentry.sink.js';
 import { startSentry } from './start-sentry.js';
 
@@ -253,6 +254,21 @@ describe('an ingest that hangs', () => {
     expect(performance.now() - started).toBeLessThan(500);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(server.requests.length).toBeLessThanOrEqual(32);
+  });
+
+  it('keeps no more than 32 envelopes in memory either', async () => {
+    server.behaviour = 'hang';
+    const dropped: string[] = [];
+    const transport = boundedTransport({
+      url: `${server.url}/x`,
+      recordDroppedEvent: (reason) => void dropped.push(reason),
+    });
+    for (let i = 0; i < 100; i++) {
+      const sent = transport.send([{ event_id: 'e', sent_at: '' }, [[{ type: 'event' }, {}]]]);
+      sent.then(undefined, () => {}); // the server goes away at the end of the test
+    }
+    await until(() => dropped.length > 0);
+    expect(dropped).toEqual(Array.from({ length: 68 }, () => 'queue_overflow'));
   });
 
   it('holds the shutdown for no longer than it was given', async () => {
