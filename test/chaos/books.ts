@@ -1,0 +1,84 @@
+import type { PostgresServer } from './stores.ts';
+
+export interface ChargeRow {
+  id: string;
+  request_id: string;
+  user_id: string;
+  /** What the user paid, nano-units. */
+  charged: string;
+  /** What nobody paid. */
+  shortfall: string;
+  on_credit: boolean;
+  upstream_model: string;
+  usage_source: string;
+}
+
+export interface AccountRow {
+  user_id: string;
+  balance: string;
+  held: string;
+}
+
+export interface HoldCounts {
+  open: number;
+  released: number;
+  orphaned: number;
+  expired: number;
+  written_off: number;
+  on_credit: number;
+  shortfall: string;
+  unknown_cost: number;
+}
+
+/** What the database says at the end. */
+export interface Books {
+  readonly charges: readonly ChargeRow[];
+  readonly accounts: readonly AccountRow[];
+  readonly holds: HoldCounts;
+  /** Keys with more than one charged hold. */
+  readonly keysChargedTwice: readonly string[];
+  readonly topups: number;
+}
+
+export async function readBooks(postgres: PostgresServer): Promise<Books> {
+  const charges = await postgres.query<ChargeRow>(
+    `SELECT l.id, l.request_id, l.user_id, (-l.amount_nano)::text AS charged, coalesce(h.shortfall_nano, 0)::text AS shortfall,
+            coalesce(h.on_credit, false) AS on_credit, l.upstream_model, l.usage_source
+       FROM ledger l LEFT JOIN hold h ON h.id = l.hold_id WHERE l.kind = 'charge'`,
+  );
+  const accounts = await postgres.query<AccountRow>(
+    'SELECT user_id, balance_nano::text AS balance, held_nano::text AS held FROM account',
+  );
+  const [holds] = await postgres.query<HoldCounts>(
+    `SELECT count(*) FILTER (WHERE state = 'open')::int AS open,
+            count(*) FILTER (WHERE state = 'released')::int AS released,
+            count(*) FILTER (WHERE state = 'orphaned')::int AS orphaned,
+            count(*) FILTER (WHERE outcome = 'expired')::int AS expired,
+            count(*) FILTER (WHERE outcome = 'written-off')::int AS written_off,
+            count(*) FILTER (WHERE on_credit)::int AS on_credit,
+            coalesce(sum(shortfall_nano), 0)::text AS shortfall,
+            (SELECT count(*) FROM unknown_cost)::int AS unknown_cost FROM hold`,
+  );
+  const twice = await postgres.query<{ idem_key: string }>(
+    `SELECT idem_key FROM hold WHERE state = 'captured' AND idem_key IS NOT NULL
+      GROUP BY user_id, idem_key HAVING count(*) > 1`,
+  );
+  const [topups] = await postgres.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM ledger WHERE kind = 'topup'`,
+  );
+  if (!holds || !topups) throw new Error('a count is one row');
+  return {
+    charges,
+    accounts,
+    holds,
+    keysChargedTwice: twice.map((row) => row.idem_key),
+    topups: topups.count,
+  };
+}
+
+export async function countOpenHolds(postgres: PostgresServer): Promise<number> {
+  const [row] = await postgres.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM hold WHERE state = 'open'`,
+  );
+  return row?.count ?? 0;
+}

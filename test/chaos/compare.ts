@@ -1,0 +1,175 @@
+import type { Books, ChargeRow } from './books.ts';
+import type { Acknowledgement, Operation } from './clients.ts';
+
+/** Nano-units a token, by upstream model: input, output. The same as in the gateways' file (rig.ts). */
+export const PRICES: Readonly<Record<string, readonly [bigint, bigint]>> = {
+  'chaos-a': [1000n, 2000n],
+  'chaos-b': [1500n, 3000n],
+};
+
+/** Where the books and the clients' memory do not agree. Every list must be empty. */
+export interface Disagreements {
+  /** Seen complete by the client, and nobody was charged. */
+  readonly lost: string[];
+  /** One wish, two charges. */
+  readonly doubled: string[];
+  readonly wrongAmount: string[];
+  readonly negative: string[];
+  /** 401, 403, or 402 to somebody who had the money. */
+  readonly falseRefusals: string[];
+}
+
+export interface Tally {
+  /** Calls whose good end a client saw, first answers and replays. */
+  acknowledged: number;
+  replays: number;
+  calls: number;
+  operations: number;
+  /** Operations without a good end: out of money, or out of patience. */
+  unanswered: number;
+  emptyAccounts: number;
+  reserved: number;
+  unavailable: number;
+  internalErrors: number;
+  /** A key that was charged and whose answer was lost with its process. */
+  answersLost: number;
+  /** Shortfall of requests served on the operator's credit while the database was away. */
+  creditLossNano: bigint;
+}
+
+/** Holds what every client was told against what the ledger says. */
+export function compare(
+  operations: readonly Operation[],
+  books: Books,
+): { disagreements: Disagreements; tally: Tally } {
+  const rows = groupByRequest(books.charges);
+  const balances = new Map(books.accounts.map((row) => [row.user_id, BigInt(row.balance)]));
+  const found: Disagreements = {
+    lost: [],
+    doubled: books.keysChargedTwice.map((key) => `key ${key}: two charged holds`),
+    wrongAmount: [],
+    negative: books.accounts.filter(isImpossible).map((row) => JSON.stringify(row)),
+    falseRefusals: [],
+  };
+  const tally = emptyTally();
+  for (const operation of operations) {
+    count(operation, tally);
+    checkRefusals(operation, balances, found);
+    if (operation.key === undefined) {
+      for (const call of operation.calls) checkCharge([call], operation, rows, found, tally);
+    } else checkCharge(operation.calls, operation, rows, found, tally);
+  }
+  return { disagreements: found, tally };
+}
+
+function checkCharge(
+  calls: readonly Acknowledgement[],
+  operation: Operation,
+  rows: ReadonlyMap<string, ChargeRow[]>,
+  found: Disagreements,
+  tally: Tally,
+): void {
+  const charges = calls.flatMap((call) => rows.get(call.requestId) ?? []);
+  const acknowledged = calls.filter((call) => call.complete);
+  const what = `${operation.id} of ${operation.user}${operation.key === undefined ? '' : ' (key)'}`;
+  if (charges.length > 1) found.doubled.push(`${what}: ${charges.length} charges`);
+  if (acknowledged.length > 0 && charges.length === 0)
+    found.lost.push(`${what}: ${acknowledged[0]?.requestId}`);
+  const [charge] = charges;
+  if (!charge) return;
+  for (const call of acknowledged) {
+    const fault = amountFault(charge, call);
+    if (fault !== undefined) found.wrongAmount.push(`${what}: ${fault}`);
+  }
+  if (charge.on_credit) tally.creditLossNano += BigInt(charge.shortfall);
+}
+
+/** The price of what the client got, computed from what it was told it used. */
+function amountFault(charge: ChargeRow, call: Acknowledgement): string | undefined {
+  const price = PRICES[charge.upstream_model];
+  if (!price) return `charged for ${charge.upstream_model}`;
+  if (!call.usage) return 'a complete answer without usage';
+  const due = BigInt(call.usage.prompt_tokens) * price[0] + BigInt(call.usage.completion_tokens) * price[1];
+  const charged = BigInt(charge.charged);
+  const shortfall = BigInt(charge.shortfall);
+  if (charged + shortfall !== due) return `due ${due}, charged ${charged}, shortfall ${shortfall}`;
+  if (shortfall > 0n && !charge.on_credit)
+    return `due ${due}, charged ${charged} although the money had been held`;
+  if (call.cost !== undefined && toNano(call.cost) !== due) return `due ${due}, told ${call.cost}`;
+  return undefined;
+}
+
+function checkRefusals(
+  operation: Operation,
+  balances: ReadonlyMap<string, bigint>,
+  found: Disagreements,
+): void {
+  for (const call of operation.calls) {
+    const what = `${operation.id} of ${operation.user}: ${call.status} ${call.code} ${call.message}`;
+    if (call.status === 401 || call.status === 403) found.falseRefusals.push(what);
+    if (call.status !== 402) continue;
+    if (!operation.scarce) found.falseRefusals.push(what);
+    // Balances only fall here: who has it now had it then.
+    else if (call.code === 'insufficient_balance' && hasStill(operation, call, balances))
+      found.falseRefusals.push(what);
+  }
+}
+
+function hasStill(
+  operation: Operation,
+  call: Acknowledgement,
+  balances: ReadonlyMap<string, bigint>,
+): boolean {
+  const required = /required ([\d.]+)/.exec(call.message)?.[1];
+  const balance = balances.get(operation.user);
+  return required !== undefined && balance !== undefined && balance >= toNano(required);
+}
+
+function isImpossible(row: { balance: string; held: string }): boolean {
+  return BigInt(row.balance) < 0n || BigInt(row.held) < 0n || BigInt(row.held) > BigInt(row.balance);
+}
+
+function count(operation: Operation, tally: Tally): void {
+  tally.operations += 1;
+  if (!operation.calls.some((call) => call.complete)) tally.unanswered += 1;
+  for (const call of operation.calls) {
+    tally.calls += 1;
+    if (call.complete) tally.acknowledged += 1;
+    if (call.complete && call.replay) tally.replays += 1;
+    if (call.code === 'insufficient_balance') tally.emptyAccounts += 1;
+    if (call.code === 'balance_reserved') tally.reserved += 1;
+    if (call.status === 503) tally.unavailable += 1;
+    if (call.status === 500) tally.internalErrors += 1;
+    if (call.status === 409 && !call.mayRetry) tally.answersLost += 1;
+  }
+}
+
+function groupByRequest(charges: readonly ChargeRow[]): Map<string, ChargeRow[]> {
+  const groups = new Map<string, ChargeRow[]>();
+  for (const charge of charges) {
+    groups.set(charge.request_id, [...(groups.get(charge.request_id) ?? []), charge]);
+  }
+  return groups;
+}
+
+/** Decimal text -> nano-units, exactly. */
+function toNano(text: string): bigint {
+  const [whole = '0', fraction = ''] = text.split('.');
+  return BigInt(whole) * 1_000_000_000n + BigInt(fraction.padEnd(9, '0'));
+}
+
+function emptyTally(): Tally {
+  return {
+    acknowledged: 0,
+    replays: 0,
+    calls: 0,
+    operations: 0,
+    unanswered: 0,
+    emptyAccounts: 0,
+    reserved: 0,
+    unavailable: 0,
+    internalErrors: 0,
+    answersLost: 0,
+    creditLossNano: 0n,
+  };
+}

@@ -1,0 +1,103 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { GatewayFleet } from './gateway-fleet.ts';
+import type { Random } from './random.ts';
+import type { NemesisAction, Scenario } from './scenario.ts';
+import type { PostgresServer, RedisServer } from './stores.ts';
+
+export interface Prey {
+  readonly fleet: GatewayFleet;
+  readonly postgres: PostgresServer;
+  readonly redis: RedisServer;
+}
+
+/** Breaks things, one after the other and sometimes several at once, until it is told to stop. */
+export class Nemesis {
+  readonly #prey: Prey;
+  readonly #random: Random;
+  readonly #scenario: Scenario;
+  readonly #lasting = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(prey: Prey, random: Random, scenario: Scenario) {
+    this.#prey = prey;
+    this.#random = random;
+    this.#scenario = scenario;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** Resolves when nothing is frozen or dead by its doing any more. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await Promise.all(this.#lasting);
+  }
+
+  async #run(): Promise<void> {
+    const { nemesis, pauseMs } = this.#scenario;
+    if (Object.keys(nemesis).length === 0) return;
+    while (!this.#stop.signal.aborted) {
+      await this.#pause(...pauseMs);
+      if (this.#stop.signal.aborted) return;
+      await this.#strike(this.#random.weighted(nemesis));
+    }
+  }
+
+  async #strike(action: NemesisAction): Promise<void> {
+    const { fleet, postgres, redis } = this.#prey;
+    const gateway = this.#random.pick(fleet.gateways);
+    switch (action) {
+      case 'kill-gateway':
+        return gateway.kill();
+      case 'kill-all-gateways':
+        return fleet.gateways.forEach((each) => each.kill());
+      case 'stop-gateway':
+        return gateway.restart();
+      case 'freeze-gateway':
+        gateway.freeze();
+        return this.#later(500, 7000, () => gateway.thaw());
+      case 'kill-postgres':
+        return postgres.kill();
+      case 'freeze-postgres':
+        await postgres.freeze();
+        await this.#pause(300, 6000);
+        return postgres.thaw();
+      case 'kill-redis':
+        redis.kill();
+        return this.#later(500, 4000, () => redis.ready());
+      case 'freeze-redis':
+        redis.freeze();
+        return this.#later(500, 4000, () => redis.thaw());
+      case 'freeze-postgres-kill-gateways':
+        return this.#freezeAndKill();
+      default:
+        return action satisfies never;
+    }
+  }
+
+  async #freezeAndKill(): Promise<void> {
+    const { fleet, postgres } = this.#prey;
+    await postgres.freeze();
+    await this.#pause(100, 4500);
+    for (const gateway of fleet.gateways) gateway.kill();
+    await this.#pause(50, 800);
+    postgres.thaw();
+  }
+
+  /** Meanwhile other things may break. */
+  #later(low: number, high: number, heal: () => void | Promise<void>): void {
+    const healing = this.#pause(low, high)
+      .then(heal)
+      .catch(() => undefined)
+      .finally(() => this.#lasting.delete(healing));
+    this.#lasting.add(healing);
+  }
+
+  async #pause(low: number, high: number): Promise<void> {
+    const { signal } = this.#stop;
+    await sleep(this.#random.between(low, high), undefined, { signal }).catch(() => undefined);
+  }
+}

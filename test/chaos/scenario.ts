@@ -1,0 +1,170 @@
+export type NemesisAction =
+  | 'kill-gateway'
+  | 'kill-all-gateways'
+  | 'freeze-gateway'
+  | 'stop-gateway'
+  | 'kill-postgres'
+  | 'freeze-postgres'
+  | 'kill-redis'
+  | 'freeze-redis'
+  /** The store is gone, what was served meanwhile is in journals only, and then every process dies. */
+  | 'freeze-postgres-kill-gateways';
+
+export type UpstreamFault = 'rate-limited' | 'error' | 'reset' | 'cut' | 'stall';
+
+/** Where a gateway may be told to die, once, after a restart (src/billing/crash-points.ts). */
+export const CRASH_POINTS = [
+  'after-claim',
+  'after-hold',
+  'before-journal',
+  'after-journal',
+  'after-settle-commit-before-mark',
+  'before-answer-stored',
+  'after-answer-stored',
+  'before-replay-declared',
+  'after-replay-declared',
+] as const;
+
+/** What a run does to the gateways, and what its clients do. Shares are parts of 1, times are milliseconds. */
+export interface Scenario {
+  readonly name: string;
+  readonly seconds: number;
+  readonly clients: number;
+  readonly ampleUsers: number;
+  /** Operations of users that have little money: a race to zero, again and again. */
+  readonly scarceShare: number;
+  /** First credit of every user: what a scarce user has. */
+  readonly grant: string;
+  readonly outageCredit: string;
+  readonly keyedShare: number;
+  readonly streamShare: number;
+  readonly disconnectShare: number;
+  /** Keyed operations sent twice at the same moment, to two instances. */
+  readonly twinShare: number;
+  readonly upstream: {
+    readonly delayMs: readonly [number, number];
+    readonly slowShare: number;
+    readonly slowMs: readonly [number, number];
+    readonly faults: Readonly<Record<UpstreamFault, number>>;
+  };
+  readonly nemesis: Readonly<Partial<Record<NemesisAction, number>>>;
+  readonly pauseMs: readonly [number, number];
+  /** Restarts that arm a crash point. */
+  readonly crashPointShare: number;
+  /** The guarantee that is taken away: a control run. */
+  readonly broken?: string;
+}
+
+const CALM = { 'rate-limited': 0, error: 0, reset: 0, cut: 0, stall: 0 };
+
+const LONG: Scenario = {
+  name: 'long',
+  seconds: 600,
+  clients: 28,
+  ampleUsers: 24,
+  scarceShare: 0.25,
+  grant: '0.01',
+  outageCredit: '0.5',
+  keyedShare: 0.75,
+  streamShare: 0.4,
+  disconnectShare: 0.06,
+  twinShare: 0.03,
+  upstream: {
+    delayMs: [2, 40],
+    slowShare: 0.06,
+    slowMs: [200, 1500],
+    faults: { 'rate-limited': 0.02, error: 0.03, reset: 0.02, cut: 0.03, stall: 0.001 },
+  },
+  nemesis: {
+    'kill-gateway': 30,
+    'kill-all-gateways': 8,
+    'freeze-gateway': 10,
+    'stop-gateway': 4,
+    'kill-postgres': 9,
+    'freeze-postgres': 6,
+    'kill-redis': 3,
+    'freeze-redis': 3,
+    'freeze-postgres-kill-gateways': 6,
+  },
+  pauseMs: [300, 3500],
+  crashPointShare: 0.5,
+};
+
+const SHORT: Scenario = { ...LONG, name: 'short', seconds: 60 };
+
+/** For each guarantee the history that shows its loss soonest. */
+const CONTROLS: readonly Scenario[] = [
+  {
+    ...LONG,
+    name: 'control',
+    broken: 'journal-off',
+    seconds: 45,
+    scarceShare: 0,
+    keyedShare: 0.3,
+    disconnectShare: 0,
+    upstream: { delayMs: [2, 40], slowShare: 0.4, slowMs: [200, 1200], faults: CALM },
+    nemesis: { 'freeze-postgres-kill-gateways': 1 },
+    pauseMs: [4000, 6000],
+    crashPointShare: 0,
+  },
+  {
+    ...LONG,
+    name: 'control',
+    broken: 'guard-off',
+    seconds: 20,
+    scarceShare: 1,
+    grant: '0.002',
+    upstream: { delayMs: [20, 80], slowShare: 0.2, slowMs: [200, 600], faults: CALM },
+    nemesis: {},
+    crashPointShare: 0,
+  },
+  {
+    ...LONG,
+    name: 'control',
+    broken: 'dedup-off',
+    seconds: 20,
+    scarceShare: 0,
+    keyedShare: 1,
+    disconnectShare: 0.2,
+    nemesis: { 'kill-gateway': 1 },
+    pauseMs: [3000, 5000],
+    crashPointShare: 0,
+  },
+  {
+    ...LONG,
+    name: 'control',
+    broken: 'timer-release',
+    seconds: 40,
+    scarceShare: 1,
+    grant: '0.002',
+    disconnectShare: 0,
+    upstream: { delayMs: [50, 400], slowShare: 0.5, slowMs: [4000, 9000], faults: CALM },
+    nemesis: {},
+    crashPointShare: 0,
+  },
+  {
+    ...LONG,
+    name: 'control',
+    broken: 'unsorted-locks',
+    seconds: 30,
+    clients: 64,
+    ampleUsers: 4,
+    scarceShare: 0,
+    keyedShare: 0,
+    disconnectShare: 0,
+    upstream: { delayMs: [0, 2], slowShare: 0, slowMs: [0, 0], faults: CALM },
+    nemesis: {},
+    crashPointShare: 0,
+  },
+];
+
+/** The runs of a profile, in order. */
+export function scenariosOf(profile: string, minutes: number | undefined): readonly Scenario[] | undefined {
+  const seconds = minutes === undefined ? undefined : Math.round(minutes * 60);
+  if (profile === 'short') return [{ ...SHORT, seconds: seconds ?? SHORT.seconds }];
+  if (profile === 'long') return [{ ...LONG, seconds: seconds ?? LONG.seconds }];
+  if (profile === 'controls') return CONTROLS;
+  return CONTROLS.filter((scenario) => `control:${scenario.broken}` === profile).slice(0, 1).length > 0
+    ? CONTROLS.filter((scenario) => `control:${scenario.broken}` === profile)
+    : undefined;
+}
