@@ -1,0 +1,26 @@
+import { defineConfig, mergeConfig } from 'vitest/config';
+import root from '../../vitest.config.js';
+
+/**
+ * What a deployment consists of, against the real programs: `vitest run --config test/deployment/vitest.config.ts`.
+ * Needs `npm run build`, and on PATH what each file asks for (nginx, PostgreSQL's client, logrotate, …); a missing program fails its
+ * test with an instruction. Minutes long, so not part of the default run.
+ */
+export default defineConfig({
+  ...mergeConfig({ resolve: resolveOf(root) }, {}),
+  test: {
+    name: 'deployment',
+    include: ['test/deployment/**/*.deploy-spec.ts'],
+    environment: 'node',
+    globalSetup: ['test/global-setup.ts'],
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
+
+/** The libraries' aliases, as the other projects have them. */
+function resolveOf(config: unknown): object {
+  const { test } = Object(config) as { test?: { projects?: { resolve?: object }[] } };
+  return test?.projects?.[0]?.resolve ?? {};
+}
