@@ -86,6 +86,7 @@ export const SYSTEM = {
     rss_bytes: 188_743_680,
     external_bytes: 4_194_304,
     array_buffers_bytes: 1_048_576,
+    limit_bytes: 536_870_912,
     system_total_bytes: 8_589_934_592,
     system_free_bytes: 4_294_967_296,
     percent: 50,

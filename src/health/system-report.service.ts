@@ -7,6 +7,12 @@ import { getHeapStatistics } from 'node:v8';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { EventLoopLag } from './event-loop-lag.js';
 
+/** What the container may use; `null` without a limit. */
+function memoryLimit(): number | null {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : null;
+}
+
 /** How this process and its machine are doing. Bytes, milliseconds and percent, by name. */
 @Injectable()
 export class SystemReport {
@@ -37,6 +43,7 @@ export class SystemReport {
         rss_bytes: memory.rss,
         external_bytes: memory.external,
         array_buffers_bytes: memory.arrayBuffers,
+        limit_bytes: memoryLimit(),
         system_total_bytes: totalmem(),
         system_free_bytes: freemem(),
         percent: Math.round((1 - freemem() / totalmem()) * 1000) / 10,
