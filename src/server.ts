@@ -70,9 +70,14 @@ const EXPOSED_HEADERS = [
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
   'x-ratelimit-reset-requests',
+  'x-ratelimit-limit-tokens',
+  'x-ratelimit-remaining-tokens',
+  'x-ratelimit-reset-tokens',
+  'x-ratelimit-mode',
   'ratelimit',
   'ratelimit-policy',
   'retry-after',
+  'retry-after-ms',
 ];
 
 function corsOptions(config: AppConfig) {

@@ -54,6 +54,7 @@ export class CompletionExecution {
       principal,
       inputTokensBound: this.quoter.inputTokensBound(run.request),
       stickyKey: run.stickyKey,
+      isStream: run.isStream,
     });
   }
 
@@ -153,6 +154,7 @@ export class CompletionExecution {
 
   /** Books an answer that came from the cache, at the cache's price (free by default). */
   async chargeCacheHit(run: CompletionRun, target: QuoteTarget, usage: Usage | undefined): Promise<void> {
+    run.target = target;
     if (!usage) return;
     await this.settle(run, billingOf(run), { kind: 'cache-hit', target, usage });
   }

@@ -11,7 +11,8 @@ export class CompletionRun {
   readonly startedAt = new Date();
   readonly stagesMs: Record<string, number> = {};
   model: CatalogModel | undefined;
-  target: CatalogTarget | undefined;
+  /** Who answered: now, or when the answer was cached. */
+  target: Pick<CatalogTarget, 'provider' | 'upstreamModel' | 'priceVersion'> | undefined;
   attempts: readonly AttemptRecord[] = [];
   droppedParams: readonly string[] = [];
   usage: Usage | undefined;

@@ -87,7 +87,7 @@ export class ProviderRegistry implements OnApplicationShutdown {
   }
 
   #decorated(raw: ProviderStrategy, source: GatewayProvider | undefined): Entry {
-    return { raw, decorated: this.parts.decorator.decorate(raw), source };
+    return { raw, decorated: this.parts.decorator.decorate(raw, source?.timeoutMs), source };
   }
 
   #require(name: string): Entry {
