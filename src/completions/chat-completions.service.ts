@@ -93,7 +93,8 @@ export class ChatCompletionsService {
         this.finish(run, end.kind === 'failed' ? end.error : undefined, end.kind === 'client-gone'),
       );
     } catch (error) {
-      sse.fail(error);
+      // Nothing said yet: the filter answers, with the error's own status and headers.
+      if (response.headersSent) sse.fail(error);
       throw error;
     } finally {
       clearTimeout(patience);

@@ -57,6 +57,7 @@ export class GatewayFleet {
     await eventually('the first gateway is ready', () => first.isReady(), READY_MS, 100);
     first.restart();
     await eventually('the first gateway ends', () => !first.isRunning, READY_MS);
+    first.stops = 0;
   }
 
   get ports(): readonly number[] {
@@ -194,6 +195,7 @@ export class GatewayProcess {
   restart(): void {
     if (!this.#child || this.#expected || this.#isFrozen) return;
     this.#expected = 'stop';
+    this.stops += 1;
     this.#child.kill('SIGTERM');
   }
 
@@ -242,8 +244,8 @@ export class GatewayProcess {
     if (signal === 'SIGKILL' && this.#expected === 'kill') this.kills += 1;
     else if (signal === 'SIGKILL' && armed !== undefined)
       this.crashes[armed] = (this.crashes[armed] ?? 0) + 1;
-    else if (this.#expected === 'stop') this.stops += 1;
-    else this.unexpectedExits.push(`port ${this.port}: code ${code}, signal ${signal}, armed ${armed}`);
+    else if (this.#expected !== 'stop')
+      this.unexpectedExits.push(`port ${this.port}: code ${code}, signal ${signal}, armed ${armed}`);
     if (!this.#isWanted) return;
     setTimeout(() => this.#isWanted && !this.#child && this.start(), this.#options.random.between(0, 600));
   }

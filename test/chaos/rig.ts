@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { eventually } from '../../libs/testing/eventually.ts';
 import { mintToken, TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
 import { type Books, countOpenHolds, readBooks } from './books.ts';
-import { Clients } from './clients.ts';
+import { Clients, type Operation } from './clients.ts';
 import { compare, type Disagreements, type Tally } from './compare.ts';
 import { GatewayFleet } from './gateway-fleet.ts';
 import { Nemesis } from './nemesis.ts';
@@ -114,6 +114,7 @@ export class Rig {
 
     const auditMismatches = [...(await this.#auditOverHttp(fleet)), ...(await this.#auditByCommand(env))];
     const books = await readBooks(postgres);
+    await writeFile(join(this.#directory, 'history.jsonl'), clients.operations.map(toLine).join(''));
     await fleet.stop();
     const { disagreements, tally } = compare(clients.operations, books);
     const deadlocks = await postgres.deadlocks();
@@ -287,6 +288,10 @@ export class Rig {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
+}
+
+function toLine(operation: Operation): string {
+  return `${JSON.stringify(operation)}\n`;
 }
 
 /** Two models of one provider at different prices, the second behind the first. Prices: see compare.ts. */
