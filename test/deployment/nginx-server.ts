@@ -28,11 +28,19 @@ export class NginxServer implements AsyncDisposable {
     await writeFile(join(directory, 'nginx.conf'), await configuration(directory, port, plainPort));
     await writeFile(join(directory, 'llm-gateway', 'upstreams.conf'), await upstreams(gatewayPorts));
     const tls = join(directory, 'tls');
-    const made = await runScript('ssl-setup.sh', ['--self-signed', '--domain', 'localhost', '--out', tls, '--reload', 'true']);
+    const made = await runScript('ssl-setup.sh', [
+      '--self-signed',
+      '--domain',
+      'localhost',
+      '--out',
+      tls,
+      '--reload',
+      'true',
+    ]);
     if (made.code !== 0) throw new Error(`ssl-setup.sh failed: ${made.stderr}`);
     const certificate = await readFile(join(tls, 'fullchain.pem'), 'utf8');
     const server = new NginxServer(directory, port, plainPort, certificate);
-    await eventually('nginx listens', () => (server.#process.hasEnded ? 'ended' : accepts(port)));
+    await eventually('nginx listens', async () => server.#process.hasEnded || (await accepts(port)));
     if (server.#process.hasEnded) throw new Error(`nginx ended: ${server.#process.output}`);
     return server;
   }
@@ -75,7 +83,9 @@ export class NginxServer implements AsyncDisposable {
 
 async function configuration(directory: string, port: number, plainPort: number): Promise<string> {
   const text = await readFile(join(DEPLOYMENTS, 'nginx.conf'), 'utf8');
-  const paths = TEMPORARY_PATHS.map((name) => `${name}_temp_path ${join(directory, `${name}_temp`)};`).join(' ');
+  const paths = TEMPORARY_PATHS.map((name) => `${name}_temp_path ${join(directory, `${name}_temp`)};`).join(
+    ' ',
+  );
   return text
     .replace('http {', `http { ${paths}`)
     .replaceAll('/var/log/nginx/', `${directory}/logs/`)
@@ -85,7 +95,10 @@ async function configuration(directory: string, port: number, plainPort: number)
 
 async function upstreams(ports: readonly number[]): Promise<string> {
   const text = await readFile(join(DEPLOYMENTS, 'nginx', 'upstreams.local.conf'), 'utf8');
-  return ports.reduce((result, port, index) => result.replace(`127.0.0.1:${8001 + index}`, `127.0.0.1:${port}`), text);
+  return ports.reduce(
+    (result, port, index) => result.replace(`127.0.0.1:${8001 + index}`, `127.0.0.1:${port}`),
+    text,
+  );
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -130,7 +130,11 @@ function complete(body: object, options: AskOptions & { user?: string } = {}): P
   });
 }
 
-const say = (content: string, rest: object = {}) => ({ model: 'echo', messages: [{ role: 'user', content }], ...rest });
+const say = (content: string, rest: object = {}) => ({
+  model: 'echo',
+  messages: [{ role: 'user', content }],
+  ...rest,
+});
 
 function errorOf(answer: Answer): { type: string; code: string } {
   return (JSON.parse(answer.text) as { error: { type: string; code: string } }).error;
@@ -234,7 +238,7 @@ describe('headers', () => {
   });
 
   it('get one request id for both when the client has none, or a wild one', async () => {
-    for (const headers of [{}, { 'x-request-id': 'x y<script>' }]) {
+    for (const headers of [{}, { 'x-request-id': 'x y<script>' }] as Record<string, string>[]) {
       const id = String((await ask('/v1/models', { headers })).headers['x-request-id']);
       expect(id).toMatch(/^[0-9a-f]{32}$/);
       await eventually('nginx logs the same', async () =>
@@ -254,7 +258,9 @@ describe('headers', () => {
     };
     expect((await ask('/v1/models', { headers: forged, from: '127.0.0.3' })).status).toBe(401);
     const records = await eventually('a gateway logs the refusal', () => {
-      const found = gateways.flatMap((gateway) => gateway.logRecords).filter((line) => line['request_id'] === id);
+      const found = gateways
+        .flatMap((gateway) => gateway.logRecords)
+        .filter((line) => line['request_id'] === id);
       return found.some((line) => 'client_address' in line) && found;
     });
     expect(records.find((line) => 'client_address' in line)).toMatchObject({ client_address: '127.0.0.3' });
@@ -263,15 +269,24 @@ describe('headers', () => {
 });
 
 describe('from outside', () => {
-  it.each(['/metrics', '/ops', '/ops/ops.js', '/docs', '/docs/', '/docs-json', '/metrics/', '/metrics?x=1', '//metrics', '/%6detrics', '/x/../metrics'])(
-    '%s is closed',
-    async (path) => {
-      const answer = await ask(path, { from: '127.0.0.2' });
-      expect(answer.status).toBe(403);
-      expect(errorOf(answer)).toMatchObject({ type: 'permission_error', code: 'route_closed' });
-      expect(answer.headers['x-request-id']).toMatch(/^[0-9a-f]{32}$/);
-    },
-  );
+  it.each([
+    '/metrics',
+    '/ops',
+    '/ops/ops.js',
+    '/docs',
+    '/docs/',
+    '/docs-json',
+    '/metrics/',
+    '/metrics?x=1',
+    '//metrics',
+    '/%6detrics',
+    '/x/../metrics',
+  ])('%s is closed', async (path) => {
+    const answer = await ask(path, { from: '127.0.0.2' });
+    expect(answer.status).toBe(403);
+    expect(errorOf(answer)).toMatchObject({ type: 'permission_error', code: 'route_closed' });
+    expect(answer.headers['x-request-id']).toMatch(/^[0-9a-f]{32}$/);
+  });
 
   it('the routes of clients are open', async () => {
     expect((await ask('/health', { from: '127.0.0.2' })).status).toBe(200);
@@ -288,15 +303,25 @@ describe('from outside', () => {
 
 describe('limits', () => {
   it('let a body of BODY_LIMIT reach the gateway, and not a byte more', async () => {
-    const headers = { authorization: `Bearer ${mintToken({ sub: 'alice' })}`, 'content-type': 'application/json' };
-    const largest = await ask('/v1/chat/completions', { method: 'POST', headers, body: Buffer.alloc(BODY_LIMIT, ' ') });
+    const headers = {
+      authorization: `Bearer ${mintToken({ sub: 'alice' })}`,
+      'content-type': 'application/json',
+    };
+    const largest = await ask('/v1/chat/completions', {
+      method: 'POST',
+      headers,
+      body: Buffer.alloc(BODY_LIMIT, ' '),
+    });
     expect(largest.status).toBe(400);
     const tooLarge = await ask('/v1/chat/completions', {
       method: 'POST',
       headers: { ...headers, 'content-length': String(BODY_LIMIT + 1) },
     }).catch((error: unknown) => error);
     expect(tooLarge).toMatchObject({ status: 413 });
-    expect(errorOf(tooLarge as Answer)).toMatchObject({ type: 'invalid_request_error', code: 'body_too_large' });
+    expect(errorOf(tooLarge as Answer)).toMatchObject({
+      type: 'invalid_request_error',
+      code: 'body_too_large',
+    });
   });
 
   it("refuse headers before Node would, in the gateway's envelope", async () => {
@@ -304,33 +329,31 @@ describe('limits', () => {
     const answer = await ask('/health', { headers: { 'x-large': 'x'.repeat(8_000) } });
     expect(answer.status).toBe(400);
     expect(errorOf(answer)).toMatchObject({ code: 'invalid_headers' });
-    const many = await ask('/health', { headers: { 'x-a': 'x'.repeat(6_500), 'x-b': 'x'.repeat(6_500), 'x-c': 'x'.repeat(6_500) } });
+    const many = await ask('/health', {
+      headers: { 'x-a': 'x'.repeat(6_500), 'x-b': 'x'.repeat(6_500), 'x-c': 'x'.repeat(6_500) },
+    });
     expect(many.status).toBe(400);
   });
 });
 
 describe('streams', () => {
-  it(
-    'of more than a minute arrive word by word, and end',
-    async () => {
-      const words = Array.from({ length: STREAM_WORDS }, (_, index) => `w${index}`).join(' ');
-      const answer = await complete(say(words, { model: 'echo-slow', stream: true, max_tokens: 4_000 }));
-      expect(answer.status).toBe(200);
-      expect(answer.text.trimEnd().endsWith('data: [DONE]')).toBe(true);
-      const arrivals = answer.pieces.map((piece) => piece.atMs);
-      const durationMs = arrivals.at(-1) ?? 0;
-      const gaps = arrivals.slice(1).map((atMs, index) => atMs - (arrivals[index] ?? 0));
-      console.log(
-        `stream: ${(durationMs / 1000).toFixed(1)} s, ${arrivals.length} pieces, first after ${arrivals[0]?.toFixed(0)} ms, ` +
-          `longest pause ${Math.max(...gaps).toFixed(0)} ms`,
-      );
-      expect(durationMs).toBeGreaterThan(60_000);
-      expect(arrivals.length).toBeGreaterThanOrEqual(STREAM_WORDS);
-      expect(Math.max(...gaps)).toBeLessThan(3_000);
-      expect(answer.rawHeaders.map((name) => name.toLowerCase())).not.toContain('content-length');
-    },
-    120_000,
-  );
+  it('of more than a minute arrive word by word, and end', async () => {
+    const words = Array.from({ length: STREAM_WORDS }, (_, index) => `w${index}`).join(' ');
+    const answer = await complete(say(words, { model: 'echo-slow', stream: true, max_tokens: 4_000 }));
+    expect(answer.status).toBe(200);
+    expect(answer.text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+    const arrivals = answer.pieces.map((piece) => piece.atMs);
+    const durationMs = arrivals.at(-1) ?? 0;
+    const gaps = arrivals.slice(1).map((atMs, index) => atMs - (arrivals[index] ?? 0));
+    console.log(
+      `stream: ${(durationMs / 1000).toFixed(1)} s, ${arrivals.length} pieces, first after ${arrivals[0]?.toFixed(0)} ms, ` +
+        `longest pause ${Math.max(...gaps).toFixed(0)} ms`,
+    );
+    expect(durationMs).toBeGreaterThan(60_000);
+    expect(arrivals.length).toBeGreaterThanOrEqual(STREAM_WORDS);
+    expect(Math.max(...gaps)).toBeLessThan(3_000);
+    expect(answer.rawHeaders.map((name) => name.toLowerCase())).not.toContain('content-length');
+  }, 120_000);
 
   it('that the client leaves end at the gateway too', async () => {
     const id = `left-${Date.now()}`;
@@ -354,7 +377,11 @@ describe('streams', () => {
       response.on('error', () => undefined);
       response.once('data', () => setTimeout(() => leave.abort(), 500));
     });
-    outgoing.end(JSON.stringify(say('one two three four five six seven eight nine ten', { model: 'echo-slow', stream: true })));
+    outgoing.end(
+      JSON.stringify(
+        say('one two three four five six seven eight nine ten', { model: 'echo-slow', stream: true }),
+      ),
+    );
     const record = await eventually('the gateway notices', () =>
       gateways.flatMap((gateway) => gateway.logRecords).find((line) => line['request_id'] === id),
     );
@@ -403,33 +430,32 @@ async function whoHolds(): Promise<Gateway> {
 }
 
 describe('a rolling restart under load', () => {
-  it(
-    'fails no request, cuts no stream, and leaves the books in balance',
-    async () => {
-      const load = new Load();
-      await sleep(2_000);
-      for (const gateway of gateways) {
-        await gateway.restart();
-        await sleep(1_500);
-      }
-      await sleep(2_000);
-      const outcomes = await load.stop();
-      const failed = outcomes.filter((outcome) => outcome !== 'ok');
-      console.log(`rolling restart: ${outcomes.length} requests over nginx, ${failed.length} failed`, failed.slice(0, 5));
-      expect(outcomes.length).toBeGreaterThan(200);
-      expect(failed).toEqual([]);
-      const audit = await run(process.execPath, ['dist/src/cli.js', 'audit:ledger'], {
-        cwd: PROJECT,
-        env: { ...process.env, ...environment, JWT_SECRET_KEY: TEST_JWT_SECRET },
-      });
-      expect(audit.stdout).toContain('the books balance');
-      const [charged] = await database.query<{ count: string }>(
-        "SELECT count(*) FROM ledger WHERE kind = 'charge' AND user_id = 'roller'",
-      );
-      expect(Number(charged?.count)).toBe(outcomes.length);
-    },
-    180_000,
-  );
+  it('fails no request, cuts no stream, and leaves the books in balance', async () => {
+    const load = new Load();
+    await sleep(2_000);
+    for (const gateway of gateways) {
+      await gateway.restart();
+      await sleep(1_500);
+    }
+    await sleep(2_000);
+    const outcomes = await load.stop();
+    const failed = outcomes.filter((outcome) => outcome !== 'ok');
+    console.log(
+      `rolling restart: ${outcomes.length} requests over nginx, ${failed.length} failed`,
+      failed.slice(0, 5),
+    );
+    expect(outcomes.length).toBeGreaterThan(200);
+    expect(failed).toEqual([]);
+    const audit = await run(process.execPath, ['dist/src/cli.js', 'audit:ledger'], {
+      cwd: PROJECT,
+      env: { ...process.env, ...environment, JWT_SECRET_KEY: TEST_JWT_SECRET },
+    });
+    expect(audit.stdout).toContain('the books balance');
+    const [charged] = await database.query<{ count: string }>(
+      "SELECT count(*) FROM ledger WHERE kind = 'charge' AND user_id = 'roller'",
+    );
+    expect(Number(charged?.count)).toBe(outcomes.length);
+  }, 180_000);
 });
 
 /** Twelve clients, whole answers and streams by turns, on kept-alive connections. */
@@ -437,21 +463,21 @@ class Load {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 12 });
   readonly #outcomes: string[] = [];
   readonly #clients: Promise<void>[];
-  #running = true;
+  readonly #stopped = new AbortController();
 
   constructor() {
     this.#clients = Array.from({ length: 12 }, (_, index) => this.#client(index));
   }
 
   async stop(): Promise<readonly string[]> {
-    this.#running = false;
+    this.#stopped.abort();
     await Promise.all(this.#clients);
     this.#agent.destroy();
     return this.#outcomes;
   }
 
   async #client(index: number): Promise<void> {
-    for (let turn = 0; this.#running; turn++) {
+    for (let turn = 0; !this.#stopped.signal.aborted; turn++) {
       const stream = (turn + index) % 2 === 0;
       this.#outcomes.push(await this.#once(stream));
       await sleep(20);
@@ -460,12 +486,17 @@ class Load {
 
   async #once(stream: boolean): Promise<string> {
     try {
-      const answer = await complete(say('one two three four five', { stream }), { agent: this.#agent, user: 'roller' });
+      const answer = await complete(say('one two three four five', { stream }), {
+        agent: this.#agent,
+        user: 'roller',
+      });
       if (answer.status !== 200) return `${answer.status} ${answer.text.slice(0, 200)}`;
       if (stream && !answer.text.trimEnd().endsWith('data: [DONE]')) return `cut: ${answer.text.slice(-200)}`;
       return 'ok';
     } catch (error) {
-      return error instanceof Error ? `${error.message} ${'code' in error ? String(error.code) : ''}` : String(error);
+      return error instanceof Error
+        ? `${error.message} ${'code' in error ? String(error.code) : ''}`
+        : String(error);
     }
   }
 }

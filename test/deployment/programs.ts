@@ -20,15 +20,24 @@ export function run(
   options: ExecFileOptions = {},
 ): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(program, [...args], { timeout: 50_000, maxBuffer: 64 * 2 ** 20, ...options }, (error, stdout, stderr) => {
-      const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
-      resolve({ code, stdout: String(stdout), stderr: String(stderr) });
-    });
+    execFile(
+      program,
+      [...args],
+      { timeout: 50_000, maxBuffer: 64 * 2 ** 20, ...options },
+      (error, stdout, stderr) => {
+        const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
+        resolve({ code, stdout: String(stdout), stderr: String(stderr) });
+      },
+    );
   });
 }
 
 /** A script of `deployments/`. */
-export function runScript(name: string, args: readonly string[], options: ExecFileOptions = {}): Promise<Outcome> {
+export function runScript(
+  name: string,
+  args: readonly string[],
+  options: ExecFileOptions = {},
+): Promise<Outcome> {
   return run(join(DEPLOYMENTS, name), args, options);
 }
 
@@ -41,7 +50,8 @@ export function findProgram(name: string): string | undefined {
 /** @throws Error with an instruction: a test that needs a program fails without it, it is never skipped */
 export function requireProgram(name: string, debianPackage = name): string {
   const path = findProgram(name);
-  if (path === undefined) throw new Error(`This test needs ${name} on PATH: apt-get install ${debianPackage}`);
+  if (path === undefined)
+    throw new Error(`This test needs ${name} on PATH: apt-get install ${debianPackage}`);
   return path;
 }
 
@@ -59,7 +69,11 @@ export class Background implements AsyncDisposable {
   readonly #child: ChildProcess;
   output = '';
 
-  constructor(program: string, args: readonly string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
+  constructor(
+    program: string,
+    args: readonly string[],
+    options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+  ) {
     this.#child = spawn(program, [...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
