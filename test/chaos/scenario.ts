@@ -60,7 +60,7 @@ const CALM = { 'rate-limited': 0, error: 0, reset: 0, cut: 0, stall: 0 };
 const LONG: Scenario = {
   name: 'long',
   seconds: 600,
-  clients: 28,
+  clients: 40,
   ampleUsers: 24,
   scarceShare: 0.25,
   grant: '0.01',
@@ -90,7 +90,7 @@ const LONG: Scenario = {
   crashPointShare: 0.5,
 };
 
-const SHORT: Scenario = { ...LONG, name: 'short', seconds: 60 };
+const SHORT: Scenario = { ...LONG, name: 'short', seconds: 40, clients: 24 };
 
 /** For each guarantee the history that shows its loss soonest. */
 const CONTROLS: readonly Scenario[] = [
