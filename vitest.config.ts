@@ -20,7 +20,13 @@ export default defineConfig({
     projects: [
       {
         ...shared,
-        test: { name: 'unit', include: ['src/**/*.spec.ts', 'libs/**/*.spec.ts'], environment: 'node' },
+        test: {
+          name: 'unit',
+          include: ['src/**/*.spec.ts', 'libs/**/*.spec.ts', 'test/fuzz/**/*.spec.ts', 'deployments/**/*.spec.ts'],
+          environment: 'node',
+          // Property tests run thousands of cases; a slow or busy machine is no fault of theirs.
+          testTimeout: 60_000,
+        },
       },
       {
         ...shared,
@@ -29,8 +35,8 @@ export default defineConfig({
           include: ['test/integration/**/*.int-spec.ts'],
           environment: 'node',
           globalSetup: ['test/global-setup.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 90_000,
+          hookTimeout: 120_000,
         },
       },
       {
@@ -40,8 +46,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.e2e-spec.ts'],
           environment: 'node',
           globalSetup: ['test/global-setup.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          testTimeout: 90_000,
+          hookTimeout: 120_000,
         },
       },
     ],

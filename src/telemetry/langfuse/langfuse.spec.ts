@@ -131,7 +131,8 @@ describe('a Langfuse server that fails', () => {
         slowestMs = Math.max(slowestMs, performance.now() - started);
         if (i % 500 === 0) await new Promise((resolve) => setImmediate(resolve));
       }
-      expect(slowestMs).toBeLessThan(100);
+      // A request that waited for this server would wait for seconds.
+      expect(slowestMs).toBeLessThan(1_000);
       expect(sink.backlog).toBeLessThanOrEqual(2_000);
       expect(sink.dropped).toBeGreaterThanOrEqual(15_000 - 2_000 - 100 * 50);
       const started = performance.now();
