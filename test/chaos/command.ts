@@ -34,7 +34,9 @@ const directory = await makeRunDirectory();
 const running: Rig[] = [];
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    void Promise.all(running.map((rig) => rig.cleanUp())).finally(() => process.exit(130));
+    void Promise.all(running.map((rig) => rig.cleanUp()))
+      .then(() => removeRunDirectory(directory))
+      .finally(() => process.exit(130));
   });
 }
 

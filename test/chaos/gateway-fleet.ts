@@ -79,6 +79,16 @@ export class GatewayFleet {
     }
   }
 
+  /** One that serves, so that it has something to lose. `undefined`: none does. */
+  pickServing(random: Random): GatewayProcess | undefined {
+    const serving = this.gateways.filter((gateway) => gateway.isServing);
+    return serving.length > 0 ? random.pick(serving) : undefined;
+  }
+
+  get areAllServing(): boolean {
+    return this.gateways.every((gateway) => gateway.isServing);
+  }
+
   /** Instances that were told to die somewhere and have not yet: started afresh, so that nobody dies later. */
   async disarm(): Promise<void> {
     for (const gateway of this.gateways) if (gateway.isArmed) gateway.kill();
@@ -129,6 +139,7 @@ export class GatewayProcess {
   #child: ChildProcess | undefined;
   #armed: string | undefined;
   #isFrozen = false;
+  #isServing = false;
   #isWanted = true;
   #expected: 'kill' | 'stop' | undefined;
   #starts = 0;
@@ -141,6 +152,11 @@ export class GatewayProcess {
 
   get isArmed(): boolean {
     return this.#armed !== undefined;
+  }
+
+  /** It was ready since its start, and nobody has stopped it since. */
+  get isServing(): boolean {
+    return this.#isServing && !this.#isFrozen && this.#expected === undefined;
   }
 
   get isRunning(): boolean {
@@ -172,6 +188,13 @@ export class GatewayProcess {
     this.#child = child;
     void noteProcess(runDirectory, child).catch(() => undefined);
     child.on('exit', (code, signal) => this.#ended(code, signal));
+    void this.#watch(child);
+  }
+
+  async #watch(child: ChildProcess): Promise<void> {
+    const isReady = (): Promise<boolean> | 'ended' => (this.#child === child ? this.isReady() : 'ended');
+    await eventually('it is ready', async () => isReady(), READY_MS, 250).catch(() => undefined);
+    if (this.#child === child) this.#isServing = true;
   }
 
   async isReady(): Promise<boolean> {
@@ -240,6 +263,7 @@ export class GatewayProcess {
   #ended(code: number | null, signal: NodeJS.Signals | null): void {
     this.#child = undefined;
     this.#isFrozen = false;
+    this.#isServing = false;
     const armed = this.#armed?.split(':')[0];
     if (signal === 'SIGKILL' && this.#expected === 'kill') this.kills += 1;
     else if (signal === 'SIGKILL' && armed !== undefined)

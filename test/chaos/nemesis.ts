@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { GatewayFleet } from './gateway-fleet.ts';
+import type { GatewayFleet, GatewayProcess } from './gateway-fleet.ts';
 import type { Random } from './random.ts';
 import type { NemesisAction, Scenario } from './scenario.ts';
 import type { PostgresServer, RedisServer } from './stores.ts';
+
+/** How long it waits for something worth breaking. */
+const PATIENCE_MS = 30_000;
 
 export interface Prey {
   readonly fleet: GatewayFleet;
@@ -48,11 +51,13 @@ export class Nemesis {
 
   async #strike(action: NemesisAction): Promise<void> {
     const { fleet, postgres, redis } = this.#prey;
-    const gateway = this.#random.pick(fleet.gateways);
+    const gateway = await this.#victim();
+    if (!gateway) return undefined;
     switch (action) {
       case 'kill-gateway':
         return gateway.kill();
       case 'kill-all-gateways':
+        await this.#waitUntil(() => fleet.areAllServing);
         return fleet.gateways.forEach((each) => each.kill());
       case 'stop-gateway':
         return gateway.restart();
@@ -80,11 +85,25 @@ export class Nemesis {
 
   async #freezeAndKill(): Promise<void> {
     const { fleet, postgres } = this.#prey;
+    await this.#waitUntil(() => fleet.areAllServing);
     await postgres.freeze();
     await this.#pause(100, 4500);
     for (const gateway of fleet.gateways) gateway.kill();
     await this.#pause(50, 800);
     postgres.thaw();
+  }
+
+  /** Mostly one that serves; a start is a good moment to die, too. */
+  async #victim(): Promise<GatewayProcess | undefined> {
+    const { fleet } = this.#prey;
+    if (this.#random.chance(0.07)) return this.#random.pick(fleet.gateways);
+    await this.#waitUntil(() => fleet.gateways.some((gateway) => gateway.isServing));
+    return fleet.pickServing(this.#random);
+  }
+
+  async #waitUntil(isSo: () => boolean): Promise<void> {
+    const deadlineMs = Date.now() + PATIENCE_MS;
+    while (!isSo() && !this.#stop.signal.aborted && Date.now() < deadlineMs) await this.#pause(100, 200);
   }
 
   /** Meanwhile other things may break. */

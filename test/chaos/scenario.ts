@@ -86,7 +86,7 @@ const LONG: Scenario = {
     'freeze-redis': 3,
     'freeze-postgres-kill-gateways': 6,
   },
-  pauseMs: [300, 3500],
+  pauseMs: [200, 3000],
   crashPointShare: 0.5,
 };
 
