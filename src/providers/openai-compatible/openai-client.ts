@@ -1,6 +1,7 @@
 import type OpenAI from 'openai';
 import type { ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { asObject } from './openai-compatible.wire.js';
+import { rememberFetch } from './prepared-post.js';
 
 /** The SDK's own limit must never end a call before the gateway's does. */
 const NO_SDK_TIMEOUT_MS = 2 ** 31 - 1;
@@ -20,7 +21,7 @@ export async function createOpenAiClient(
   account: OpenAiAccount = {},
 ): Promise<OpenAI> {
   const { default: Client } = await import('openai');
-  return new Client({
+  const client = new Client({
     baseURL: settings.baseUrl,
     apiKey: settings.apiKey ?? 'none',
     adminAPIKey: null,
@@ -37,6 +38,8 @@ export async function createOpenAiClient(
     },
     defaultQuery: queryOf(settings),
   });
+  rememberFetch(client, dependencies.fetch);
+  return client;
 }
 
 /** `query` of the options: what a server wants behind each URL, such as Azure's `api-version`. */

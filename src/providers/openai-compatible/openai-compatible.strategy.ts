@@ -16,6 +16,7 @@ import { toChatCompletion } from './openai-compatible.response.js';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import { readUsage } from './openai-compatible.usage.js';
 import { asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
+import { PreparedPost } from './prepared-post.js';
 
 /** One request may be corrected so often before the server's refusal is handed on. */
 const MAX_CONCESSIONS = 4;
@@ -33,12 +34,14 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   /** What servers were found to want, by model, where it is not what the dialect says. */
   readonly #outputLimitFields = new Map<string, OutputLimitField>();
   #withoutStreamOptions = false;
+  readonly #completions: PreparedPost;
 
   constructor(
     private readonly client: OpenAI,
     private readonly dialect: OpenAiDialect,
   ) {
     this.providerName = dialect.providerName;
+    this.#completions = new PreparedPost(client, '/chat/completions');
     this.cancelStopsBilling = dialect.cancelStopsBilling;
   }
 
@@ -121,7 +124,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       [this.dialect.requestIdHeader]: call.requestId,
       ...(call.traceparent ? { traceparent: call.traceparent } : {}),
     };
-    return this.client.post('/chat/completions', { body, headers, signal: call.signal }).asResponse();
+    return this.#completions.send(body, headers, call.signal);
   }
 
   #dialectFor(model: string): OpenAiDialect {
