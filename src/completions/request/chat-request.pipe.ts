@@ -2,6 +2,9 @@ import { type ChatRequest, GatewayError } from '@app/contracts';
 import { Injectable, type PipeTransform } from '@nestjs/common';
 import { type ValidationError, validateSync } from 'class-validator';
 import { ChatCompletionRequestDto } from './chat-completion-request.dto.js';
+import { compileRules } from './compiled-rules.js';
+
+const isRight = compileRules(ChatCompletionRequestDto);
 
 /**
  * Body -> ChatRequest. The request object is the client's own, field for field: validation looks at it through the
@@ -20,6 +23,7 @@ export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
       });
     }
     const dto = Object.assign(new ChatCompletionRequestDto(), body);
+    if (isRight(dto)) return dto;
     const [first] = validateSync(dto, {
       stopAtFirstError: true,
       validationError: { target: false, value: false },
