@@ -4,16 +4,21 @@ import { toGatewayError } from '../../edge/gateway-error.filter.js';
 
 const PING = ': ping\n\n';
 const DONE = 'data: [DONE]\n\n';
+/** Text that waits for the end of the turn, before it goes at once. */
+const MAX_GATHERED_LENGTH = 32 * 1024;
 
 /**
  * Writes one answer stream as server-sent events, at the client's pace.
  *
- * Backpressure: the next event is pulled only when the socket has taken the last one, so a slow reader costs one
- * event of memory. An error after the first byte is an event of its own, and then no `[DONE]`: only a stream that
+ * Backpressure: nothing more is pulled while the socket has not taken the last bytes, so a slow reader costs no more
+ * than one turn's events. Events that are there in the same turn of the event loop (the provider sent them in one
+ * packet) go out in one write, at the end of that turn: nobody waits for it, and a write costs more than all else that
+ * is done for an event. An error after the first byte is an event of its own, and then no `[DONE]`: only a stream that
  * ended well has it.
  */
 export class SseResponse {
   #heartbeat: NodeJS.Timeout | undefined;
+  #gathered = '';
 
   constructor(
     private readonly response: Response,
@@ -37,9 +42,10 @@ export class SseResponse {
     try {
       for await (const json of events) {
         if (!this.#isOpen()) return;
-        await this.#write(`data: ${json}\n\n`);
+        this.#gather(`data: ${json}\n\n`);
+        if (this.response.writableNeedDrain) await drained(this.response);
       }
-      if (this.#isOpen()) this.response.end(DONE);
+      if (this.#isOpen()) this.response.end(this.#takeGathered() + DONE);
     } catch (error) {
       this.fail(error);
     } finally {
@@ -52,16 +58,30 @@ export class SseResponse {
     this.#stopHeartbeat();
     if (!this.#isOpen()) return;
     const shown: GatewayError = toGatewayError(error);
-    this.response.end(`data: ${JSON.stringify(shown.toEnvelope())}\n\n`);
+    this.response.end(`${this.#takeGathered()}data: ${JSON.stringify(shown.toEnvelope())}\n\n`);
   }
 
   #isOpen(): boolean {
     return !this.response.destroyed && !this.response.writableEnded;
   }
 
-  async #write(frame: string): Promise<void> {
+  #gather(frame: string): void {
+    // Ticks come after all microtasks, so after every event that is there already.
+    if (this.#gathered === '') process.nextTick(() => this.#flush());
+    this.#gathered += frame;
+    if (this.#gathered.length >= MAX_GATHERED_LENGTH) this.#flush();
+  }
+
+  #flush(): void {
     this.#heartbeat?.refresh();
-    if (!this.response.write(frame)) await drained(this.response);
+    const frames = this.#takeGathered();
+    if (frames !== '' && this.#isOpen()) this.response.write(frames);
+  }
+
+  #takeGathered(): string {
+    const frames = this.#gathered;
+    this.#gathered = '';
+    return frames;
   }
 
   #ping(): void {
