@@ -47,20 +47,28 @@ function checkHeaders(request: IncomingMessage): void {
   }
 }
 
-async function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+/** By events and not `for await`: an iterator over a request costs as much as parsing 10 kB of JSON. */
+function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const fail = (cause?: unknown): void =>
+      reject(new GatewayError('invalid_json', 'The body ended before it was complete.', { cause }));
+    request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > limitBytes) throw tooLarge(limitBytes);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof GatewayError) throw error;
-    throw new GatewayError('invalid_json', 'The body ended before it was complete.', { cause: error });
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes);
+      if (bytes <= limitBytes) return void chunks.push(chunk);
+      chunks.length = 0;
+      request.destroy();
+      reject(tooLarge(limitBytes));
+    });
+    request.on('end', () =>
+      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)),
+    );
+    request.on('error', fail);
+    request.on('close', () => {
+      if (!request.readableEnded) fail();
+    });
+  });
 }
 
 function tooLarge(limitBytes: number): GatewayError {
