@@ -14,6 +14,8 @@ export function expectGatewayError(error: unknown, statuses: readonly number[]):
 
 /** A mistake of the program that somebody caught and gave a good name. */
 function isSlip(cause: unknown): boolean {
+  // TextDecoder's verdict on bytes that are no text, which happens to be a TypeError.
+  if (Reflect.get(Object(cause), 'code') === 'ERR_ENCODING_INVALID_ENCODED_DATA') return false;
   return cause instanceof TypeError || cause instanceof RangeError || cause instanceof ReferenceError;
 }
 

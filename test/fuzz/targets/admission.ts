@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { GatewayError, type ChatRequest } from '@app/contracts';
+import fc from 'fast-check';
+import { CHAT_EXAMPLES } from '../chat-examples.js';
+import { expectCleanPrototypes, expectGatewayError } from '../expectations.js';
+import type { FuzzTarget } from '../fuzz-target.js';
+import { deepFreeze, mutated } from '../hostile-json.js';
+import { VENDOR_FAULTS } from './answers-of-vendors.js';
+
+/** Everything between the pipe and a provider, and the provider that is always there. */
+export const ADMISSION: FuzzTarget = {
+  name: 'admission',
+  promise: 'a request that was taken can be bounded, counted, fingerprinted and echoed, whatever is in it',
+  shortRuns: 600,
+  async property() {
+    const { ChatRequestPipe } = await import('../../../src/completions/request/chat-request.pipe.js');
+    const { boundInput, totalTokens } = await import('../../../src/billing/quote/input-bound.js');
+    const { serverToolCallBounds } = await import('../../../src/billing/quote/server-tools.js');
+    const { countText } = await import('../../../src/billing/quote/count-text.js');
+    const { fingerprintOf } = await import('../../../src/billing/idempotency/fingerprint.js');
+    const { ownUsage } = await import('../../../src/completions/stream/own-usage.js');
+    const { requestNeeds } = await import('../../../src/routing/request-needs.js');
+    const { EchoStrategy } = await import('../../../src/providers/echo/echo.strategy.js');
+    const pipe = new ChatRequestPipe();
+    const echo = new EchoStrategy(0);
+    return fc.asyncProperty(
+      mutated(CHAT_EXAMPLES),
+      fc.constantFrom('echo', 'echo-tools'),
+      async (body, model) => {
+        const request = accept(pipe, body);
+        if (!request) return;
+        deepFreeze(request);
+        const bound = totalTokens(boundInput(request, 'gpt-4o', 128_000), 128_000);
+        assert.ok(Number.isSafeInteger(bound) && bound >= 0, `a bound: ${bound}`);
+        for (const calls of Object.values(serverToolCallBounds(request)))
+          assert.ok(Number.isSafeInteger(calls));
+        assert.ok(requestNeeds(request).every((need) => typeof need === 'string'));
+        assert.match(fingerprintOf('POST /v1/chat/completions', request), /^[0-9a-f]{64}$/);
+        assert.ok(Number.isSafeInteger((await countText(request, 'gpt-4o')) ?? 0));
+        assert.ok((await ownUsage(request, 'x', undefined)).inputTokens > 0);
+        await expectEcho(echo, request, model);
+        expectCleanPrototypes();
+      },
+    );
+  },
+};
+
+function accept(pipe: { transform(body: unknown): ChatRequest }, body: unknown): ChatRequest | undefined {
+  if (JSON.stringify(body).includes('"__proto__":')) return undefined;
+  try {
+    return pipe.transform(body);
+  } catch (error) {
+    if (error instanceof GatewayError) return undefined;
+    throw error;
+  }
+}
+
+async function expectEcho(
+  echo: import('@app/contracts').ProviderStrategy,
+  request: ChatRequest,
+  upstreamModel: string,
+): Promise<void> {
+  const call = {
+    request,
+    upstreamModel,
+    clientModel: request.model,
+    maxOutputTokens: 32,
+    requestId: 'request-1',
+    signal: new AbortController().signal,
+    dropUnsupported: true,
+  };
+  try {
+    const { completion, usage } = await echo.complete(call);
+    assert.ok(JSON.stringify(completion).length > 0 && usage && usage.inputTokens > 0);
+    for await (const { json } of (await echo.stream(call)).events) JSON.parse(json);
+  } catch (error) {
+    expectGatewayError(error, VENDOR_FAULTS);
+  }
+}
