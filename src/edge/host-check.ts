@@ -27,7 +27,10 @@ export function hostCheck(allowedHosts: readonly string[]) {
   };
 }
 
+/** A name or an address with an optional port, and nothing else: `evil.example/.example.com` is no name. */
+const HOST = /^((?:[a-z0-9_-]{1,63}\.){0,126}[a-z0-9_-]{1,63}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/;
+
+/** `''` for what is no host. */
 function hostname(header: string | undefined): string {
-  const value = (header ?? '').trim().toLowerCase();
-  return value.startsWith('[') ? value.replace(/\]:\d+$/, ']') : value.replace(/:\d+$/, '');
+  return HOST.exec((header ?? '').trim().toLowerCase())?.[1] ?? '';
 }
