@@ -1,6 +1,6 @@
 import type { ModelCapabilities } from '@app/contracts';
 import type { GatewayModel, GatewayTarget } from '../gateway-config.js';
-import type { ConfigNode } from './config-node.js';
+import { type ConfigNode, printable } from './config-node.js';
 import { parsePrice } from './parse-price.js';
 
 /** Names of models: what vendors use, nothing that could mean something in an address or a log line. */
@@ -113,7 +113,7 @@ function parseTarget(node: ConfigNode, wildcard: boolean, known: KnownNames): Ga
   const field = node.fields(['provider', 'model', 'weight', 'price']);
   const provider = field('provider').text(/./, 'the name of a provider');
   if (provider !== undefined && !known.providers.has(provider)) {
-    field('provider').fault(`no such provider (known: ${[...known.providers].join(', ')})`);
+    field('provider').fault(`no such provider (known: ${[...known.providers].map(printable).join(', ')})`);
   }
   const upstreamModel = wildcard
     ? field('model').text(TARGET_PATTERN, "the provider's name with `*` at its end")

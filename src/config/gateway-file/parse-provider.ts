@@ -92,7 +92,7 @@ function parseQuery(node: ConfigNode): Record<string, string> {
 function readKey(node: ConfigNode, env: RawEnvironment): string | undefined {
   const variable = node.text(VARIABLE, 'the name of an environment variable, never the key itself');
   if (variable === undefined) return undefined;
-  const key = env[variable]?.trim();
+  const key = Object.hasOwn(env, variable) ? env[variable]?.trim() : undefined;
   if (!key) return node.fault('names a variable that is not set');
   if (!HEADER_VALUE.test(key)) return node.fault('names a variable whose value cannot stand in a header');
   return key;
