@@ -12,14 +12,14 @@ const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
 
 /** Most calls of the vendors' own tools in one answer, by name. Functions of the client cost nothing by themselves. */
 export function serverToolCallBounds(request: ChatRequest): Record<string, number> {
-  const bounds: Record<string, number> = {};
-  if (request['web_search_options'] != null) bounds['web_search'] = CALLS_WITHOUT_LIMIT;
+  const bounds = new Map<string, number>();
+  if (request['web_search_options'] != null) bounds.set('web_search', CALLS_WITHOUT_LIMIT);
   for (const tool of request.tools ?? []) {
     if (tool.type === 'function') continue;
     const name = TOOL_NAMES.find(([pattern]) => pattern.test(tool.type))?.[1] ?? tool.type;
-    bounds[name] = (bounds[name] ?? 0) + callLimit(tool['max_uses']);
+    bounds.set(name, (bounds.get(name) ?? 0) + callLimit(tool['max_uses']));
   }
-  return bounds;
+  return Object.fromEntries(bounds);
 }
 
 function callLimit(maxUses: unknown): number {

@@ -67,6 +67,7 @@ describe('ChatRequestPipe', () => {
     [{ model: 'm', messages, stop: [1] }, 'stop'],
     [{ model: 'm', messages, stream: 'yes' }, 'stream'],
     [{ model: 'm', messages, tools: [{ type: 'function', function: {} }] }, 'tools[0].function.name'],
+    [{ model: 'm', messages, tools: [{ type: {} }] }, 'tools[0].type'],
     [{ model: 'm', messages, tool_choice: 'maybe' }, 'tool_choice'],
   ])('refuses %j at %s', (body, param) => {
     expect(paramOf(body)).toBe(param);

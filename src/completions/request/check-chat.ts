@@ -144,6 +144,9 @@ export function checkTools(tools: unknown): Fault | undefined {
   for (let i = 0; i < tools.length; i++) {
     const tool: unknown = tools[i];
     if (!isObject(tool)) return { path: `[${i}]`, problem: 'must be an object' };
+    if (tool.type !== undefined && typeof tool.type !== 'string') {
+      return { path: `[${i}].type`, problem: 'must be a string' };
+    }
     if (tool.type === 'function') {
       const fault = checkFunction(tool.function);
       if (fault) return { path: `[${i}].function${fault.path}`, problem: fault.problem };

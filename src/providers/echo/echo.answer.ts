@@ -113,7 +113,8 @@ function toolToCall(request: ChatRequest, behaviour: EchoBehaviour): Callable | 
 }
 
 function nameOf(value: unknown): string | undefined {
-  return typeof value === 'object' && value !== null && 'name' in value ? String(value.name) : undefined;
+  const name: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, 'name') : undefined;
+  return typeof name === 'string' ? name : undefined;
 }
 
 function asCallable(tool: { name: string; parameters?: unknown } | undefined): Callable | undefined {
