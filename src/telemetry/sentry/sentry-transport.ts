@@ -1,4 +1,4 @@
-import { createTransport } from '@sentry/nestjs';
+import { createTransport, suppressTracing } from '@sentry/nestjs';
 import { Agent, request } from 'undici';
 
 /** A hanging ingest gives its slot back after this; with Sentry's own transport it would keep it for ever. */
@@ -22,22 +22,27 @@ export function boundedTransport(options: TransportOptions): ReturnType<typeof c
     headersTimeout: SEND_TIMEOUT_MS,
     bodyTimeout: SEND_TIMEOUT_MS,
   });
-  return createTransport({ ...options, bufferSize: MAX_IN_FLIGHT }, async ({ body }) => {
-    const answer = await request(options.url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-sentry-envelope', ...options.headers },
-      body,
-      dispatcher,
-    });
-    await answer.body.dump({ limit: MAX_ANSWER_BYTES });
-    return {
-      statusCode: answer.statusCode,
-      headers: {
-        'x-sentry-rate-limits': single(answer.headers['x-sentry-rate-limits']),
-        'retry-after': single(answer.headers['retry-after']),
-      },
-    };
+  return createTransport({ ...options, bufferSize: MAX_IN_FLIGHT }, ({ body }) =>
+    // With auto-instrumentation, sending would be traced too, and each envelope make the next.
+    suppressTracing(() => post(options, body, dispatcher)),
+  );
+}
+
+async function post({ url, headers }: TransportOptions, body: string | Uint8Array, dispatcher: Agent) {
+  const answer = await request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-sentry-envelope', ...headers },
+    body,
+    dispatcher,
   });
+  await answer.body.dump({ limit: MAX_ANSWER_BYTES });
+  return {
+    statusCode: answer.statusCode,
+    headers: {
+      'x-sentry-rate-limits': single(answer.headers['x-sentry-rate-limits']),
+      'retry-after': single(answer.headers['retry-after']),
+    },
+  };
 }
 
 function single(header: string | string[] | undefined): string | null {
