@@ -4,3 +4,4 @@ export * from './usage.js';
 export * from './model-card.js';
 export * from './gateway-error.js';
 export * from './provider-strategy.js';
+export * from './ready-events.js';

@@ -1,4 +1,4 @@
-import { GatewayError } from '@app/contracts';
+import { GatewayError, readyEventsOf } from '@app/contracts';
 import type { Response } from 'express';
 import { toGatewayError } from '../../edge/gateway-error.filter.js';
 
@@ -39,10 +39,17 @@ export class SseResponse {
   /** @param events  JSON texts, one event each; iterated to the end or until the client is gone */
   async pipe(events: AsyncIterable<string>): Promise<void> {
     this.open();
+    const iterator = events[Symbol.asyncIterator]();
+    const others = readyEventsOf(iterator);
     try {
-      for await (const json of events) {
+      for await (const json of { [Symbol.asyncIterator]: () => iterator }) {
         if (!this.#isOpen()) return;
-        this.#gather(`data: ${json}\n\n`);
+        this.#gather(json);
+        while (!this.response.writableNeedDrain) {
+          const other = others.takeReady();
+          if (other === undefined) break;
+          this.#gather(other);
+        }
         if (this.response.writableNeedDrain) await drained(this.response);
       }
       if (this.#isOpen()) this.response.end(this.#takeGathered() + DONE);
@@ -65,10 +72,10 @@ export class SseResponse {
     return !this.response.destroyed && !this.response.writableEnded;
   }
 
-  #gather(frame: string): void {
+  #gather(json: string): void {
     // Ticks come after all microtasks, so after every event that is there already.
     if (this.#gathered === '') process.nextTick(() => this.#flush());
-    this.#gathered += frame;
+    this.#gathered += `data: ${json}\n\n`;
     if (this.#gathered.length >= MAX_GATHERED_LENGTH) this.#flush();
   }
 

@@ -1,4 +1,10 @@
-import { type ChatStreamEvent, GatewayError, type ProviderStream, type Usage } from '@app/contracts';
+import {
+  type ChatStreamEvent,
+  GatewayError,
+  type ProviderStream,
+  readyEventsOf,
+  type Usage,
+} from '@app/contracts';
 import type {
   BillingSession,
   QuoteTarget,
@@ -52,6 +58,9 @@ export class BilledStream implements AsyncIterableIterator<string> {
   #usage: Usage | undefined;
   #usageIsFinal = false;
   #isUncovered = false;
+  /** Whether what came is covered is not known yet; what comes next waits for it. */
+  #covering: Promise<void> | undefined;
+  #coverFailure: { readonly error: unknown } | undefined;
   #lastJson = '';
   #ended = false;
   #settling: Promise<SettledCharge> | undefined;
@@ -71,34 +80,63 @@ export class BilledStream implements AsyncIterableIterator<string> {
 
   async next(): Promise<IteratorResult<string>> {
     while (!this.#ended) {
+      if (this.#covering) await this.#covering;
+      if (this.#coverFailure) throw await this.#failed(this.#coverFailure.error);
       if (this.#isUncovered) return this.#cutForMoney();
       let step: IteratorResult<ChatStreamEvent>;
       try {
         step = await this.#events.next();
       } catch (error) {
         if (this.#ended) break;
-        await this.#fail(error);
-        throw error;
+        throw await this.#failed(error);
       }
       if (this.#ended) break;
       if (step.done) {
         await this.#complete();
         break;
       }
-      this.#track(step.value);
-      const covered = this.#parts.billing.covers(Math.ceil(this.#outputBytes / 2));
-      // Slices are held ahead, so what has come is still covered: it is shown, and the next step is the cut.
-      if (covered !== true && !(await covered)) this.#isUncovered = true;
-      if (step.value.usageOnly && !this.#parts.run.includeUsage) continue;
-      return { done: false, value: this.#show(step.value.json) };
+      const json = this.#take(step.value);
+      if (this.#covering) await this.#covering;
+      if (json !== undefined) return { done: false, value: json };
     }
     return { done: true, value: undefined };
+  }
+
+  takeReady(): string | undefined {
+    while (!this.#ended && !this.#covering && !this.#coverFailure && !this.#isUncovered) {
+      const event = readyEventsOf(this.#events).takeReady();
+      if (!event) return undefined;
+      const json = this.#take(event);
+      if (json !== undefined) return json;
+    }
+    return undefined;
   }
 
   /** The reader stopped before the end: as if the client had left. */
   async return(): Promise<IteratorResult<string>> {
     await this.#abandon();
     return { done: true, value: undefined };
+  }
+
+  /** @returns what the client gets of it */
+  #take(event: ChatStreamEvent): string | undefined {
+    this.#track(event);
+    // Slices are held ahead, so what has come is still covered: it is shown, and the next step is the cut.
+    const covered = this.#parts.billing.covers(Math.ceil(this.#outputBytes / 2));
+    if (covered !== true) this.#covering = this.#noteCover(covered);
+    if (event.usageOnly && !this.#parts.run.includeUsage) return undefined;
+    return this.#show(event.json);
+  }
+
+  /** Never rejects: nobody may be waiting for it yet. */
+  async #noteCover(covered: Promise<boolean>): Promise<void> {
+    try {
+      if (!(await covered)) this.#isUncovered = true;
+    } catch (error) {
+      this.#coverFailure = { error };
+    } finally {
+      this.#covering = undefined;
+    }
   }
 
   #track(event: ChatStreamEvent): void {
@@ -135,11 +173,13 @@ export class BilledStream implements AsyncIterableIterator<string> {
     this.#parts.onEnd({ kind: 'complete' });
   }
 
-  async #fail(error: unknown): Promise<void> {
-    if (!this.#end()) return;
+  /** @returns the same error, to be thrown */
+  async #failed(error: unknown): Promise<unknown> {
+    if (!this.#end()) return error;
     const reason = error instanceof GatewayError ? error.code : 'internal_error';
     await this.#settle({ kind: 'release', reason });
     this.#parts.onEnd({ kind: 'failed', error });
+    return error;
   }
 
   async #cutForMoney(): Promise<IteratorResult<string>> {

@@ -55,6 +55,10 @@ export class ChatEventStream implements AsyncIterableIterator<ChatStreamEvent, u
     }
   }
 
+  takeReady(): ChatStreamEvent | undefined {
+    return this.#ready[this.#position] && this.#ready[this.#position++];
+  }
+
   async return(): Promise<IteratorReturnResult<undefined>> {
     this.#ready = [];
     this.#failure = undefined;

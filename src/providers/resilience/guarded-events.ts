@@ -1,4 +1,4 @@
-import type { ChatStreamEvent, ProviderError } from '@app/contracts';
+import { type ChatStreamEvent, type ProviderError, readyEventsOf } from '@app/contracts';
 import type { CallGuard } from './call-guard.js';
 
 const DONE: IteratorResult<ChatStreamEvent> = Object.freeze({ done: true, value: undefined });
@@ -54,6 +54,12 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
     if (this.#isOver) return Promise.resolve(DONE);
     this.#idleTimer.refresh();
     return (this.#pending = this.#pull());
+  }
+
+  /** Nobody waits for the provider here, so the pause is not looked at. */
+  takeReady(): ChatStreamEvent | undefined {
+    if (this.#first || this.#pending || this.#isOver) return undefined;
+    return readyEventsOf(this.source).takeReady();
   }
 
   /** The reader wants no more: the upstream is closed and the slot is free when this returns. */
