@@ -97,7 +97,7 @@ async function main(): Promise<void> {
     }
   }
   const rows: Row[] = campaign.rows(chosen);
-  if (!values.quick && (wantedScenarios === undefined || wantedScenarios.includes('open'))) {
+  if (wantedScenarios?.includes('open') ?? true) {
     progress('memory of open streams');
     const measured = subjects.filter(({ name }) => name !== DIRECT && name !== BILLING_OFF);
     rows.push(...(await measureOpenStreams(measured, campaign, driver, Math.min(rounds, 3))));

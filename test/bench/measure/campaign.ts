@@ -51,9 +51,12 @@ export class Campaign {
 
   async round(scenario: Scenario, round: number): Promise<void> {
     const figures = new Map<string, Visit>();
+    // The upstream itself costs nobody anything: it is only asked how long it takes.
+    const isOpenLoop = 'perSecond' in scenario.load.arrivals;
+    const subjects = this.#subjects.filter(({ name }) => isOpenLoop || name !== DIRECT);
     let direct: LoadResult | undefined;
-    for (let turn = 0; turn < this.#subjects.length; turn++) {
-      const subject = this.#subjects[(turn + round) % this.#subjects.length]!;
+    for (let turn = 0; turn < subjects.length; turn++) {
+      const subject = subjects[(turn + round) % subjects.length]!;
       const { pids, helperPids } = subject;
       const { result, opened, closed } = await this.#driver.run(this.plan(subject, scenario.load), () => ({
         own: cpuMicros(pids),
