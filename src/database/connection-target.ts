@@ -30,9 +30,10 @@ export function readConnectionTarget(connectionString: string): ConnectionTarget
   return { url: url.toString(), tls, tlsOptional: mode === 'prefer' || mode === 'allow' };
 }
 
+/** libpq lets the host be absent after `user:password@` when a parameter names a socket folder; a URL may not. */
 function parseUrl(connectionString: string): URL {
   try {
-    return new URL(connectionString);
+    return new URL(connectionString.replace(/^(\w+:\/\/[^/?#]*@)(?=\/)/, '$1localhost'));
   } catch {
     throw new Error('DATABASE_URL is not a URL (postgres://user:password@host:port/database)');
   }

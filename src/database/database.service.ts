@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { databaseUnavailable, isConnectionError, toGatewayError } from './connection-error.js';
 import { migrationOptions, type DataSourceSettings } from './data-source-options.js';
+import { describeTarget } from './connection-target.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth } from './database-health.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
@@ -120,7 +121,9 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       await this.#becomeReady();
     } catch (error) {
       if (!isConnectionError(error)) throw error;
-      this.#logger.warn(`the database is not reachable yet: ${messageOf(error)}; trying on`);
+      this.#logger.warn(
+        `${describeTarget(this.endpoint.url)} is not reachable yet (${messageOf(error)}); trying on`,
+      );
       this.#tryLater(FIRST_RETRY_MS);
     }
   }

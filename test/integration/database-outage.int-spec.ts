@@ -166,6 +166,17 @@ describe('errors', () => {
   });
 });
 
+describe('TLS', () => {
+  it('is done without where it is only preferred and the server has none', async () => {
+    const service = await boot(`${database.url}?sslmode=prefer`);
+    expect(service.ready).toBe(true);
+  });
+
+  it('is not done without where it is required', async () => {
+    await expect(boot(`${database.url}?sslmode=require`)).rejects.toThrow('does not support SSL');
+  });
+});
+
 describe('session timeouts', () => {
   const timeout = async (service: DatabaseService): Promise<string | undefined> =>
     (await service.query<{ statement_timeout: string }>('SHOW statement_timeout'))[0]?.statement_timeout;
