@@ -188,18 +188,21 @@ describe('no row is not a refusal (trap 5)', () => {
     await other[Symbol.asyncDispose]();
   });
 
-  it('takes money that arrived meanwhile (trap 6)', async () => {
+  it('takes money that arrived while it was being refused (trap 6)', async () => {
     const one = user();
     await fund(db.dataSource, one, 5n);
-    const holder = db.dataSource.createQueryRunner();
-    await holder.startTransaction();
-    await holder.query('UPDATE account SET balance_nano = balance_nano + 10 WHERE user_id = $1', [one]);
-    const held = machine.holds.hold(order(one, 12n));
-    await sleep(50);
-    await holder.commitTransaction();
-    await holder.release();
-    // The statement's snapshot saw 5; a refusal from it alone would have been wrong a moment later.
-    expect(await held.catch(code)).toMatchObject({ amountNano: 12n });
+    await using late = await startMachine(db.dataSource);
+    const query = late.database.query.bind(late.database);
+    let refusals = 0;
+    late.database.query = async <Row>(sql: string, parameters?: unknown[]) => {
+      const rows = await query<Row>(sql, parameters);
+      if (rows.length > 0 || refusals > 0) return rows;
+      refusals += 1;
+      await fund(db.dataSource, one, 10n);
+      return rows;
+    };
+    expect(await late.holds.hold(order(one, 12n))).toMatchObject({ amountNano: 12n });
+    expect(refusals).toBe(1);
   });
 });
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
-import { SETTLE_BATCH } from '../../src/billing/settle/settle-statements.js';
+import { SETTLE_BATCH, SETTLE_ONE } from '../../src/billing/settle/settle-statements.js';
 import { SWEEP_ORPHANS } from '../../src/billing/upkeep/upkeep-statements.js';
 import {
   type BillingDatabase,
@@ -51,6 +51,15 @@ const stateOf = async (hold: HoldOrder) => {
 async function settle(...each: Parameters<typeof machine.settler.enqueue>[0][]): Promise<void> {
   for (const one of each) machine.settler.enqueue(one);
   await machine.settler.drain({ timeoutMs: 5000 });
+}
+
+/** Parameters of SETTLE_BATCH. */
+function batchOf(batch: ReturnType<typeof settling>[]): unknown[] {
+  return [
+    `[${batch.map(({ json }) => json).join(',')}]`,
+    batch.map(({ record }) => record.id),
+    [...new Set(batch.map(({ record }) => record.user_id))],
+  ];
 }
 
 /** The sweep sees the hold of an instance whose journal was replayed. */
@@ -163,6 +172,19 @@ describe('a settlement', () => {
   });
 });
 
+describe('several settlements of one account in one batch', () => {
+  it('are each paid out of their own hold first: an overrun takes nothing from another', async () => {
+    for (let round = 0; round < 6; round += 1) {
+      const user = await funded(100n);
+      const [within, over] = [await held(user, 60n), await held(user, 30n)];
+      await settle(settling(over, 80n), settling(within, 55n));
+      expect(await stateOf(within)).toMatchObject({ captured: 55, shortfall: 0 });
+      expect(await stateOf(over)).toMatchObject({ captured: 45, shortfall: 35 });
+      expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 0n, held: 0n });
+    }
+  });
+});
+
 describe('a settlement that comes late', () => {
   it('is captured from free money after the sweep gave its hold back', async () => {
     const user = await funded(100n);
@@ -272,8 +294,31 @@ describe('trap 1: a CHECK must not fire on a row version that nobody sees any mo
   it('settles a hold that grew after the statement began', async () => {
     const user = await funded(100n);
     const hold = await held(user, 10n);
-    const json = `[${settling(hold, 5n).json}]`;
-    const result = await duringExtension(hold, 50n, () => db.dataSource.query(SETTLE_BATCH, [json]));
+    const parameters = batchOf([settling(hold, 5n)]);
+    const result = await duringExtension(hold, 50n, () => db.dataSource.query(SETTLE_BATCH, parameters));
+    expect(result).toMatchObject([{ captured_nano: '5' }]);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 95n, held: 0n });
+  });
+
+  it('settles it alone, too', async () => {
+    const user = await funded(100n);
+    const hold = await held(user, 10n);
+    const parameters = [
+      hold.billingId,
+      false,
+      '5',
+      '5',
+      'usage',
+      '[]',
+      null,
+      null,
+      null,
+      null,
+      null,
+      null,
+      'd',
+    ];
+    const result = await duringExtension(hold, 50n, () => db.dataSource.query(SETTLE_ONE, parameters));
     expect(result).toMatchObject([{ captured_nano: '5' }]);
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 95n, held: 0n });
   });
@@ -286,8 +331,8 @@ describe('trap 1: a CHECK must not fire on a row version that nobody sees any mo
       'account.held_nano - sums.freed,',
     );
     expect(plain).not.toBe(SETTLE_BATCH);
-    const json = `[${settling(hold, 5n).json}]`;
-    const result = await duringExtension(hold, 50n, () => db.dataSource.query(plain, [json]));
+    const parameters = batchOf([settling(hold, 5n)]);
+    const result = await duringExtension(hold, 50n, () => db.dataSource.query(plain, parameters));
     expect(String(result)).toContain('account_held_within_balance');
   });
 });
@@ -306,9 +351,7 @@ describe('trap 2: batches in any order never wait for each other in a circle', (
           const holds = await Promise.all(users.map((user) => held(user, 10n)));
           const shuffled = client % 2 === 0 ? holds : holds.toReversed();
           try {
-            await db.dataSource.query(sql, [
-              `[${shuffled.map((hold) => settling(hold, 3n).json).join(',')}]`,
-            ]);
+            await db.dataSource.query(sql, batchOf(shuffled.map((hold) => settling(hold, 3n))));
             batches += 1;
           } catch (error) {
             if (!String(error).includes('deadlock')) throw error;

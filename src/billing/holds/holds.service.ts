@@ -8,7 +8,7 @@ import { NaturalBatcher } from '../natural-batcher.js';
 import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import type { HoldGrant, HoldOrder } from './hold-order.js';
-import { EXPLAIN_HOLD, EXTEND_HOLD, HOLD_BATCH, HOLD_ONE } from './hold-statements.js';
+import { EXPLAIN_HOLD, EXTEND_HOLD, HOLD_BATCH, HOLD_ONE, HOLD_SIMPLE } from './hold-statements.js';
 import { balanceReserved, insufficientBalance, keyTaken } from './refused-hold.js';
 
 /** Beyond some fifty rows a statement costs more than it saves. */
@@ -57,10 +57,39 @@ export class HoldsService {
   }
 
   async #holdBatch(orders: readonly HoldOrder[]): Promise<(HoldGrant | 'refused')[]> {
+    const [only] = orders;
+    if (only && orders.length === 1) return [await this.#holdSimply(only)];
     const input = JSON.stringify(orders.map((order) => this.#toRow(order)));
-    const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, [input]));
+    const users = [...new Set(orders.map((order) => order.userId))];
+    const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, [input, users]));
     const grants = new Map(rows.map((row) => [row.id, toGrant(row)]));
     return orders.map((order) => grants.get(order.billingId) ?? 'refused');
+  }
+
+  async #holdSimply(order: HoldOrder): Promise<HoldGrant | 'refused'> {
+    const parameters = [
+      order.takeNano.toString(),
+      order.userId,
+      order.needNano.toString(),
+      order.billingId,
+      order.requestId,
+      order.model,
+      order.stream,
+      JSON.stringify(order.targets),
+      order.boundNano.toString(),
+      this.instance.id,
+      order.idempotency?.key ?? null,
+      order.idempotency?.fingerprintHex ?? null,
+      this.config.billing.holdTtlMs,
+    ];
+    try {
+      const [row] = await retryOnce(() => this.database.query<GrantRow>(HOLD_SIMPLE, parameters));
+      return row ? toGrant(row) : 'refused';
+    } catch (error) {
+      // The hold or its key is there already: the explanation says which.
+      if (sqlStateOf(error) === SQL_STATE.uniqueViolation) return 'refused';
+      throw error;
+    }
   }
 
   /** "No row" is ambiguous, so every round looks first, removes what can be removed, and tries again. */
@@ -80,7 +109,7 @@ export class HoldsService {
         waited ||= !moneyIsComing;
       }
       const [row] = await retryOnce(() =>
-        this.database.query<GrantRow>(HOLD_ONE, [JSON.stringify([this.#toRow(order)])]),
+        this.database.query<GrantRow>(HOLD_ONE, [JSON.stringify([this.#toRow(order)]), order.userId]),
       );
       if (row) return toGrant(row);
     }

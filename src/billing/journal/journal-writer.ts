@@ -45,7 +45,7 @@ export class JournalWriter {
   #active: Segment;
   #spare: Promise<Segment | undefined>;
   #nextNumber = 1;
-  #hasSpare = false;
+  #spareIsMissing = false;
   #canWrite = true;
   #closed = false;
 
@@ -68,7 +68,7 @@ export class JournalWriter {
 
   /** False when a record could not be made safe, or the next segment could not be prepared: take no new requests. */
   get isHealthy(): boolean {
-    return this.#canWrite && this.#hasSpare;
+    return this.#canWrite && !this.#spareIsMissing;
   }
 
   /**
@@ -189,15 +189,15 @@ export class JournalWriter {
   }
 
   async #prepareSpare(): Promise<Segment | undefined> {
-    this.#hasSpare = false;
     try {
       const spare = await this.#createSegment();
-      this.#hasSpare = true;
+      this.#spareIsMissing = false;
       return spare;
     } catch (error) {
+      this.#spareIsMissing = true;
       this.onFault(error);
       this.#later(() => {
-        if (!this.#hasSpare) this.#spare = this.#prepareSpare();
+        if (this.#spareIsMissing) this.#spare = this.#prepareSpare();
       });
       return undefined;
     }

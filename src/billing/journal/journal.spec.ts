@@ -167,6 +167,22 @@ describe('JournalWriter', () => {
     expect(await idsIn()).toHaveLength(taken + 1);
   });
 
+  it('stays healthy while the next segment is being made, and waits for it when it is needed', async () => {
+    let delayMs = 0;
+    const create: JournalFiles['create'] = async (...parameters) => {
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      return DISK.create(...parameters);
+    };
+    const writer = await JournalWriter.open(directory, { files: { ...DISK, create }, segmentBytes: 4096 });
+    delayMs = 50;
+    for (let index = 0; index < 40; index += 1) {
+      await writer.append(line(`id-${index}`));
+      expect(writer.isHealthy).toBe(true);
+    }
+    await writer.close();
+    expect(await idsIn()).toHaveLength(40);
+  });
+
   it('refuses a record that would not fit a segment', async () => {
     const writer = await JournalWriter.open(directory, { segmentBytes: 1024 });
     await expect(writer.append('x'.repeat(2000))).rejects.toThrow(RangeError);

@@ -76,8 +76,8 @@ const STATEMENTS: readonly string[] = [
   // One live or charged attempt per key: the last line of defence of Idempotency-Key.
   `CREATE UNIQUE INDEX hold_idempotency ON hold (user_id, idem_key)
      WHERE idem_key IS NOT NULL AND state IN ('open', 'captured')`,
+  // Small always: the open ones. Whoever looks for the past-due ones reads all of it.
   `CREATE INDEX hold_open ON hold (instance_id) WHERE state = 'open'`,
-  `CREATE INDEX hold_open_expiry ON hold (expires_at) WHERE state = 'open'`,
   `CREATE INDEX hold_request ON hold (request_id)`,
 
   // The id of a charge is the id of its hold: a second charge of one request is a duplicate key.

@@ -7,14 +7,16 @@ const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
  * Ends up to fifty holds: captures or releases each, moves the money, writes the ledger. Any number of times: a hold that
  * has ended is passed over.
  *
- * Locks holds in order, then accounts in order, as every statement that locks both; two batches never wait for each other
- * in a circle. What is captured is at most what the account has free besides its other holds: an overrun is cut there, and
- * the balance is never negative. A hold that the sweep gave back before (`orphaned`) is still captured, from free money.
+ * Locks holds in order, then accounts in order, as every statement that locks both (the count makes the holds come
+ * first); two batches never wait for each other in a circle. What is captured is at most what the account has free besides
+ * its other holds: an overrun is cut there, and the balance is never negative. In a batch each request is first paid out of
+ * its own hold; overruns share what is left. A hold that the sweep gave back before
+ * (`orphaned`) is still captured, from free money.
  *
  * Every SET is right for any version of the row (see hold-statements.ts): the amounts are computed from the row that is
  * being written, and agree with `priced` because that row is locked.
  *
- * $1 array of settlement records
+ * $1 array of settlement records, $2 their holds, $3 their users (given apart for the planner, see hold-statements.ts)
  * Returns what became of each hold that was ended now.
  */
 export const SETTLE_BATCH = `
@@ -25,29 +27,32 @@ export const SETTLE_BATCH = `
       provider_request_id text, description text)),
   ended AS MATERIALIZED (
     SELECT id, user_id, request_id, model, amount_nano, state FROM hold
-     WHERE id IN (SELECT id FROM records) AND state IN ('open', 'orphaned') ORDER BY id FOR UPDATE),
+     WHERE id = ANY($2::uuid[]) AND state IN ('open', 'orphaned') ORDER BY id FOR UPDATE),
   locked AS MATERIALIZED (
     SELECT user_id, balance_nano, held_nano FROM account
-     WHERE user_id IN (SELECT user_id FROM ended) ORDER BY ${LOCK_ORDER} FOR UPDATE),
+     WHERE user_id = ANY($3::text[]) AND (SELECT count(*) FROM ended) > 0 ORDER BY ${LOCK_ORDER} FOR UPDATE),
   joined AS MATERIALIZED (
     SELECT ended.id, ended.user_id, ended.request_id, ended.model, records.release, records.cost, records.chargeable,
-           locked.balance_nano, freed.amount AS freed,
-           locked.balance_nano - locked.held_nano + sum(freed.amount) OVER account AS pot,
-           sum(records.chargeable) OVER account_queue AS charged_so_far
+           locked.balance_nano, locked.balance_nano - locked.held_nano AS free, freed.amount AS freed,
+           LEAST(records.chargeable, freed.amount) AS covered,
+           records.chargeable - LEAST(records.chargeable, freed.amount) AS overrun
       FROM ended
       JOIN records USING (id)
       JOIN locked USING (user_id)
-      CROSS JOIN LATERAL (SELECT CASE WHEN ended.state = 'open' THEN ended.amount_nano ELSE 0 END AS amount) freed
-    WINDOW account AS (PARTITION BY ended.user_id), account_queue AS (PARTITION BY ended.user_id ORDER BY ended.id)),
+      CROSS JOIN LATERAL (SELECT CASE WHEN ended.state = 'open' THEN ended.amount_nano ELSE 0 END AS amount) freed),
   priced AS MATERIALIZED (
-    SELECT joined.*, GREATEST(0, LEAST(chargeable, pot - (charged_so_far - chargeable)))::bigint AS captured FROM joined),
+    SELECT joined.*,
+           (covered + GREATEST(0, LEAST(overrun, free + sum(freed - covered) OVER account
+                                                 - (sum(overrun) OVER account_queue - overrun))))::bigint AS captured
+      FROM joined
+    WINDOW account AS (PARTITION BY user_id), account_queue AS (PARTITION BY user_id ORDER BY id)),
   closed AS (
     UPDATE hold
        SET state = CASE WHEN priced.release THEN 'released' ELSE 'captured' END,
            captured_nano = CASE WHEN priced.release THEN NULL ELSE priced.captured END,
            shortfall_nano = CASE WHEN priced.release THEN NULL ELSE priced.cost - priced.captured END,
            outcome = records.outcome, attempts = records.attempts, closed_at = now()
-      FROM priced JOIN records USING (id) WHERE hold.id = priced.id
+      FROM priced JOIN records USING (id) WHERE hold.id = priced.id AND hold.id = ANY($2::uuid[])
     RETURNING hold.id),
   moved AS (
     UPDATE account
@@ -55,7 +60,7 @@ export const SETTLE_BATCH = `
            balance_nano = account.balance_nano
              - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))
       FROM (SELECT user_id, sum(freed)::bigint AS freed, sum(chargeable)::bigint AS charged FROM priced GROUP BY user_id) sums
-     WHERE account.user_id = sums.user_id
+     WHERE account.user_id = sums.user_id AND account.user_id = ANY($3::text[])
     RETURNING account.user_id),
   booked AS (
     INSERT INTO ledger (id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
@@ -73,6 +78,42 @@ export const SETTLE_BATCH = `
   SELECT id, captured::text AS captured_nano,
          CASE WHEN release THEN '0' ELSE (cost - captured)::text END AS shortfall_nano,
          (balance_nano - sum(captured) OVER (PARTITION BY user_id))::text AS balance_nano
+    FROM priced`;
+
+/**
+ * The same for one hold alone, at little more than half the cost.
+ * $1 id, $2 release, $3 cost, $4 chargeable, $5 outcome, $6 attempts, $7 usage, $8 source, $9 provider, $10 upstream model,
+ * $11 price version, $12 price factor, $13 description
+ */
+export const SETTLE_ONE = `
+  WITH ended AS MATERIALIZED (
+    SELECT user_id, request_id, model, CASE WHEN state = 'open' THEN amount_nano ELSE 0 END AS freed FROM hold
+     WHERE id = $1 AND state IN ('open', 'orphaned') FOR UPDATE),
+  priced AS MATERIALIZED (
+    SELECT ended.*, balance_nano, LEAST($4::bigint, balance_nano - held_nano + freed) AS captured
+      FROM ended JOIN account USING (user_id) FOR UPDATE OF account),
+  closed AS (
+    UPDATE hold
+       SET state = CASE WHEN $2::boolean THEN 'released' ELSE 'captured' END,
+           captured_nano = CASE WHEN $2::boolean THEN NULL ELSE captured END,
+           shortfall_nano = CASE WHEN $2::boolean THEN NULL ELSE $3::bigint - captured END,
+           outcome = $5, attempts = $6::jsonb, closed_at = now()
+      FROM priced WHERE hold.id = $1),
+  moved AS (
+    UPDATE account
+       SET held_nano = held_nano - LEAST(freed, held_nano),
+           balance_nano = account.balance_nano
+             - LEAST($4::bigint, account.balance_nano - held_nano + LEAST(freed, held_nano))
+      FROM priced WHERE account.user_id = priced.user_id),
+  booked AS (
+    INSERT INTO ledger (id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
+                        model, provider, upstream_model, usage, usage_source, price_version, price_factor)
+    SELECT $1::uuid, $1::uuid, user_id, 'charge', 'revenue', -captured, balance_nano - captured, $13, request_id,
+           model, $9, $10, $7::jsonb, $8, $11, $12
+      FROM priced WHERE NOT $2::boolean)
+  SELECT $1::uuid AS id, captured::text AS captured_nano,
+         CASE WHEN $2::boolean THEN '0' ELSE ($3::bigint - captured)::text END AS shortfall_nano,
+         (balance_nano - captured)::text AS balance_nano
     FROM priced`;
 
 /** Which of these holds are there. $1 ids */

@@ -9,7 +9,13 @@ import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../mon
 import { PriceVersions } from '../prices/price-versions.service.js';
 import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
-import { CREATE_MISSING_HOLDS, FIND_HOLDS, SETTLE_BATCH, WRITE_OFF } from './settle-statements.js';
+import {
+  CREATE_MISSING_HOLDS,
+  FIND_HOLDS,
+  SETTLE_BATCH,
+  SETTLE_ONE,
+  WRITE_OFF,
+} from './settle-statements.js';
 import type { BookedSettlement, SettlementRecord } from './settlement-record.js';
 
 const BATCH_SIZE = 50;
@@ -193,14 +199,14 @@ export class Settler {
   }
 
   async #settleKnown(batch: readonly Queued[]): Promise<Map<string, BookedSettlement>> {
-    const input = toArray(batch);
+    const statement = statementFor(batch);
     let rows: BookedRow[];
     try {
-      rows = await this.database.query<BookedRow>(SETTLE_BATCH, [input]);
+      rows = await this.database.query<BookedRow>(...statement);
     } catch (error) {
       // A CHECK that refused a row version nobody sees any more, or a deadlock: the same again is right.
       if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
-      rows = await this.database.query<BookedRow>(SETTLE_BATCH, [input]);
+      rows = await this.database.query<BookedRow>(...statement);
     }
     return new Map(rows.map((row) => [row.id, toBooked(row)]));
   }
@@ -269,6 +275,32 @@ function toBooked(row: BookedRow): BookedSettlement {
     shortfallNano: BigInt(row.shortfall_nano),
     balanceNano: BigInt(row.balance_nano),
   };
+}
+
+function statementFor(batch: readonly Queued[]): [sql: string, parameters: unknown[]] {
+  const [only] = batch;
+  if (only && batch.length === 1 && !only.record.unknown) return [SETTLE_ONE, parametersOf(only.record)];
+  const holds = batch.map(({ record }) => record.id);
+  const users = [...new Set(batch.map(({ record }) => record.user_id))];
+  return [SETTLE_BATCH, [toArray(batch), holds, users]];
+}
+
+function parametersOf(record: SettlementRecord): unknown[] {
+  return [
+    record.id,
+    record.release,
+    record.cost,
+    record.chargeable,
+    record.outcome,
+    JSON.stringify(record.attempts),
+    record.usage ? JSON.stringify(record.usage) : null,
+    record.source ?? null,
+    record.provider ?? null,
+    record.upstream_model ?? null,
+    record.price_version ?? null,
+    record.price_factor ?? null,
+    record.description,
+  ];
 }
 
 function toArray(batch: readonly Queued[]): string {
