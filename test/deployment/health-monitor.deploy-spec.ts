@@ -1,0 +1,153 @@
+import { createServer, type Server } from 'node:http';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import {
+  createDatabase,
+  eventually,
+  type Gateway,
+  startGateway,
+  startRedis,
+  type TestDatabase,
+  type TestRedis,
+} from '@app/testing';
+import { afterAll, beforeAll, expect, inject, it } from 'vitest';
+import { Background, DEPLOYMENTS, requireProgram, runScript } from './programs.js';
+
+interface Message {
+  readonly text: string;
+  readonly status: string;
+  readonly previous: string;
+  readonly reason: string;
+}
+
+/** What the webhook was told; it refuses while `open` is false. */
+class Webhook {
+  readonly messages: Message[] = [];
+  open = true;
+  readonly #server: Server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      if (this.open) this.messages.push(JSON.parse(body) as Message);
+      response.writeHead(this.open ? 200 : 500).end();
+    });
+  });
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook`;
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+}
+
+const webhook = new Webhook();
+let database: TestDatabase;
+let redis: TestRedis;
+let gateway: Gateway;
+let monitor: Background;
+let stateFile: string;
+
+beforeAll(async () => {
+  requireProgram('curl');
+  database = await createDatabase();
+  redis = await startRedis();
+  gateway = await startGateway({
+    env: { DATABASE_URL: database.url, REDIS_URL: redis.url, RATE_LIMIT_STORAGE: 'redis' },
+  });
+  const directory = await mkdtemp(join(inject('runDirectory'), 'monitor-'));
+  stateFile = join(directory, 'state');
+  monitor = new Background(join(DEPLOYMENTS, 'health-monitor.sh'), [
+    '--url',
+    gateway.url,
+    '--name',
+    'gateway "one"',
+    '--webhook',
+    await webhook.listen(),
+    '--interval',
+    '0.3',
+    '--failures',
+    '2',
+    '--state-file',
+    stateFile,
+    '--restart-command',
+    `echo restarted >> ${join(directory, 'restarts')}`,
+  ]);
+});
+
+afterAll(async () => {
+  await monitor?.stop('SIGKILL');
+  webhook.close();
+  await gateway?.stop();
+  await redis?.stop();
+  await database?.drop();
+});
+
+const once = () => runScript('health-monitor.sh', ['--once', '--url', gateway.url]);
+
+async function told(status: string, previous: string): Promise<Message> {
+  return eventually(
+    `the webhook hears ${previous} -> ${status}`,
+    () => webhook.messages.find((message) => message.status === status && message.previous === previous),
+    30_000,
+  );
+}
+
+it('has nothing to tell of a gateway that is well', async () => {
+  expect(await once()).toMatchObject({ code: 0, stdout: 'healthy: all components are up\n' });
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(webhook.messages).toEqual([]);
+});
+
+it('tells of a component that is away, and of its return', async () => {
+  await redis.kill();
+  const degraded = await told('degraded', 'healthy');
+  expect(degraded.reason).toMatch(/cache/);
+  expect((await once()).code).toBe(1);
+  await redis.restart();
+  expect((await told('healthy', 'degraded')).text).toContain('gateway "one" is healthy');
+});
+
+it('tells of a gateway that is gone, restarts it once, and tells of its return', async () => {
+  await gateway.kill('SIGKILL');
+  expect((await told('down', 'healthy')).reason).toBe('no answer to /health');
+  expect((await once()).code).toBe(2);
+  const restarts = await eventually('the restart command runs', () =>
+    readFile(join(stateFile, '..', 'restarts'), 'utf8'),
+  );
+  expect(restarts).toBe('restarted\n');
+  await gateway.start();
+  await told('healthy', 'down');
+});
+
+it('tells of a gateway that hangs', async () => {
+  await gateway.kill('SIGSTOP');
+  const before = webhook.messages.length;
+  await eventually(
+    'down again',
+    () => webhook.messages.slice(before).some((message) => message.status === 'down'),
+    30_000,
+  );
+  await gateway.kill('SIGCONT');
+  await eventually('well again', () => webhook.messages.at(-1)?.status === 'healthy', 30_000);
+});
+
+it('tells later what the webhook did not take, and each change once', async () => {
+  webhook.open = false;
+  const before = webhook.messages.length;
+  await redis.kill();
+  await eventually(
+    'the monitor sees it',
+    () => monitor.output.includes('the webhook did not take it'),
+    40_000,
+  );
+  expect(webhook.messages).toHaveLength(before);
+  webhook.open = true;
+  await eventually('it is told now', () => webhook.messages.length > before, 40_000);
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  expect(webhook.messages.slice(before).map((message) => message.status)).toEqual(['degraded']);
+  expect(await readFile(stateFile, 'utf8')).toBe('degraded\n');
+}, 90_000);
