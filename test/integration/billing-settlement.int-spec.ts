@@ -367,8 +367,11 @@ describe('trap 2: batches in any order never wait for each other in a circle', (
     expect(await crossing(SETTLE_BATCH)).toEqual({ batches: 48, deadlocks: 0 });
   });
 
-  it('CONTROL: without the order they do', async () => {
-    const unordered = SETTLE_BATCH.replaceAll(/ORDER BY (id|user_id) FOR UPDATE/g, 'FOR UPDATE');
+  it('CONTROL: in any order they do', async () => {
+    const unordered = SETTLE_BATCH.replaceAll(
+      /ORDER BY (id|user_id) FOR UPDATE/g,
+      'ORDER BY random() FOR UPDATE',
+    );
     let deadlocks = 0;
     for (let attempt = 0; attempt < 4 && deadlocks === 0; attempt += 1)
       deadlocks = (await crossing(unordered)).deadlocks;
