@@ -102,17 +102,20 @@ async function main(): Promise<void> {
     const measured = subjects.filter(({ name }) => name !== DIRECT && name !== BILLING_OFF);
     rows.push(...(await measureOpenStreams(measured, campaign, driver, Math.min(rounds, 3))));
   }
-  const gateway = subjects.find(({ name }) => name === 'gateway');
-  const soaked =
-    values.soak && gateway ? await soak(gateway, campaign, driver, Number(values.soak)) : undefined;
   mkdirSync(values.out, { recursive: true });
+  write(reportOf(subjects, rows, campaign.failures, undefined));
+  const gateway = subjects.find(({ name }) => name === 'gateway');
   if (gateway && (values.profile || mode === 'full')) {
     progress('profile of the gateway');
     const profile = await profileGateway(gateway, campaign, driver, chosen);
     writeFileSync(join(values.out, 'profile.txt'), profile);
   }
+  if (gateway && values.soak !== undefined) {
+    progress(`soak, ${values.soak} min`);
+    const soaked = await soak(gateway, campaign, driver, Number(values.soak));
+    write(reportOf(subjects, rows, campaign.failures, soaked));
+  }
   driver.stop();
-  write(reportOf(subjects, rows, campaign.failures, soaked));
 }
 
 async function startSubjects(upstreamPort: number): Promise<Subject[]> {
