@@ -9,7 +9,10 @@ import { requestContext } from './edge/request-context.middleware.js';
 import { securityHeaders } from './edge/security-headers.js';
 import { exitOnSignal } from './edge/shutdown.js';
 import { DrainState } from './health/drain-state.js';
+import { CrashReports } from './telemetry/crash-reports.js';
+import { accessLog } from './telemetry/logging/access-log.js';
 import { GatewayLogger } from './telemetry/logging/gateway-logger.js';
+import { Telemetry } from './telemetry/telemetry.js';
 
 const HEADERS_TIMEOUT_MS = 10_000;
 /** For the request alone; answers have limits of their own. */
@@ -27,6 +30,7 @@ export async function startServer(): Promise<NestExpressApplication> {
   const config = app.get<AppConfig>(APP_CONFIG);
   const logger = app.get(GatewayLogger);
   app.useLogger(logger);
+  app.get(CrashReports).install();
   prepareExpress(app, config);
   if (config.http.docsEnabled) await mountDocs(app, config);
   await app.listen(config.http.port, config.http.host);
@@ -47,6 +51,7 @@ function prepareExpress(app: NestExpressApplication, config: AppConfig): void {
   app.set('trust proxy', config.http.trustProxyHops);
   const drain = app.get(DrainState);
   app.use(requestContext);
+  app.use(accessLog(app.get(Telemetry)));
   app.use(securityHeaders(helmet));
   app.use(
     (_request: unknown, response: { setHeader(name: string, value: string): void }, next: () => void) => {

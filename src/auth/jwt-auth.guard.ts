@@ -82,6 +82,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
       throw new GatewayError('admin_only', 'This needs a token with the role "admin".');
     }
     request.gateway.principal = principal;
+    request.gateway.authenticatedAtMs = performance.now();
     return true;
   }
 

@@ -125,6 +125,7 @@ export class CompletionExecution {
       run.context.clientGone.removeEventListener('abort', abortWithClient);
       run.target = dispatched.target;
       run.droppedParams = dispatched.stream.droppedParams;
+      this.inFlight.streamOpened();
       return new BilledStream({
         run,
         stream: dispatched.stream,
@@ -138,8 +139,8 @@ export class CompletionExecution {
         onEvent: hooks.onEvent,
         onComplete: hooks.onComplete,
         onEnd: (end) => {
+          this.inFlight.streamEnded();
           this.inFlight.delete(upstream);
-          run.noteUpstreamEnd();
           hooks.onEnd(end);
         },
       });

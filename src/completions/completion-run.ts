@@ -109,12 +109,23 @@ export class CompletionRun {
       idempotentReplay: this.isReplay,
       traceparent: context.traceparent,
       startedAt: this.startedAt,
-      stagesMs: this.stagesMs,
+      stagesMs: { ...guardStages(context), ...this.stagesMs },
       content: captureContent
         ? { input: request.messages, output: this.output, parameters: modelParameters(request) }
         : { input: undefined, output: undefined, parameters: modelParameters(request) },
     };
   }
+}
+
+/** Time spent in the guards, before the service was called. */
+function guardStages({
+  startedAtMs,
+  authenticatedAtMs,
+  admittedAtMs,
+}: RequestContext): Record<string, number> {
+  if (authenticatedAtMs === undefined) return {};
+  const auth = authenticatedAtMs - startedAtMs;
+  return admittedAtMs === undefined ? { auth } : { auth, limits: admittedAtMs - authenticatedAtMs };
 }
 
 const PARAMETERS = [

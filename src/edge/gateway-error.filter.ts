@@ -1,6 +1,5 @@
 import { GATEWAY_ERRORS, GatewayError, type GatewayErrorCode } from '@app/contracts';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
-import { SentryExceptionCaptured } from '@sentry/nestjs';
 import type { Request, Response } from 'express';
 import { Telemetry } from '../telemetry/telemetry.js';
 
@@ -23,7 +22,6 @@ const DEFAULT_RETRY_AFTER_MS: Readonly<Record<number, number>> = { 429: 1000, 50
 export class GatewayErrorFilter implements ExceptionFilter {
   constructor(private readonly telemetry: Telemetry) {}
 
-  @SentryExceptionCaptured()
   catch(exception: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<Request>();
@@ -33,6 +31,7 @@ export class GatewayErrorFilter implements ExceptionFilter {
         kind: 'unexpected-error',
         where: `${request.method} ${request.route?.path ?? ''}`,
         requestId: request.gateway?.requestId,
+        userId: request.gateway?.principal?.userId,
         error: exception,
       });
     }

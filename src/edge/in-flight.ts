@@ -1,6 +1,7 @@
 import { GatewayError } from '@app/contracts';
 import { Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Telemetry } from '../telemetry/telemetry.js';
 
 const POLL_MS = 20;
 
@@ -8,6 +9,11 @@ const POLL_MS = 20;
 @Injectable()
 export class InFlight {
   readonly #upstreams = new Set<AbortController>();
+  #streams = 0;
+
+  constructor(telemetry: Telemetry) {
+    telemetry.addGauge({ name: 'streams_open', read: () => this.#streams });
+  }
 
   get count(): number {
     return this.#upstreams.size;
@@ -15,6 +21,14 @@ export class InFlight {
 
   add(upstream: AbortController): void {
     this.#upstreams.add(upstream);
+  }
+
+  streamOpened(): void {
+    this.#streams += 1;
+  }
+
+  streamEnded(): void {
+    this.#streams -= 1;
   }
 
   delete(upstream: AbortController): void {

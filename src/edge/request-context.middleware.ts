@@ -22,6 +22,8 @@ export function requestContext(request: Request, response: Response, next: NextF
     traceparent: sane(request.headers.traceparent, SANE_TRACEPARENT),
     clientAddress: request.ip ?? request.socket.remoteAddress ?? '',
     principal: undefined,
+    authenticatedAtMs: undefined,
+    admittedAtMs: undefined,
     billing: undefined,
   };
   request.gateway = context;

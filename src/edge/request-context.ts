@@ -20,6 +20,9 @@ export interface RequestContext {
   readonly traceparent: string | undefined;
   readonly clientAddress: string;
   principal: Principal | undefined;
+  /** `performance.now()` behind the JWT guard and behind the limits; for the stages of a trace. */
+  authenticatedAtMs: number | undefined;
+  admittedAtMs: number | undefined;
   billing: BillingSession | undefined;
 }
 

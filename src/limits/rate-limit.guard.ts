@@ -55,7 +55,9 @@ export class RateLimitGuard extends ThrottlerGuard {
       const refused = this.limiter.judge(decision);
       if (refused) throw refused;
     }
-    return route.hasOwn ? super.canActivate(context) : true;
+    if (route.hasOwn) await super.canActivate(context);
+    http.getRequest<Request>().gateway.admittedAtMs = performance.now();
+    return true;
   }
 
   protected override async getTracker(request: Pick<Request, 'gateway' | 'ip'>): Promise<string> {

@@ -227,6 +227,7 @@ export class BilledStream implements AsyncIterableIterator<string> {
   #end(): boolean {
     if (this.#ended) return false;
     this.#ended = true;
+    this.#parts.run.noteUpstreamEnd();
     this.#parts.run.context.clientGone.removeEventListener('abort', this.#onClientGone);
     return true;
   }
