@@ -22,7 +22,12 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
-          include: ['src/**/*.spec.ts', 'libs/**/*.spec.ts', 'test/fuzz/**/*.spec.ts', 'deployments/**/*.spec.ts'],
+          include: [
+            'src/**/*.spec.ts',
+            'libs/**/*.spec.ts',
+            'test/fuzz/**/*.spec.ts',
+            'deployments/**/*.spec.ts',
+          ],
           environment: 'node',
           // Property tests run thousands of cases; a slow or busy machine is no fault of theirs.
           testTimeout: 60_000,

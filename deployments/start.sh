@@ -77,7 +77,8 @@ wait_until_ready() { # port, pid file
     local until=$((SECONDS + wait_seconds))
     while ((SECONDS < until)); do
         curl -fsS -o /dev/null --max-time 2 "http://127.0.0.1:$1/ready" 2>/dev/null && return 0
-        is_running "$2" || return 1
+        # Not is_running: for a moment the process is still the shell that becomes the gateway.
+        kill -0 "$(cat "$2")" 2>/dev/null || return 1
         sleep 0.2
     done
     return 1
