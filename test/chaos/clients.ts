@@ -106,7 +106,7 @@ export class Clients {
       const outcome = await this.#attempt(operation, random);
       if (this.#isAnswered(operation, outcome)) return;
       if (Date.now() > Math.min(deadlineMs, this.#giveUpAtMs)) return;
-      await sleep(outcome.status === undefined ? random.between(50, 250) : random.between(100, 700));
+      await sleep(outcome.status === undefined ? random.between(150, 600) : random.between(100, 700));
     }
   }
 

@@ -80,7 +80,7 @@ const LONG: Scenario = {
     'kill-all-gateways': 8,
     'freeze-gateway': 10,
     'stop-gateway': 4,
-    'kill-postgres': 9,
+    'kill-postgres': 16,
     'freeze-postgres': 6,
     'kill-redis': 3,
     'freeze-redis': 3,

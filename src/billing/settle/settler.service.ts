@@ -52,7 +52,7 @@ export class Settler {
   #running = false;
   #lastPosition = 0;
   #bookedPosition = 0;
-  #refused = 0;
+  readonly #refused = new Set<string>();
   readonly #lastOfUser = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
 
@@ -73,7 +73,7 @@ export class Settler {
 
   /** Settlements that the database refused for good since the start; the journal still has them. */
   get refused(): number {
-    return this.#refused;
+    return this.#refused.size;
   }
 
   get oldestSeconds(): number {
@@ -81,9 +81,12 @@ export class Settler {
     return oldest ? (performance.now() - oldest.queuedAtMs) / 1000 : 0;
   }
 
-  /** Ids whose settlement is on its way. */
+  /**
+   * Ids whose settlement is on its way, or waits in the journal for the next start. Their holds must stay: one that was
+   * given back is over, and its charge could not be booked any more.
+   */
   pendingIds(): string[] {
-    return [...this.#booking, ...this.#queue].map((settling) => settling.record.id);
+    return [...[...this.#booking, ...this.#queue].map((settling) => settling.record.id), ...this.#refused];
   }
 
   enqueue(settling: Settling): void {
@@ -181,6 +184,8 @@ export class Settler {
       this.#report(batch, booked);
     } catch (error) {
       if (isConnectionError(error)) throw error;
+      // Again and again is the right answer to a deadlock, and no charge is lost by it.
+      if (sqlStateOf(error) === SQL_STATE.deadlockDetected) throw error;
       if (batch.length > 1) for (const settling of batch) await this.#book([settling]);
       else if (batch[0]) await this.#refuse(batch[0], error);
     }
@@ -230,7 +235,7 @@ export class Settler {
       return;
     }
     // Left in the journal: the next start tries again, perhaps with a program that knows better.
-    this.#refused += 1;
+    this.#refused.add(record.id);
     settling.done = true;
     settling.onDone?.('refused');
     this.#tell(error, record.request_id);
