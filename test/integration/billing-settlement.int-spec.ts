@@ -348,9 +348,10 @@ describe('trap 2: batches in any order never wait for each other in a circle', (
     await Promise.all(
       Array.from({ length: clients }, async (_, client) => {
         for (let round = 0; round < 8; round += 1) {
-          const holds = await Promise.all(users.map((user) => held(user, 10n)));
-          const shuffled = client % 2 === 0 ? holds : holds.toReversed();
           try {
+            // Whoever stands in a circle may be the one that is sent away: the holds too.
+            const holds = await Promise.all(users.map((user) => held(user, 10n)));
+            const shuffled = client % 2 === 0 ? holds : holds.toReversed();
             await db.dataSource.query(sql, batchOf(shuffled.map((hold) => settling(hold, 3n))));
             batches += 1;
           } catch (error) {
