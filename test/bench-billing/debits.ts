@@ -23,7 +23,7 @@ import {
 } from '../integration/billing-machine.js';
 
 /**
- * Requests charged per second, four ways, side by side: on a thousand accounts and on one hot account, 64 callers, on a
+ * Requests charged per second, three ways side by side: on a thousand accounts and on one hot account, 64 callers, on a
  * real PostgreSQL that waits for its disk. Ways take turns, so that a busy moment of the machine hits all of them.
  *
  *   node --import ./test/integration/typescript-hooks.mjs test/bench-billing/debits.ts [seconds per turn] [turns]
