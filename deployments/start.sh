@@ -100,6 +100,7 @@ start_one() { # port
     echo $! >"$pid_file"
     wait_until_ready "$port" "$pid_file" || {
         tail -n 20 "$log" >&2
+        is_running "$pid_file" || rm -f "$pid_file"
         die 1 "the gateway on port $port did not become ready; its log is $log"
     }
     echo "gateway on port $port is ready (process $(cat "$pid_file"))"
