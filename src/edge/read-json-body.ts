@@ -47,7 +47,7 @@ function checkHeaders(request: IncomingMessage): void {
   }
 }
 
-/** By events and not `for await`: an iterator over a request costs as much as parsing 10 kB of JSON. */
+/** By events and not `for await`, whose iterator over a request costs more than the reading. */
 function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

@@ -12,8 +12,7 @@ const MAX_GATHERED_LENGTH = 32 * 1024;
  *
  * Backpressure: nothing more is pulled while the socket has not taken the last bytes, so a slow reader costs no more
  * than one turn's events. Events that are there in the same turn of the event loop (the provider sent them in one
- * packet) go out in one write, at the end of that turn: nobody waits for it, and a write costs more than all else that
- * is done for an event. An error after the first byte is an event of its own, and then no `[DONE]`: only a stream that
+ * packet) go out in one write, at the end of that turn: nobody waits for it, and it saves writes. An error after the first byte is an event of its own, and then no `[DONE]`: only a stream that
  * ended well has it.
  */
 export class SseResponse {

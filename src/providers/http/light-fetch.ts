@@ -193,7 +193,7 @@ function requestHeaders(headers: RequestInit['headers']): string[] {
 
 function pairs(headers: RequestInit['headers']): Iterable<[string, string]> {
   if (!headers) return [];
-  // As they are: undici checks names and values itself, and a Headers object would do so again at 5 times the cost.
+  // As they are: undici checks names and values itself, and a Headers object would do so again.
   if (Array.isArray(headers)) return headers as [string, string][];
   if (headers instanceof Headers) return headers.entries();
   return new Headers(headers).entries();

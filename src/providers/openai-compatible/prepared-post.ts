@@ -18,7 +18,7 @@ export function rememberFetch(client: OpenAI, fetch: LightFetch): void {
 /**
  * POSTs to one path of an SDK client. The SDK builds the first request; the others are like it but for body, signal and
  * the gateway's own headers, so they go out without being built anew (headers objects, URL, controllers, log lines),
- * which was a tenth of the gateway's CPU per request. Errors are the SDK's own, made of the answer as it makes them.
+ * which is much of what a call costs. Errors are the SDK's own, made of the answer as it makes them.
  */
 export class PreparedPost {
   #prepared: Promise<Prepared> | undefined;
