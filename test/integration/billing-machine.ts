@@ -125,7 +125,7 @@ export async function startMachine(
   const charges = new ChargeCalculator(prices, telemetry, config);
   const records = new SettlementRecords(claims, instance, config);
   const sessions = new BillingSessions(taker, charges, records, settler, journal, credit, telemetry, config);
-  const responses = new ResponseStore(database, config);
+  const responses = new ResponseStore(database, telemetry, config);
   const idempotency = new IdempotencyService(database, responses, claims, instance, telemetry, config);
   const recovery = new JournalRecovery(database, settler, prices, instance, config);
   const forgotten = new ForgottenHolds(database, settler, instance, config);

@@ -260,7 +260,7 @@ describe('a hold whose answer was lost', () => {
     expect(await refused).toMatchObject({ code: 'database_unavailable' });
     proxy.heal();
     await sleep(1100);
-    await eventually('the way back', () => strict.forgotten.tend([], 0).then(() => true));
+    await eventually('the way back', () => strict.forgotten.tend([], [], 0).then(() => true));
     await strict.settler.drain({ timeoutMs: 2000 });
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT, held: 0n, openHolds: 0n });
   });

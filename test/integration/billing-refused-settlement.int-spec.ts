@@ -53,7 +53,7 @@ it('a charge that the database refuses keeps its hold, and the next start books 
   await machine.settler.drain({ timeoutMs: 2000 });
   expect(machine.settler.refused).toBe(1);
 
-  await machine.forgotten.tend([], 0);
+  await machine.forgotten.tend([], [], 0);
   await machine.settler.drain({ timeoutMs: 2000 });
   expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 1000n, held: 10n, charges: 0 });
 

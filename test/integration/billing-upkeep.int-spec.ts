@@ -17,6 +17,7 @@ import {
   planOf,
   settling,
   startMachine,
+  targetOf,
   userId,
 } from './billing-support.js';
 
@@ -65,7 +66,7 @@ describe('a running request', () => {
     const session = machine.sessions.open(identityOf(user));
     await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false));
     await db.dataSource.query("UPDATE hold SET expires_at = now() + interval '1 second'");
-    await machine.forgotten.tend(machine.sessions.holdingIds(), 0);
+    await machine.forgotten.tend(machine.sessions.holdingIds(), machine.sessions.aliveIds(), 0);
     await machine.settler.drain({ timeoutMs: 1000 });
     const [row] = await db.dataSource.query<{ left: number; state: string }[]>(
       'SELECT extract(epoch FROM expires_at - now())::float8 AS left, state FROM hold',
@@ -75,13 +76,29 @@ describe('a running request', () => {
     await session.settle({ kind: 'release', reason: 'x' });
   });
 
+  it('that is older than any request may get lets its hold expire, and is charged all the same if it ends', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    Object.assign(machine.config.timeouts, { requestMs: -600_000 });
+    const session = machine.sessions.open(identityOf(user));
+    await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false));
+    expect(machine.sessions.aliveIds()).toEqual([]);
+    await db.dataSource.query("UPDATE hold SET expires_at = now() - interval '1 second'");
+    await machine.upkeep.runOnce();
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n });
+    expect(machine.events).toContainEqual({ kind: 'orphan-released', reason: 'timer', count: 1 });
+    const usage = { inputTokens: 1, outputTokens: 1 };
+    await session.settle({ kind: 'usage', target: targetOf(plannedTarget()), usage, source: 'provider' });
+    await machine.settler.drain({ timeoutMs: 1000 });
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 999_997_000n, charges: 1 });
+  });
+
   it('that this process knows nothing of is given back, but not one that is young', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
     const forgotten = order(user, 10n);
     await machine.holds.hold(forgotten);
-    await machine.forgotten.tend([]);
+    await machine.forgotten.tend([], []);
     expect(await holdRow(forgotten.billingId)).toMatchObject({ state: 'open' });
-    await machine.forgotten.tend([], 0);
+    await machine.forgotten.tend([], [], 0);
     await machine.settler.drain({ timeoutMs: 1000 });
     expect(await holdRow(forgotten.billingId)).toMatchObject({ state: 'released', outcome: 'forgotten' });
     expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n });

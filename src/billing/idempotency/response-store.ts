@@ -1,5 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { isConnectionError } from '../../database/connection-error.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase } from '../money-database.js';
 import { ABANDON_CLAIM, STORE_RESPONSE } from './idempotency-statements.js';
 import type { StoredResponse } from './stored-response.js';
@@ -25,6 +27,7 @@ export class ResponseStore implements OnApplicationShutdown {
 
   constructor(
     private readonly database: MoneyDatabase,
+    private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -53,8 +56,9 @@ export class ResponseStore implements OnApplicationShutdown {
   async #do(claim: ClaimedKey, response: StoredResponse | undefined): Promise<void> {
     try {
       await this.#write(claim, response);
-    } catch {
-      this.#keep(claim, response);
+    } catch (error) {
+      if (isConnectionError(error)) this.#keep(claim, response);
+      else this.#tell(error);
     }
   }
 
@@ -94,11 +98,22 @@ export class ResponseStore implements OnApplicationShutdown {
     for (const [claim, response] of this.#unsaved) {
       try {
         await this.#write(claim, response);
-        this.#unsaved.delete(claim);
-      } catch {
-        break;
+      } catch (error) {
+        if (isConnectionError(error)) break;
+        this.#tell(error);
       }
+      this.#unsaved.delete(claim);
     }
     if (this.#unsaved.size > 0) this.#timer ??= setTimeout(() => void this.#retry(), RETRY_MS).unref();
+  }
+
+  /** What the database will not take: the answer was given, and asking for it again gives 409. */
+  #tell(error: unknown): void {
+    this.telemetry.event({
+      kind: 'unexpected-error',
+      where: 'idempotent answer',
+      requestId: undefined,
+      error,
+    });
   }
 }

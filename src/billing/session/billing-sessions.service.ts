@@ -12,10 +12,14 @@ import { HoldTaker } from './hold-taker.js';
 import { MeteredBillingSession, type SessionServices } from './metered-billing-session.js';
 import { SettlementRecords } from './settlement-records.js';
 
+/** What a request may still do when its time is over: read on to the provider's count, settle. */
+const AFTERLIFE_MS = 600_000;
+
 /** Opens the money side of requests, and knows those that hold money. */
 @Injectable()
 export class BillingSessions {
-  readonly #holding = new Set<string>();
+  /** When each began to hold, `performance.now()`. */
+  readonly #holding = new Map<string, number>();
   readonly #services: SessionServices;
 
   constructor(
@@ -35,13 +39,19 @@ export class BillingSessions {
   open(identity: SessionIdentity): BillingSession {
     if (!this.config.billing.enabled) return new FreeBillingSession(identity.billingId);
     return new MeteredBillingSession(identity, this.#services, {
-      onHeld: () => void this.#holding.add(identity.billingId),
+      onHeld: () => void this.#holding.set(identity.billingId, performance.now()),
       onClosed: () => void this.#holding.delete(identity.billingId),
     });
   }
 
   /** Ids of the requests that hold money and run. */
   holdingIds(): string[] {
-    return [...this.#holding];
+    return [...this.#holding.keys()];
+  }
+
+  /** Those of them that may still be running: what is older than any request may get was forgotten by somebody. */
+  aliveIds(): string[] {
+    const oldestMs = performance.now() - this.config.timeouts.requestMs - AFTERLIFE_MS;
+    return [...this.#holding].filter(([, sinceMs]) => sinceMs > oldestMs).map(([id]) => id);
   }
 }

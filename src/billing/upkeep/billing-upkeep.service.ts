@@ -91,7 +91,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     await this.#beat();
     await this.#sweep();
     if (this.#rounds % THOROUGH_EVERY === 0) {
-      await this.forgotten.tend(this.sessions.holdingIds());
+      await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
       await this.database.query(PURGE_RESPONSES);
       await this.database.query(PURGE_INSTANCES);
     }

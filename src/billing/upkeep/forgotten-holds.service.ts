@@ -22,10 +22,15 @@ export class ForgottenHolds {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  /** @param holdingIds  requests that run and hold money */
-  async tend(holdingIds: readonly string[], spareMs = SPARE_MS): Promise<void> {
-    const known = [...holdingIds, ...this.settler.pendingIds()];
-    if (known.length > 0) await this.database.query(RENEW_HOLDS, [known, this.config.billing.holdTtlMs]);
+  /**
+   * @param holdingIds  requests that hold money here
+   * @param aliveIds    those of them whose holds shall live on; the others expire, and a late settlement still finds them
+   */
+  async tend(holdingIds: readonly string[], aliveIds: readonly string[], spareMs = SPARE_MS): Promise<void> {
+    const pendingIds = this.settler.pendingIds();
+    const renewed = [...aliveIds, ...pendingIds];
+    if (renewed.length > 0) await this.database.query(RENEW_HOLDS, [renewed, this.config.billing.holdTtlMs]);
+    const known = [...holdingIds, ...pendingIds];
     const rows = await this.database.query<ForgottenRow>(FIND_FORGOTTEN, [this.instance.id, known, spareMs]);
     for (const row of rows) {
       const record = releaseOf(row, this.instance.id);
