@@ -1,6 +1,8 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { GatewayError } from '@app/contracts';
 import jwksRsa from 'jwks-rsa';
+import { Agent, fetch } from 'undici';
+import { lookupOutbound } from '../outbound/metadata-addresses.js';
 import { refusal } from './bearer-token.js';
 
 export type JwksAlgorithm = 'RS256' | 'ES256';
@@ -113,9 +115,12 @@ function algorithmOf(key: KeyObject): JwksAlgorithm | undefined {
   return undefined;
 }
 
+const dispatcher = new Agent({ connect: { timeout: FETCH_TIMEOUT_MS, lookup: lookupOutbound } });
+
 /** No redirects: the address was configured, not the one it points to. */
 async function fetchSet(url: string): Promise<{ keys: Record<string, unknown>[] }> {
-  const response = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+  const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+  const response = await fetch(url, { dispatcher, redirect: 'error', signal });
   if (!response.ok || !response.body) throw new Error(`the key set answers ${response.status}`);
   const chunks: Uint8Array[] = [];
   let length = 0;

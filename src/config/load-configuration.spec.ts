@@ -38,6 +38,20 @@ describe('loadConfiguration', () => {
   });
   afterEach(() => rmSync(dataDir, { recursive: true }));
 
+  it.each([
+    ['JWT_JWKS_URL', 'http://169.254.169.254/latest/meta-data'],
+    ['SUPABASE_URL', 'https://metadata.google.internal'],
+    ['LANGFUSE_HOST', 'http://[::ffff:169.254.169.254]'],
+    ['OPENAI_BASE_URL', 'http://2852039166/v1'],
+    ['ANTHROPIC_BASE_URL', 'http://0.0.0.0:8080'],
+    ['GOOGLE_GEMINI_BASE_URL', 'http://[fd00:ec2::254]'],
+  ])('does not let %s lead to where machines hand out credentials', (name, address) => {
+    const load = () => loadConfiguration({ DATA_DIR: dataDir, JWT_SECRET_KEY: GOOD_SECRET, [name]: address });
+    expect(load).toThrowError(
+      expect.objectContaining({ faults: [`${name}: must not be a metadata or unspecified address`] }),
+    );
+  });
+
   const load = (environment: Record<string, string | undefined> = {}) =>
     loadConfiguration({ DATA_DIR: dataDir, ...environment }, { providers });
   const faultsOf = (environment: Record<string, string | undefined>): readonly string[] => {

@@ -1,3 +1,4 @@
+import { isMetadataHost } from '../outbound/metadata-addresses.js';
 import { PROVIDERS } from '../providers/provider-strategies.js';
 import type { ProviderDefinition, ProviderSettings } from '../providers/provider-definition.js';
 import type { AppConfig } from './app-config.js';
@@ -13,6 +14,7 @@ import {
   readGatewayConfig,
 } from './gateway-file/parse-gateway-config.js';
 import type { ProviderSettingsByName } from './provider-settings.js';
+import { providerVariables } from './provider-variables.js';
 
 /** Injection token of `LoadedConfiguration`. */
 export const LOADED_CONFIGURATION = Symbol('LOADED_CONFIGURATION');
@@ -50,6 +52,7 @@ export function loadConfiguration(
   findings.faults.push(...parsed.faults);
   const config = buildAppConfig(parsed.environment, findings, { createSecret: options.createSecret ?? true });
   const providerSettings = readProviderSettings(providers, variables, findings);
+  checkAddresses(variables, providers, findings);
   const gatewayConfig = readFile(config, variables, providers, findings);
   if (findings.faults.length > 0) throw new ConfigurationError(findings.faults);
   return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: variables };
@@ -66,6 +69,23 @@ function readProviderSettings(
     if (settings) byName.set(provider.name, settings);
   }
   return byName;
+}
+
+/** Variables whose addresses the gateway dials, besides the vendors' `…_BASE_URL`. */
+const ADDRESSES = ['JWT_JWKS_URL', 'SUPABASE_URL', 'LANGFUSE_HOST'];
+
+function checkAddresses(
+  variables: RawEnvironment,
+  providers: readonly ProviderDefinition[],
+  findings: Findings,
+): void {
+  const ofVendors = providerVariables(providers).filter((name) => name.endsWith('_BASE_URL'));
+  for (const name of [...ofVendors, ...ADDRESSES]) {
+    const address = variables[name];
+    if (address !== undefined && URL.canParse(address) && isMetadataHost(new URL(address).hostname)) {
+      findings.fault(`${name}: must not be a metadata or unspecified address`);
+    }
+  }
 }
 
 function readFile(

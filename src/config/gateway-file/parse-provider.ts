@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net';
+import { isMetadataHost } from '../../outbound/metadata-addresses.js';
 import type { GatewayProvider } from '../gateway-config.js';
 import type { RawEnvironment } from '../environment.js';
 import type { ConfigNode } from './config-node.js';
@@ -114,31 +114,6 @@ function parseHeaders(node: ConfigNode): Record<string, string> {
   return headers;
 }
 
-/**
- * Where instances of cloud machines hand out credentials. Loopback and private networks are allowed: a model server in the
- * same house is what this file is for, and only the operator writes it.
- */
-const METADATA_HOSTS = new Set([
-  'metadata',
-  'metadata.google.internal',
-  'metadata.goog',
-  'instance-data',
-  'instance-data.ec2.internal',
-]);
-const METADATA_ADDRESSES = new BlockList();
-METADATA_ADDRESSES.addSubnet('169.254.0.0', 16);
-METADATA_ADDRESSES.addSubnet('0.0.0.0', 8);
-METADATA_ADDRESSES.addAddress('100.100.100.200');
-METADATA_ADDRESSES.addAddress('192.0.0.192');
-METADATA_ADDRESSES.addSubnet('fe80::', 10, 'ipv6');
-METADATA_ADDRESSES.addAddress('::', 'ipv6');
-METADATA_ADDRESSES.addAddress('fd00:ec2::254', 'ipv6');
-METADATA_ADDRESSES.addAddress('fd20:ce::254', 'ipv6');
-// Ways to write an IPv4 address inside an IPv6 one.
-METADATA_ADDRESSES.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-METADATA_ADDRESSES.addSubnet('2002:a9fe::', 32, 'ipv6');
-METADATA_ADDRESSES.addSubnet('::a9fe:0', 112, 'ipv6');
-
 function parseBaseUrl(node: ConfigNode): string | undefined {
   const text = node.text(/^https?:\/\/\S{1,2000}$/i, 'an address starting with http:// or https://');
   if (text === undefined) return undefined;
@@ -148,15 +123,4 @@ function parseBaseUrl(node: ConfigNode): string | undefined {
   if (url.search || url.hash) return node.fault('must not have a query or a fragment');
   if (isMetadataHost(url.hostname)) return node.fault('must not be a metadata or unspecified address');
   return url.href.replace(/\/+$/, '');
-}
-
-/** `hostname` as WHATWG's parser leaves it: decimal, octal and short forms of an address are already dotted. */
-function isMetadataHost(hostname: string): boolean {
-  const host = hostname
-    .replace(/^\[|\]$/g, '')
-    .replace(/\.$/, '')
-    .toLowerCase();
-  const version = isIP(host);
-  if (version === 0) return METADATA_HOSTS.has(host);
-  return METADATA_ADDRESSES.check(host, version === 6 ? 'ipv6' : 'ipv4');
 }

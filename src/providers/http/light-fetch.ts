@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, Pool, type Dispatcher } from 'undici';
+import { lookupOutbound } from '../../outbound/metadata-addresses.js';
 import { ConnectionError, toConnectionError } from './connection-failure.js';
 import { LightBody } from './light-body.js';
 import { LightResponse } from './light-response.js';
@@ -68,7 +69,7 @@ export async function closeLightFetch(fetch: LightFetch): Promise<void> {
 
 function createAgent(settings: Required<LightFetchOptions>): Agent {
   return new Agent({
-    connect: { timeout: settings.connectTimeoutMs },
+    connect: { timeout: settings.connectTimeoutMs, lookup: lookupOutbound },
     headersTimeout: settings.headersTimeoutMs,
     bodyTimeout: settings.bodyTimeoutMs,
     maxHeaderSize: settings.maxHeaderBytes,
