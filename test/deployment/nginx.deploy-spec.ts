@@ -281,6 +281,9 @@ describe('from outside', () => {
     '//metrics',
     '/%6detrics',
     '/x/../metrics',
+    '/METRICS',
+    '/Docs',
+    '/metrics%2f',
   ])('%s is closed', async (path) => {
     const answer = await ask(path, { from: '127.0.0.2' });
     expect(answer.status).toBe(403);
