@@ -1,0 +1,130 @@
+import { createDatabase, FakeUpstream, type Gateway, startGateway, type TestDatabase } from '@app/testing';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { outcomes, see, seeAtOnce } from '../support/measure-load.js';
+
+/** A model with a second way to be answered. */
+const FILE = `
+models:
+  two-ways:
+    targets: [{ provider: openai, model: gpt-4o }]
+    fallbacks: [claude-haiku-4-5]
+    price: { input_per_million: "1", output_per_million: "2" }
+    context_window: 8192
+    max_output_tokens: 1024
+`;
+
+/** A whole answer on a machine that does other things as well. */
+const AT_ONCE_MS = 900;
+
+describe('a provider that says when to come back', () => {
+  let upstream: FakeUpstream;
+  let database: TestDatabase;
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    upstream = await FakeUpstream.start();
+    database = await createDatabase();
+    const file = join(await mkdtemp(join(inject('runDirectory'), 'retry-after-')), 'gateway.yaml');
+    await writeFile(file, FILE);
+    gateway = await startGateway({
+      env: {
+        ...upstream.env,
+        DATABASE_URL: database.url,
+        GATEWAY_CONFIG: file,
+        RATE_LIMIT_REQUESTS_PER_MINUTE: '100000',
+        RATE_LIMIT_REQUESTS_PER_HOUR: '1000000',
+        RETRY_BASE_DELAY: '0.01',
+        CIRCUIT_BREAKER_ENABLED: 'false',
+      },
+    });
+    // So that the budget, a fifth of the last calls, is not what these tests run into.
+    await seeAtOnce(120, 6, () => ask('gpt-4o-mini'));
+    await seeAtOnce(60, 6, () => ask('claude-haiku-4-5'));
+  }, 60_000);
+  beforeEach(() => upstream.reset());
+  afterAll(async () => {
+    await gateway?.stop();
+    await upstream?.stop();
+    await database?.drop();
+  });
+
+  const ask = (model: string): Promise<Response> =>
+    gateway.complete({ model, messages: [{ role: 'user', content: 'hello' }] }, 'patient');
+
+  const dateIn = (ms: number): string => new Date(Date.now() + ms).toUTCString();
+
+  const slowDown = (retryAfter: string, status = 429) => ({
+    status,
+    headers: { 'retry-after': retryAfter },
+    body: { json: { error: { message: 'Slow down.', type: 'rate_limit', code: 'rate_limited' } } },
+  });
+
+  it.each([
+    ['1', '1', 950, 4_000],
+    ['2', '2', 1_950, 5_000],
+    ['a date to come', () => dateIn(2_500), 1_000, 5_000],
+    ['a date gone by', () => dateIn(-60_000), 0, AT_ONCE_MS],
+    ['0', '0', 0, AT_ONCE_MS],
+    ['soon', 'soon', 0, AT_ONCE_MS],
+    ['-5', '-5', 0, AT_ONCE_MS],
+    ['NaN', 'NaN', 0, AT_ONCE_MS],
+    ['nothing', '', 0, AT_ONCE_MS],
+  ])('Retry-After: %s is honoured, or taken for none', async (_name, value, leastMs, mostMs) => {
+    await upstream.answerNext(slowDown(typeof value === 'string' ? value : value()), { vendor: 'openai' });
+    const seen = await see(() => ask('gpt-4o-mini'));
+    expect(seen.status).toBe(200);
+    expect(seen.ms).toBeGreaterThanOrEqual(leastMs);
+    expect(seen.ms).toBeLessThan(mostMs);
+    expect(await upstream.completions()).toHaveLength(2);
+  });
+
+  it.each([
+    ['3600', '3600'],
+    ['a date in an hour', () => dateIn(3_600_000)],
+    ['99999999999', '99999999999'],
+  ])('Retry-After: %s is not waited for: the client is told, after one call', async (_name, value) => {
+    await upstream.answerAlways(slowDown(typeof value === 'string' ? value : value()), {
+      vendor: 'openai',
+    });
+    const seen = await see(() => ask('gpt-4o-mini'));
+    expect(seen).toMatchObject({ status: 429, code: 'provider_rate_limited' });
+    expect(Number(seen.retryAfter)).toBeGreaterThan(600);
+    expect(seen.ms).toBeLessThan(AT_ONCE_MS);
+    expect(await upstream.completions()).toHaveLength(1);
+  });
+
+  it('3600 with another way to be answered: that one is taken at once', async () => {
+    await upstream.answerAlways(slowDown('3600'), { vendor: 'openai' });
+    const response = await ask('two-ways');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-gateway-provider')).toBe('anthropic');
+    expect((await upstream.completions()).map(({ vendor }) => vendor)).toEqual(['openai', 'anthropic']);
+  });
+
+  it.each([
+    ['anthropic', 'claude-haiku-4-5', 529],
+    ['openai', 'gpt-4o-mini', 503],
+  ] as const)('%s: %s, %i with Retry-After: 1 is waited for as well', async (vendor, model, status) => {
+    const overloaded = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } };
+    await upstream.answerNext(
+      { status, headers: { 'retry-after': '1' }, body: { json: overloaded } },
+      { vendor },
+    );
+    const seen = await see(() => ask(model));
+    expect(seen.status).toBe(200);
+    expect(seen.ms).toBeGreaterThanOrEqual(950);
+    expect(await upstream.completions()).toHaveLength(2);
+  });
+
+  it('nothing but 429: no more than 1.2 calls a request', async () => {
+    await upstream.answerAlways(slowDown('0', 429), { vendor: 'google' });
+    const seen = await seeAtOnce(100, 10, () => ask('gemini-2.5-flash'));
+    expect(outcomes(seen)).toEqual({ '429 provider_rate_limited': 100 });
+    expect(seen.every(({ retryAfter }) => retryAfter !== null)).toBe(true);
+    const calls = (await upstream.completions()).length;
+    expect(calls).toBeGreaterThan(100);
+    expect(calls).toBeLessThanOrEqual(120);
+  });
+});
