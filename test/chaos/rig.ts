@@ -23,6 +23,8 @@ const TOPUP = 1000;
 const FINISH_MS = 45_000;
 /** Every hold must be gone within this: a sweep is due every 5 s, forgotten holds are looked for after 30 s. */
 const QUIESCE_MS = 90_000;
+/** What a broken guarantee has spoilt does not get better by waiting. */
+const CONTROL_PATIENCE_MS = 15_000;
 const UPSTREAM = fileURLToPath(new URL('./upstream.ts', import.meta.url));
 const run = promisify(execFile);
 
@@ -108,7 +110,7 @@ export class Rig {
     const notLive: string[] = [];
     await fleet.disarm().catch((error: unknown) => notLive.push(String(error)));
     const recoverySeconds = (Date.now() - healedMs) / 1000;
-    await clients.finish(FINISH_MS);
+    await clients.finish(this.#patience(FINISH_MS));
     notLive.push(...(await this.#probe(clients, fleet)));
     const leakedHolds = await this.#quiesce(postgres);
 
@@ -155,6 +157,10 @@ export class Rig {
     this.#upstream?.kill('SIGKILL');
     await this.#redis?.stop().catch(() => undefined);
     await this.#postgres?.stop().catch(() => undefined);
+  }
+
+  #patience(usualMs: number): number {
+    return this.#scenario.broken === undefined ? usualMs : CONTROL_PATIENCE_MS;
   }
 
   async #startUpstream(): Promise<number> {
@@ -231,7 +237,7 @@ export class Rig {
   async #quiesce(postgres: PostgresServer): Promise<string[]> {
     const isQuiet = async (): Promise<boolean> => (await countOpenHolds(postgres)) === 0;
     try {
-      await eventually('no open hold', isQuiet, QUIESCE_MS, 500);
+      await eventually('no open hold', isQuiet, this.#patience(QUIESCE_MS), 500);
       return [];
     } catch {
       const rows = await postgres.query<{ text: string }>(
