@@ -46,6 +46,8 @@ export class ChatCompletionsService {
       }
     } catch (error) {
       this.finish(run, error);
+      // That a client left is no failure, and there is nobody to answer.
+      if (run.context.clientGone.aborted && run.context.billing?.closed !== false) return;
       if (!response.headersSent) {
         setHeaders(response, run.headers());
         throw error;
