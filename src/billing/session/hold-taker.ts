@@ -7,6 +7,7 @@ import type { HoldGrant, HoldOrder } from '../holds/hold-order.js';
 import { HoldsService } from '../holds/holds.service.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
+import { SQL_STATE, sqlStateOf } from '../money-database.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
@@ -86,7 +87,7 @@ export class HoldTaker {
       await this.prices.store();
       return await this.#takeFromAccount(identity, quote);
     } catch (error) {
-      if (!isConnectionError(error)) throw error;
+      if (!isConnectionError(error) || isBusyDatabase(error)) throw error;
       return this.#takeFromCredit(identity, quote, error);
     }
   }
@@ -177,4 +178,10 @@ function heldOf(quote: HoldQuote, limit: number, amountNano: NanoUsd, onCredit: 
     amountNano,
     coveredTokens: quote.sliceable && amountNano < costNano ? Math.min(totalTokens, covered) : totalTokens,
   };
+}
+
+/** A timeout that the living server reported is a busy row, not an outage: no reason to serve on credit. */
+function isBusyDatabase(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  return state === SQL_STATE.lockNotAvailable || state === SQL_STATE.queryCanceled;
 }
