@@ -129,12 +129,13 @@ const requests = (): fc.Arbitrary<Record<string, unknown>> =>
       }),
     })
     .map(({ model, stream, fields }) => {
+      const part = { type: 'text', text: 'Look.' };
       const body = {
         model,
         stream,
         messages: [
           { role: 'system', content: 'Be brief.' },
-          { role: 'user', content: [{ type: 'text', text: 'Look.' }] },
+          { role: 'user', content: [part] },
           {
             role: 'assistant',
             content: null,
@@ -146,12 +147,7 @@ const requests = (): fc.Arbitrary<Record<string, unknown>> =>
           { type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } },
         ],
       };
-      const places: object[] = [
-        body,
-        ...body.messages,
-        body.messages[1]?.content?.[0] ?? body,
-        ...body.tools,
-      ];
+      const places: object[] = [body, ...body.messages, part, ...body.tools];
       for (const [name, value, place] of fields) Reflect.set(places[place] ?? body, name, value);
       return body;
     });
