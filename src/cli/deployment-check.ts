@@ -138,7 +138,9 @@ export class DeploymentCheck {
       return 'closed, pass --metrics-token to read them';
     if (answer.status === 404) return 'switched off';
     expectStatus(answer.status, 200);
-    if (!/^llm_requests_total\{/m.test(answer.text)) throw new CheckFailed('llm_requests_total is missing');
+    // Behind a balancer another instance may answer, which has served nothing yet.
+    if (!/^(?:# TYPE llm_requests_total |llm_requests_total\{)/m.test(answer.text))
+      throw new CheckFailed('llm_requests_total is missing');
     return '';
   }
 

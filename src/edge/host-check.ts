@@ -2,9 +2,12 @@ import { GatewayError } from '@app/contracts';
 import type { NextFunction, Request, Response } from 'express';
 import { sendError } from './gateway-error.filter.js';
 
+/** Probes, monitors and Prometheus call an instance by its address. */
+const CALLED_BY_ADDRESS = /^\/(?:health(?:\/.*)?|ready|metrics)$/;
+
 /**
  * Refuses a request whose Host is not in ALLOWED_HOSTS (`*.example.com` means any subdomain; the port is ignored).
- * Health routes are exempt: probes call by address.
+ * Health routes and metrics are exempt.
  */
 export function hostCheck(allowedHosts: readonly string[]) {
   const exact = new Set(
@@ -17,7 +20,7 @@ export function hostCheck(allowedHosts: readonly string[]) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const host = hostname(request.headers.host);
     const allowed = allowsAll || exact.has(host) || suffixes.some((suffix) => host.endsWith(suffix));
-    if (allowed || request.path === '/health' || request.path === '/ready') next();
+    if (allowed || CALLED_BY_ADDRESS.test(request.path)) next();
     else
       sendError(
         response,

@@ -59,7 +59,10 @@ function fixture(
         await new Promise((_, reject) =>
           upstream.signal.addEventListener('abort', () => reject(new Error('aborted'))),
         );
-      } else yield step;
+      } else {
+        if ('after' in step) await step.after;
+        yield step;
+      }
     }
   }
   const drains = new DrainPool(new Telemetry());
@@ -158,6 +161,22 @@ describe('BilledStream', () => {
     gone.abort();
     await drains.settled();
     expect(upstream.signal.aborted).toBe(false);
+    expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
+  });
+
+  it('loses nothing that the reader was waiting for when the client left', async () => {
+    let release = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    const { stream, gone, settlements, drains } = fixture(
+      [delta('a'), { ...delta('b', 'stop'), after: gate } as ChatStreamEvent, usageEvent(USAGE)],
+      { cancelStopsBilling: false },
+    );
+    await stream.next();
+    const waiting = stream.next();
+    gone.abort();
+    release();
+    await waiting;
+    await drains.settled();
     expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
   });
 

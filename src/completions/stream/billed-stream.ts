@@ -62,6 +62,8 @@ export class BilledStream implements AsyncIterableIterator<string> {
   #covering: Promise<void> | undefined;
   #coverFailure: { readonly error: unknown } | undefined;
   #lastJson = '';
+  /** What the reader waits for: when it leaves meanwhile, the event is the drain's. */
+  #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
   #ended = false;
   #settling: Promise<SettledCharge> | undefined;
   readonly #onClientGone = (): void => void this.#abandon();
@@ -85,7 +87,7 @@ export class BilledStream implements AsyncIterableIterator<string> {
       if (this.#isUncovered) return this.#cutForMoney();
       let step: IteratorResult<ChatStreamEvent>;
       try {
-        step = await this.#events.next();
+        step = await this.#nextEvent();
       } catch (error) {
         if (this.#ended) break;
         throw await this.#failed(error);
@@ -116,6 +118,15 @@ export class BilledStream implements AsyncIterableIterator<string> {
   async return(): Promise<IteratorResult<string>> {
     await this.#abandon();
     return { done: true, value: undefined };
+  }
+
+  async #nextEvent(): Promise<IteratorResult<ChatStreamEvent>> {
+    this.#pending = this.#events.next();
+    try {
+      return await this.#pending;
+    } finally {
+      this.#pending = undefined;
+    }
   }
 
   /** @returns what the client gets of it */
@@ -187,10 +198,11 @@ export class BilledStream implements AsyncIterableIterator<string> {
     this.#parts.upstream.abort();
     void this.#events.return?.();
     this.#parts.run.finishReason = 'length';
+    const value = this.#show(lengthChunk(this.#lastJson, this.#parts.run));
     await this.#settleUsage();
     await this.#parts.onComplete?.();
     this.#parts.onEnd({ kind: 'complete' });
-    return { done: false, value: this.#show(lengthChunk(this.#lastJson, this.#parts.run)) };
+    return { done: false, value };
   }
 
   async #abandon(): Promise<void> {
@@ -210,7 +222,8 @@ export class BilledStream implements AsyncIterableIterator<string> {
     const { upstream, onEnd } = this.#parts;
     signal.addEventListener('abort', () => upstream.abort(), { once: true });
     try {
-      for (let step = await this.#events.next(); !step.done; step = await this.#events.next()) {
+      let step = await (this.#pending ?? this.#events.next());
+      for (; !step.done; step = await this.#events.next()) {
         this.#track(step.value);
         if (!step.value.usageOnly || this.#parts.run.includeUsage) this.#show(step.value.json);
       }
