@@ -83,12 +83,53 @@ async function expectOnlyConfigured(): Promise<void> {
 }
 
 const NAMES = [
-  ...['api_base', 'base_url', 'baseURL', 'apiBase', 'api_url', 'endpoint', 'url', 'uri', 'host', 'hostname'],
-  ...['proxy', 'proxy_url', 'http_proxy', 'target', 'target_url', 'redirect_uri', 'callback_url', 'webhook'],
-  ...['custom_llm_provider', 'provider', 'azure_endpoint', 'deployment_url', 'api_version', 'organization'],
-  ...['model_list', 'fallbacks', 'litellm_params', 'extra_body', 'extra_headers', 'headers', 'custom_host'],
-  ...['image_url', 'file_url', 'audio_url', 'spec_path', 'metadata', 'tools', 'mcp_servers', 'server_url'],
-  ...['vertex_location', 'region', 'aws_bedrock_runtime_endpoint', '$ref', 'schema', 'href', 'src', 'data'],
+  'api_base',
+  'base_url',
+  'baseURL',
+  'apiBase',
+  'api_url',
+  'endpoint',
+  'url',
+  'uri',
+  'host',
+  'hostname',
+  'proxy',
+  'proxy_url',
+  'http_proxy',
+  'target',
+  'target_url',
+  'redirect_uri',
+  'callback_url',
+  'webhook',
+  'custom_llm_provider',
+  'provider',
+  'azure_endpoint',
+  'deployment_url',
+  'api_version',
+  'organization',
+  'model_list',
+  'fallbacks',
+  'litellm_params',
+  'extra_body',
+  'extra_headers',
+  'headers',
+  'custom_host',
+  'image_url',
+  'file_url',
+  'audio_url',
+  'spec_path',
+  'metadata',
+  'tools',
+  'mcp_servers',
+  'server_url',
+  'vertex_location',
+  'region',
+  'aws_bedrock_runtime_endpoint',
+  '$ref',
+  'schema',
+  'href',
+  'src',
+  'data',
 ];
 
 const addresses = (): fc.Arbitrary<unknown> => {
@@ -147,8 +188,8 @@ const requests = (): fc.Arbitrary<Record<string, unknown>> =>
           { type: 'function', function: { name: 'f', parameters: { type: 'object', properties: {} } } },
         ],
       };
-      const places: object[] = [body, ...body.messages, part, ...body.tools];
-      for (const [name, value, place] of fields) Reflect.set(places[place] ?? body, name, value);
+      const places: unknown[] = [body, ...body.messages, part, ...body.tools];
+      for (const [name, value, place] of fields) Reflect.set(Object(places[place] ?? body), name, value);
       return body;
     });
 
