@@ -130,7 +130,3 @@ it(
     expect(outcome).toEqual({ lost: 0, booked: promised, held: 0n, mismatches: 0 });
   },
 );
-
-it('CONTROL: one that forgets what it called committed loses promises', { timeout: 90_000 }, async () => {
-  expect((await storm(2, false)).lost).toBeGreaterThan(0);
-});
