@@ -164,6 +164,14 @@ describe('saneUsage', () => {
       serverToolCalls: { other: 2 },
     });
   });
+
+  it.each(['', '__proto__', 'a\u0000b', '\ud800', 'a b', 'x'.repeat(65)])(
+    'leaves out a tool that has no name but %j: it is stored, and a database does not take every text',
+    (name) => {
+      const usage = { inputTokens: 1, outputTokens: 1, serverToolCalls: { [name]: 1, web_search: 2 } };
+      expect(saneUsage(usage).serverToolCalls).toEqual({ web_search: 2 });
+    },
+  );
 });
 
 describe('price version', () => {

@@ -108,11 +108,14 @@ function saneCount(value: unknown): number | undefined {
   return Math.min(MOST_TOKENS, Math.max(0, Math.ceil(value)));
 }
 
+/** Names are stored and shown: what is no name of a tool is no tool that anybody bills. */
+const TOOL_NAME = /^[A-Za-z][\w.-]{0,63}$/;
+
 function saneToolCalls(calls: unknown): Record<string, number> | undefined {
   if (typeof calls !== 'object' || calls === null) return undefined;
   const sane = Object.entries(calls).flatMap(([name, value]) => {
     const count = saneCount(value);
-    return count === undefined ? [] : [[name, count] as const];
+    return count === undefined || !TOOL_NAME.test(name) ? [] : [[name, count] as const];
   });
   return Object.fromEntries(sane);
 }

@@ -175,11 +175,18 @@ export class Dispatcher {
       timeToFirstChunkMs: error === undefined && walk.kind === 'stream' ? durationMs : undefined,
       outcome: outcomeOf(walk, error),
       upstreamStatus: failure?.upstreamStatus,
-      providerRequestId: failure?.providerRequestId ?? providerRequestId,
+      providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
     };
     walk.attempts.push(attempt);
     walk.onAttempt(attempt);
   }
+}
+
+const MOST_ID_CHARACTERS = 200;
+
+/** An id that a provider gave goes into logs, traces and the database, which does not take every character. */
+function printable(id: string | undefined): string | undefined {
+  return id?.slice(0, MOST_ID_CHARACTERS).replace(/[^\x21-\x7e]/g, '?');
 }
 
 function outcomeOf({ template }: Walk, error: unknown): AttemptRecord['outcome'] {
