@@ -193,13 +193,15 @@ function messageOf(judgement: Judgement, error: JsonObject, status: number | und
 }
 
 const RETRY_AFTER_STATUSES = new Set([429, 529]);
+/** Whoever says more does not mean it. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /** Read only with 429 and 529: Anthropic also sends the header with answers that went well. */
 function retryAfter({ status, retryAfter }: Evidence): number | undefined {
   if (!retryAfter || status === undefined || !RETRY_AFTER_STATUSES.has(status)) return undefined;
   const seconds = Number(retryAfter);
   const ms = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1000;
-  return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
+  return Number.isFinite(ms) && ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }
 
 function connectionError(error: unknown): ProviderError {

@@ -78,6 +78,9 @@ describe('mergeUsage', () => {
       ...start,
       output_tokens: 5,
     });
+    expect(mergeUsage({ output_tokens: 5 }, { output_tokens: '9', input_tokens: 1e300 })).toEqual({
+      output_tokens: 5,
+    });
     expect(mergeUsage(undefined, undefined)).toEqual({});
   });
 });

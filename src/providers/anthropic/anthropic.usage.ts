@@ -37,7 +37,8 @@ export function toUsage(block: unknown): AnthropicUsage | undefined {
 export function mergeUsage(start: unknown, delta: unknown): JsonObject {
   const merged: JsonObject = isObject(start) ? { ...start } : {};
   for (const [name, value] of Object.entries(isObject(delta) ? delta : {})) {
-    if (value !== null && value !== undefined && !isBadCount(value)) merged[name] = value;
+    const replacesCount = typeof merged[name] === 'number';
+    if (value !== null && value !== undefined && !isBadCount(value, replacesCount)) merged[name] = value;
   }
   return merged;
 }
@@ -83,8 +84,8 @@ function count(value: unknown): number | undefined {
     : undefined;
 }
 
-function isBadCount(value: unknown): boolean {
-  return typeof value === 'number' && count(value) === undefined;
+function isBadCount(value: unknown, replacesCount: boolean): boolean {
+  return (replacesCount || typeof value === 'number') && count(value) === undefined;
 }
 
 const REQUESTS = '_requests';

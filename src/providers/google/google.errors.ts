@@ -37,6 +37,8 @@ type Verdict = Omit<ProviderErrorOptions, 'upstreamStatus' | 'providerRequestId'
 };
 
 const MAX_MESSAGE_CHARACTERS = 2000;
+/** Whoever says more does not mean it. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
  * Status and body of a failed call -> ProviderError.
@@ -215,7 +217,7 @@ function plainText(body: string): string {
 function retryAfterMs(fault: GoogleFault | undefined, header: string | null): number | undefined {
   const delays = fault?.details.map((detail) => seconds(text(detail.retryDelay)?.replace(/s$/, ''))) ?? [];
   const delay = delays.find((value) => value !== undefined) ?? seconds(header ?? undefined);
-  return delay === undefined ? undefined : Math.ceil(delay * 1000);
+  return delay === undefined ? undefined : Math.min(Math.ceil(delay * 1000), MAX_RETRY_AFTER_MS);
 }
 
 function seconds(value: string | undefined): number | undefined {

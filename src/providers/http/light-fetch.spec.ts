@@ -307,6 +307,16 @@ function subjects(baseURL: string, fetch: LightFetch): Subject[] {
   ];
 }
 
+describe('an answer as JSON', () => {
+  it('is refused when it is nested deeper than any stack', async () => {
+    const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+    const url = await serve((request, response) => response.end(nested(Number(request.url?.slice(1)))));
+    const ask = async (depth: number) => (await lightFetch()(`${url}/${depth}`)).json();
+    expect(JSON.stringify(await ask(400))).toHaveLength(800);
+    await expect(ask(100_000)).rejects.toThrow('nested too deeply');
+  });
+});
+
 describe.each(['openai', 'anthropic', 'google'])('under the SDK of %s', (name) => {
   async function subject(listener: (subject: () => Subject) => RequestListener): Promise<Subject> {
     let found: Subject | undefined;

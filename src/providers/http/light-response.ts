@@ -81,14 +81,32 @@ export class LightResponse {
     return text;
   }
 
+  /** @throws RangeError  for JSON nested so deep that whoever walks it runs out of stack */
   async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
+    const value: unknown = JSON.parse(await this.text());
+    if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new RangeError('the answer is nested too deeply');
+    return value;
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
     const bytes = await this.body.readAll(this.maxBodyBytes);
     return new Uint8Array(bytes).buffer;
   }
+}
+
+/** No vendor's answer is near it, tool arguments and schemas included. */
+const MAX_JSON_DEPTH = 500;
+
+/** Level by level: a walk that called itself would be what it looks for. */
+function isDeeperThan(root: unknown, most: number): boolean {
+  let level: object[] = typeof root === 'object' && root !== null ? [root] : [];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > most) return true;
+    level = level.flatMap((value) =>
+      Object.values(value).filter((child): child is object => typeof child === 'object' && child !== null),
+    );
+  }
+  return false;
 }
 
 /** A byte order mark is no part of the text. */
