@@ -1,8 +1,8 @@
 /**
  * `npm run verify`: everything a change must pass, on a machine that has nothing but Node >= 20 and npm.
  *
- * Installs from the lockfile, sees to a Redis server (PostgreSQL comes with the packages), builds, and runs the checks and
- * all tests. Goes on after a failed stage, so that one run shows everything. The last line is always
+ * Installs from the lockfile, sees to Redis and Prometheus (PostgreSQL comes with the packages), builds, and runs the checks
+ * and all tests. Goes on after a failed stage, so that one run shows everything. The last line is always
  * `N passed, N failed` (and skipped ones): tests, plus one failure for each stage that isn't a test run.
  *
  * Plain JavaScript without imports of ours: it runs before anything is installed or built.
@@ -28,7 +28,7 @@ finish();
 
 async function verify() {
   if (!(await stage('install', () => npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'])))) return;
-  if (!(await stage('redis', provideRedis))) return;
+  if (!(await stage('programs', providePrograms))) return;
   const built = await stage('build', () => npm(['run', '--silent', 'build']));
   await stage('format', () => npm(['run', '--silent', 'format:check']));
   await stage('lint', () => npm(['run', '--silent', 'lint']));
@@ -90,25 +90,29 @@ function didNotLoad(file) {
   return file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed');
 }
 
-/** The tests start their own Redis servers; here only the program has to be found or installed. */
-async function provideRedis() {
-  if (hasRedis()) return true;
+/** The tests start their own servers; here only the programs have to be found or installed. */
+async function providePrograms() {
+  if (missingPackages().length === 0) return true;
   const installer = aptCommand();
   if (installer) {
     const [command, ...prefix] = installer;
     await run(command, [...prefix, 'update', '-q']);
-    await run(command, [...prefix, 'install', '-y', '-q', '--no-install-recommends', 'redis-server']);
-    if (hasRedis()) return true;
+    await run(command, [...prefix, 'install', '-y', '-q', '--no-install-recommends', ...missingPackages()]);
+    if (missingPackages().length === 0) return true;
   }
   if (hasDocker()) return verifyInDocker();
   throw new Error(
-    'The tests need a Redis server: install redis-server (or valkey-server) so that it is on PATH, then run ' +
-      '"npm run verify" again.  Debian, Ubuntu: sudo apt-get install redis-server.  macOS: brew install redis.',
+    `The tests need programs on PATH that are missing, of these packages: ${missingPackages().join(', ')}. Install them, ` +
+      'then run "npm run verify" again.  Debian, Ubuntu: sudo apt-get install redis-server prometheus.  ' +
+      'macOS: brew install redis prometheus.',
   );
 }
 
-function hasRedis() {
-  return onPath('redis-server') || onPath('valkey-server');
+/** By their names in Debian. */
+function missingPackages() {
+  const hasRedis = onPath('redis-server') || onPath('valkey-server');
+  const hasPrometheus = onPath('prometheus') && onPath('promtool');
+  return [...(hasRedis ? [] : ['redis-server']), ...(hasPrometheus ? [] : ['prometheus'])];
 }
 
 /** apt-get as root, or through a sudo that asks for no password; undefined where there is neither. */
@@ -126,7 +130,7 @@ function hasDocker() {
 
 /** The whole run in a Debian container, on a copy of the tree; ends this process with its outcome. */
 async function verifyInDocker() {
-  console.log('no Redis server here: verifying in a Docker container instead');
+  console.log(`no ${missingPackages().join(', no ')} here: verifying in a Docker container instead`);
   const traffic = process.env.PROVIDER_TRAFFIC_DIR;
   const script =
     'mkdir /verify && tar -C /source --exclude=./node_modules --exclude=./dist --exclude=./data -cf - . | tar -C /verify -xf - ' +

@@ -33,7 +33,7 @@ export class LedgerAuditController {
       throw toGatewayError(error);
     });
     for (const [check, count] of Object.entries(audit.checks)) {
-      if (count > 0) this.telemetry.event({ kind: 'audit-mismatch', check, count });
+      this.telemetry.event({ kind: 'audit-mismatch', check, count });
     }
     return audit;
   }

@@ -21,6 +21,13 @@ const GAUGES: readonly Gauge['name'][] = [
 
 const read = (path: string) => readFileSync(new URL(path, FOLDER), 'utf8');
 
+interface Panel {
+  id: number;
+  gridPos: { x: number; y: number; w: number; h: number };
+  datasource?: { uid: string };
+  targets?: { refId: string; datasource: { uid: string } }[];
+}
+
 interface RuleFile {
   groups: { rules: { alert?: string; expr: string; annotations?: { runbook: string } }[] }[];
 }
@@ -69,5 +76,21 @@ describe('the monitoring files', () => {
     );
     const alerts = [...read('rules/alerts.yml').matchAll(/alert: (\w+)/g)].map(([, name]) => name);
     expect(alerts.filter((name) => !tested.has(name))).toEqual([]);
+  });
+
+  it('lay the dashboard out on Grafana’s grid of 24 columns, every panel by itself and on the chosen data source', () => {
+    const { panels } = JSON.parse(read('grafana/dashboards/llm-gateway.json')) as { panels: Panel[] };
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    const taken = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
+      expect(x + w).toBeLessThanOrEqual(24);
+      return Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)} ${y + Math.floor(cell / w)}`);
+    });
+    expect(new Set(taken).size).toBe(taken.length);
+    for (const { datasource, targets = [] } of panels.filter((panel) => panel.targets)) {
+      expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length);
+      for (const from of [datasource, ...targets.map((target) => target.datasource)]) {
+        expect(from?.uid).toBe('${datasource}');
+      }
+    }
   });
 });
