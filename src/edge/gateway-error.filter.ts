@@ -88,12 +88,34 @@ export function sendError(response: Response, error: GatewayError, request?: Req
   if (retryAfterMs !== undefined) {
     response.setHeader('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   }
-  // The rest of an unread body must not be mistaken for the next request, nor be waited for.
-  if (request && !request.complete) response.setHeader('Connection', 'close');
   const body = JSON.stringify(error.toEnvelope());
   response
     .status(GATEWAY_ERRORS[error.code].status)
     .setHeader('Content-Type', 'application/json; charset=utf-8')
-    .setHeader('Content-Length', Buffer.byteLength(body))
-    .end(body);
+    .setHeader('Content-Length', Buffer.byteLength(body));
+  if (request && !request.complete) endBeforeItsRequest(request, response, body);
+  else response.end(body);
+}
+
+/** What a refused sender may go on sending, in time and bytes, before its connection is closed all the same. */
+const LINGER_MS = 500;
+const LINGER_BYTES = 32 * 2 ** 20;
+
+/**
+ * The rest of an unread body must not be mistaken for the next request, nor be waited for: the connection ends. But not at
+ * once, since a connection that is closed while its client still writes is reset, and the client never reads why.
+ */
+function endBeforeItsRequest(request: Request, response: Response, body: string): void {
+  response.setHeader('Connection', 'close').write(body);
+  const end = (): void => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  let dropped = 0;
+  request.on('data', (chunk: Buffer) => {
+    dropped += chunk.length;
+    if (dropped > LINGER_BYTES) end();
+  });
+  request.once('end', end).once('close', end).resume();
 }

@@ -57,8 +57,8 @@ function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= limitBytes) return void chunks.push(chunk);
+      // What still comes is read and dropped until the refusal is sent: a reset would overtake it.
       chunks.length = 0;
-      request.destroy();
       reject(tooLarge(limitBytes));
     });
     request.on('end', () =>

@@ -22,8 +22,11 @@ export function serverToolCallBounds(request: ChatRequest): Record<string, numbe
   return Object.fromEntries(bounds);
 }
 
+/** No balance covers more, and the amount of a hold has to stay a number that the database knows. */
+const MOST_CALLS = 1_000_000;
+
 function callLimit(maxUses: unknown): number {
   return typeof maxUses === 'number' && Number.isSafeInteger(maxUses) && maxUses > 0
-    ? maxUses
+    ? Math.min(maxUses, MOST_CALLS)
     : CALLS_WITHOUT_LIMIT;
 }
