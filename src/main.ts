@@ -1,3 +1,4 @@
+import './boot-signals.js';
 import { requireNodeVersion } from './config/node-version.js';
 
 requireNodeVersion();

@@ -4,6 +4,7 @@ import type { AppConfig } from '../config/app-config.js';
 import { Secret } from '../config/secret.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
 import { serveLimitsToWorkers } from '../limits/cluster-limit-server.js';
+import { onStopSignal } from '../boot-signals.js';
 import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
 
 const FIRST_RESTART_DELAY_MS = 200;
@@ -26,7 +27,6 @@ export async function superviseWorkers(config: AppConfig): Promise<void> {
   serveLimitsToWorkers();
   new ClusterMetrics(cluster);
   const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS };
-  for (let index = 0; index < config.http.workers; index++) startWorker(index, database, state);
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     state.stopping = true;
@@ -34,14 +34,15 @@ export async function superviseWorkers(config: AppConfig): Promise<void> {
     for (const worker of workers()) worker.process.kill(signal);
     if (signals === 1) void exitAfterWorkers(database);
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  onStopSignal(onSignal);
   // Reload of GATEWAY_CONFIG, reopening of log files.
   for (const signal of ['SIGHUP', 'SIGUSR2'] as const) {
     process.on(signal, () => {
       for (const worker of workers()) worker.process.kill(signal);
     });
   }
+  if (state.stopping) return;
+  for (let index = 0; index < config.http.workers; index++) startWorker(index, database, state);
 }
 
 function workers(): Worker[] {

@@ -4,6 +4,7 @@ import { Server as NetServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppConfig } from '../config/app-config.js';
 import { DrainState } from '../health/drain-state.js';
+import { onStopSignal } from '../boot-signals.js';
 import { InFlight } from './in-flight.js';
 
 /** Kept-alive connections stay usable this long after the listener closed: their clients learn from `Connection: close`. */
@@ -32,8 +33,7 @@ export function exitOnSignal(app: INestApplication, config: AppConfig, logger: L
       },
     );
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  onStopSignal(onSignal);
 }
 
 async function stop(app: INestApplication, config: AppConfig): Promise<void> {

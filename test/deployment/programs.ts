@@ -88,6 +88,11 @@ export class Background implements AsyncDisposable {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  /** `undefined` while it runs; `null` when a signal ended it. */
+  get exitCode(): number | null | undefined {
+    return this.hasEnded ? this.#child.exitCode : undefined;
+  }
+
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (this.hasEnded) return;
     const ended = once(this.#child, 'exit');
