@@ -17,7 +17,7 @@ export async function listensForSignals(pid: number | undefined): Promise<void> 
       const caught = BigInt(`0x${/^SigCgt:\s*(\w+)$/m.exec(status)?.[1] ?? '0'}`);
       return (caught & 1n) === 1n;
     },
-    10_000,
+    30_000,
     5,
   );
 }
