@@ -12,9 +12,9 @@ export type CrashPoint =
   | 'after-journal'
   /** The charge is in the database, and the journal does not know. */
   | 'after-settle-commit-before-mark'
-  /** Charged, and the answer that a retry would get is not stored. */
+  /** Charged in the database, and the answer that a retry would get is in the journal only. */
   | 'before-answer-stored'
-  /** Charged and stored, and the client has not seen the end. */
+  /** Charged and stored, and the journal does not know. */
   | 'after-answer-stored'
   /** A dead process's journal is booked, and that is not declared yet: its holds are still taken. */
   | 'before-replay-declared'

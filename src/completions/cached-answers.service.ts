@@ -23,7 +23,7 @@ export class CachedAnswers {
     const plan = this.#plan(run, incoming);
     if (!plan) return toWhole(await this.execution.complete(run));
     const found = await this.#lookUp(plan, run);
-    if (found.known) return toWhole({ ...completionOf(found.known), model: run.request.model });
+    if (found.known) return toWhole(wholeOf(found.known, run));
     let kept: CachedAnswer | undefined;
     try {
       const completion = await this.execution.complete(run);
@@ -70,6 +70,7 @@ export class CachedAnswers {
   async #hit(known: CachedAnswer, run: CompletionRun): Promise<{ known: CachedAnswer }> {
     run.cache = 'HIT';
     run.usage = known.usage;
+    run.answerText = () => textOf(known, run);
     await this.execution.chargeCacheHit(run, known.target, known.usage);
     return { known };
   }
@@ -104,6 +105,26 @@ function completionOf(answer: CachedAnswer): ChatCompletion {
   return answer.completion;
 }
 
+/** It may have been asked for under another name of the same model. */
+function wholeOf(answer: CachedAnswer, run: CompletionRun): ChatCompletion {
+  return { ...completionOf(answer), model: run.request.model };
+}
+
+function textOf(answer: CachedAnswer, run: CompletionRun): string {
+  if (answer.kind === 'whole') return JSON.stringify(wholeOf(answer, run));
+  return shownEvents(answer.events, run)
+    .map((event) => shownJson(event, run))
+    .join('\n');
+}
+
+function shownEvents(events: readonly ChatStreamEvent[], run: CompletionRun): readonly ChatStreamEvent[] {
+  return run.includeUsage ? events : events.filter((event) => !event.usageOnly);
+}
+
+function shownJson(event: ChatStreamEvent, run: CompletionRun): string {
+  return JSON.stringify({ ...(JSON.parse(event.json) as ChatChunk), model: run.request.model });
+}
+
 function eventsOf(answer: CachedAnswer): readonly ChatStreamEvent[] {
   if (answer.kind !== 'stream') throw new Error('a whole answer under the key of a stream');
   return answer.events;
@@ -121,12 +142,10 @@ async function* replay(
   hooks: StreamHooks,
 ): AsyncGenerator<string> {
   try {
-    for (const event of events) {
-      if (event.usageOnly && !run.includeUsage) continue;
+    for (const event of shownEvents(events, run)) {
       run.noteFirstChunk();
       run.finishReason = event.finishReason ?? run.finishReason;
-      // It may have been asked for under another name of the same model.
-      const json = JSON.stringify({ ...(JSON.parse(event.json) as ChatChunk), model: run.request.model });
+      const json = shownJson(event, run);
       hooks.onEvent?.(json);
       yield json;
     }

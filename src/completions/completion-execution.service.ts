@@ -97,6 +97,7 @@ export class CompletionExecution {
       run.output = answer.completion.choices[0]?.message;
       const usage = answer.usage ?? (await ownUsage(run.request, outputText(answer.completion), undefined));
       run.usage = usage;
+      run.answerText ??= () => JSON.stringify(answer.completion);
       await this.settle(run, billing, {
         kind: 'usage',
         target: quoteTarget(dispatched.target),
@@ -116,8 +117,9 @@ export class CompletionExecution {
   async stream(run: CompletionRun, hooks: StreamHooks): Promise<AsyncIterable<string>> {
     const billing = billingOf(run);
     const { plan, call, upstream } = await this.prepare(run, billing);
+    const keepsAnswer = hooks.keepsAnswer ?? false;
     const abortWithClient = (): void => upstream.abort();
-    run.context.clientGone.addEventListener('abort', abortWithClient, { once: true });
+    if (!keepsAnswer) run.context.clientGone.addEventListener('abort', abortWithClient, { once: true });
     try {
       const dispatched = await this.dispatcher.stream(plan, call, (attempt) =>
         this.noteAttempt(run, billing, attempt),
@@ -133,7 +135,7 @@ export class CompletionExecution {
         billing,
         upstream,
         cancelStopsBilling: this.registry.get(dispatched.target.provider).cancelStopsBilling,
-        keepsAnswer: hooks.keepsAnswer ?? false,
+        keepsAnswer,
         drains: this.drains,
         onUpstreamEvent: hooks.onUpstreamEvent,
         onEvent: hooks.onEvent,
@@ -147,7 +149,7 @@ export class CompletionExecution {
     } catch (error) {
       run.context.clientGone.removeEventListener('abort', abortWithClient);
       this.inFlight.delete(upstream);
-      if (run.context.clientGone.aborted) await this.settleAbandoned(run, billing, plan);
+      if (run.context.clientGone.aborted && !keepsAnswer) await this.settleAbandoned(run, billing, plan);
       else await this.settleFailure(run, billing, plan, error);
       throw error;
     }

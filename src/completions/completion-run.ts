@@ -23,6 +23,8 @@ export class CompletionRun {
   isRecorded = false;
   timeToFirstChunkMs: number | undefined;
   output: unknown;
+  /** The answer's text, for whoever asks again with the same Idempotency-Key: known whole when it is charged. */
+  answerText: (() => string) | undefined;
   #upstreamStartedMs: number | undefined;
   #upstreamEndedMs: number | undefined;
 

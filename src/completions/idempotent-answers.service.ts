@@ -25,9 +25,11 @@ export class IdempotentAnswers {
     if (begun.kind === 'replay') return replayWhole(run, begun.response);
     if (begun.kind === 'none') return this.answers.whole(run, incoming);
     const { ticket } = begun;
+    ticket.keeps((costNano) => toStored(run, costNano));
     try {
       const answer = await this.answers.whole(run, incoming);
-      await ticket.store(toStored(run, answer.json));
+      run.answerText = () => answer.json;
+      await ticket.store(toStored(run, run.costNanoUsd));
       return answer;
     } catch (error) {
       await ticket.abandon();
@@ -53,11 +55,13 @@ export class IdempotentAnswers {
     onEnd: (end: StreamEnd) => void,
   ): Promise<StreamAnswer> {
     const transcript: string[] = [];
+    run.answerText = () => transcript.join('\n');
+    ticket.keeps((costNano) => toStored(run, costNano));
     try {
       return await this.answers.stream(run, incoming, {
         keepsAnswer: true,
         onEvent: (json) => transcript.push(json),
-        onComplete: () => ticket.store(toStored(run, transcript.join('\n'))),
+        onComplete: () => ticket.store(toStored(run, run.costNanoUsd)),
         onEnd: (end) => {
           // A ticket that was stored is over already; then this does nothing.
           void ticket.abandon();
@@ -86,10 +90,10 @@ export class IdempotentAnswers {
   }
 }
 
-function toStored(run: CompletionRun, body: string): StoredResponse {
+function toStored(run: CompletionRun, costNano: bigint | undefined): StoredResponse {
   const headers = run.headers();
-  if (run.costNanoUsd !== undefined) headers['x-request-cost'] = formatNano(run.costNanoUsd);
-  return { status: 200, headers, body, stream: run.isStream };
+  if (costNano !== undefined) headers['x-request-cost'] = formatNano(costNano);
+  return { status: 200, headers, body: run.answerText?.() ?? '', stream: run.isStream };
 }
 
 function replayWhole(run: CompletionRun, stored: StoredResponse): WholeAnswer {

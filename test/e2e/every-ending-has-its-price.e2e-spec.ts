@@ -301,6 +301,40 @@ describe('every ending has its price', () => {
     expect((await ask({ temperature: 1 }, key)).status).toBe(422);
   });
 
+  it.each([
+    ['before its first chunk', { delayMs: 600 }, 200],
+    ['in the middle', { chunkDelayMs: 20, words: 40 }, 200],
+  ])(
+    'a client with an Idempotency-Key leaves a stream %s: the retry gets the whole answer, charged once',
+    async (_when, pace, leaveAfterMs) => {
+      await upstream.builtIn(pace);
+      const key = { 'idempotency-key': `left-${user}` };
+      const request = { stream: true, stream_options: { include_usage: true } };
+      await gateway
+        .fetch('/v1/chat/completions', {
+          method: 'POST',
+          as: user,
+          headers: { 'content-type': 'application/json', ...key },
+          body: JSON.stringify({
+            model: 'gpt-4o-mini',
+            messages: [{ role: 'user', content: 'one two three four' }],
+            ...request,
+          }),
+          signal: AbortSignal.timeout(leaveAfterMs),
+        })
+        .then((response) => response.text())
+        .catch(() => undefined);
+      const retry = await ask(request, key);
+      const events: string[] = [];
+      for await (const { data } of readEvents(retry)) events.push(data);
+      expect(events.at(-1)).toBe('[DONE]');
+      expect(await upstream.completions()).toHaveLength(1);
+      const { charges, held } = await money();
+      expect(charges).toHaveLength(1);
+      expect(held).toBe(0);
+    },
+  );
+
   it('a cached answer is free, and a stream is kept as a stream', async () => {
     const first = await ask({ stream: true, temperature: 0 }, { 'x-cache-ttl': '60' });
     const firstText = await first.text();

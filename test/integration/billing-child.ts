@@ -2,10 +2,14 @@ import 'reflect-metadata';
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
+import type { IdempotencyTicket } from '../../src/billing/idempotency/idempotency-ticket.js';
+import type { SessionIdentity } from '../../src/billing/session/held.js';
 import {
+  answerTo,
   chat,
   connect,
   identityOf,
+  keyedRequest,
   planOf,
   plannedTarget,
   startMachine,
@@ -14,11 +18,11 @@ import {
 
 /**
  * A gateway's billing in a process of its own, to be killed at any moment. Serves one request after the other on several
- * lanes and writes a line for each charge that was promised: `<billing id> <cost>`.
+ * lanes and writes a line for each charge that was promised: `<billing id> <cost> <user> <Idempotency-Key, if any>`.
  *
- * Arguments: database URL, data directory, users (comma list), lanes, milliseconds between hold and settlement
+ * Arguments: database URL, data directory, users (comma list), lanes, milliseconds between hold and settlement, `keyed`
  */
-const [url = '', dataDir = '', users = '', lanes = '4', thinkMs = '1'] = process.argv.slice(2);
+const [url = '', dataDir = '', users = '', lanes = '4', thinkMs = '1', keyed = ''] = process.argv.slice(2);
 
 // What is written on stdout is what was promised, and nothing else.
 Logger.overrideLogger(false);
@@ -34,7 +38,9 @@ async function serve(lane: number): Promise<void> {
   for (let turn = 0; ; turn += 1) {
     const identity = identityOf(payers[(lane + turn) % payers.length] ?? '');
     const session = machine.sessions.open(identity);
+    const key = keyed === '' ? undefined : `key-${lane}-${turn}`;
     try {
+      const ticket = key === undefined ? undefined : await claim(identity, key);
       await session.hold(machine.quoter.quote(planOf(target), chat('hi', { max_tokens: 50 }), false));
       await sleep(Number(thinkMs));
       const usage = { inputTokens: 1 + (turn % 20), outputTokens: 1 + (lane % 40) };
@@ -44,11 +50,19 @@ async function serve(lane: number): Promise<void> {
         usage,
         source: 'provider',
       });
-      writeSync(1, `${identity.billingId} ${costNanoUsd}\n`);
+      await ticket?.store(answerTo(identity.billingId));
+      writeSync(1, `${identity.billingId} ${costNanoUsd} ${identity.userId} ${key ?? ''}\n`);
     } catch {
       await sleep(20);
     }
   }
+}
+
+async function claim({ billingId, userId }: SessionIdentity, key: string): Promise<IdempotencyTicket> {
+  const begun = await machine.idempotency.begin(keyedRequest(userId, billingId, key));
+  if (begun.kind !== 'execute') throw new Error('a new key is executed');
+  begun.ticket.keeps(() => answerTo(billingId));
+  return begun.ticket;
 }
 
 await Promise.all(Array.from({ length: Number(lanes) }, (_, lane) => serve(lane)));

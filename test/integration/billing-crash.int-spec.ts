@@ -9,11 +9,14 @@ import { eventually, FaultProxy } from '@app/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import { readJournal } from '../../src/billing/journal/journal-reader.js';
+import { uuidV7 } from '../../src/edge/uuid-v7.js';
 import {
+  answerTo,
   type BillingDatabase,
   type BillingMachine,
   booksOf,
   fund,
+  keyedRequest,
   openBillingDatabase,
   startMachine,
   userId,
@@ -46,17 +49,19 @@ afterEach(async () => {
 /** A process that serves, and what it has promised so far. */
 class Child {
   readonly promised = new Map<string, bigint>();
+  readonly keyed: { readonly id: string; readonly user: string; readonly key: string }[] = [];
   instanceId = '';
   readonly #process: ChildProcess;
   #errors = '';
 
-  constructor(lanes = 8, thinkMs = 1) {
+  constructor(lanes = 8, thinkMs = 1, kind: '' | 'keyed' = '') {
     const settings = [
       proxy.through(db.database.url),
       dataDir,
       users.join(','),
       String(lanes),
       String(thinkMs),
+      kind,
     ];
     this.#process = spawn(process.execPath, ['--import', HOOKS, CHILD, ...settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -72,9 +77,12 @@ class Child {
   }
 
   #read(line: string): void {
-    const [id = '', value = ''] = line.split(' ');
+    const [id = '', value = '', user = '', key = ''] = line.split(' ');
     if (id === 'instance') this.instanceId = value;
-    else this.promised.set(id, BigInt(value));
+    else {
+      this.promised.set(id, BigInt(value));
+      if (key !== '') this.keyed.push({ id, user, key });
+    }
   }
 
   async serving(count: number): Promise<void> {
@@ -207,6 +215,30 @@ describe('kill -9 of a gateway', () => {
       expect(machine.settler.pending).toBe(0);
     },
   );
+});
+
+describe('an answer with an Idempotency-Key', () => {
+  it('survives with its charge, and is given again by another process', { timeout: 60_000 }, async () => {
+    const child = new Child(8, 1, 'keyed');
+    await child.serving(60);
+    // From here on Postgres hears nothing: what was promised and not stored is in the journal alone.
+    proxy.faults = { up: { blackhole: true }, down: { blackhole: true } };
+    await sleep(200);
+    await child.kill();
+    proxy.heal();
+    const { answers, settlements } = await readJournal(child.journal);
+    expect(settlements.length).toBeGreaterThan(0);
+    expect([...answers.keys()].sort()).toEqual(settlements.map(({ id }) => id).sort());
+
+    await using machine = await restart();
+    expect(machine.events.filter((event) => event.kind === 'unexpected-error')).toEqual([]);
+    for (const { id, user, key } of child.keyed) {
+      const begun = await machine.idempotency.begin(keyedRequest(user, uuidV7(), key));
+      expect(begun).toEqual({ kind: 'replay', response: answerTo(id) });
+    }
+    expect(await reckon(child)).toMatchObject({ lost: 0, wrong: 0 });
+    await expectCleanBooks();
+  });
 });
 
 describe('a process that only sleeps (SIGSTOP)', () => {

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, FaultProxy } from '@app/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import type {
   IdempotentBegin,
   IdempotentRequest,
 } from '../../src/billing/idempotency/idempotency.service.js';
-import { MOST_STORED_BYTES } from '../../src/billing/idempotency/response-store.js';
+import { MOST_PACKED_BYTES } from '../../src/billing/idempotency/packed-answer.js';
 import type { StoredResponse } from '../../src/billing/idempotency/stored-response.js';
 import {
   MARK_REPLAYED,
@@ -69,6 +69,12 @@ const answer = (body = '{"id":"a"}'): StoredResponse => ({
   stream: false,
 });
 
+/** Base64 of noise: three quarters of it cannot be packed away. */
+const incompressible = (bytes: number): string =>
+  randomBytes(bytes * 2)
+    .toString('base64')
+    .slice(0, bytes * 2);
+
 function ticketOf(begun: IdempotentBegin) {
   if (begun.kind !== 'execute') throw new Error(`expected to execute, got ${begun.kind}`);
   return begun.ticket;
@@ -121,7 +127,7 @@ describe('a finished request', () => {
 
   it('too large to keep is never executed again', async () => {
     const user = userId();
-    await ticketOf(await begin(near, ask(user))).store(answer('x'.repeat(MOST_STORED_BYTES + 1)));
+    await ticketOf(await begin(near, ask(user))).store(answer(incompressible(MOST_PACKED_BYTES + 1)));
     const refused = await begin(far, ask(user)).catch((error: unknown) => error);
     expect(refused).toMatchObject({
       status: 409,
@@ -129,6 +135,18 @@ describe('a finished request', () => {
       headers: { 'x-should-retry': 'false' },
     });
     expect(String(refused)).toContain('too large');
+  });
+
+  it('is packed when it is long, and given again byte for byte', async () => {
+    const user = userId();
+    const transcript = answer('{"choices":[{"delta":{"content":"häh"}}]}\n'.repeat(100_000));
+    await ticketOf(await begin(near, ask(user))).store(transcript);
+    expect(await begin(far, ask(user))).toEqual({ kind: 'replay', response: transcript });
+    const [row] = await db.dataSource.query(
+      'SELECT length(body) AS bytes FROM idempotent_response WHERE user_id = $1',
+      [user],
+    );
+    expect(row.bytes).toBeLessThan(transcript.body.length / 20);
   });
 
   it('is forgotten after its term, unless it was charged', async () => {
@@ -276,7 +294,32 @@ describe('the instance that executes dies', () => {
     await machine[Symbol.asyncDispose]();
   });
 
-  it('charged, before its answer was stored: the key is spent, nothing is charged again', async () => {
+  it('charged, and a claim of another attempt in between: the answer goes with the charge', async () => {
+    const machine = await dying();
+    const user = await funded();
+    const request = ask(user);
+    const ticket = ticketOf(await begin(machine, request));
+    ticket.keeps(() => answer('{"id":"late"}'));
+    const session = machine.sessions.open({ billingId: request.billingId, requestId: 'r', userId: user });
+    await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false));
+    // Frozen, and declared dead: the key is free, somebody else claims it, and then the late settlement comes.
+    await declareDead(machine);
+    const second = ticketOf(await begin(near, ask(user)));
+    await session.settle({
+      kind: 'usage',
+      target: targetOf(plannedTarget()),
+      usage: { inputTokens: 10, outputTokens: 10 },
+      source: 'provider',
+    });
+    await machine.settler.drain({ timeoutMs: 2000 });
+    await ticket.store(answer('never'));
+    await second.abandon();
+    expect(await begin(far, ask(user))).toEqual({ kind: 'replay', response: answer('{"id":"late"}') });
+    expect((await booksOf(db.dataSource, user)).charges).toBe(1);
+    await machine[Symbol.asyncDispose]();
+  });
+
+  it('charged without an answer to keep: the key is spent, nothing is charged again', async () => {
     const machine = await dying();
     const user = await funded();
     await serve(machine, user, 'settled');

@@ -11,8 +11,12 @@ import type { QuoteTarget } from '../../src/billing/billing-session.js';
 import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
 import { HoldsService } from '../../src/billing/holds/holds.service.js';
 import { IdempotencyClaims } from '../../src/billing/idempotency/idempotency-claims.js';
-import { IdempotencyService } from '../../src/billing/idempotency/idempotency.service.js';
+import {
+  IdempotencyService,
+  type IdempotentRequest,
+} from '../../src/billing/idempotency/idempotency.service.js';
 import { ResponseStore } from '../../src/billing/idempotency/response-store.js';
+import type { StoredResponse } from '../../src/billing/idempotency/stored-response.js';
 import { BillingJournal } from '../../src/billing/journal/billing-journal.service.js';
 import { MoneyDatabase, type StatementRunner } from '../../src/billing/money-database.js';
 import { OutageCredit } from '../../src/billing/outage/outage-credit.service.js';
@@ -117,7 +121,8 @@ export async function startMachine(
   const prices = new PriceVersions(database, config);
   const journal = new BillingJournal(instance, telemetry, config);
   if (config.billing.enabled) await journal.open();
-  const settler = new Settler(database, accounts, prices, journal, telemetry);
+  const responses = new ResponseStore(database, telemetry, config);
+  const settler = new Settler(database, accounts, prices, journal, responses, telemetry);
   const holds = new HoldsService(database, accounts, settler, instance, config);
   const credit = new OutageCredit(telemetry, config);
   const claims = new IdempotencyClaims();
@@ -125,7 +130,6 @@ export async function startMachine(
   const charges = new ChargeCalculator(prices, telemetry, config);
   const records = new SettlementRecords(claims, instance, config);
   const sessions = new BillingSessions(taker, charges, records, settler, journal, credit, telemetry, config);
-  const responses = new ResponseStore(database, telemetry, config);
   const idempotency = new IdempotencyService(database, responses, claims, instance, telemetry, config);
   const recovery = new JournalRecovery(database, settler, prices, instance, config);
   const forgotten = new ForgottenHolds(database, settler, instance, config);
@@ -165,6 +169,24 @@ export async function startMachine(
       if (dataDir === undefined) await rm(ownDir, { recursive: true, force: true });
     },
   };
+}
+
+/** A request with an Idempotency-Key, always with the same body. */
+export function keyedRequest(userId: string, billingId: string, key: string): IdempotentRequest {
+  return {
+    userId,
+    billingId,
+    key,
+    route: 'POST /v1/chat/completions',
+    body: { model: 'echo', messages: [] },
+    stream: false,
+    signal: new AbortController().signal,
+  };
+}
+
+/** What a retry of it must get. */
+export function answerTo(billingId: string): StoredResponse {
+  return { status: 200, headers: { 'x-request-cost': '0.1' }, body: `{"id":"${billingId}"}`, stream: false };
 }
 
 export const PRICES: PriceCard = {

@@ -1,8 +1,14 @@
+import type { NanoUsd } from '@app/money';
 import { Injectable } from '@nestjs/common';
+import type { StoredResponse } from './stored-response.js';
 
 export interface IdempotencyClaim {
   readonly key: string;
   readonly fingerprintHex: string;
+  /** Makes the answer that a retry gets, when it is charged. */
+  answerOf?: (costNano: NanoUsd) => StoredResponse;
+  /** The answer that went the way of its charge: whatever happens now, a retry gets it. */
+  kept?: StoredResponse;
 }
 
 /** Which running requests carry an Idempotency-Key: what the hold of such a request is stored with. */

@@ -25,14 +25,35 @@ export const CLAIM_KEY = `
 export const LOOK_AT_KEY = `
   SELECT encode(r.fingerprint, 'hex') AS fingerprint, r.status, r.headers, r.body, r.stream,
          h.charged, encode(h.fingerprint, 'hex') AS hold_fingerprint,
-         EXISTS (SELECT 1 FROM gateway_instance g WHERE g.id = r.instance_id AND g.replayed_at IS NULL) AS owned
+         r.instance_id IS NOT NULL AND NOT EXISTS (
+           SELECT 1 FROM gateway_instance g WHERE g.id = r.instance_id AND g.replayed_at IS NOT NULL) AS owned
     FROM (SELECT 1) one
     LEFT JOIN idempotent_response r ON r.user_id = $1 AND r.idem_key = $2 AND r.expires_at >= now()
     LEFT JOIN LATERAL (
       SELECT state = 'captured' AS charged, fingerprint FROM hold
        WHERE user_id = $1 AND idem_key = $2 AND state IN ('open', 'captured')) h ON true`;
 
-/** $1 user, $2 key, $3 billing id, $4 status, $5 headers, $6 body, $7 term in ms */
+/**
+ * The answer of a charged request, after its settlement: any number of times, and whatever became of the claim, since
+ * nobody else can be charged for the key. Nothing when the settlement was written off because another attempt was charged.
+ *
+ * $1 user, $2 key, $3 fingerprint (hex), $4 billing id, $5 instance, $6 stream, $7 status, $8 headers, $9 body, $10 term in ms
+ */
+export const STORE_CHARGED_RESPONSE = `
+  WITH stored AS (
+    INSERT INTO idempotent_response AS r
+           (user_id, idem_key, fingerprint, hold_id, instance_id, stream, status, headers, body, expires_at)
+    SELECT $1, $2, decode($3, 'hex'), $4, $5, $6, $7, $8::jsonb, $9, now() + $10::bigint * interval '1 millisecond'
+     WHERE EXISTS (SELECT 1 FROM hold WHERE id = $4 AND state = 'captured')
+    ON CONFLICT (user_id, idem_key) DO UPDATE
+       SET fingerprint = excluded.fingerprint, hold_id = excluded.hold_id, instance_id = excluded.instance_id,
+           stream = excluded.stream, status = excluded.status, headers = excluded.headers, body = excluded.body,
+           expires_at = excluded.expires_at
+     WHERE r.status IS NULL OR r.expires_at < now()
+    RETURNING hold_id)
+  SELECT hold_id FROM stored`;
+
+/** An answer that cost nothing. $1 user, $2 key, $3 billing id, $4 status, $5 headers, $6 body, $7 term in ms */
 export const STORE_RESPONSE = `
   WITH stored AS (
     UPDATE idempotent_response

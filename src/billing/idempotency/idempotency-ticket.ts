@@ -1,4 +1,5 @@
-import { crashPoint } from '../crash-points.js';
+import type { NanoUsd } from '@app/money';
+import type { IdempotencyClaim } from './idempotency-claims.js';
 import type { ClaimedKey, ResponseStore } from './response-store.js';
 import type { StoredResponse } from './stored-response.js';
 
@@ -7,26 +8,33 @@ export class IdempotencyTicket {
   #ended = false;
 
   constructor(
-    private readonly claim: ClaimedKey,
+    private readonly key: ClaimedKey,
+    private readonly claim: IdempotencyClaim,
     private readonly responses: ResponseStore,
     private readonly onEnd: (answer: StoredResponse | undefined) => void,
   ) {}
 
-  /** Keeps the answer for whoever asks again. Call it before the last byte goes to the client. */
+  /**
+   * Says how the answer is made that a retry gets. A charge takes it along, into the journal and into the database: say it
+   * before the settlement, of an answer that is whole by then.
+   */
+  keeps(answerOf: (costNano: NanoUsd) => StoredResponse): void {
+    this.claim.answerOf = answerOf;
+  }
+
+  /** Keeps an answer for whoever asks again. Call it before the last byte goes to the client. */
   async store(response: StoredResponse): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    crashPoint('before-answer-stored');
-    await this.responses.save(this.claim, response);
-    crashPoint('after-answer-stored');
-    this.onEnd(response);
+    if (!this.claim.kept) await this.responses.save(this.key, response);
+    this.onEnd(this.claim.kept ?? response);
   }
 
   /** There is no answer worth keeping and nothing was charged: the key is free again. A charged one stays spent. */
   async abandon(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await this.responses.giveUp(this.claim);
-    this.onEnd(undefined);
+    if (!this.claim.kept) await this.responses.giveUp(this.key);
+    this.onEnd(this.claim.kept);
   }
 }

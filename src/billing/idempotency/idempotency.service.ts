@@ -8,9 +8,10 @@ import { crashPoint } from '../crash-points.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import { fingerprintOf } from './fingerprint.js';
-import { IdempotencyClaims } from './idempotency-claims.js';
+import { type IdempotencyClaim, IdempotencyClaims } from './idempotency-claims.js';
 import { CLAIM_KEY, LOOK_AT_KEY } from './idempotency-statements.js';
 import { IdempotencyTicket } from './idempotency-ticket.js';
+import { unpackBody } from './packed-answer.js';
 import { PendingAnswers } from './pending-answers.js';
 import { ResponseStore } from './response-store.js';
 import type { StoredResponse } from './stored-response.js';
@@ -127,8 +128,9 @@ export class IdempotencyService {
     ]);
     if (rows.length === 0) return undefined;
     crashPoint('after-claim');
-    this.claims.set(billingId, { key, fingerprintHex: fingerprint });
-    return new IdempotencyTicket({ userId, key, billingId }, this.responses, (answer) => {
+    const claim: IdempotencyClaim = { key, fingerprintHex: fingerprint };
+    this.claims.set(billingId, claim);
+    return new IdempotencyTicket({ userId, key, billingId }, claim, this.responses, (answer) => {
       this.claims.delete(billingId);
       end(answer);
     });
@@ -144,12 +146,12 @@ export class IdempotencyService {
     if (known !== fingerprint) throw mismatch();
     const { status, headers, stream, body } = row;
     if (status === null) {
-      // Charged a moment ago by somebody alive: the answer is being stored.
-      if (row.charged && !row.owned) throw answerLost('was charged, and its answer is not stored (any more)');
+      // Of an owner that may still be at it, or whose journal may still be replayed, the answer is on its way.
+      if (row.charged && !row.owned) throw answerLost('was charged, and its answer is past its term');
       return undefined;
     }
     if (body === null) throw answerLost('was charged, and its answer was too large to be stored');
-    return { status, headers: headers ?? {}, body: body.toString('utf8'), stream: stream ?? false };
+    return { status, headers: headers ?? {}, body: await unpackBody(body), stream: stream ?? false };
   }
 
   #replay(response: StoredResponse): IdempotentBegin {
@@ -166,7 +168,7 @@ interface KeyRow {
   body: Buffer | null;
   stream: boolean | null;
   charged: boolean | null;
-  /** A living process is at it. */
+  /** Somebody claims it whose journal was not replayed: alive, or dead with something left to say. */
   owned: boolean;
 }
 

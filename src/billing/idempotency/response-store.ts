@@ -3,11 +3,11 @@ import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase } from '../money-database.js';
-import { ABANDON_CLAIM, STORE_RESPONSE } from './idempotency-statements.js';
+import type { SettlementRecord } from '../settle/settlement-record.js';
+import { ABANDON_CLAIM, STORE_CHARGED_RESPONSE, STORE_RESPONSE } from './idempotency-statements.js';
+import { packAnswer, type PackedAnswer } from './packed-answer.js';
 import type { StoredResponse } from './stored-response.js';
 
-/** A larger answer is not kept: asking for it again gives 409, never a second charge. */
-export const MOST_STORED_BYTES = 1024 * 1024;
 const RETRY_MS = 1000;
 /** Answers kept in memory while the database is away; the oldest go first. */
 const MOST_UNSAVED = 200;
@@ -18,7 +18,10 @@ export interface ClaimedKey {
   readonly billingId: string;
 }
 
-/** Puts answers where every instance finds them. What the database cannot take now is kept and tried again. */
+/**
+ * Puts answers where every instance finds them. One that was charged comes with its settlement, again and again until it
+ * is there. One that cost nothing, and a key to be freed, is kept in memory while the database is away, and tried again.
+ */
 @Injectable()
 export class ResponseStore implements OnApplicationShutdown {
   /** By claim; `undefined` = the claim is to be given up. */
@@ -30,6 +33,31 @@ export class ResponseStore implements OnApplicationShutdown {
     private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
+
+  /**
+   * The answer of a settlement that is booked.
+   *
+   * @throws GatewayError `database_unavailable`: come again
+   */
+  async saveCharged(record: SettlementRecord, answer: PackedAnswer): Promise<void> {
+    try {
+      await this.database.query(STORE_CHARGED_RESPONSE, [
+        record.user_id,
+        record.idem_key,
+        record.fingerprint,
+        record.id,
+        record.instance_id,
+        answer.stream,
+        answer.status,
+        JSON.stringify(answer.headers),
+        answer.body,
+        this.config.billing.idempotencyTtlMs,
+      ]);
+    } catch (error) {
+      if (isConnectionError(error)) throw error;
+      this.#tell(error);
+    }
+  }
 
   /** Resolves when it is stored or, while the database is away, kept to be stored later. */
   save(claim: ClaimedKey, response: StoredResponse): Promise<void> {
@@ -67,8 +95,7 @@ export class ResponseStore implements OnApplicationShutdown {
       await this.database.query(ABANDON_CLAIM, [userId, key, billingId]);
       return;
     }
-    const body = Buffer.from(response.body);
-    const kept = body.length > MOST_STORED_BYTES ? null : body;
+    const { body } = await packAnswer(response);
     const headers = JSON.stringify(response.headers);
     const termMs = this.config.billing.idempotencyTtlMs;
     await this.database.query(STORE_RESPONSE, [
@@ -77,7 +104,7 @@ export class ResponseStore implements OnApplicationShutdown {
       billingId,
       response.status,
       headers,
-      kept,
+      body,
       termMs,
     ]);
   }

@@ -1,13 +1,16 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SettlementRecord } from '../settle/settlement-record.js';
-import type { JournalRecord, StoredPriceVersion } from './journal-record.js';
+import type { PackedAnswer } from '../idempotency/packed-answer.js';
+import { answerOfLine, type JournalRecord, type StoredPriceVersion } from './journal-record.js';
 import { decodeSegment } from './record-codec.js';
 import { SEGMENT_SUFFIX } from './segment.js';
 
 /** What a journal still has to say: what was settled and is not known to be booked. */
 export interface JournalContents {
   readonly settlements: readonly SettlementRecord[];
+  /** Answers to be stored with them, by settlement id. */
+  readonly answers: ReadonlyMap<string, PackedAnswer>;
   readonly priceVersions: readonly StoredPriceVersion[];
   readonly damagedRecords: number;
   readonly tornSegments: number;
@@ -17,6 +20,7 @@ export interface JournalContents {
 export async function readJournal(directory: string): Promise<JournalContents> {
   const settlements = new Map<string, SettlementRecord>();
   const priceVersions = new Map<string, StoredPriceVersion>();
+  const answers = new Map<string, PackedAnswer>();
   const booked = new Set<string>();
   let damagedRecords = 0;
   let tornSegments = 0;
@@ -29,12 +33,18 @@ export async function readJournal(directory: string): Promise<JournalContents> {
       if (record.t === 'S') {
         const settlement = record.s as SettlementRecord;
         settlements.set(settlement.id, settlement);
-      } else if (record.t === 'D') for (const id of record.ids) booked.add(id);
-      else if (record.t === 'V') priceVersions.set(record.v.id, record.v);
+      } else if (record.t === 'A') answers.set(record.id, answerOfLine(record.a));
+      else if (record.t === 'D') {
+        for (const id of record.ids) {
+          booked.add(id);
+          answers.delete(id);
+        }
+      } else if (record.t === 'V') priceVersions.set(record.v.id, record.v);
     }
   }
   return {
     settlements: [...settlements.values()].filter((settlement) => !booked.has(settlement.id)),
+    answers,
     priceVersions: [...priceVersions.values()],
     damagedRecords,
     tornSegments,

@@ -1,15 +1,18 @@
 import type { PriceCardJson } from '@app/money';
+import type { PackedAnswer } from '../idempotency/packed-answer.js';
 
 /**
  * What a line of the journal says.
  *
  * - `S`: a settlement, to be booked (the record follows as it is sent to Postgres);
- * - `D`: these settlements are booked;
+ * - `A`: the answer that a retry with the same Idempotency-Key gets; stands before the settlement it belongs to;
+ * - `D`: these settlements are booked, and their answers stored;
  * - `R`: a request was started on credit, because Postgres was away (for the operator: nothing is reserved for it);
  * - `V`: a price version that Postgres did not have yet.
  */
 export type JournalRecord =
   | { readonly t: 'S'; readonly s: unknown }
+  | { readonly t: 'A'; readonly id: string; readonly a: JournaledAnswer }
   | { readonly t: 'D'; readonly ids: readonly string[] }
   | {
       readonly t: 'R';
@@ -26,6 +29,20 @@ export interface StoredPriceVersion {
   readonly model: string;
   readonly card: PriceCardJson;
   readonly currency: string;
+}
+
+/** A packed answer with its body in base64. */
+interface JournaledAnswer extends Omit<PackedAnswer, 'body'> {
+  readonly body: string | null;
+}
+
+export function answerLine(id: string, answer: PackedAnswer): string {
+  const a: JournaledAnswer = { ...answer, body: answer.body?.toString('base64') ?? null };
+  return JSON.stringify({ t: 'A', id, a });
+}
+
+export function answerOfLine({ body, ...answer }: JournaledAnswer): PackedAnswer {
+  return { ...answer, body: body === null ? null : Buffer.from(body, 'base64') };
 }
 
 /** An `S` line around a settlement that is JSON text already. */

@@ -2,8 +2,8 @@ import { crc32 } from 'node:zlib';
 
 /** Bytes in front of a record: its length and its checksum, little-endian. */
 const HEADER_BYTES = 8;
-/** A length above this is damage, not a record. */
-export const MAX_RECORD_BYTES = 1024 * 1024;
+/** A length above this is damage, not a record. The largest are answers: 1 MiB in base64. */
+export const MAX_RECORD_BYTES = 2 * 1024 * 1024;
 
 /**
  * Records as they lie in a segment: `length u32 | crc32 u32 | UTF-8 JSON`. A segment is made of zeros, so a length of zero

@@ -14,10 +14,11 @@ import { isBroken } from '../broken-guarantees.js';
 import { crashPoint } from '../crash-points.js';
 import type { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
-import { settlementLine } from '../journal/journal-record.js';
+import { answerLine, settlementLine } from '../journal/journal-record.js';
+import { packAnswer } from '../idempotency/packed-answer.js';
 import type { OutageCredit } from '../outage/outage-credit.service.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
-import type { Settler } from '../settle/settler.service.js';
+import type { Settler, Settling } from '../settle/settler.service.js';
 import type { ChargeCalculator, Due } from './charge-calculator.js';
 import type { HoldTaker } from './hold-taker.js';
 import type { Held, SessionIdentity } from './held.js';
@@ -147,7 +148,7 @@ export class MeteredBillingSession implements BillingSession {
         reason,
         unknownTarget,
       );
-      this.#enqueue(held, record, JSON.stringify(record), undefined);
+      void this.#enqueue(held, { record, json: JSON.stringify(record) });
     }
     return { costNanoUsd: 0n };
   }
@@ -175,26 +176,31 @@ export class MeteredBillingSession implements BillingSession {
   /** Resolves when the charge survives the process: in the journal or, should its disk fail, in the database. */
   async #book(held: Held, record: SettlementRecord): Promise<void> {
     const json = JSON.stringify(record);
+    const kept = this.services.records.answer(record);
+    const answer = kept && (await packAnswer(kept));
     crashPoint('before-journal');
-    const mark = await this.#write(json);
+    // In this order: a charge on the disk has its answer there.
+    const writingAnswer = answer && this.#write(answerLine(record.id, answer));
+    const mark = await this.#write(settlementLine(json));
+    const answerMark = await writingAnswer;
     crashPoint('after-journal');
-    const booked = this.#enqueue(held, record, json, mark);
+    const booked = this.#enqueue(held, { record, json, mark, answer, answerMark });
     if (!mark && !isBroken('journal-off')) await withinTime(booked);
   }
 
-  #write(json: string): Promise<JournalMark | undefined> {
+  #write(line: string): Promise<JournalMark | undefined> {
     if (isBroken('journal-off')) return Promise.resolve(undefined);
-    return this.services.journal.append(settlementLine(json)).catch(() => undefined);
+    return this.services.journal.append(line).catch(() => undefined);
   }
 
-  #enqueue(held: Held, record: SettlementRecord, json: string, mark: JournalMark | undefined): Promise<void> {
+  #enqueue(held: Held, settling: Settling): Promise<void> {
     const { settler, credit } = this.services;
     return new Promise((resolve) => {
       const onDone = (): void => {
         if (held.onCredit) credit.giveBack(this.identity.userId, held.amountNano);
         resolve();
       };
-      settler.enqueue({ record, json, mark, onDone });
+      settler.enqueue({ ...settling, onDone });
     });
   }
 }

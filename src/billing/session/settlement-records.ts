@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
+import type { StoredResponse } from '../idempotency/stored-response.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import type { Due } from './charge-calculator.js';
@@ -38,6 +39,14 @@ export class SettlementRecords {
       price_version: due.target.priceVersion,
       price_factor: due.fromCache ? this.config.billing.cacheHitPriceFactor : undefined,
     };
+  }
+
+  /** What a retry with the same Idempotency-Key gets; it goes where its charge goes. */
+  answer(record: SettlementRecord): StoredResponse | undefined {
+    const claim = record.idem_key === undefined ? undefined : this.claims.get(record.id);
+    if (!claim?.answerOf) return undefined;
+    claim.kept = claim.answerOf(BigInt(record.chargeable));
+    return claim.kept;
   }
 
   /** @param unknownTarget  where the call went whose cost nobody knows */

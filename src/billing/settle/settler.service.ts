@@ -3,6 +3,8 @@ import { Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { crashPoint } from '../crash-points.js';
+import type { PackedAnswer } from '../idempotency/packed-answer.js';
+import { ResponseStore } from '../idempotency/response-store.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
@@ -30,6 +32,9 @@ export interface Settling {
   readonly json: string;
   /** Where it lies in the journal; absent for what a crash may forget (a release: the sweep finds its hold). */
   readonly mark?: JournalMark | undefined;
+  /** What a retry with the same Idempotency-Key gets: stored after the charge is booked. */
+  readonly answer?: PackedAnswer | undefined;
+  readonly answerMark?: JournalMark | undefined;
   /** Called when it is done with: booked now, known to be booked before, or refused by the database for good. */
   readonly onDone?: ((result: BookedSettlement | 'known' | 'refused') => void) | undefined;
 }
@@ -37,6 +42,8 @@ export interface Settling {
 interface Queued extends Settling {
   readonly position: number;
   readonly queuedAtMs: number;
+  /** What came of it, when that is known already and its answer is not stored yet. */
+  result?: BookedSettlement | undefined;
   /** Booked, or refused for good: not to be tried or told again. */
   done: boolean;
 }
@@ -61,6 +68,7 @@ export class Settler {
     private readonly accounts: AccountsService,
     private readonly prices: PriceVersions,
     private readonly journal: BillingJournal,
+    private readonly responses: ResponseStore,
     private readonly telemetry: Telemetry,
   ) {
     telemetry.addGauge({ name: 'journal_unsettled_records', read: () => this.pending });
@@ -181,7 +189,9 @@ export class Settler {
     try {
       const booked = await this.#settle(batch);
       crashPoint('after-settle-commit-before-mark');
-      this.#report(batch, booked);
+      for (const settling of batch) settling.result ??= booked.get(settling.record.id);
+      await this.#storeAnswers(batch);
+      this.#report(batch);
     } catch (error) {
       if (isConnectionError(error)) throw error;
       // Again and again is the right answer to a deadlock, and no charge is lost by it.
@@ -189,6 +199,17 @@ export class Settler {
       if (batch.length > 1) for (const settling of batch) await this.#book([settling]);
       else if (batch[0]) await this.#refuse(batch[0], error);
     }
+  }
+
+  /** @throws when the database is away: what is booked already is then found booked, and its answer stored next time */
+  async #storeAnswers(batch: readonly Queued[]): Promise<void> {
+    const keyed = batch.filter(({ answer }) => answer);
+    if (keyed.length === 0) return;
+    crashPoint('before-answer-stored');
+    await Promise.all(
+      keyed.map(({ record, answer }) => answer && this.responses.saveCharged(record, answer)),
+    );
+    crashPoint('after-answer-stored');
   }
 
   async #settle(batch: readonly Queued[]): Promise<Map<string, BookedSettlement>> {
@@ -231,7 +252,7 @@ export class Settler {
     if (violatedConstraint(error) === 'hold_idempotency') {
       await this.database.query(WRITE_OFF, [record.id, record.cost]);
       this.#reportShortfall(record, BigInt(record.cost));
-      this.#report([settling], new Map());
+      this.#report([settling]);
       return;
     }
     // Left in the journal: the next start tries again, perhaps with a program that knows better.
@@ -245,15 +266,14 @@ export class Settler {
     this.telemetry.event({ kind: 'unexpected-error', where: 'settlement', requestId, error });
   }
 
-  #report(batch: readonly Queued[], booked: ReadonlyMap<string, BookedSettlement>): void {
+  #report(batch: readonly Queued[]): void {
     const done = batch.filter((settling) => settling.mark);
     this.journal.booked(
-      done.flatMap(({ mark }) => (mark ? [mark] : [])),
+      done.flatMap(({ mark, answerMark }) => [mark, answerMark].filter((each) => each !== undefined)),
       done.map(({ record }) => record.id),
     );
     for (const settling of batch) {
-      const { record } = settling;
-      const result = booked.get(record.id);
+      const { record, result } = settling;
       settling.done = true;
       settling.onDone?.(result ?? 'known');
       if (!result) continue;

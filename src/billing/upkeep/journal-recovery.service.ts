@@ -61,7 +61,7 @@ export class JournalRecovery {
     // Gone already: another process of this host was faster.
     if (!contents) return false;
     await this.prices.storeAll(contents.priceVersions);
-    const refused = await this.#book(contents.settlements);
+    const refused = await this.#book(contents);
     if (refused.length > 0) await this.#setAside(instanceId, refused);
     crashPoint('before-replay-declared');
     await this.database.query(MARK_REPLAYED, [instanceId, hostname()]);
@@ -72,12 +72,17 @@ export class JournalRecovery {
   }
 
   /** Resolves when each is booked or refused, however long the database stays away. */
-  async #book(settlements: readonly SettlementRecord[]): Promise<SettlementRecord[]> {
+  async #book({ settlements, answers }: JournalContents): Promise<SettlementRecord[]> {
     const results = settlements.map(
       (record) =>
         new Promise<SettlementRecord | undefined>((resolve) => {
           const onDone = (result: unknown): void => resolve(result === 'refused' ? record : undefined);
-          this.settler.enqueue({ record, json: JSON.stringify(record), onDone });
+          this.settler.enqueue({
+            record,
+            json: JSON.stringify(record),
+            answer: answers.get(record.id),
+            onDone,
+          });
         }),
     );
     return (await Promise.all(results)).filter((record) => record !== undefined);

@@ -26,13 +26,19 @@ const usageEvent = (usage: Usage): ChatStreamEvent => ({
 /** Plays a script of events; `hang` waits until aborted. */
 function fixture(
   script: (ChatStreamEvent | Error | 'hang')[],
-  options: { cancelStopsBilling?: boolean; covers?: boolean; includeUsage?: boolean } = {},
+  options: {
+    cancelStopsBilling?: boolean;
+    covers?: boolean;
+    includeUsage?: boolean;
+    keepsAnswer?: boolean;
+  } = {},
 ) {
   const gone = new AbortController();
   const upstream = new AbortController();
   const settlements: Settlement[] = [];
   const ends: StreamEnd[] = [];
   const log: string[] = [];
+  const shown: string[] = [];
   const billing: BillingSession = {
     billingId: 'b',
     closed: false,
@@ -73,11 +79,13 @@ function fixture(
     billing,
     upstream,
     cancelStopsBilling: options.cancelStopsBilling ?? true,
+    keepsAnswer: options.keepsAnswer ?? false,
     drains,
+    onEvent: (json) => shown.push(json),
     onComplete: () => Promise.resolve(void log.push('stored')),
     onEnd: (end) => ends.push(end),
   });
-  return { gone, upstream, settlements, ends, log, run, drains, stream };
+  return { gone, upstream, settlements, ends, log, shown, run, drains, stream };
 }
 
 async function collect(stream: AsyncIterable<string>): Promise<string[]> {
@@ -178,6 +186,63 @@ describe('BilledStream', () => {
     await waiting;
     await drains.settled();
     expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
+  });
+
+  it('cuts a drain too when the next slice is not covered', async () => {
+    const { stream, gone, upstream, settlements, shown, drains } = fixture(
+      [delta('hello world'), delta('more'), 'hang'],
+      { cancelStopsBilling: false, covers: false },
+    );
+    const first = stream.next();
+    gone.abort();
+    await first;
+    await drains.settled();
+    expect(upstream.signal.aborted).toBe(true);
+    expect(JSON.parse(shown.at(-1) ?? '')).toMatchObject({ choices: [{ finish_reason: 'length' }] });
+    expect(settlements).toHaveLength(1);
+    expect(settlements[0]).toMatchObject({ kind: 'usage', source: 'own', usage: { outputTokens: 2 } });
+  });
+
+  describe('with an answer that a retry shall get', () => {
+    const KEPT = { keepsAnswer: true, cancelStopsBilling: true };
+
+    it('reads on when the client leaves, also where an abort would stop the bill', async () => {
+      const { stream, gone, upstream, settlements, log, shown, drains } = fixture(
+        [delta('a'), delta('b', 'stop'), usageEvent(USAGE)],
+        KEPT,
+      );
+      await stream.next();
+      gone.abort();
+      await drains.settled();
+      expect(upstream.signal.aborted).toBe(false);
+      expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
+      expect(shown).toHaveLength(2);
+      expect(log).toEqual(['settled', 'stored']);
+    });
+
+    it('charges nothing when the rest does not come', async () => {
+      const { stream, gone, settlements, log, drains } = fixture([delta('a'), new Error('cut')], KEPT);
+      await stream.next();
+      gone.abort();
+      await drains.settled();
+      expect(settlements).toEqual([{ kind: 'release', reason: 'client_gone' }]);
+      expect(log).toEqual(['settled']);
+    });
+
+    it('reads on also when more clients have left than are drained for otherwise', async () => {
+      const { stream, gone, settlements, drains } = fixture(
+        [delta('a'), delta('b', 'stop'), usageEvent(USAGE)],
+        KEPT,
+      );
+      const others = new AbortController();
+      const left = new Promise<void>((resolve) => others.signal.addEventListener('abort', () => resolve()));
+      while (drains.tryDrain(() => left));
+      await stream.next();
+      gone.abort();
+      await vi.waitFor(() => expect(settlements).toMatchObject([{ kind: 'usage', usage: USAGE }]));
+      others.abort();
+      await drains.settled();
+    });
   });
 
   it('cuts with `length` when the next slice is not covered, and charges what came', async () => {

@@ -45,6 +45,7 @@ export type StreamEnd =
  * Every ending has its price, and the price is booked before the client can see the end:
  * - complete: the provider's usage, else our own count;
  * - the client left: abort and count what came, or, where the provider bills on regardless, read on to its usage;
+ * - the client left, and a retry with its Idempotency-Key shall get the answer: read on to the end, in any case;
  * - the provider failed: nothing, the hold goes back;
  * - the next slice of a long answer is not covered: cut with `finish_reason: "length"`, what came is charged.
  *
@@ -195,21 +196,29 @@ export class BilledStream implements AsyncIterableIterator<string> {
 
   async #cutForMoney(): Promise<IteratorResult<string>> {
     if (!this.#end()) return { done: true, value: undefined };
-    this.#parts.upstream.abort();
-    void this.#events.return?.();
-    this.#parts.run.finishReason = 'length';
-    const value = this.#show(lengthChunk(this.#lastJson, this.#parts.run));
+    const value = this.#cut();
     await this.#settleUsage();
     await this.#parts.onComplete?.();
     this.#parts.onEnd({ kind: 'complete' });
     return { done: false, value };
   }
 
+  /** @returns the chunk that tells of it */
+  #cut(): string {
+    this.#parts.upstream.abort();
+    void this.#events.return?.();
+    this.#parts.run.finishReason = 'length';
+    return this.#show(lengthChunk(this.#lastJson, this.#parts.run));
+  }
+
   async #abandon(): Promise<void> {
     if (!this.#end()) return;
     const { drains, cancelStopsBilling, keepsAnswer, upstream, onEnd } = this.#parts;
-    const aborts = cancelStopsBilling && keepsAnswer !== true;
-    if (aborts || !drains.tryDrain((signal) => this.#drain(signal))) {
+    if (keepsAnswer) {
+      drains.drain((signal) => this.#drain(signal));
+      return;
+    }
+    if (cancelStopsBilling || !drains.tryDrain((signal) => this.#drain(signal))) {
       upstream.abort();
       void this.#events.return?.()?.catch(() => undefined);
       await this.#settleUsage().catch(() => undefined);
@@ -222,18 +231,38 @@ export class BilledStream implements AsyncIterableIterator<string> {
     const { upstream, onEnd } = this.#parts;
     signal.addEventListener('abort', () => upstream.abort(), { once: true });
     try {
-      let step = await (this.#pending ?? this.#events.next());
-      for (; !step.done; step = await this.#events.next()) {
-        this.#track(step.value);
-        if (!step.value.usageOnly || this.#parts.run.includeUsage) this.#show(step.value.json);
-      }
+      await this.#readOn();
       await this.#settleUsage();
       await this.#parts.onComplete?.();
-    } catch {
-      // The end was not reached: what came before is charged, by our own count.
-      await this.#settleUsage().catch(() => undefined);
+    } catch (error) {
+      await this.#settleCutDrain(error).catch(() => undefined);
     }
     onEnd({ kind: 'client-gone' });
+  }
+
+  /** To the end, or as far as the money goes. */
+  async #readOn(): Promise<void> {
+    for (;;) {
+      if (this.#covering) await this.#covering;
+      if (this.#coverFailure) throw this.#coverFailure.error;
+      if (this.#isUncovered) {
+        this.#cut();
+        return;
+      }
+      const step = await (this.#pending ?? this.#events.next());
+      if (step.done) return;
+      this.#take(step.value);
+    }
+  }
+
+  /**
+   * The end was not reached. The client had what came before it left, so that is charged, by our own count. Not so with
+   * an Idempotency-Key: what cannot be given again is not charged, the key is free, and the retry makes it anew.
+   */
+  async #settleCutDrain(error: unknown): Promise<void> {
+    if (!this.#parts.keepsAnswer) return this.#settleUsage();
+    const reason = error instanceof GatewayError ? error.code : 'client_gone';
+    await this.#settle({ kind: 'release', reason });
   }
 
   /** @returns false when the end was already reached */

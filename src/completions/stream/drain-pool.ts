@@ -19,9 +19,18 @@ export class DrainPool {
   /** @returns false when the pool is full: the caller aborts instead */
   tryDrain(drain: (signal: AbortSignal) => Promise<void>): boolean {
     if (this.#active.size >= MAX_DRAINS) return false;
-    const running = drain(AbortSignal.timeout(MAX_DRAIN_MS)).finally(() => this.#active.delete(running));
-    this.#active.add(running);
+    this.#run(drain, AbortSignal.timeout(MAX_DRAIN_MS));
     return true;
+  }
+
+  /** For an answer that is owed to a retry: out of bounds, and for as long as the request itself may take. */
+  drain(drain: (signal: AbortSignal) => Promise<void>): void {
+    this.#run(drain, new AbortController().signal);
+  }
+
+  #run(drain: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): void {
+    const running = drain(signal).finally(() => this.#active.delete(running));
+    this.#active.add(running);
   }
 
   /** Resolves when every drain has ended. */
