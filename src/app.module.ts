@@ -32,7 +32,7 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
  *  5. billing    BillingInterceptor opens `context.billing` on `@Billed()` routes and closes it if nobody did.
  *  6. decode     pipes: ChatRequestPipe for completions, GatewayValidationPipe for every other DTO.
  *  7. handler    completions: catalogue -> idempotency -> cache -> plan -> hold -> dispatch -> translate -> settle -> respond.
- *  8. errors     GatewayErrorFilter: whatever was thrown -> the one envelope.
+ *  8. errors     GatewayErrorFilter: whatever was thrown -> the one envelope, its code in `context.errorCode`.
  *
  * Who reads what: `requestId` everybody; `principal` limits, billing, completions; `billing` completions;
  * `clientGone` completions (abort or drain); `traceparent` providers and telemetry.

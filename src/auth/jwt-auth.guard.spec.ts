@@ -241,6 +241,7 @@ describe('JwtAuthGuard with a shared secret', () => {
 
   it('wants the role for admin routes', async () => {
     expect(await ask(gateway, hs(claims()), '/admin')).toMatchObject({ status: 403, code: 'admin_only' });
+    expect(gateway.events.at(-1)).toMatchObject({ code: 'admin_only', path: '/admin', userId: 'alice' });
     for (const role of ['Admin', 'ADMIN', 'admin ', 'root', 'superadmin']) {
       expect(await ask(gateway, hs(claims({ role })), '/admin')).toMatchObject({ status: 403 });
     }
@@ -436,7 +437,9 @@ describe('JwtAuthGuard with a shared secret', () => {
   it('never shows a token or the secret, and tells telemetry of each refusal', async () => {
     const { text } = await ask(gateway, forge({ alg: 'HS256' }, claims({ sub: 'mallory' }), hmac('x')));
     expect(text).not.toMatch(/mallory|eyJ|jwt|secret/i);
-    expect(gateway.events).toMatchObject([{ kind: 'auth-failure', code: 'invalid_token' }]);
+    expect(gateway.events).toMatchObject([
+      { kind: 'auth-failure', code: 'invalid_token', userId: undefined },
+    ]);
     expect(JSON.stringify(gateway.events)).not.toMatch(/mallory|eyJ/);
   });
 

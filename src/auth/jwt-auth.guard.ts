@@ -40,13 +40,14 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     const rules = this.#rulesOf(context);
     if (rules.isPublic) return true;
     const request = context.switchToHttp().getRequest<Request>();
+    let known: Principal | undefined;
     try {
       const digest = tokenDigest(bearerToken(request.headers.authorization));
-      const known = this.#verified.get(digest);
+      known = this.#verified.get(digest);
       if (known) return this.#admit(request, known, rules);
       return this.#verify(context, request, digest, rules);
     } catch (error) {
-      throw this.#refused(request, error);
+      throw this.#refused(request, error, known);
     }
   }
 
@@ -56,13 +57,14 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     digest: string,
     rules: RouteRules,
   ): Promise<boolean> {
+    let principal: Principal | undefined;
     try {
       await super.canActivate(context);
-      const principal = principalOf(request.user);
+      principal = principalOf(request.user);
       this.#verified.keep(digest, principal);
       return this.#admit(request, principal, rules);
     } catch (error) {
-      throw this.#refused(request, error);
+      throw this.#refused(request, error, principal);
     }
   }
 
@@ -87,7 +89,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
   }
 
   /** An error that is none of ours is not the token's fault, and never lets anybody in. */
-  #refused(request: Request, error: unknown): GatewayError {
+  #refused(request: Request, error: unknown, principal: Principal | undefined): GatewayError {
     const refused =
       error instanceof GatewayError
         ? error
@@ -98,8 +100,11 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     this.telemetry.event({
       kind: 'auth-failure',
       code: refused.code,
+      method: request.method,
+      path: request.path,
       requestId,
       clientAddress,
+      userId: principal?.userId,
     });
     return refused;
   }

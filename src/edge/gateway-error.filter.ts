@@ -83,6 +83,7 @@ export function sendError(response: Response, error: GatewayError, request?: Req
     response.destroy();
     return;
   }
+  if (request?.gateway) request.gateway.errorCode = error.code;
   for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
   const retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS[error.status];
   if (retryAfterMs !== undefined) {

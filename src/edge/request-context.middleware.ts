@@ -25,6 +25,7 @@ export function requestContext(request: Request, response: Response, next: NextF
     authenticatedAtMs: undefined,
     admittedAtMs: undefined,
     billing: undefined,
+    errorCode: undefined,
   };
   request.gateway = context;
   response.setHeader('x-request-id', context.requestId);

@@ -1,3 +1,4 @@
+import type { GatewayErrorCode } from '@app/contracts';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request } from 'express';
 import type { Principal } from '../auth/principal.js';
@@ -24,6 +25,8 @@ export interface RequestContext {
   authenticatedAtMs: number | undefined;
   admittedAtMs: number | undefined;
   billing: BillingSession | undefined;
+  /** Of the error that was sent; for the log line. */
+  errorCode: GatewayErrorCode | undefined;
 }
 
 declare module 'express-serve-static-core' {

@@ -31,7 +31,13 @@ describe('the metrics page read back', () => {
         errorCode: 'provider_bad_response',
       }),
     );
-    sink.event({ kind: 'shortfall', model: 'gpt-4', amountNanoUsd: 5_000_000n });
+    sink.event({
+      kind: 'shortfall',
+      model: 'gpt-4',
+      amountNanoUsd: 5_000_000n,
+      requestId: 'request-1',
+      userId: 'user-1',
+    });
     const summary = buildSummary(parseMetricsText(await registry.metrics()));
     expect(summary).toMatchObject({
       requests: { total: 2, failed: 1, by_status: { 200: 1, 502: 1 } },

@@ -64,8 +64,20 @@ export type GatewayEvent =
       readonly outcome: 'hit' | 'miss' | 'error';
     }
   | { readonly kind: 'balance'; readonly userId: string; readonly balanceNanoUsd: bigint }
-  | { readonly kind: 'shortfall'; readonly model: string; readonly amountNanoUsd: bigint }
-  | { readonly kind: 'unknown-cost'; readonly provider: string; readonly requestId: string }
+  | {
+      readonly kind: 'shortfall';
+      readonly model: string;
+      readonly amountNanoUsd: bigint;
+      readonly requestId: string;
+      readonly userId: string;
+    }
+  | {
+      readonly kind: 'unknown-cost';
+      readonly provider: string;
+      readonly model: string;
+      readonly requestId: string;
+      readonly userId: string;
+    }
   | { readonly kind: 'orphan-released'; readonly reason: 'evidence' | 'timer'; readonly count: number }
   | { readonly kind: 'outage-credit'; readonly usedNanoUsd: bigint }
   | { readonly kind: 'idempotent-replay' }
@@ -73,8 +85,12 @@ export type GatewayEvent =
   | {
       readonly kind: 'auth-failure';
       readonly code: GatewayErrorCode;
+      readonly method: string;
+      readonly path: string;
       readonly requestId: string;
       readonly clientAddress: string;
+      /** Only of a token that is genuine, and not enough: what a forged one says is nobody's name. */
+      readonly userId: string | undefined;
     }
   | {
       readonly kind: 'admin-action';
@@ -94,6 +110,7 @@ export type GatewayEvent =
       /** Without the query, which may hold what should not be kept. */
       readonly path: string;
       readonly status: number;
+      readonly errorCode: GatewayErrorCode | undefined;
       readonly durationMs: number;
       readonly requestId: string;
       readonly userId: string | undefined;

@@ -78,7 +78,16 @@ describe('the log', () => {
     ).text();
     expect(await lineWith(logFile, { request_id: 'refused' })).toMatchObject({
       status: 401,
+      error_code: 'missing_token',
       path: '/v1/chat/completions',
+    });
+    await (
+      await gateway.complete({ ...hello, messages: 'none' }, 'alice', { 'x-request-id': 'invalid' })
+    ).text();
+    expect(await lineWith(logFile, { request_id: 'invalid' })).toMatchObject({
+      status: 400,
+      error_code: 'invalid_body',
+      user_id: 'alice',
     });
   });
 
@@ -91,6 +100,15 @@ describe('the log', () => {
     expect(await lineWith(auditFile, { request_id: 'bad' })).toMatchObject({
       stream: 'audit',
       code: 'invalid_token',
+      method: 'GET',
+      path: '/billing/balance',
+      client_address: expect.stringContaining('127.0.0.1'),
+    });
+    await gateway.fetch('/admin/users', { as: 'alice', headers: { 'x-request-id': 'curious' } });
+    expect(await lineWith(auditFile, { request_id: 'curious' })).toMatchObject({
+      code: 'admin_only',
+      path: '/admin/users',
+      user_id: 'alice',
     });
     await gateway.fetch('/billing/balance', { as: 'alice' });
     const topUp = await gateway.fetch('/admin/users/alice/topups', {
@@ -101,7 +119,11 @@ describe('the log', () => {
     });
     expect(topUp.ok).toBe(true);
     expect(await lineWith(auditFile, { request_id: 'topup' })).toMatchObject({
+      action: 'topup',
       actor: 'root',
+      subject: 'alice',
+      client_address: expect.stringContaining('127.0.0.1'),
+      details: { amount_nano: '5000000000', description: 'thanks' },
       message: 'admin action',
     });
     expect((await linesOf(logFile)).filter((line) => line['stream'] === 'audit')).toEqual([]);

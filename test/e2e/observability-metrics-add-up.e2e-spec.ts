@@ -134,6 +134,13 @@ describe('the door of /metrics', () => {
     });
     expect(wrong.status).toBe(401);
     expect(await wrong.json()).toMatchObject({ error: { type: 'authentication_error' } });
+    const refusals = () => closed.logRecords.filter(({ stream }) => stream === 'audit');
+    await eventually('the lines', () => refusals().length >= 3);
+    expect(refusals()).toMatchObject([
+      { code: 'missing_token', path: '/metrics' },
+      { code: 'invalid_token', path: '/metrics' },
+      { code: 'invalid_token', path: '/metrics' },
+    ]);
     const right = await closed.fetch('/metrics', {
       headers: { authorization: 'Bearer a-metrics-token-of-some-length' },
     });

@@ -145,7 +145,9 @@ describe('Postgres goes away', () => {
     await proxy.accept();
     await eventually('the charge to be booked', () => machine.settler.pending === 0);
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 0n, held: 0n });
-    expect(machine.events).toContainEqual({ kind: 'shortfall', model: 'echo', amountNanoUsd: 20_000n });
+    expect(machine.events).toContainEqual(
+      expect.objectContaining({ kind: 'shortfall', model: 'echo', amountNanoUsd: 20_000n, userId: user }),
+    );
   });
 });
 

@@ -307,7 +307,9 @@ describe('settling', () => {
     expect(machine.events).toContainEqual({
       kind: 'unknown-cost',
       provider: 'echo',
+      model: plannedTarget().upstreamModel,
       requestId: lost.identity.requestId,
+      userId: user,
     });
     const rows = await db.dataSource.query('SELECT reason FROM unknown_cost WHERE hold_id = $1', [
       lost.identity.billingId,

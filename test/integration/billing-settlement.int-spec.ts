@@ -110,7 +110,13 @@ describe('a settlement', () => {
     await settle(settling(hold, 75n));
     expect(await stateOf(hold)).toMatchObject({ state: 'captured', captured: 40, shortfall: 35 });
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 60n, held: 60n });
-    expect(machine.events).toContainEqual({ kind: 'shortfall', model: 'm', amountNanoUsd: 35n });
+    expect(machine.events).toContainEqual({
+      kind: 'shortfall',
+      model: 'm',
+      amountNanoUsd: 35n,
+      requestId: hold.requestId,
+      userId: user,
+    });
   });
 
   it('never takes more than may be charged', async () => {

@@ -136,8 +136,10 @@ export class MeteredBillingSession implements BillingSession {
   /** Not in the journal: should the process die first, the sweep gives the hold back. */
   #release(reason: string, unknownTarget: QuoteTarget | undefined): SettledCharge {
     if (unknownTarget) {
-      const { provider } = unknownTarget;
-      this.services.telemetry.event({ kind: 'unknown-cost', provider, requestId: this.identity.requestId });
+      const { provider, upstreamModel } = unknownTarget;
+      const { requestId, userId } = this.identity;
+      const facts = { provider, model: upstreamModel, requestId, userId };
+      this.services.telemetry.event({ kind: 'unknown-cost', ...facts });
     }
     const held = this.#held;
     if (held) {

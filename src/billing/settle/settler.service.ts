@@ -283,7 +283,8 @@ export class Settler {
   }
 
   #reportShortfall(record: SettlementRecord, amountNanoUsd: NanoUsd): void {
-    this.telemetry.event({ kind: 'shortfall', model: record.model, amountNanoUsd });
+    const { model, request_id: requestId, user_id: userId } = record;
+    this.telemetry.event({ kind: 'shortfall', model, amountNanoUsd, requestId, userId });
   }
 }
 

@@ -34,6 +34,7 @@ function tell(telemetry: Telemetry, request: Request, response: Response, path: 
     route: typeof route === 'string' ? route : undefined,
     path,
     status: response.writableFinished ? response.statusCode : 499,
+    errorCode: context.errorCode,
     durationMs: performance.now() - context.startedAtMs,
     requestId: context.requestId,
     userId: context.principal?.userId,

@@ -25,7 +25,14 @@ export class LogSink implements TelemetrySink {
         return this.#access(event);
       case 'auth-failure':
         return this.logs.audit.warn(
-          { code: event.code, request_id: event.requestId, client_address: event.clientAddress },
+          {
+            code: event.code,
+            method: event.method,
+            path: shownPath(event.path),
+            request_id: event.requestId,
+            client_address: event.clientAddress,
+            user_id: event.userId,
+          },
           'auth refused',
         );
       case 'admin-action':
@@ -42,7 +49,14 @@ export class LogSink implements TelemetrySink {
         );
       case 'unexpected-error':
         return this.logs.lines.error(
-          { where: event.where, request_id: event.requestId, error: describeError(event.error) },
+          {
+            where: event.where,
+            request_id: event.requestId,
+            user_id: event.userId,
+            model: event.model,
+            provider: event.provider,
+            error: describeError(event.error),
+          },
           'unexpected error',
         );
       case 'breaker':
@@ -52,12 +66,22 @@ export class LogSink implements TelemetrySink {
         );
       case 'shortfall':
         return this.logs.lines.error(
-          { model: event.model, amount: formatNano(event.amountNanoUsd) },
+          {
+            model: event.model,
+            amount: formatNano(event.amountNanoUsd),
+            request_id: event.requestId,
+            user_id: event.userId,
+          },
           'a request cost more than could be charged',
         );
       case 'unknown-cost':
         return this.logs.lines.error(
-          { provider: event.provider, request_id: event.requestId },
+          {
+            provider: event.provider,
+            model: event.model,
+            request_id: event.requestId,
+            user_id: event.userId,
+          },
           'a provider may bill a call whose cost is unknown',
         );
       case 'audit-mismatch':
@@ -84,8 +108,9 @@ export class LogSink implements TelemetrySink {
     this.logs.lines[level](
       {
         method: event.method,
-        path: maskSecrets(event.path.slice(0, 200)),
+        path: shownPath(event.path),
         status: event.status,
+        error_code: event.errorCode,
         duration_ms: rounded(event.durationMs),
         request_id: event.requestId,
         user_id: event.userId,
@@ -97,6 +122,10 @@ export class LogSink implements TelemetrySink {
   #audit(check: string, count: number): void {
     if (count > 0) this.logs.lines.error({ check, count }, 'the ledger audit found rows that do not add up');
   }
+}
+
+function shownPath(path: string): string {
+  return maskSecrets(path.slice(0, 200));
 }
 
 function requestLine(record: RequestRecord): Record<string, unknown> {

@@ -127,6 +127,7 @@ describe('access and audit lines', () => {
     kind: 'access',
     method: 'GET',
     status: 200,
+    errorCode: undefined,
     durationMs: 1,
     requestId: 'r',
     userId: 'u',

@@ -1,10 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { GatewayError } from '@app/contracts';
-import { Controller, Get, Headers, Inject, Res } from '@nestjs/common';
+import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import { Public } from '../../auth/public.decorator.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { Telemetry } from '../telemetry.js';
 import { MetricsText } from './metrics-text.js';
 
 /** For Prometheus. Open by default, behind METRICS_TOKEN when that is set, absent with PROMETHEUS_ENABLED=false. */
@@ -17,6 +18,7 @@ export class MetricsController {
 
   constructor(
     private readonly metrics: MetricsText,
+    private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
     this.#enabled = config.observability.prometheusEnabled;
@@ -34,24 +36,36 @@ export class MetricsController {
   })
   @ApiResponse({ status: 401, description: 'METRICS_TOKEN is set and another or none was sent' })
   @ApiResponse({ status: 404, description: 'PROMETHEUS_ENABLED=false' })
-  async scrape(
-    @Headers('authorization') authorization: string | undefined,
-    @Res() response: Response,
-  ): Promise<void> {
+  async scrape(@Req() request: Request, @Res() response: Response): Promise<void> {
     if (!this.#enabled) throw new GatewayError('not_found', 'There is no such route.');
-    if (this.#token !== undefined) requireToken(authorization, this.#token);
+    if (this.#token !== undefined) this.#requireToken(request, this.#token);
     const text = await this.metrics.metricsText();
     response.setHeader('Content-Type', this.metrics.contentType);
     response.setHeader('Cache-Control', 'no-store');
     response.end(text);
   }
-}
 
-function requireToken(authorization: string | undefined, token: string): void {
-  if (authorization === undefined)
-    throw new GatewayError('missing_token', 'Metrics need `Authorization: Bearer <METRICS_TOKEN>`.');
-  if (!equal(authorization, `Bearer ${token}`))
-    throw new GatewayError('invalid_token', 'This is not the metrics token.');
+  #requireToken(request: Request, token: string): void {
+    const { authorization } = request.headers;
+    if (authorization !== undefined && equal(authorization, `Bearer ${token}`)) return;
+    const refused =
+      authorization === undefined
+        ? new GatewayError('missing_token', 'Metrics need `Authorization: Bearer <METRICS_TOKEN>`.')
+        : new GatewayError('invalid_token', 'This is not the metrics token.');
+    const { requestId, clientAddress } = request.gateway;
+    const { method, path } = request;
+    const code = refused.code;
+    this.telemetry.event({
+      kind: 'auth-failure',
+      code,
+      method,
+      path,
+      requestId,
+      clientAddress,
+      userId: undefined,
+    });
+    throw refused;
+  }
 }
 
 /** Takes the same time whatever the difference. */

@@ -46,18 +46,22 @@ export class SentrySink implements TelemetrySink {
       case 'unexpected-error':
         return this.#exception(event);
       case 'shortfall':
-        return this.#alarm('A request cost more than could be charged', 'error', {
+        return this.#alarm('A request cost more than could be charged', 'error', event.userId, {
           model: event.model,
           amount: formatNano(event.amountNanoUsd),
+          request_id: event.requestId,
         });
       case 'unknown-cost':
-        return this.#alarm('A provider may bill a call whose cost is unknown', 'error', {
+        return this.#alarm('A provider may bill a call whose cost is unknown', 'error', event.userId, {
           provider: event.provider,
+          model: event.model,
           request_id: event.requestId,
         });
       case 'audit-mismatch':
         if (event.count === 0) return;
-        return this.#alarm('The ledger audit found rows that do not add up', 'fatal', { check: event.check });
+        return this.#alarm('The ledger audit found rows that do not add up', 'fatal', undefined, {
+          check: event.check,
+        });
       default:
         return; // everything else is a figure or a log line
     }
@@ -76,15 +80,15 @@ export class SentrySink implements TelemetrySink {
   }
 
   #refusedKey(record: RequestRecord): void {
-    this.#alarm('A provider refused our key', 'error', {
+    this.#alarm('A provider refused our key', 'error', record.userId, {
       provider: providerOf(record),
       request_id: record.requestId,
       model: record.model,
     });
   }
 
-  #alarm(message: string, level: SeverityLevel, tags: Tags): void {
-    if (this.#allowed()) this.#send(buildMessageEvent(message, level, tags));
+  #alarm(message: string, level: SeverityLevel, userId: string | undefined, tags: Tags): void {
+    if (this.#allowed()) this.#send({ ...buildMessageEvent(message, level, tags), ...userOf(userId) });
   }
 
   #transaction(record: RequestRecord): void {
@@ -125,4 +129,8 @@ export class SentrySink implements TelemetrySink {
     this.#dropped++;
     return false;
   }
+}
+
+function userOf(userId: string | undefined): Pick<ErrorEvent, 'user'> {
+  return userId === undefined ? {} : { user: { id: userId } };
 }

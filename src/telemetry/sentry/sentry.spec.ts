@@ -133,6 +133,25 @@ describe('an unexpected error', () => {
   });
 });
 
+describe('an alarm', () => {
+  it('names request, user, model and provider', async () => {
+    sink.event({
+      kind: 'unknown-cost',
+      provider: 'openai',
+      model: 'gpt-4-0613',
+      requestId: 'req-3',
+      userId: 'user-3',
+    });
+    await until(() => server.requests.length === 1);
+    expect(payload()).toMatchObject({
+      level: 'error',
+      release: '1.2.3',
+      tags: { request_id: 'req-3', provider: 'openai', model: 'gpt-4-0613' },
+      user: { id: 'user-3' },
+    });
+  });
+});
+
 describe('a completion', () => {
   it('becomes a transaction of the caller’s trace, with spans for stages and calls', async () => {
     sink.request(requestRecord());
