@@ -8,6 +8,7 @@ import { hostCheck } from './edge/host-check.js';
 import { requestContext } from './edge/request-context.middleware.js';
 import { securityHeaders } from './edge/security-headers.js';
 import { exitOnSignal } from './edge/shutdown.js';
+import { guardServer } from './edge/unreadable-requests.js';
 import { DrainState } from './health/drain-state.js';
 import { CrashReports } from './telemetry/crash-reports.js';
 import { accessLog } from './telemetry/logging/access-log.js';
@@ -33,6 +34,7 @@ export async function startServer(): Promise<NestExpressApplication> {
   app.get(CrashReports).install();
   prepareExpress(app, config);
   if (config.http.docsEnabled) await mountDocs(app, config);
+  guardServer(app.getHttpServer());
   await app.listen(config.http.port, config.http.host);
   const server = app.getHttpServer();
   server.headersTimeout = HEADERS_TIMEOUT_MS;

@@ -18,6 +18,7 @@ interface ErrorKind {
 
 /** Every code a client can meet, with its status and type: the one list (contract of the HTTP API). */
 export const GATEWAY_ERRORS = {
+  invalid_http_request: { status: 400, type: 'invalid_request_error' },
   invalid_body: { status: 400, type: 'invalid_request_error' },
   invalid_json: { status: 400, type: 'invalid_request_error' },
   invalid_query: { status: 400, type: 'invalid_request_error' },
@@ -34,10 +35,13 @@ export const GATEWAY_ERRORS = {
   host_not_allowed: { status: 403, type: 'permission_error' },
   model_not_found: { status: 404, type: 'not_found_error' },
   not_found: { status: 404, type: 'not_found_error' },
+  request_incomplete: { status: 408, type: 'timeout_error' },
   idempotency_conflict: { status: 409, type: 'idempotency_error' },
   idempotency_mismatch: { status: 422, type: 'idempotency_error' },
   body_too_large: { status: 413, type: 'invalid_request_error' },
   unsupported_media_type: { status: 415, type: 'invalid_request_error' },
+  expectation_failed: { status: 417, type: 'invalid_request_error' },
+  headers_too_large: { status: 431, type: 'invalid_request_error' },
   rate_limited: { status: 429, type: 'rate_limit_error' },
   global_rate_limited: { status: 429, type: 'rate_limit_error' },
   provider_rate_limited: { status: 429, type: 'rate_limit_error' },

@@ -9,7 +9,7 @@ import type { ValidationError } from 'class-validator';
 @Injectable()
 export class GatewayValidationPipe extends ValidationPipe {
   constructor() {
-    super({ transform: true, whitelist: true, forbidNonWhitelisted: true, stopAtFirstError: true });
+    super({ transform: true, whitelist: true, forbidNonWhitelisted: true });
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
@@ -42,7 +42,8 @@ function firstProblem(
 ): { param: string; message: string } {
   const fault = faults[0];
   const param = `${prefix}${fault?.property ?? ''}`;
-  const own = Object.values(fault?.constraints ?? {})[0];
+  // Rules are met from the one nearest to the field upwards, so the last is the one written first: the field's type.
+  const own = Object.values(fault?.constraints ?? {}).at(-1);
   if (own !== undefined) return { param, message: own };
   if (fault?.children?.length) return firstProblem(fault.children, `${param}.`);
   return { param, message: `${param} is not valid` };

@@ -18,9 +18,11 @@ export function hostCheck(allowedHosts: readonly string[]) {
     .map((host) => host.slice(1).toLowerCase());
   const allowsAll = allowedHosts.length === 0 || exact.has('*');
   return (request: Request, response: Response, next: NextFunction): void => {
-    const host = hostname(request.headers.host);
-    const allowed = allowsAll || exact.has(host) || suffixes.some((suffix) => host.endsWith(suffix));
-    if (allowed || CALLED_BY_ADDRESS.test(request.path)) next();
+    if (request.headers.host === undefined && request.httpVersionMinor > 0) {
+      sendError(response, new GatewayError('invalid_http_request', 'The Host header is missing.'), request);
+      return;
+    }
+    if (allowsAll || CALLED_BY_ADDRESS.test(request.path) || hostsOf(request).every(isAllowed)) next();
     else
       sendError(
         response,
@@ -28,12 +30,24 @@ export function hostCheck(allowedHosts: readonly string[]) {
         request,
       );
   };
+
+  function isAllowed(header: string): boolean {
+    const host = hostname(header);
+    return exact.has(host) || suffixes.some((suffix) => host.endsWith(suffix));
+  }
+}
+
+/** Every name the request goes by: proxies differ in which of two Host headers they believe, or in `GET http://name/`. */
+function hostsOf(request: Request): readonly string[] {
+  const hosts = request.headersDistinct.host ?? [''];
+  const target = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.originalUrl)?.[1];
+  return target === undefined ? hosts : [...hosts, target];
 }
 
 /** A name or an address with an optional port, and nothing else: `evil.example/.example.com` is no name. */
 const HOST = /^((?:[a-z0-9_-]{1,63}\.){0,126}[a-z0-9_-]{1,63}|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/;
 
 /** `''` for what is no host. */
-function hostname(header: string | undefined): string {
-  return HOST.exec((header ?? '').trim().toLowerCase())?.[1] ?? '';
+function hostname(header: string): string {
+  return HOST.exec(header.trim().toLowerCase())?.[1] ?? '';
 }

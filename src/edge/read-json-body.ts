@@ -41,8 +41,9 @@ function checkHeaders(request: IncomingMessage): void {
   if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
     throw new GatewayError('unsupported_media_type', 'The body must be UTF-8.');
   }
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  const transfer = request.headers['transfer-encoding'] ?? 'chunked';
+  if (encoding.toLowerCase() !== 'identity' || transfer.trim().toLowerCase() !== 'chunked') {
     throw new GatewayError('unsupported_media_type', 'Compressed request bodies are not accepted.');
   }
 }

@@ -24,17 +24,15 @@ export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
     }
     const dto = Object.assign(new ChatCompletionRequestDto(), body);
     if (isRight(dto)) return dto;
-    const [first] = validateSync(dto, {
-      stopAtFirstError: true,
-      validationError: { target: false, value: false },
-    });
+    const [first] = validateSync(dto, { validationError: { target: false, value: false } });
     if (first) throw toGatewayError(first);
     return dto;
   }
 }
 
 function toGatewayError(fault: ValidationError): GatewayError {
-  const message = Object.values(fault.constraints ?? {})[0] ?? 'is not valid';
+  // Rules are met from the one nearest to the field upwards, so the last is the one written first: the field's type.
+  const message = Object.values(fault.constraints ?? {}).at(-1) ?? 'is not valid';
   const [path, problem] = message.includes('\u0000') ? message.split('\u0000') : ['', undefined];
   const param = `${fault.property}${path ?? ''}`;
   const text = problem === undefined ? message : `${param} ${problem}`;
