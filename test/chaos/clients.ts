@@ -9,12 +9,15 @@ const PATIENCE_MS = 20_000;
 /** How long an operation is tried again, at most. */
 const PERSISTENCE_MS = 60_000;
 const TOKEN_SECONDS = 24 * 3600;
+const CHECKERS = 16;
 
 /** One call, as the client remembers it. */
 export interface Acknowledgement extends CallOutcome {
   readonly requestId: string;
   readonly port: number;
   readonly startedAtMs: number;
+  /** Asked when everything was over, to see that a key that was charged has its answer. */
+  readonly isCheck: boolean;
 }
 
 /** One wish of a client: with a key it is one wish however often it is sent. */
@@ -73,6 +76,17 @@ export class Clients {
   async probe(port: number): Promise<CallOutcome> {
     const operation = this.#newOperation(this.#random, false);
     return this.#send(operation, port, PATIENCE_MS);
+  }
+
+  /** Sends what was charged once more: it must be answered, and nothing new be charged. */
+  async askAgain(operations: readonly Operation[]): Promise<void> {
+    const left = [...operations];
+    const ask = async (): Promise<void> => {
+      for (let operation = left.pop(); operation; operation = left.pop()) {
+        await this.#send(operation, this.#random.pick(this.#ports), PATIENCE_MS, true);
+      }
+    };
+    await Promise.all(Array.from({ length: CHECKERS }, ask));
   }
 
   async #loop(random: Random): Promise<void> {
@@ -145,7 +159,12 @@ export class Clients {
     this.#scarceGeneration = Math.max(this.#scarceGeneration, generation + 1);
   }
 
-  async #send(operation: Operation, port: number, leaveAfterMs: number): Promise<CallOutcome> {
+  async #send(
+    operation: Operation,
+    port: number,
+    leaveAfterMs: number,
+    isCheck = false,
+  ): Promise<CallOutcome> {
     const requestId = `${operation.id}.${operation.calls.length}.${this.#random.between(0, 1e9)}`;
     const startedAtMs = Date.now();
     const outcome = await callCompletion({
@@ -162,7 +181,7 @@ export class Clients {
         ...(operation.maxTokens === undefined ? {} : { max_tokens: operation.maxTokens }),
       },
     });
-    operation.calls.push({ ...outcome, requestId, port, startedAtMs });
+    operation.calls.push({ ...outcome, requestId, port, startedAtMs, isCheck });
     return outcome;
   }
 

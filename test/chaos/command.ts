@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { makeRunDirectory, removeRunDirectory } from '../../libs/testing/run-directory.ts';
-import { describe, isClean, toJson } from './report.ts';
+import { describe, toJson } from './report.ts';
 import { Rig, type RunResult } from './rig.ts';
-import { scenariosOf } from './scenario.ts';
+import { type Scenario, scenariosOf } from './scenario.ts';
+import { isAsItShould, summarise, toResultFile } from './summary.ts';
 
 const { values } = parseArgs({
   options: {
@@ -15,16 +16,22 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string' },
     program: { type: 'string', default: fileURLToPath(new URL('../../dist', import.meta.url)) },
-    json: { type: 'string' },
+    out: { type: 'string' },
+    sum: { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 });
+if (values.sum !== undefined) {
+  const { text, good } = await summarise(values.sum);
+  console.log(text);
+  process.exit(good ? 0 : 1);
+}
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
 const scenarios = scenariosOf(values.profile, minutes);
 if (!scenarios || !Number.isInteger(seed) || Number.isNaN(minutes)) {
   fail(
-    'usage: node test/chaos/run.ts [--profile short|long|controls|control:<name>] [--seed N] [--minutes M]',
+    'usage: node test/chaos/run.ts [--profile check|short|long|controls|control:<name>] [--seed N] [--minutes M] [--out folder], or --sum folder',
   );
 }
 const program = resolve(values.program);
@@ -40,26 +47,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-const minutesText = minutes === undefined ? '' : ` --minutes ${minutes}`;
-const command = `node test/chaos/run.ts --profile ${values.profile} --seed ${seed}${minutesText}`;
-const results: RunResult[] = [];
 let isGood = true;
-for (const [index, scenario] of scenarios.entries()) {
-  const rig = new Rig(scenario, seed + index, program, join(directory, `run-${index}`));
+for (const scenario of scenarios) {
+  const command = commandOf(scenario);
+  console.log(command);
+  const rig = new Rig(scenario, seed, program, join(directory, `run-${running.length}`));
   running.push(rig);
   try {
     const result = await rig.run();
-    results.push(result);
-    console.log(describe(result, command));
-    const isAsItShould = isClean(result.findings) === (scenario.broken === undefined);
-    if (scenario.broken !== undefined) console.log(isAsItShould ? '  CAUGHT' : '  NOT CAUGHT');
-    isGood &&= isAsItShould;
+    const good = isAsItShould(result);
+    console.log(describe(result));
+    if (scenario.broken !== undefined) console.log(good ? '  CAUGHT' : '  NOT CAUGHT');
+    await keep(command, good, result);
+    isGood &&= good;
   } finally {
     await rig.cleanUp();
   }
-}
-if (values.json !== undefined) {
-  await writeFile(values.json, toJson({ command, good: isGood, at: new Date().toISOString(), results }));
 }
 if (values.keep) {
   // Out of the reach of the next run, which sweeps what dead runs left.
@@ -70,6 +73,20 @@ if (values.keep) {
 await removeRunDirectory(directory);
 console.log(isGood ? 'GOOD' : 'BAD');
 process.exit(isGood ? 0 : 1);
+
+/** What repeats this one run. */
+function commandOf(scenario: Scenario): string {
+  const profile = scenario.broken === undefined ? scenario.name : `control:${scenario.broken}`;
+  const minutesText = minutes === undefined ? '' : ` --minutes ${minutes}`;
+  return `node test/chaos/run.ts --profile ${profile} --seed ${seed}${minutesText}`;
+}
+
+async function keep(command: string, good: boolean, result: RunResult): Promise<void> {
+  if (values.out === undefined) return;
+  await mkdir(values.out, { recursive: true });
+  const name = `${result.scenario.name}-${result.scenario.broken ?? 'all'}-${result.seed}.json`;
+  await writeFile(join(values.out, name), toJson(toResultFile(command, good, result)));
+}
 
 function fail(text: string): never {
   console.error(text);

@@ -17,6 +17,10 @@ export interface Disagreements {
   readonly negative: string[];
   /** 401, 403, or 402 to somebody who had the money. */
   readonly falseRefusals: string[];
+  /** A key was charged, and a retry does not get its answer. */
+  readonly answersLost: string[];
+  /** Callers with the same key got different answers. */
+  readonly answersDiffer: string[];
 }
 
 export interface Tally {
@@ -31,8 +35,8 @@ export interface Tally {
   reserved: number;
   unavailable: number;
   internalErrors: number;
-  /** A key that was charged and whose answer was lost with its process. */
-  answersLost: number;
+  /** Charged keys that were asked once more when all was over. */
+  askedAgain: number;
   /** Shortfall of requests served on the operator's credit while the database was away. */
   creditLossNano: bigint;
 }
@@ -50,6 +54,8 @@ export function compare(
     wrongAmount: [],
     negative: books.accounts.filter(isImpossible).map((row) => JSON.stringify(row)),
     falseRefusals: [],
+    answersLost: [],
+    answersDiffer: [],
   };
   const tally = emptyTally();
   for (const operation of operations) {
@@ -57,7 +63,10 @@ export function compare(
     checkRefusals(operation, balances, found);
     if (operation.key === undefined) {
       for (const call of operation.calls) checkCharge([call], operation, rows, found, tally);
-    } else checkCharge(operation.calls, operation, rows, found, tally);
+    } else {
+      checkCharge(operation.calls, operation, rows, found, tally);
+      checkAnswers(operation, found);
+    }
   }
   return { disagreements: found, tally };
 }
@@ -82,6 +91,26 @@ function checkCharge(
     if (fault !== undefined) found.wrongAmount.push(`${what}: ${fault}`);
   }
   if (charge.on_credit) tally.creditLossNano += BigInt(charge.shortfall);
+}
+
+function checkAnswers(operation: Operation, found: Disagreements): void {
+  const answers = new Set(operation.calls.filter((call) => call.complete).map((call) => call.digest));
+  if (answers.size > 1) found.answersDiffer.push(`${operation.id}: ${answers.size} answers`);
+  const lost = operation.calls.find((call) => isLost(call));
+  if (lost) found.answersLost.push(`${operation.id}: ${lost.status} ${lost.code} ${lost.message}`);
+}
+
+/** "Was charged, ask with a new key", or no answer at the end of all faults. */
+function isLost(call: Acknowledgement): boolean {
+  return (call.status === 409 && !call.mayRetry) || (call.isCheck && !call.complete);
+}
+
+/** The operations whose key was charged. */
+export function chargedKeys(operations: readonly Operation[], books: Books): readonly Operation[] {
+  const rows = groupByRequest(books.charges);
+  return operations.filter(
+    ({ key, calls }) => key !== undefined && calls.some((call) => rows.has(call.requestId)),
+  );
 }
 
 /** The price of what the client got, computed from what it was told it used. */
@@ -133,6 +162,10 @@ function count(operation: Operation, tally: Tally): void {
   tally.operations += 1;
   if (!operation.calls.some((call) => call.complete)) tally.unanswered += 1;
   for (const call of operation.calls) {
+    if (call.isCheck) {
+      tally.askedAgain += 1;
+      continue;
+    }
     tally.calls += 1;
     if (call.complete) tally.acknowledged += 1;
     if (call.complete && call.replay) tally.replays += 1;
@@ -140,7 +173,6 @@ function count(operation: Operation, tally: Tally): void {
     if (call.code === 'balance_reserved') tally.reserved += 1;
     if (call.status === 503) tally.unavailable += 1;
     if (call.status === 500) tally.internalErrors += 1;
-    if (call.status === 409 && !call.mayRetry) tally.answersLost += 1;
   }
 }
 
@@ -169,7 +201,7 @@ function emptyTally(): Tally {
     reserved: 0,
     unavailable: 0,
     internalErrors: 0,
-    answersLost: 0,
+    askedAgain: 0,
     creditLossNano: 0n,
   };
 }

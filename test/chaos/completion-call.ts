@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Agent, type ClientRequest, type IncomingMessage, request as openRequest } from 'node:http';
 
 export interface CompletionCall {
@@ -24,6 +25,8 @@ export interface CallOutcome {
   readonly replay: boolean;
   readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number } | undefined;
   readonly left: boolean;
+  /** Of a complete answer: the same for every caller with the same key. */
+  readonly digest: string | undefined;
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 512 });
@@ -95,7 +98,13 @@ function judge(
     replay: header(response, 'x-idempotent-replay') === 'true',
     usage: seen.usage,
     left,
+    digest: seen.complete ? digestOf(text) : undefined,
   };
+}
+
+/** Pings are no part of an answer. */
+function digestOf(text: string): string {
+  return createHash('sha256').update(text.replaceAll(': ping\n\n', '')).digest('hex').slice(0, 16);
 }
 
 interface Seen {

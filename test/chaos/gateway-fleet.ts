@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventually } from '../../libs/testing/eventually.ts';
@@ -9,9 +9,11 @@ import { TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
 import type { Random } from './random.ts';
 import { CRASH_POINTS } from './scenario.ts';
 
-const READY_MS = 90_000;
+const READY_MS = 180_000;
 /** Passages of a crash point before it strikes. */
-const MOST_PASSAGES = 60;
+const MOST_PASSAGES = 200;
+/** Of the log of a gateway that fell over. */
+const TOLD_CHARACTERS = 600;
 /** Those that only a boot passes, once for each journal. */
 const AT_BOOT: readonly string[] = ['before-replay-declared', 'after-replay-declared'];
 
@@ -54,7 +56,9 @@ export class GatewayFleet {
     const [first] = this.gateways;
     if (!first) return;
     first.start();
-    await eventually('the first gateway is ready', () => first.isReady(), READY_MS, 100);
+    await eventually('the first gateway is ready', () => first.isReady(), READY_MS, 100).catch((error) => {
+      throw new Error(`the first gateway does not start: ${first.lastWords()}`, { cause: error });
+    });
     first.restart();
     await eventually('the first gateway ends', () => !first.isRunning, READY_MS);
     first.stops = 0;
@@ -150,6 +154,15 @@ export class GatewayProcess {
     this.#options = options;
   }
 
+  /** The end of its log. */
+  lastWords(): string {
+    return readFileSync(this.#log, 'utf8').trimEnd().slice(-TOLD_CHARACTERS);
+  }
+
+  get #log(): string {
+    return `${this.dataDir}.log`;
+  }
+
   get isArmed(): boolean {
     return this.#armed !== undefined;
   }
@@ -169,7 +182,7 @@ export class GatewayProcess {
     this.#armed = this.#drawCrashPoint();
     this.#expected = undefined;
     this.#starts += 1;
-    const log = openSync(`${this.dataDir}.log`, 'a');
+    const log = openSync(this.#log, 'a');
     const child = spawn(process.execPath, [join(program, 'src/main.js')], {
       cwd: this.dataDir,
       stdio: ['ignore', log, log],
@@ -269,7 +282,9 @@ export class GatewayProcess {
     else if (signal === 'SIGKILL' && armed !== undefined)
       this.crashes[armed] = (this.crashes[armed] ?? 0) + 1;
     else if (this.#expected !== 'stop')
-      this.unexpectedExits.push(`port ${this.port}: code ${code}, signal ${signal}, armed ${armed}`);
+      this.unexpectedExits.push(
+        `port ${this.port}: code ${code}, signal ${signal}, armed ${armed}: ${this.lastWords()}`,
+      );
     if (!this.#isWanted) return;
     setTimeout(() => this.#isWanted && !this.#child && this.start(), this.#options.random.between(0, 600));
   }

@@ -10,7 +10,7 @@ import { eventually } from '../../libs/testing/eventually.ts';
 import { mintToken, TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
 import { type Books, countOpenHolds, readBooks } from './books.ts';
 import { Clients, type Operation } from './clients.ts';
-import { compare, type Disagreements, type Tally } from './compare.ts';
+import { chargedKeys, compare, type Disagreements, type Tally } from './compare.ts';
 import { GatewayFleet } from './gateway-fleet.ts';
 import { Nemesis } from './nemesis.ts';
 import { Random } from './random.ts';
@@ -22,7 +22,9 @@ const TOPUP = 1000;
 /** What is open when the faults end is tried for so long. */
 const FINISH_MS = 45_000;
 /** Every hold must be gone within this: a sweep is due every 5 s, forgotten holds are looked for after 30 s. */
-const QUIESCE_MS = 90_000;
+const QUIESCE_MS = 150_000;
+/** Of the keys that were charged and answered, so many are asked once more; of those never answered, all. */
+const SAMPLE = 300;
 /** What a broken guarantee has spoilt does not get better by waiting. */
 const CONTROL_PATIENCE_MS = 15_000;
 const UPSTREAM = fileURLToPath(new URL('./upstream.ts', import.meta.url));
@@ -56,6 +58,8 @@ export interface RunResult {
   readonly holds: Books['holds'];
   readonly charges: number;
   readonly recoverySeconds: number;
+  /** Seconds: until the faults begin, with them, until nothing is open, looking. */
+  readonly phases: Readonly<Record<'start' | 'faults' | 'quiet' | 'check', number>>;
   readonly findings: Findings;
 }
 
@@ -98,6 +102,7 @@ export class Rig {
     await this.#fund(clients.ampleUsers, fleet);
 
     const nemesis = new Nemesis({ fleet, postgres, redis }, this.#random.fork(), this.#scenario);
+    const faultsMs = Date.now();
     clients.start();
     nemesis.start();
     await sleep(this.#scenario.seconds * 1000);
@@ -114,6 +119,8 @@ export class Rig {
     notLive.push(...(await this.#probe(clients, fleet)));
     const leakedHolds = await this.#quiesce(postgres);
 
+    const quietMs = Date.now();
+    await this.#askAgain(clients, await readBooks(postgres));
     const auditMismatches = [...(await this.#auditOverHttp(fleet)), ...(await this.#auditByCommand(env))];
     const books = await readBooks(postgres);
     await writeFile(join(this.#directory, 'history.jsonl'), clients.operations.map(toLine).join(''));
@@ -136,6 +143,12 @@ export class Rig {
       holds: books.holds,
       charges: books.charges.length,
       recoverySeconds,
+      phases: {
+        start: secondsBetween(startedMs, faultsMs),
+        faults: secondsBetween(faultsMs, healedMs),
+        quiet: secondsBetween(healedMs, quietMs),
+        check: secondsBetween(quietMs, Date.now()),
+      },
       findings: {
         ...disagreements,
         leakedHolds,
@@ -220,6 +233,14 @@ export class Rig {
     }
   }
 
+  async #askAgain(clients: Clients, books: Books): Promise<void> {
+    const charged = chargedKeys(clients.operations, books);
+    const isAnswered = (operation: Operation): boolean => operation.calls.some((call) => call.complete);
+    const answered = charged.filter(isAnswered);
+    const sample = answered.filter(() => this.#random.chance(SAMPLE / answered.length));
+    await clients.askAgain([...charged.filter((operation) => !isAnswered(operation)), ...sample]);
+  }
+
   /** Once healed, every instance must serve. */
   async #probe(clients: Clients, fleet: GatewayFleet): Promise<string[]> {
     const failures: string[] = [];
@@ -294,6 +315,10 @@ export class Rig {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
+}
+
+function secondsBetween(startMs: number, endMs: number): number {
+  return Math.round((endMs - startMs) / 100) / 10;
 }
 
 function toLine(operation: Operation): string {

@@ -59,8 +59,8 @@ const CALM = { 'rate-limited': 0, error: 0, reset: 0, cut: 0, stall: 0 };
 
 const LONG: Scenario = {
   name: 'long',
-  seconds: 600,
-  clients: 40,
+  seconds: 240,
+  clients: 96,
   ampleUsers: 24,
   scarceShare: 0.25,
   grant: '0.01',
@@ -77,20 +77,24 @@ const LONG: Scenario = {
   },
   nemesis: {
     'kill-gateway': 30,
-    'kill-all-gateways': 8,
-    'freeze-gateway': 10,
-    'stop-gateway': 4,
-    'kill-postgres': 16,
-    'freeze-postgres': 6,
-    'kill-redis': 3,
-    'freeze-redis': 3,
-    'freeze-postgres-kill-gateways': 6,
+    'kill-all-gateways': 4,
+    'freeze-gateway': 7,
+    'stop-gateway': 3,
+    'kill-postgres': 14,
+    'freeze-postgres': 5,
+    'kill-redis': 2,
+    'freeze-redis': 2,
+    'freeze-postgres-kill-gateways': 4,
   },
-  pauseMs: [200, 3000],
-  crashPointShare: 0.5,
+  // A start costs as much work as some hundred requests: faults that come faster only make less to lose.
+  pauseMs: [1500, 8000],
+  crashPointShare: 0.4,
 };
 
-const SHORT: Scenario = { ...LONG, name: 'short', seconds: 40, clients: 24 };
+const SHORT: Scenario = { ...LONG, name: 'short', seconds: 40, clients: 48, pauseMs: [200, 3000] };
+
+/** Part of `npm run verify`: a little of everything. */
+const CHECK: Scenario = { ...SHORT, name: 'check', seconds: 15, clients: 24, pauseMs: [200, 1500] };
 
 /** For each guarantee the history that shows its loss soonest. */
 const CONTROLS: readonly Scenario[] = [
@@ -98,7 +102,7 @@ const CONTROLS: readonly Scenario[] = [
     ...LONG,
     name: 'control',
     broken: 'journal-off',
-    seconds: 45,
+    seconds: 35,
     scarceShare: 0,
     keyedShare: 0.3,
     disconnectShare: 0,
@@ -111,7 +115,7 @@ const CONTROLS: readonly Scenario[] = [
     ...LONG,
     name: 'control',
     broken: 'guard-off',
-    seconds: 20,
+    seconds: 12,
     scarceShare: 1,
     grant: '0.002',
     upstream: { delayMs: [20, 80], slowShare: 0.2, slowMs: [200, 600], faults: CALM },
@@ -122,7 +126,7 @@ const CONTROLS: readonly Scenario[] = [
     ...LONG,
     name: 'control',
     broken: 'dedup-off',
-    seconds: 20,
+    seconds: 15,
     scarceShare: 0,
     keyedShare: 1,
     disconnectShare: 0.2,
@@ -134,7 +138,7 @@ const CONTROLS: readonly Scenario[] = [
     ...LONG,
     name: 'control',
     broken: 'timer-release',
-    seconds: 40,
+    seconds: 30,
     scarceShare: 1,
     grant: '0.002',
     disconnectShare: 0,
@@ -146,7 +150,7 @@ const CONTROLS: readonly Scenario[] = [
     ...LONG,
     name: 'control',
     broken: 'unsorted-locks',
-    seconds: 30,
+    seconds: 20,
     clients: 64,
     ampleUsers: 4,
     scarceShare: 0,
@@ -162,9 +166,9 @@ const CONTROLS: readonly Scenario[] = [
 export function scenariosOf(profile: string, minutes: number | undefined): readonly Scenario[] | undefined {
   const seconds = minutes === undefined ? undefined : Math.round(minutes * 60);
   if (profile === 'short') return [{ ...SHORT, seconds: seconds ?? SHORT.seconds }];
+  if (profile === 'check') return [{ ...CHECK, seconds: seconds ?? CHECK.seconds }];
   if (profile === 'long') return [{ ...LONG, seconds: seconds ?? LONG.seconds }];
   if (profile === 'controls') return CONTROLS;
-  return CONTROLS.filter((scenario) => `control:${scenario.broken}` === profile).slice(0, 1).length > 0
-    ? CONTROLS.filter((scenario) => `control:${scenario.broken}` === profile)
-    : undefined;
+  const named = CONTROLS.filter((scenario) => `control:${scenario.broken}` === profile);
+  return named.length > 0 ? named : undefined;
 }
