@@ -145,12 +145,13 @@ if $once; then
 fi
 
 # `known` is what was told last. A first look that finds everything well is nothing to tell.
-known=healthy candidate='' agreeing=0
+known=healthy candidate='' agreeing=0 restarted=false
 [[ -z $state_file || ! -s $state_file ]] || known=$(cat "$state_file")
 trap 'exit 0' TERM INT
 echo "watching $url every $interval s"
 while true; do
     look
+    [[ $seen == down ]] || restarted=false
     if [[ $seen == "$known" ]]; then
         candidate='' agreeing=0
     else
@@ -158,11 +159,11 @@ while true; do
         candidate=$seen
         agreeing=$((agreeing + 1))
         if [[ $seen == healthy ]] || ((agreeing >= failures)); then
-            previous=$known
-            # Not delivered means not told: the next look tries again.
-            if tell "$seen" "$previous" "$reason"; then
-                remember "$seen"
-                [[ $seen != down ]] || restart
+            # Not delivered means not told: the next look tries again. The restart waits for no webhook.
+            if tell "$seen" "$known" "$reason"; then remember "$seen"; fi
+            if [[ $seen == down ]] && ! $restarted; then
+                restarted=true
+                restart
             fi
         fi
     fi

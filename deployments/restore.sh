@@ -123,7 +123,7 @@ if ((exists == 0 || tables > 0)); then
     sql postgres "CREATE DATABASE \"$database\" TEMPLATE template0 ENCODING 'UTF8'" >/dev/null
 fi
 plain | pg_restore --dbname "$base/$database$parameters" --no-owner --no-privileges --exit-on-error --single-transaction ||
-    die 1 "pg_restore failed; $database is empty${tables:+, the former one is $aside}"
+    die 1 "pg_restore failed; $database is empty$( ((tables == 0)) || printf ', the former one is %s' "$aside")"
 sql "$database" 'ANALYZE' >/dev/null
 echo "restored $database"
 

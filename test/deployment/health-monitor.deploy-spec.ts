@@ -123,6 +123,21 @@ it('tells of a gateway that is gone, restarts it once, and tells of its return',
   await told('healthy', 'down');
 });
 
+it('restarts a gateway that is gone also when nobody can be told', async () => {
+  const restarts = () => readFile(join(stateFile, '..', 'restarts'), 'utf8');
+  const before = await restarts();
+  webhook.open = false;
+  await gateway.kill('SIGKILL');
+  await eventually('the restart command runs', async () => (await restarts()) !== before, 30_000);
+  await eventually('it is told in vain again', () => monitor.output.split('is down (was').length > 3, 30_000);
+  expect(await restarts()).toBe(`${before}restarted\n`);
+  webhook.open = true;
+  const heard = webhook.messages.length;
+  await eventually('it is told', () => webhook.messages.length > heard, 30_000);
+  await gateway.start();
+  await eventually('well again', () => webhook.messages.at(-1)?.status === 'healthy', 30_000);
+});
+
 it('tells of a gateway that hangs', async () => {
   await gateway.kill('SIGSTOP');
   const before = webhook.messages.length;
