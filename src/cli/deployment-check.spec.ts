@@ -3,6 +3,17 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runCli } from './run-cli.js';
 
+function detailed(status: string, openai: string) {
+  return {
+    status,
+    components: {
+      database: { status: openai },
+      cache: { status: 'up' },
+      providers: { openai: { status: openai } },
+    },
+  };
+}
+
 /** A gateway that does everything right, with one route to break. */
 function answers(): Record<
   string,
@@ -14,6 +25,7 @@ function answers(): Record<
   return {
     '/health': (_request, response) => json(response, 200, {}),
     '/ready': (_request, response) => json(response, 200, {}),
+    '/health/detailed': (_request, response) => json(response, 200, detailed('degraded', 'degraded')),
     '/v1/models': (request, response) =>
       request.headers.authorization === 'Bearer good'
         ? json(response, 200, [{ id: 'zeta' }, { id: 'echo' }])
@@ -75,8 +87,9 @@ describe('check:deployment', () => {
   it('passes a gateway that works, on its echo model', async () => {
     const { code, failed, out } = await run();
     expect({ code, failed }).toEqual({ code: 0, failed: [] });
-    expect(out).toHaveLength(8);
+    expect(out).toHaveLength(9);
     expect(out.join('\n')).toContain('debited -0.0001');
+    expect(out[2]).toMatch(/^ok {4}components: database degraded, providers.openai degraded/);
     expect(bodies.map((body) => JSON.parse(body).model)).toEqual(['echo', 'echo']);
   });
 
@@ -88,8 +101,16 @@ describe('check:deployment', () => {
     ],
     [
       '/ready',
-      (response: ServerResponse) => response.writeHead(503).end(),
-      'FAIL  readiness: status 503 instead of 200',
+      (response: ServerResponse) =>
+        response
+          .writeHead(503)
+          .end('{"error":{"code":"database_unavailable","message":"Not ready: database down."}}'),
+      'FAIL  readiness: status 503 (database_unavailable: Not ready: database down.) instead of 200',
+    ],
+    [
+      '/health/detailed',
+      (response: ServerResponse) => response.end(JSON.stringify(detailed('unhealthy', 'down'))),
+      'FAIL  components: database down, providers.openai down',
     ],
     [
       '/metrics',
@@ -121,6 +142,30 @@ describe('check:deployment', () => {
         ? response.end('data: {"object":"chat.completion.chunk"}\n\n')
         : whole?.(request, response, body);
     expect((await run()).failed).toEqual(['FAIL  stream: the stream does not end with [DONE]']);
+  });
+
+  it.each([
+    ['at once', 0, ['FAIL  stream: what took 900 ms to say arrived within']],
+    ['as they are said', 450, []],
+  ])('sees that the chunks of a paced stream arrive %s', async (_name, pauseMs, expected) => {
+    const models = routes['/v1/models'];
+    routes['/v1/models'] = (request, response, body) =>
+      request.headers.authorization === 'Bearer good'
+        ? response.end('[{"id":"echo"},{"id":"echo-slow"}]')
+        : models?.(request, response, body);
+    routes['/billing/requests/req-2'] = (_request, response) =>
+      response.end('{"created_at":"2026-01-01T00:00:00.000Z","settled_at":"2026-01-01T00:00:00.900Z"}');
+    const whole = routes['/v1/chat/completions'];
+    routes['/v1/chat/completions'] = (request, response, body) => {
+      if (!JSON.parse(body).stream) return whole?.(request, response, body);
+      response.writeHead(200, { 'x-request-id': 'req-2' });
+      response.write('data: {"object":"chat.completion.chunk"}\n\n');
+      setTimeout(() => response.end('data: [DONE]\n\n'), pauseMs);
+    };
+    const { failed } = await run();
+    expect(JSON.parse(bodies.at(-1) ?? '').model).toBe('echo-slow');
+    expect(failed).toHaveLength(expected.length);
+    for (const line of expected) expect(failed[0]).toContain(line);
   });
 
   it('accepts metrics that are closed or off', async () => {

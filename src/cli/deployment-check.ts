@@ -3,7 +3,11 @@ import type { Output } from './command.js';
 const REQUEST_TIMEOUT_MS = 60_000;
 /** The ledger's row is there when the answer ends; a follower's copy may be a moment late. */
 const LEDGER_PATIENCE_MS = 10_000;
-const MAX_TOKENS = 16;
+const MAX_TOKENS = 32;
+/** Answers word by word at a known, slow pace. */
+const PACED_MODEL = 'echo-slow';
+/** A stream that was shorter than this shows nothing about the way of its chunks. */
+const LEAST_PACED_MS = 400;
 
 export interface DeploymentCheckOptions {
   /** Without a trailing slash. */
@@ -17,6 +21,8 @@ interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
+  /** Milliseconds between the first and the last piece of the body. */
+  readonly spreadMs: number;
 }
 
 /** Why a check failed, in words for the operator. */
@@ -26,6 +32,7 @@ class CheckFailed extends Error {}
 export class DeploymentCheck {
   #failures = 0;
   #model: string | undefined;
+  #streamModel: string | undefined;
 
   constructor(
     private readonly options: DeploymentCheckOptions,
@@ -38,6 +45,7 @@ export class DeploymentCheck {
   async run(): Promise<number> {
     await this.#check('health', () => this.#isOk('/health'));
     await this.#check('readiness', () => this.#isOk('/ready'));
+    await this.#check('components', () => this.#hasNothingDown());
     await this.#check('refusal without a token', () => this.#refuses());
     await this.#check('models', () => this.#listsModels());
     await this.#check('completion', () => this.#completes());
@@ -60,8 +68,19 @@ export class DeploymentCheck {
   }
 
   async #isOk(path: string): Promise<string> {
-    const { status } = await this.#ask(path, { anonymous: true });
-    return expectStatus(status, 200);
+    const { status, text } = await this.#ask(path, { anonymous: true });
+    return expectStatus(status, 200, text);
+  }
+
+  /** A degraded gateway serves: its weak spots are named, and the check goes on. */
+  async #hasNothingDown(): Promise<string> {
+    const { status, text } = await this.#ask('/health/detailed', { anonymous: true });
+    if (status === 403 || status === 404) return 'closed from here';
+    expectStatus(status, 200, text);
+    const report = parseJson(text);
+    const unwell = unwellComponents(field(report, 'components')).join(', ');
+    if (field(report, 'status') === 'unhealthy') throw new CheckFailed(unwell || 'the report says unhealthy');
+    return unwell;
   }
 
   async #refuses(): Promise<string> {
@@ -74,9 +93,10 @@ export class DeploymentCheck {
 
   async #listsModels(): Promise<string> {
     const { status, text } = await this.#ask('/v1/models');
-    expectStatus(status, 200);
+    expectStatus(status, 200, text);
     const ids = idsOf(parseJson(text));
     if (ids.length === 0) throw new CheckFailed('no model is served');
+    if (this.options.model === undefined && ids.includes(PACED_MODEL)) this.#streamModel = PACED_MODEL;
     this.#model ??= ids.includes('echo') ? 'echo' : ids[0];
     if (this.#model !== undefined && !ids.includes(this.#model))
       throw new CheckFailed('the model is not in the list');
@@ -96,7 +116,9 @@ export class DeploymentCheck {
   }
 
   async #streams(): Promise<string> {
-    const { status, headers, text } = await this.#ask('/v1/chat/completions', { body: this.#question(true) });
+    const { status, headers, text, spreadMs } = await this.#ask('/v1/chat/completions', {
+      body: this.#question(true),
+    });
     expectStatus(status, 200, text);
     const events = text
       .split('\n')
@@ -108,7 +130,24 @@ export class DeploymentCheck {
       .filter((event) => field(parseJson(event), 'object') === 'chat.completion.chunk');
     if (chunks.length === 0) throw new CheckFailed('the stream has no chunks');
     const debit = await this.#debitOf(headers);
-    return `${chunks.length} chunks, ${debit}`;
+    const pace = this.#streamModel === PACED_MODEL ? await this.#pace(headers, spreadMs) : 'pace not checked';
+    return `${chunks.length} chunks, ${pace}, ${debit}`;
+  }
+
+  /** The gateway knows how long it took to say it; a client that gets all of it at once has a buffer before it. */
+  async #pace(headers: Headers, spreadMs: number): Promise<string> {
+    const requestId = encodeURIComponent(headers.get('x-request-id') ?? '');
+    const { status, text } = await this.#ask(`/billing/requests/${requestId}`);
+    expectStatus(status, 200, text);
+    const receipt = parseJson(text);
+    const paceMs =
+      Date.parse(String(field(receipt, 'settled_at'))) - Date.parse(String(field(receipt, 'created_at')));
+    if (!(paceMs >= LEAST_PACED_MS)) return 'pace not checked';
+    if (spreadMs < paceMs / 10)
+      throw new CheckFailed(
+        `what took ${paceMs} ms to say arrived within ${Math.round(spreadMs)} ms: something on the way buffers it`,
+      );
+    return `over ${Math.round(spreadMs)} ms`;
   }
 
   async #debitOf(headers: Headers): Promise<string> {
@@ -137,7 +176,7 @@ export class DeploymentCheck {
     if (metricsToken === undefined && (answer.status === 401 || answer.status === 403))
       return 'closed, pass --metrics-token to read them';
     if (answer.status === 404) return 'switched off';
-    expectStatus(answer.status, 200);
+    expectStatus(answer.status, 200, answer.text);
     // Behind a balancer another instance may answer, which has served nothing yet.
     if (!/^(?:# TYPE llm_requests_total |llm_requests_total\{)/m.test(answer.text))
       throw new CheckFailed('llm_requests_total is missing');
@@ -146,8 +185,8 @@ export class DeploymentCheck {
 
   #question(stream: boolean): object {
     return {
-      model: this.#model ?? 'echo',
-      messages: [{ role: 'user', content: 'Say: it works.' }],
+      model: (stream ? this.#streamModel : undefined) ?? this.#model ?? 'echo',
+      messages: [{ role: 'user', content: 'Say, word by word: it works.' }],
       max_tokens: MAX_TOKENS,
       stream,
     };
@@ -167,19 +206,43 @@ export class DeploymentCheck {
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       ...(how.body && { body: JSON.stringify(how.body) }),
     });
-    return { status: response.status, headers: response.headers, text: await response.text() };
+    return { status: response.status, headers: response.headers, ...(await readText(response)) };
   }
+}
+
+async function readText(response: Response): Promise<{ text: string; spreadMs: number }> {
+  const pieces: string[] = [];
+  let firstMs: number | undefined;
+  let lastMs = 0;
+  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    lastMs = performance.now();
+    firstMs ??= lastMs;
+    pieces.push(piece);
+  }
+  return { text: pieces.join(''), spreadMs: lastMs - (firstMs ?? lastMs) };
 }
 
 function expectStatus(status: number, expected: number, text = ''): string {
   if (status === expected) return '';
-  const code = errorCode(text);
-  throw new CheckFailed(`status ${status}${code ? ` (${code})` : ''} instead of ${expected}`);
+  const error = field(parseJson(text), 'error');
+  const what = [field(error, 'code'), field(error, 'message')].filter((part) => typeof part === 'string');
+  throw new CheckFailed(
+    `status ${status}${what.length > 0 ? ` (${what.join(': ')})` : ''} instead of ${expected}`,
+  );
 }
 
 function errorCode(text: string): string | undefined {
   const code = field(field(parseJson(text), 'error'), 'code');
   return typeof code === 'string' ? code : undefined;
+}
+
+/** `database down`, `providers.openai degraded`, …: groups hold components of their own. */
+function unwellComponents(components: unknown, prefix = ''): string[] {
+  return Object.entries(Object(components) as object).flatMap(([name, component]) => {
+    const status = field(component, 'status');
+    if (typeof status !== 'string') return unwellComponents(component, `${name}.`);
+    return status === 'up' ? [] : [`${prefix}${name} ${status}`];
+  });
 }
 
 function idsOf(list: unknown): string[] {
@@ -205,6 +268,12 @@ function parseJson(text: string): unknown {
 
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (cause instanceof Error && 'code' in cause) return `no answer (${String(cause.code)})`;
+  if (cause instanceof Error && 'code' in cause) {
+    const code = String(cause.code);
+    const hint = /CERT|SELF_SIGNED|ISSUER/.test(code)
+      ? '; a private certificate: NODE_EXTRA_CA_CERTS=<its file>'
+      : '';
+    return `no answer (${code})${hint}`;
+  }
   return cause instanceof Error ? cause.message || cause.name : String(cause);
 }

@@ -19,13 +19,18 @@ export class NginxServer implements AsyncDisposable {
     this.#process = new Background(requireProgram('nginx'), this.#arguments());
   }
 
-  static async start(directory: string, gatewayPorts: readonly number[]): Promise<NginxServer> {
+  /** @param edit  what a faulty installation would change in `nginx.conf` */
+  static async start(
+    directory: string,
+    gatewayPorts: readonly number[],
+    edit: (text: string) => string = (text) => text,
+  ): Promise<NginxServer> {
     const [port, plainPort] = [await freePort(), await freePort()];
     // nginx's workers are another user, and put large bodies below.
     await chmod(directory, 0o755);
     await mkdir(join(directory, 'llm-gateway'), { recursive: true });
     await mkdir(join(directory, 'logs'));
-    await writeFile(join(directory, 'nginx.conf'), await configuration(directory, port, plainPort));
+    await writeFile(join(directory, 'nginx.conf'), edit(await configuration(directory, port, plainPort)));
     await writeFile(join(directory, 'llm-gateway', 'upstreams.conf'), await upstreams(gatewayPorts));
     const tls = join(directory, 'tls');
     const made = await runScript('ssl-setup.sh', [

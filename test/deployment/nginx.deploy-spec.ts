@@ -147,16 +147,101 @@ describe('the configuration', () => {
     expect(stderr).not.toContain('[warn]');
     expect(code).toBe(0);
   });
+});
 
-  it('passes the deployment check', async () => {
-    const caFile = join(nginx.directory, 'tls', 'fullchain.pem');
-    const { code, stdout } = await run(
-      process.execPath,
-      ['dist/src/cli.js', 'check:deployment', '--url', nginx.url, '--token', mintToken({ sub: 'smoke' })],
-      { cwd: PROJECT, env: { ...process.env, NODE_EXTRA_CA_CERTS: caFile } },
-    );
+/** `check:deployment` as an operator runs it from elsewhere: over TLS, knowing the certificate. */
+async function checkDeployment(url: string, options: { nginx?: NginxServer; token?: string } = {}) {
+  const { code, stdout } = await run(
+    process.execPath,
+    [
+      'dist/src/cli.js',
+      'check:deployment',
+      '--url',
+      url,
+      '--token',
+      options.token ?? mintToken({ sub: 'smoke' }),
+    ],
+    {
+      cwd: PROJECT,
+      env: {
+        ...process.env,
+        ...(options.nginx && { NODE_EXTRA_CA_CERTS: join(options.nginx.directory, 'tls', 'fullchain.pem') }),
+      },
+    },
+  );
+  return { code, stdout, failed: stdout.split('\n').filter((line) => line.startsWith('FAIL')) };
+}
+
+async function brokenNginx(edit: (text: string) => string): Promise<NginxServer> {
+  const directory = await mkdtemp(join(inject('runDirectory'), 'nginx-'));
+  return NginxServer.start(
+    directory,
+    gateways.map((gateway) => gateway.port),
+    (text) => {
+      const edited = edit(text);
+      expect(edited).not.toBe(text);
+      return edited;
+    },
+  );
+}
+
+describe('the deployment check', () => {
+  it('passes, and has seen a stream arrive chunk by chunk', async () => {
+    const { code, stdout } = await checkDeployment(nginx.url, { nginx });
+    expect(stdout).toMatch(/^ok {4}stream: \d+ chunks, over \d+ ms, debited/m);
     expect(stdout).toContain('the deployment works');
     expect(code).toBe(0);
+  });
+
+  it('passes where the metrics are closed', async () => {
+    await using closed = await brokenNginx((text) => text.replace('allow 127.0.0.1;', ''));
+    const { code, stdout } = await checkDeployment(closed.url, { nginx: closed });
+    expect(stdout).toContain('ok    metrics: closed');
+    expect(code).toBe(0);
+  });
+
+  // As nginx does by its defaults: without chunks from the gateway it waits until a buffer is full.
+  it('names a proxy that buffers streams', async () => {
+    await using buffering = await brokenNginx((text) =>
+      text
+        .replace('proxy_buffering off;', 'proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;')
+        .replace('proxy_http_version 1.1;', 'proxy_http_version 1.0;'),
+    );
+    const { code, failed } = await checkDeployment(buffering.url, { nginx: buffering });
+    expect(failed).toHaveLength(1);
+    expect(failed[0]).toMatch(
+      /^FAIL {2}stream: what took \d+ ms to say arrived within \d+ ms: .* buffers it$/,
+    );
+    expect(code).toBe(1);
+  });
+
+  it('names a token that another secret signed', async () => {
+    const token = mintToken({ sub: 'smoke' }, 'another-secret-that-signs-nothing-here-0123456789');
+    const { code, failed } = await checkDeployment(nginx.url, { nginx, token });
+    expect(failed[0]).toMatch(/^FAIL {2}models: status 401 \(invalid_token: /);
+    expect(code).toBe(1);
+  });
+
+  it('names a certificate that it does not know', async () => {
+    const { code, failed } = await checkDeployment(nginx.url);
+    expect(failed[0]).toMatch(
+      /^FAIL {2}health: no answer \(.*SELF_SIGNED.*\); a private certificate: NODE_EXTRA/,
+    );
+    expect(code).toBe(1);
+  });
+
+  it('names a database that is away, and nobody at all', async () => {
+    const alone = await startGateway({
+      waitFor: '/health',
+      env: { DATABASE_URL: 'postgres://nobody:x@127.0.0.1:1/nowhere', BILLING_OUTAGE_MODE: 'closed' },
+    });
+    const { code, failed } = await checkDeployment(alone.url);
+    expect(failed[0]).toMatch(/^FAIL {2}readiness: status 503 \(database_unavailable: .*database/);
+    expect(failed[1]).toBe('FAIL  components: database down');
+    expect(failed.join('\n')).toMatch(/^FAIL {2}completion: status 503 \(database_unavailable/m);
+    expect(code).toBe(1);
+    await alone.stop();
+    expect((await checkDeployment(alone.url)).failed[0]).toBe('FAIL  health: no answer (ECONNREFUSED)');
   });
 });
 
