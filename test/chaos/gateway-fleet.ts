@@ -10,8 +10,6 @@ import type { Random } from './random.ts';
 import { CRASH_POINTS } from './scenario.ts';
 
 const READY_MS = 180_000;
-/** Passages of a crash point before it strikes. */
-const MOST_PASSAGES = 200;
 /** Of the log of a gateway that fell over. */
 const TOLD_CHARACTERS = 600;
 /** Those that only a boot passes, once for each journal. */
@@ -25,6 +23,7 @@ export interface FleetOptions {
   readonly env: Readonly<Record<string, string>>;
   readonly random: Random;
   readonly crashPointShare: number;
+  readonly crashPassages: number;
 }
 
 /** The gateways: real processes, each with a folder that survives it, started again whenever they end. */
@@ -267,10 +266,10 @@ export class GatewayProcess {
   }
 
   #drawCrashPoint(): string | undefined {
-    const { random, crashPointShare } = this.#options;
+    const { random, crashPointShare, crashPassages } = this.#options;
     if (!this.mayCrash || this.#starts === 0 || !random.chance(crashPointShare)) return undefined;
     const name = random.pick(CRASH_POINTS);
-    return `${name}:${AT_BOOT.includes(name) ? 1 : random.between(1, MOST_PASSAGES)}`;
+    return `${name}:${AT_BOOT.includes(name) ? 1 : random.between(1, crashPassages)}`;
   }
 
   #ended(code: number | null, signal: NodeJS.Signals | null): void {

@@ -97,6 +97,7 @@ export class Rig {
       env,
       random: this.#random.fork(),
       crashPointShare: this.#scenario.crashPointShare,
+      crashPassages: this.#scenario.crashPassages,
     }));
     const clients = (this.#clients = new Clients(this.#scenario, this.#random.fork(), fleet.ports));
     await this.#fund(clients.ampleUsers, fleet);

@@ -51,6 +51,8 @@ export interface Scenario {
   readonly pauseMs: readonly [number, number];
   /** Restarts that arm a crash point. */
   readonly crashPointShare: number;
+  /** Passages of the crash point before it strikes, at most. */
+  readonly crashPassages: number;
   /** The guarantee that is taken away: a control run. */
   readonly broken?: string;
 }
@@ -89,12 +91,27 @@ const LONG: Scenario = {
   // A start costs as much work as some hundred requests: faults that come faster only make less to lose.
   pauseMs: [1500, 8000],
   crashPointShare: 0.4,
+  crashPassages: 200,
 };
 
-const SHORT: Scenario = { ...LONG, name: 'short', seconds: 40, clients: 48, pauseMs: [200, 3000] };
+const SHORT: Scenario = {
+  ...LONG,
+  name: 'short',
+  seconds: 40,
+  clients: 48,
+  pauseMs: [200, 3000],
+  crashPassages: 60,
+};
 
 /** Part of `npm run verify`: a little of everything. */
-const CHECK: Scenario = { ...SHORT, name: 'check', seconds: 15, clients: 24, pauseMs: [200, 1500] };
+const CHECK: Scenario = {
+  ...SHORT,
+  name: 'check',
+  seconds: 15,
+  clients: 24,
+  pauseMs: [200, 1500],
+  crashPassages: 15,
+};
 
 /** For each guarantee the history that shows its loss soonest. */
 const CONTROLS: readonly Scenario[] = [
