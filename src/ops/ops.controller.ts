@@ -12,9 +12,12 @@ import { parseMetricsText } from './parse-metrics-text.js';
 /** What the page consists of. The scripts are compiled like the rest of the program, and run in the browser. */
 const ASSETS: Readonly<Record<string, string>> = {
   'ops.css': 'text/css; charset=utf-8',
-  'ops.js': 'text/javascript; charset=utf-8',
-  'figures.js': 'text/javascript; charset=utf-8',
-  'views.js': 'text/javascript; charset=utf-8',
+  ...Object.fromEntries(
+    ['ops', 'views', 'tables', 'problems', 'traffic-window', 'answers', 'figures'].map((script) => [
+      `${script}.js`,
+      'text/javascript; charset=utf-8',
+    ]),
+  ),
 };
 
 /** The page for whoever runs the gateway. It holds no data: it asks the API with the admin token that is pasted into it. */

@@ -15,6 +15,7 @@ export interface PageElement {
 }
 
 export interface PageDocument {
+  title: string;
   readonly hidden: boolean;
   querySelector(selector: string): PageElement | null;
   createElement(tag: string): PageElement;

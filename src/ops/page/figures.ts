@@ -31,6 +31,7 @@ export function quantile(histogram: Histogram, share: number): number | undefine
 
 export function seconds(value: number | undefined): string {
   if (value === undefined) return '–';
+  if (value === 0) return '0 s';
   if (value < 0.001) return `${Math.round(value * 1e6)} µs`;
   if (value < 1) return `${trimmed(value * 1000)} ms`;
   return value < 120 ? `${trimmed(value)} s` : duration(value);
@@ -77,6 +78,30 @@ export function percent(share: number): string {
 export function money(value: number, currency: string): string {
   const digits = value === 0 || value >= 1 ? 2 : value >= 0.01 ? 4 : 6;
   return `${value.toFixed(digits)} ${currency}`;
+}
+
+/** What a component says of itself, as words: units from the names, times as the clock shows them. */
+export function describeDetails(details: Readonly<Record<string, unknown>>): string {
+  return Object.entries(details)
+    .map(([name, value]) => describeDetail(name, value))
+    .join(' · ');
+}
+
+function describeDetail(name: string, value: unknown): string {
+  if (typeof value === 'object' && value !== null)
+    return `${words(name)}: ${describeDetails(value as Record<string, unknown>).replaceAll(' · ', ', ')}`;
+  if (typeof value === 'number' && name.endsWith('_ms'))
+    return `${words(name.slice(0, -3))} ${seconds(value / 1000)}`;
+  if (typeof value === 'number' && name.endsWith('_seconds'))
+    return `${words(name.slice(0, -8))} ${seconds(value)}`;
+  if (typeof value === 'boolean') return `${words(name)} ${value ? 'yes' : 'no'}`;
+  if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value))
+    return `${words(name)} ${new Date(value).toLocaleTimeString()}`;
+  return `${words(name)} ${typeof value === 'string' ? words(value) : String(value)}`;
+}
+
+function words(name: string): string {
+  return name.replaceAll('_', ' ');
 }
 
 /** Three figures are enough for an eye. */

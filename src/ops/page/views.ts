@@ -1,109 +1,131 @@
-/** Runs in the browser: answers of the API -> elements. Text is always set as text, never as HTML. */
-import type { PageDocument, PageElement } from './browser.js';
-import { bytes, count, duration, money, percent, seconds, sparkline } from './figures.js';
+/** Runs in the browser: answers of the API -> elements. */
+import {
+  type Breaker,
+  type Component,
+  type Detailed,
+  groupOf,
+  type ModelRow,
+  type Past,
+  singleComponents,
+  type Summary,
+  type System,
+} from './answers.js';
+import type { PageElement } from './browser.js';
+import { bytes, count, describeDetails, duration, money, percent, quantile, seconds } from './figures.js';
+import type { Problem } from './problems.js';
+import { type Cell, element, number, pill, table, tile, tone } from './tables.js';
+import type { TrafficWindow } from './traffic-window.js';
 
-declare const document: PageDocument;
-
-export interface Component {
-  readonly status: string;
-  readonly latency_ms: number;
-  readonly details: Readonly<Record<string, unknown>>;
+export function problemList(found: readonly Problem[]): PageElement[] {
+  if (found.length === 0) return [element('li', 'fine', 'Nothing.')];
+  return found.map(({ severity, title, advice, runbook }) => {
+    const item = element('li', severity);
+    item.append(
+      element('strong', '', title),
+      element('span', 'advice', advice),
+      element('span', 'quiet', `Runbook: ${runbook}`),
+    );
+    return item;
+  });
 }
 
-export interface Detailed {
-  readonly status: string;
-  readonly draining: boolean;
-  readonly version: string;
-  readonly components: Readonly<Record<string, Component | Readonly<Record<string, Component>>>>;
+export function liveTiles(traffic: TrafficWindow, now: Summary): PageElement[] {
+  const requests = traffic.grown((summary) => summary.requests.total);
+  const failed = traffic.grown((summary) => summary.requests.failed);
+  const latency = traffic.histogram((summary) => summary.latency);
+  const firstToken = traffic.histogram((summary) => summary.first_token);
+  const overhead = traffic.histogram((summary) => summary.overhead);
+  const rate = (read: (summary: Summary) => number, show: (value: number) => string) => {
+    const perMinute = traffic.perMinute(read);
+    return perMinute === undefined ? '…' : show(perMinute);
+  };
+  const total = (summary: Summary) => summary.requests.total;
+  const tokens = (summary: Summary) => summary.tokens_total;
+  const cost = (summary: Summary) => summary.cost_total;
+  return [
+    tile('Requests / min', rate(total, count), { trend: traffic.trend(total) }),
+    tile('Failed (5xx)', requests === 0 ? '–' : percent(failed / requests), {
+      tone: requests > 0 && failed / requests > 0.05 ? 'bad' : undefined,
+      trend: traffic.trend((summary) => summary.requests.failed),
+    }),
+    tile('Tokens / min', rate(tokens, count), { trend: traffic.trend(tokens) }),
+    tile(
+      'Charged / min',
+      rate(cost, (value) => money(value, now.currency)),
+      { trend: traffic.trend(cost) },
+    ),
+    tile('Duration p50', seconds(quantile(latency, 0.5))),
+    tile('Duration p95', seconds(quantile(latency, 0.95))),
+    tile('First token p50', seconds(quantile(firstToken, 0.5))),
+    tile('Gateway’s share p99', seconds(quantile(overhead, 0.99))),
+    tile('Streams open', count(now.streams_open)),
+  ];
 }
 
-export interface Breaker {
-  readonly state: string;
-  readonly failures: number;
-  readonly next_attempt_at: string | null;
-  readonly models?: Readonly<Record<string, Breaker>>;
+export function moneyTiles(now: Summary): PageElement[] {
+  const value = (name: string) => now.money[name] ?? 0;
+  const alarm = (name: string, tone: 'bad' | 'warn', above = 0) => ({
+    tone: value(name) > above ? tone : undefined,
+  });
+  const amount = (name: string) => money(value(name), now.currency);
+  return [
+    tile('Charged since the start', money(now.cost_total, now.currency)),
+    tile('Holds open', count(value('holds_open'))),
+    tile('Charges not yet booked', count(value('journal_unsettled_records'))),
+    tile(
+      'Oldest of them',
+      seconds(value('journal_oldest_seconds')),
+      alarm('journal_oldest_seconds', 'bad', 60),
+    ),
+    tile('Served on credit', amount('outage_credit_used'), alarm('outage_credit_used', 'warn')),
+    tile('Could not be charged', amount('shortfall_total'), alarm('shortfall_total', 'bad')),
+    tile('Calls of unknown cost', count(value('unknown_cost_total')), alarm('unknown_cost_total', 'warn')),
+    tile('Audit mismatches', count(value('audit_mismatches')), alarm('audit_mismatches', 'bad')),
+  ];
 }
 
-export interface Past {
-  readonly timestamp: string;
-  readonly status: string;
-}
-
-export interface System {
-  readonly uptime_seconds: number;
-  readonly cpu: { readonly percent: number; readonly cores: number };
-  readonly memory: { readonly rss_bytes: number };
-  readonly heap: { readonly used_bytes: number; readonly limit_bytes: number };
-  readonly event_loop: { readonly p99_ms: number; readonly utilization: number };
-  readonly disk: { readonly free_bytes: number; readonly percent: number };
-  readonly connections: { readonly open: number };
-}
-
-export interface ModelRow {
-  readonly model: string;
-  readonly provider: string;
-  readonly requests: number;
-  readonly failed: number;
-  readonly input_tokens: number;
-  readonly output_tokens: number;
-  readonly cost: number;
-}
-
-const TONES: Readonly<Record<string, string>> = {
-  up: 'good',
-  healthy: 'good',
-  closed: 'good',
-  degraded: 'warn',
-  half_open: 'warn',
-  down: 'bad',
-  unhealthy: 'bad',
-  open: 'bad',
-};
-
-/** Colour never stands alone: the word is in it. */
-export function pill(word: string): PageElement {
-  return element('span', `pill ${tone(word)}`, word.replace('_', ' '));
-}
-
-export function tone(word: string): string {
-  return TONES[word] ?? '';
-}
-
-export function tile(
-  label: string,
-  value: string,
-  options: { trend?: readonly number[]; alarm?: boolean } = {},
+export function providersTable(
+  detailed: Detailed,
+  breakers: Readonly<Record<string, Breaker>>,
+  summary: Summary | undefined,
 ): PageElement {
-  const box = element('div', options.alarm ? 'tile alarm' : 'tile');
-  box.append(element('span', 'quiet', label), element('b', '', value));
-  if (options.trend && options.trend.length > 1) box.append(trendLine(options.trend));
-  return box;
+  const rows = Object.entries(groupOf(detailed, 'providers')).map(([provider, component]) => [
+    provider,
+    pill(component.status),
+    number(seconds(component.latency_ms / 1000)),
+    circuits(breakers[provider]?.models ?? {}),
+    ...(summary ? [calls(summary.attempts[provider] ?? {})] : []),
+  ]);
+  const headings = [
+    'Provider',
+    'Status',
+    'Latency',
+    'Circuits',
+    ...(summary ? ['Calls since the start'] : []),
+  ];
+  return table(headings, rows, 'No provider is configured.');
 }
 
-export function componentsTable(components: Detailed['components']): PageElement {
-  const rows = Object.entries(components).flatMap(([name, component]) =>
-    isComponent(component)
-      ? [componentRow(name, component)]
-      : Object.entries(component).map(([member, one]) => componentRow(`${name} / ${member}`, one)),
-  );
+export function componentsTable(detailed: Detailed): PageElement {
+  const rows = singleComponents(detailed).map(([name, component]) => componentRow(name, component));
   return table(['Component', 'Status', 'Latency', 'Details'], rows, 'No component has been checked yet.');
 }
 
-export function breakersTable(breakers: Readonly<Record<string, Breaker>>): PageElement {
-  const rows = Object.entries(breakers).flatMap(([provider, breaker]) => [
-    breakerRow(provider, breaker),
-    ...Object.entries(breaker.models ?? {}).map(([model, one]) => breakerRow(`${provider} / ${model}`, one)),
-  ]);
-  return table(['Provider', 'State', 'Failures', 'Next attempt'], rows, 'No provider has a breaker yet.');
-}
-
-export function historyBars(history: readonly Past[]): PageElement[] {
-  return [...history].reverse().map(({ timestamp, status }) => {
+export function historyBars(past: readonly Past[]): PageElement[] {
+  return [...past].reverse().map(({ timestamp, status }) => {
+    const text = `${new Date(timestamp).toLocaleTimeString()}: ${status}`;
     const bar = element('li', tone(status));
-    bar.setAttribute('title', `${new Date(timestamp).toLocaleTimeString()}: ${status}`);
-    bar.append(element('span', '', `${new Date(timestamp).toLocaleTimeString()} ${status}`));
+    bar.setAttribute('title', text);
+    bar.append(element('span', '', text));
     return bar;
   });
+}
+
+export function historyText(past: readonly Past[]): string {
+  const oldest = past.at(-1);
+  if (!oldest) return 'The first check is still to come.';
+  const well = past.filter(({ status }) => status === 'healthy').length;
+  return `${well} of ${past.length} healthy since ${new Date(oldest.timestamp).toLocaleTimeString()}`;
 }
 
 export function trafficTable(models: readonly ModelRow[], currency: string): PageElement {
@@ -123,18 +145,10 @@ export function trafficTable(models: readonly ModelRow[], currency: string): Pag
   );
 }
 
-export function moneyTable(figures: Readonly<Record<string, number>>): PageElement {
-  const rows = Object.entries(figures).map(([name, value]) => [
-    name.replace(/_(?:total|seconds)$/, '').replaceAll('_', ' '),
-    number(name.endsWith('seconds') ? seconds(value) : count(value)),
-  ]);
-  return table(['Figure', 'Now'], rows, 'Nothing reported yet.');
-}
-
 export function countsTable(caption: string, counts: Readonly<Record<string, number>>): PageElement {
   const rows = Object.entries(counts)
     .sort(([, left], [, right]) => right - left)
-    .map(([name, value]) => [name, number(count(value))]);
+    .map(([name, value]) => [name.replaceAll('_', ' '), number(count(value))]);
   const box = element('div', 'scroll');
   box.append(table([caption, 'Count'], rows, `${caption}: none.`));
   return box;
@@ -145,95 +159,46 @@ export function systemTiles(system: System): PageElement[] {
   return [
     tile('CPU of one core', `${system.cpu.percent} %`),
     tile('Memory (RSS)', bytes(system.memory.rss_bytes)),
-    tile('Heap', percent(heapShare), { alarm: heapShare > 0.9 }),
+    tile('Heap', percent(heapShare), { tone: heapShare > 0.9 ? 'bad' : undefined }),
     tile('Event loop p99 late', seconds(system.event_loop.p99_ms / 1000), {
-      alarm: system.event_loop.p99_ms > 200,
+      tone: system.event_loop.p99_ms > 200 ? 'warn' : undefined,
     }),
     tile('Event loop busy', percent(system.event_loop.utilization)),
-    tile('Disk free', bytes(system.disk.free_bytes), { alarm: system.disk.percent > 95 }),
+    tile('Disk free', bytes(system.disk.free_bytes), { tone: system.disk.percent > 95 ? 'bad' : undefined }),
     tile('Connections', count(system.connections.open)),
     tile('Up for', duration(system.uptime_seconds)),
   ];
 }
 
-function componentRow(name: string, component: Component): (PageElement | string)[] {
-  const details = Object.entries(component.details)
-    .map(([key, value]) => `${key}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
-    .join(' · ');
+function componentRow(name: string, component: Component): Cell[] {
   return [
     name.replaceAll('_', ' '),
     pill(component.status),
     number(seconds(component.latency_ms / 1000)),
-    element('span', 'details', details),
+    element('span', 'details', describeDetails(component.details)),
   ];
 }
 
-function breakerRow(name: string, breaker: Breaker): (PageElement | string)[] {
-  const next =
-    breaker.next_attempt_at === null ? '–' : new Date(breaker.next_attempt_at).toLocaleTimeString();
-  return [name, pill(breaker.state), number(String(breaker.failures)), next];
+/** The circuits that are not closed, by name; the closed ones by number. */
+function circuits(models: Readonly<Record<string, Breaker>>): PageElement {
+  const box = element('span', 'details');
+  const known = Object.entries(models);
+  const troubled = known.filter(([, { state }]) => state !== 'closed');
+  for (const [model, { state }] of troubled) {
+    const line = element('span', 'circuit');
+    line.append(pill(state), ` ${model}`);
+    box.append(line);
+  }
+  const closed = known.length - troubled.length;
+  if (closed > 0 || known.length === 0)
+    box.append(element('span', 'circuit', closed === 0 ? 'not used yet' : `${closed} closed`));
+  return box;
 }
 
-function isComponent(value: object): value is Component {
-  return 'status' in value && typeof value.status === 'string';
-}
-
-/** A cell for figures, which stand to the right. */
-function number(text: string): PageElement {
-  return element('span', 'number', text);
-}
-
-function isNumber(content: PageElement | string | undefined): boolean {
-  return typeof content === 'object' && content.className === 'number';
-}
-
-function table(
-  headings: readonly string[],
-  rows: readonly (PageElement | string)[][],
-  empty: string,
-): PageElement {
-  if (rows.length === 0) return element('p', 'empty', empty);
-  const head = element('tr');
-  headings.forEach((heading, index) => {
-    const cell = element('th', isNumber(rows[0]?.[index]) ? 'number' : '', heading);
-    cell.setAttribute('scope', 'col');
-    head.append(cell);
-  });
-  const top = element('thead');
-  top.append(head);
-  const body = element('tbody');
-  body.append(...rows.map(tableRow));
-  const whole = element('table');
-  whole.append(top, body);
-  return whole;
-}
-
-function tableRow(cells: readonly (PageElement | string)[]): PageElement {
-  const row = element('tr');
-  cells.forEach((content, index) => {
-    const cell = element(index === 0 ? 'th' : 'td');
-    if (index === 0) cell.setAttribute('scope', 'row');
-    if (isNumber(content)) cell.className = 'number';
-    cell.append(content);
-    row.append(cell);
-  });
-  return row;
-}
-
-function trendLine(values: readonly number[]): PageElement {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('viewBox', '0 0 100 24');
-  svg.setAttribute('preserveAspectRatio', 'none');
-  svg.setAttribute('aria-hidden', 'true');
-  const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');
-  path.setAttribute('d', sparkline(values));
-  svg.append(path);
-  return svg;
-}
-
-export function element(tag: string, className = '', text?: string): PageElement {
-  const made = document.createElement(tag);
-  if (className !== '') made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+function calls(outcomes: Readonly<Record<string, number>>): PageElement {
+  const sorted = Object.entries(outcomes).sort(([, left], [, right]) => right - left);
+  const text = sorted
+    .map(([outcome, value]) => `${count(value)} ${outcome.replaceAll('_', ' ')}`)
+    .join(' · ');
+  return element('span', 'details', text === '' ? 'none' : text);
 }

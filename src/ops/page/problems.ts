@@ -1,0 +1,236 @@
+/** Runs in the browser. Pure: answers of the API -> what is wrong, in an operator's words, the worst first. */
+import { type Breaker, type Component, groupOf, type Health, singleComponents } from './answers.js';
+import { duration, money, percent, quantile, seconds } from './figures.js';
+import type { TrafficWindow } from './traffic-window.js';
+
+export interface Problem {
+  readonly severity: 'bad' | 'warn';
+  readonly title: string;
+  readonly advice: string;
+  /** The paragraph of deployments/monitoring/runbook.md. */
+  readonly runbook: string;
+}
+
+const FAILED_SHARE = 0.05;
+const FEW_REQUESTS = 20;
+const OVERHEAD_SECONDS = 0.05;
+const LATE_MS = 200;
+const HEAP_SHARE = 0.9;
+const DISK_PERCENT = 95;
+const OLD_SECONDS = 60;
+
+/** What each component's trouble means. Those not named are told by their status alone. */
+const COMPONENTS: Readonly<Record<string, Omit<Problem, 'severity'>>> = {
+  database: {
+    title: 'The database is away',
+    advice:
+      'Charges wait in the journal; known users are served on credit (BILLING_OUTAGE_MODE, BILLING_OUTAGE_CREDIT), all ' +
+      'others get 503. Bring PostgreSQL back; npm run check:db tells what is wrong with it.',
+    runbook: 'OutageCreditInUse',
+  },
+  billing_journal: {
+    title: 'The billing journal takes nothing',
+    advice:
+      'This instance serves nobody. The disk of DATA_DIR is full or gone, or the instance was declared dead (fenced): restart it.',
+    runbook: 'JournalNotSettling',
+  },
+  rate_limits: {
+    title: 'Rate limits are counted by each instance alone',
+    advice:
+      'Redis is away or slow. No request fails for it, but a user may get the limit from each instance.',
+    runbook: 'RateLimitsDegraded',
+  },
+  cache: {
+    title: 'The cache is without Redis',
+    advice: 'Answers that could come from the cache are asked for again. Bring Redis back.',
+    runbook: 'RateLimitsDegraded',
+  },
+  event_loop: {
+    title: 'The process has more to do than one core gives',
+    advice: 'Add instances or workers (WORKERS=auto).',
+    runbook: 'GatewayEventLoopLate',
+  },
+};
+
+export function problems(health: Health, traffic: TrafficWindow): Problem[] {
+  const found = [
+    ...ofState(health),
+    ...ofProviders(health),
+    ...ofMoney(traffic),
+    ...ofTraffic(traffic),
+    ...ofProcess(health),
+  ];
+  const isBad = ({ severity }: Problem) => severity === 'bad';
+  return [...found.filter(isBad), ...found.filter((problem) => !isBad(problem))];
+}
+
+export function notReachable(lastAnswer: Date | undefined): Problem {
+  const below =
+    lastAnswer === undefined ? '' : ` What is below was so at ${lastAnswer.toLocaleTimeString()}.`;
+  return bad(
+    'The gateway does not answer',
+    `It is down, hangs, or the network between it and this page is cut.${below}`,
+    'GatewayInstanceDown',
+  );
+}
+
+function ofState({ detailed }: Health): Problem[] {
+  const draining = warn(
+    'This instance is draining',
+    'It finishes what it has, takes nothing new, and ends.',
+    'GatewayInstanceDown',
+  );
+  const troubled = singleComponents(detailed).filter(([, { status }]) => status !== 'up');
+  return [...(detailed.draining ? [draining] : []), ...troubled.map(componentProblem)];
+}
+
+function componentProblem([name, { status }]: [string, Component]): Problem {
+  const known = COMPONENTS[name] ?? {
+    title: `${name.replaceAll('_', ' ')} is ${status}`,
+    advice: 'See the details below and the log.',
+    runbook: 'GatewayUnexpectedErrors',
+  };
+  return { severity: status === 'down' || name === 'database' ? 'bad' : 'warn', ...known };
+}
+
+function ofProviders({ detailed, breakers }: Health): Problem[] {
+  return Object.entries(groupOf(detailed, 'providers')).flatMap(([provider, { status }]) => {
+    const open = Object.entries(breakers[provider]?.models ?? {}).filter(
+      ([, { state }]) => state !== 'closed',
+    );
+    if (open.length > 0)
+      return open.map(([model, breaker]) => circuitProblem(`${provider} / ${model}`, breaker));
+    if (status === 'up') return [];
+    return [
+      warn(
+        `${provider} does not answer`,
+        'Its own status page tells more than we can. Requests go to fallbacks where the model has some.',
+        'ProviderFailing',
+      ),
+    ];
+  });
+}
+
+function circuitProblem(name: string, { state, failures, next_attempt_at: next }: Breaker): Problem {
+  if (state === 'half_open')
+    return warn(
+      `${name} is being tried again`,
+      'The circuit closes when the call succeeds.',
+      'ProviderCircuitOpen',
+    );
+  const isDue = next === null || Date.parse(next) <= Date.now();
+  const when = isDue ? 'with the next request' : `at ${new Date(next).toLocaleTimeString()}`;
+  return bad(
+    `${name}: circuit open`,
+    `${failures} calls in a row failed. It is tried again ${when}; until then requests go to fallbacks or get 503.`,
+    'ProviderCircuitOpen',
+  );
+}
+
+function ofMoney(traffic: TrafficWindow): Problem[] {
+  const summary = traffic.latest;
+  if (!summary) return [];
+  const now = (name: string) => summary.money[name] ?? 0;
+  const found: Problem[] = [];
+  if (now('audit_mismatches') > 0) {
+    const title = `The ledger audit found ${now('audit_mismatches')} rows that do not add up`;
+    found.push(
+      bad(title, 'Stop changes by hand and look at GET /admin/ledger/audit.', 'LedgerAuditMismatch'),
+    );
+  }
+  if (now('shortfall_total') > 0) {
+    const title = `${money(now('shortfall_total'), summary.currency)} could not be charged`;
+    found.push(bad(title, 'The log names request, user and model.', 'ChargeShortfall'));
+  }
+  if (now('journal_oldest_seconds') > OLD_SECONDS) {
+    const title = `A charge waits in the journal for ${duration(now('journal_oldest_seconds'))}`;
+    found.push(
+      bad(
+        title,
+        'Nothing is lost while DATA_DIR lives. Do not scale this instance away.',
+        'JournalNotSettling',
+      ),
+    );
+  }
+  if (now('outage_credit_used') > 0) {
+    const title = `${money(now('outage_credit_used'), summary.currency)} served on credit`;
+    found.push(warn(title, 'It becomes ordinary charges when the database is back.', 'OutageCreditInUse'));
+  }
+  const unknown = traffic.grown((reading) => reading.money['unknown_cost_total'] ?? 0);
+  if (unknown > 0) {
+    const title = `${unknown} calls may be billed to us without a charge of ours`;
+    found.push(
+      warn(title, 'A few while a provider fails are normal; the log names them.', 'ProviderCostUnknown'),
+    );
+  }
+  return found;
+}
+
+function ofTraffic(traffic: TrafficWindow): Problem[] {
+  const requests = traffic.grown((summary) => summary.requests.total);
+  const failed = traffic.grown((summary) => summary.requests.failed);
+  const overhead = quantile(
+    traffic.histogram((summary) => summary.overhead),
+    0.99,
+  );
+  const found = traffic
+    .attempts('provider_auth_failed')
+    .filter(([, count]) => count > 0)
+    .map(([provider]) =>
+      bad(
+        `${provider} refuses our key`,
+        'Replace the key and restart; it never heals by itself.',
+        'ProviderKeyRefused',
+      ),
+    );
+  if (requests >= FEW_REQUESTS && failed / requests > FAILED_SHARE) {
+    const title = `${percent(failed / requests)} of the completions failed in the last minutes`;
+    found.push(bad(title, 'The error codes are below.', 'GatewayErrorRateHigh'));
+  }
+  if (requests >= FEW_REQUESTS && overhead !== undefined && overhead > OVERHEAD_SECONDS) {
+    const title = `The gateway itself adds ${seconds(overhead)} at p99`;
+    found.push(
+      warn(title, 'Slow, not wrong: the database, Redis, or too little CPU.', 'GatewayOverheadHigh'),
+    );
+  }
+  for (const sink of Object.keys(traffic.latest?.dropped ?? {})) {
+    const dropped = traffic.grown((summary) => summary.dropped[sink] ?? 0);
+    if (dropped > 0)
+      found.push(
+        warn(`${dropped} records for ${sink} were dropped`, 'No request suffers.', 'GatewayTelemetryDropped'),
+      );
+  }
+  return found;
+}
+
+function ofProcess({ system, detailed }: Health): Problem[] {
+  const { heap, disk, event_loop: loop } = system;
+  const heapShare = heap.used_bytes / heap.limit_bytes;
+  const found: Problem[] = [];
+  const loopIsTold = singleComponents(detailed).some(
+    ([name, { status }]) => name === 'event_loop' && status !== 'up',
+  );
+  if (loop.p99_ms > LATE_MS && !loopIsTold) {
+    const title = `The event loop is ${seconds(loop.p99_ms / 1000)} late at p99`;
+    found.push(warn(title, 'Add instances or workers (WORKERS=auto).', 'GatewayEventLoopLate'));
+  }
+  if (heapShare > HEAP_SHARE) {
+    const title = `${percent(heapShare)} of the heap is in use`;
+    found.push(
+      bad(title, 'The process ends when it is full: take traffic away, restart it.', 'GatewayEventLoopLate'),
+    );
+  }
+  if (disk.percent > DISK_PERCENT) {
+    const title = `The disk of DATA_DIR is ${disk.percent} % full`;
+    found.push(bad(title, 'Without it nothing can be charged, and nothing is served.', 'JournalNotSettling'));
+  }
+  return found;
+}
+
+function bad(title: string, advice: string, runbook: string): Problem {
+  return { severity: 'bad', title, advice, runbook };
+}
+
+function warn(title: string, advice: string, runbook: string): Problem {
+  return { severity: 'warn', title, advice, runbook };
+}
