@@ -1,8 +1,8 @@
 import { createServer } from 'node:net';
 
 /**
- * Below every system's range for outgoing connections. A server that is started again on its port would find it taken now
- * and then by a connection of somebody else, even by one that tried to reach the server and met itself.
+ * Below every system's range for outgoing connections and for listeners that take any port. A server that is started again
+ * on its port would else find it taken now and then by whoever asked for one meanwhile.
  */
 const LOWEST = 15_000;
 const HIGHEST = 32_000;
