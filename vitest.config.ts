@@ -26,6 +26,7 @@ export default defineConfig({
             'src/**/*.spec.ts',
             'libs/**/*.spec.ts',
             'test/fuzz/**/*.spec.ts',
+            'test/bench/**/*.spec.ts',
             'deployments/**/*.spec.ts',
           ],
           environment: 'node',

@@ -1,48 +1,56 @@
 /**
- * `npm run bench:compare`: the report that lies there against the one that was committed last.
+ * `npm run bench:compare`: the newest report against the one that was committed last.
  *
  *   node test/bench/compare.ts [NEW.json [OLD.json]]
  *
- * Looks at the gateway's ratios to the raw Node proxy, which mean the same on every machine. A regression is a ratio
- * whose quartiles lie wholly above the old ones, and by more than what two runs of the same program differ.
- * Exit code 1 when there is one.
+ * Exit code 1 when something got worse by more than the noise, 2 when there is nothing to compare.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { spread } from './report/markdown.ts';
-import { METRIC_TITLES, type Report, type Row } from './report/report.ts';
+import { compareReports } from './compare-reports.ts';
+import { spread } from './present/markdown.ts';
+import { METRIC_TITLES, type Report } from './present/report.ts';
+import { warningsOf } from './present/warnings.ts';
 
 const COMMITTED = 'test/bench/report/report.json';
-/** Two runs of one program on one machine differ by so much: quartiles were ±15–20 %, runs shifted by up to 25 %. */
-const NOISE = 0.25;
-const BASE = 'raw';
+const [newFile = newest(), oldFile] = process.argv.slice(2);
+const before = JSON.parse(oldFile === undefined ? committed() : readFileSync(oldFile, 'utf8')) as Report;
+const after = JSON.parse(readFileSync(newFile, 'utf8')) as Report;
 
-const [newFile = fileURLToPath(new URL('report/report.json', import.meta.url)), oldFile] =
-  process.argv.slice(2);
-const fresh = JSON.parse(readFileSync(newFile, 'utf8')) as Report;
-const old = JSON.parse(oldFile === undefined ? committed() : readFileSync(oldFile, 'utf8')) as Report;
-
-let regressions = 0;
-console.log(`${old.commit} (${old.startedAt}) -> ${fresh.commit} (${fresh.startedAt}), gateway × raw Node\n`);
-for (const row of fresh.rows.filter(isGateways)) {
-  const before = old.rows.find(
-    (other) => isGateways(other) && other.scenario === row.scenario && other.metric === row.metric,
-  )?.ratios[BASE];
-  const after = row.ratios[BASE];
-  if (!before || !after) continue;
-  const isWorse = after.q1 > before.q3 && after.median > before.median * (1 + NOISE);
-  if (isWorse) regressions++;
-  const change = `${((after.median / before.median - 1) * 100).toFixed(0)} %`;
+for (const [name, report] of Object.entries({ before, after })) {
   console.log(
-    `${isWorse ? 'WORSE' : 'ok   '}  ${row.title}, ${METRIC_TITLES[row.metric]}: ${spread(before)} -> ${spread(after)}, ${change}`,
+    `${name.padEnd(6)}  ${report.commit}, ${report.startedAt}, ${report.mode}, ${report.machine.cpu}`,
+  );
+  for (const warning of warningsOf(report)) console.log(`        WARNING: ${warning}`);
+}
+const changes = compareReports(before, after);
+if (changes.length === 0) {
+  console.error('The two reports have no figure in common.');
+  process.exit(2);
+}
+console.log('\nThe gateway over its peer: then -> now\n');
+for (const { verdict, change, title, metric, peer, before: then, after: now } of changes) {
+  const mark = { worse: 'WORSE ', better: 'better', same: 'same  ' }[verdict];
+  const percent = `${change >= 0 ? '+' : ''}${(change * 100).toFixed(0)} %`.padStart(6);
+  console.log(
+    `${mark} ${percent}  ${title}: ${METRIC_TITLES[metric]}, × ${peer}: ${spread(then)} -> ${spread(now)}`,
   );
 }
-process.exit(regressions > 0 ? 1 : 0);
+const worse = changes.filter(({ verdict }) => verdict === 'worse').length;
+console.log(worse > 0 ? `\n${worse} of ${changes.length} figures got worse.` : '\nNothing got worse.');
+process.exit(worse > 0 ? 1 : 0);
 
-/** More per second is better; all else that is compared is a cost. */
-function isGateways({ subject, metric }: Row): boolean {
-  return subject === 'gateway' && metric !== 'perSecondAndCore' && metric !== 'helperCpu';
+function newest(): string {
+  const files = ['report', 'latest']
+    .map((folder) => fileURLToPath(new URL(`${folder}/report.json`, import.meta.url)))
+    .filter(existsSync)
+    .sort((first, second) => statSync(second).mtimeMs - statSync(first).mtimeMs);
+  if (files[0] === undefined) {
+    console.error('There is no report: run "npm run bench" first.');
+    process.exit(2);
+  }
+  return files[0];
 }
 
 function committed(): string {

@@ -1,71 +1,46 @@
-/**
- * `npm run bench`: the gateway with everything on, beside its peers, in one interleaved run.
- *
- *   --quick            about two minutes; fewer scenarios and rounds
- *   --rounds N         how often every subject is visited in every scenario
- *   --only a,b         subjects: raw, nginx, gateway, gateway-free, portkey (the upstream itself is always there)
- *   --scenarios a,b    see scenarios.ts; `open` = memory of open streams
- *   --soak MINUTES     at the end, the gateway alone under steady load: does its memory grow?
- *   --profile          at the end, a CPU profile of the gateway as text
- *   --out FOLDER       where the report goes; default test/bench/report
- */
-import { execFileSync } from 'node:child_process';
+/** `npm run bench`: the gateway with everything on, beside its peers, in one interleaved run. See README.md. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import jwt from 'jsonwebtoken';
-import { Campaign, DIRECT } from './measure/campaign.ts';
+import { Campaign } from './measure/campaign.ts';
 import { LoadDriver } from './measure/load-driver.ts';
+import { describeCommit, describeMachine } from './measure/machine.ts';
 import { measureOpenStreams } from './measure/open-streams.ts';
+import { ForeignWork } from './measure/foreign-work.ts';
+import { residentBytes } from './measure/process-cost.ts';
 import { profileGateway } from './measure/profile-gateway.ts';
+import { measureSlowNeighbours } from './measure/slow-neighbours.ts';
 import { soak } from './measure/soak.ts';
-import { toMarkdown } from './report/markdown.ts';
-import type { Report, Row } from './report/report.ts';
-import { toSvg } from './report/svg.ts';
-import { BILLING_OFF, targetsOf } from './report/targets.ts';
-import { type Scenario, scenarios } from './scenarios.ts';
-import { freePort, isPinned, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
-import { JWT_SECRET, startGateway } from './subjects/gateway.ts';
-import { nginxVersion, startNginx } from './subjects/nginx.ts';
-import { installPortkey, startPortkey } from './subjects/portkey.ts';
-import { startRawProxy } from './subjects/raw.ts';
+import { measureStartup } from './measure/startup.ts';
+import { quantile, summarise } from './measure/statistics.ts';
+import { HelpWanted, type Options, readOptions, USAGE } from './options.ts';
+import { toMarkdown } from './present/markdown.ts';
+import type { Boot, Neighbourhood, Report, Row, Soak } from './present/report.ts';
+import { toSvg } from './present/svg.ts';
+import { targetsOf } from './present/targets.ts';
+import { allScenarios, type Scenario } from './scenarios.ts';
+import { freePort, pin, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
+import { EVERYTHING_ON, JWT_SECRET, PROGRAM } from './subjects/gateway.ts';
+import { type Started, startSubjects } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
 
 const USERS = 1_000;
+/** The slowest subject still gets faster after 14,000 requests, but no longer by much. */
 const WARM_UP = { whole: 14_000, stream: 2_000 };
-const QUICK_WARM_UP = { whole: 4_000, stream: 500 };
-const QUICK_SCENARIOS = ['whole-64', 'stream-64', 'paced-64', 'rate-200'];
-const EVERYTHING_ON =
-  'JWT, request limits (in memory), durable hold and settle in PostgreSQL (embedded), metrics, a log line a request';
+const PROFILED = ['whole-64', 'stream-64', 'paced-64'];
+const SETTLE_MS = 3_000;
+const STARTUP_ROUNDS = 5;
+const NEIGHBOUR_ROUNDS = 3;
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    only: { type: 'string' },
-    scenarios: { type: 'string' },
-    soak: { type: 'string' },
-    profile: { type: 'boolean', default: false },
-    out: { type: 'string', default: fileURLToPath(new URL('report', import.meta.url)) },
-    portkey: { type: 'string', default: join(tmpdir(), 'llm-gateway-bench-portkey') },
-  },
-});
-const mode = values.quick ? 'quick' : 'full';
-const rounds = Number(values.rounds ?? (values.quick ? 3 : 5));
-const wanted = values.only?.split(',');
-const wantedScenarios = values.scenarios?.split(',') ?? (values.quick ? QUICK_SCENARIOS : undefined);
 const startedAt = new Date();
 const loadAtStart = loadavg()[0] ?? 0;
-
+const options = optionsOrExit();
 if (!existsSync('/proc/self/schedstat')) fail('The benchmark reads CPU time from /proc: it needs Linux.');
-if (!existsSync(fileURLToPath(new URL('../../dist/src/main.js', import.meta.url)))) {
-  fail('dist/ is missing: run "npm run build" first.');
-}
-
-const folder = mkdtempSync(join(tmpdir(), 'llm-gateway-bench-'));
-const skipped: string[] = [];
+if (!existsSync(PROGRAM)) fail('dist/ is missing: run "npm run build" first.');
+const machine = describeMachine(options.work);
+const folder = mkdtempSync(join(options.work, 'llm-gateway-bench-'));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void end(1));
 try {
   await main();
@@ -76,90 +51,161 @@ try {
 }
 
 async function main(): Promise<void> {
+  pin([process.pid], TOOL_CORE);
   const upstreamPort = await freePort();
-  startChild(
+  const upstream = startChild(
     process.execPath,
     [fileURLToPath(new URL('upstream/upstream.ts', import.meta.url)), String(upstreamPort)],
     { name: 'upstream', folder, core: TOOL_CORE },
   );
   await untilAnswers(`http://127.0.0.1:${upstreamPort}/`, 'the upstream');
-  const subjects = await startSubjects(upstreamPort);
+  let boots: Boot[] = [];
+  if (options.parts.has('startup')) {
+    progress('startup');
+    boots = await measureStartup(folder, upstreamPort, options.rounds ?? STARTUP_ROUNDS);
+  }
+  progress(`starting ${[...options.subjects].join(', ')}`);
+  const started = await startSubjects({
+    wanted: options.subjects,
+    folder,
+    portkeyFolder: join(tmpdir(), 'llm-gateway-bench-portkey'),
+    upstreamPort,
+    gatewayEnv: options.gatewayEnv,
+  });
+  const { subjects } = started;
   const driver = await LoadDriver.start();
-  const campaign = new Campaign(subjects, driver, mintTokens());
-  const chosen = scenarios(values.quick ? 0.6 : 1).filter(
-    ({ name }) => wantedScenarios === undefined || wantedScenarios.includes(name),
-  );
-  await warmUp(campaign, chosen);
-  for (let round = 0; round < rounds; round++) {
-    for (const scenario of chosen) {
-      progress(`round ${round + 1} of ${rounds}: ${scenario.title}`);
-      await campaign.round(scenario, round);
-    }
+  const campaign = new Campaign(subjects, driver, mintTokens(), [upstream.pid, driver.pid]);
+  const rows = await idleRows(subjects);
+  await warmUp(campaign, subjects);
+  const foreign = new ForeignWork();
+  await goRound(campaign);
+  rows.push(...campaign.rows(options.scenarios));
+  if (options.parts.has('open')) {
+    progress('open streams');
+    const { subjects: names, rounds } = options.openStreams;
+    const measured = subjects.filter(({ name }) => names.some((wanted) => wanted === name));
+    rows.push(...(await measureOpenStreams(measured, campaign, driver, rounds)));
   }
-  const rows: Row[] = campaign.rows(chosen);
-  if (wantedScenarios?.includes('open') ?? true) {
-    progress('memory of open streams');
-    const measured = subjects.filter(({ name }) => name !== DIRECT && name !== BILLING_OFF);
-    rows.push(...(await measureOpenStreams(measured, campaign, driver, Math.min(rounds, 3))));
+  const foreignCores = foreign.cores();
+  let neighbourhoods: Neighbourhood[] = [];
+  if (options.parts.has('neighbours')) {
+    progress('while others are slow');
+    const rounds = options.rounds ?? NEIGHBOUR_ROUNDS;
+    neighbourhoods = await measureSlowNeighbours(folder, subjects[0]!, campaign, driver, rounds);
   }
-  mkdirSync(values.out, { recursive: true });
-  write(reportOf(subjects, rows, campaign.failures, undefined));
-  const gateway = subjects.find(({ name }) => name === 'gateway');
-  if (gateway && (values.profile || mode === 'full')) {
-    progress('profile of the gateway');
-    const profile = await profileGateway(gateway, campaign, driver, chosen);
-    writeFileSync(join(values.out, 'profile.txt'), profile);
-  }
-  if (gateway && values.soak !== undefined) {
-    progress(`soak, ${values.soak} min`);
-    const soaked = await soak(gateway, campaign, driver, Number(values.soak));
-    write(reportOf(subjects, rows, campaign.failures, soaked));
-  }
+  const report = (soaked?: Soak): Report => ({
+    startedAt: startedAt.toISOString().slice(0, 16).replace('T', ' '),
+    minutes: (Date.now() - startedAt.getTime()) / 60_000,
+    mode: options.mode,
+    commit: describeCommit(),
+    node: process.versions.node,
+    machine,
+    loadAverage: [loadAtStart, loadavg()[0] ?? 0],
+    foreignCores,
+    latenessMs: latenessOf(campaign),
+    everythingOn: everythingOn(),
+    subjects: Object.fromEntries(subjects.map(({ name, title }) => [name, title])),
+    skipped: started.skipped,
+    failures: campaign.failures,
+    targets: targetsOf(rows),
+    rows,
+    boots,
+    neighbourhoods,
+    soak: soaked,
+  });
+  mkdirSync(options.out, { recursive: true });
+  await finish({ started, campaign, driver, report });
   driver.stop();
 }
 
-async function startSubjects(upstreamPort: number): Promise<Subject[]> {
-  const isWanted = (name: string): boolean => wanted === undefined || wanted.includes(name);
-  const subjects: Subject[] = [direct(upstreamPort)];
-  if (isWanted('raw')) subjects.push(await startRawProxy(folder, upstreamPort));
-  if (isWanted('nginx')) {
-    if (nginxVersion() === undefined) skipped.push('nginx is not installed');
-    else subjects.push(await startNginx(folder, upstreamPort));
-  }
-  if (isWanted('gateway')) {
-    progress('starting the gateway');
-    subjects.push(
-      await startGateway({ name: 'gateway', title: 'LLM Gateway, everything on', folder, upstreamPort }),
-    );
-  }
-  if (isWanted(BILLING_OFF)) {
-    const env = { BILLING_ENABLED: 'false' };
-    const title = 'LLM Gateway with BILLING_ENABLED=false, to see what billing costs';
-    subjects.push(await startGateway({ name: BILLING_OFF, title, folder, upstreamPort, env }));
-  }
-  if (isWanted('portkey')) {
-    progress('installing Portkey');
-    const fault = installPortkey(values.portkey);
-    if (fault === undefined) subjects.push(await startPortkey(values.portkey, folder, upstreamPort));
-    else skipped.push(`Portkey could not be installed: ${fault}`);
-  }
-  return subjects;
+interface Measured {
+  readonly started: Started;
+  readonly campaign: Campaign;
+  readonly driver: LoadDriver;
+  report(soaked?: Soak): Report;
 }
 
-function direct(port: number): Subject {
-  return {
-    name: DIRECT,
-    title: 'the upstream itself',
-    port,
-    path: '/v1/chat/completions',
-    headers: [],
-    takesTokens: true,
-    pids: [],
-    helperPids: [],
-    inspectorPort: undefined,
-    forgetLog: () => undefined,
-    stop: () => Promise.resolve(),
-  };
+/** What takes long or disturbs comes last, when the figures are safe. */
+async function finish({ started, campaign, driver, report }: Measured): Promise<void> {
+  const gateway = started.subjects.find(({ name }) => name === 'gateway');
+  let soaked: Soak | undefined;
+  if (gateway && options.parts.has('soak')) {
+    write(report());
+    progress(`soak, ${options.soakMinutes} min`);
+    soaked = await soak(gateway, campaign, driver, options.soakMinutes);
+  }
+  if (gateway && options.parts.has('profile')) {
+    progress('profile of the gateway');
+    const scenarios = allScenarios().filter(({ name }) => PROFILED.includes(name));
+    const profile = await profileGateway(gateway, campaign, driver, scenarios);
+    writeFileSync(join(options.out, 'profile.txt'), profile);
+    if (options.parts.size === 1 && options.scenarios.length === 0) {
+      console.log(profile);
+      return;
+    }
+  }
+  const last = report(soaked);
+  write(last);
+  console.log(toMarkdown(last));
+  progress(`written to ${options.out}`);
+}
+
+/** Before any load. */
+async function idleRows(subjects: readonly Subject[]): Promise<Row[]> {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const resident = new Map(
+    subjects.filter(({ pids }) => pids.length > 0).map(({ name, pids }) => [name, residentBytes(pids)]),
+  );
+  return [...resident].map(([subject, bytes]) => ({
+    scenario: 'idle',
+    title: 'after the start, before any load',
+    metric: 'residentMb',
+    subject,
+    value: summarise([bytes / 1024 ** 2])!,
+    ratios: Object.fromEntries(
+      [...resident]
+        .filter(([other]) => other !== subject)
+        .map(([other, theirs]) => [other, summarise([bytes / theirs])!]),
+    ),
+  }));
+}
+
+async function warmUp(campaign: Campaign, subjects: readonly Subject[]): Promise<void> {
+  const [whole, stream] = allScenarios();
+  const names = subjects.map(({ name }) => name);
+  progress('warming up');
+  await campaign.warmUp(whole!, WARM_UP.whole, names);
+  await campaign.warmUp(stream!, WARM_UP.stream, names);
+  for (const scenario of options.scenarios) {
+    if (scenario.gatewayBody === undefined) continue;
+    const count = scenario.load.isStream ? WARM_UP.stream : WARM_UP.whole;
+    await campaign.warmUp(scenario, count / 2, ['gateway']);
+  }
+}
+
+async function goRound(campaign: Campaign): Promise<void> {
+  const roundsOf = (scenario: Scenario): number => options.rounds ?? scenario.rounds;
+  const most = Math.max(0, ...options.scenarios.map(roundsOf));
+  for (let round = 0; round < most; round++) {
+    for (const scenario of options.scenarios) {
+      if (round >= roundsOf(scenario)) continue;
+      progress(`round ${round + 1} of ${roundsOf(scenario)}: ${scenario.title}`);
+      await campaign.round(scenario, round, options.visited(scenario));
+    }
+  }
+}
+
+function latenessOf({ lateness }: Campaign): number | undefined {
+  if (lateness.length === 0) return undefined;
+  return quantile(
+    [...lateness].sort((first, second) => first - second),
+    0.75,
+  );
+}
+
+function everythingOn(): string {
+  const settings = Object.entries(options.gatewayEnv).map(([name, value]) => `${name}=${value}`);
+  return settings.length > 0 ? `${EVERYTHING_ON}; here with ${settings.join(', ')}` : EVERYTHING_ON;
 }
 
 function mintTokens(): string[] {
@@ -167,60 +213,27 @@ function mintTokens(): string[] {
   return Array.from({ length: USERS }, (_, user) => jwt.sign({ sub: `user-${user}`, exp }, JWT_SECRET));
 }
 
-async function warmUp(campaign: Campaign, chosen: readonly Scenario[]): Promise<void> {
-  const counts = values.quick ? QUICK_WARM_UP : WARM_UP;
-  const whole = chosen.find(({ name }) => name === 'whole-64') ?? chosen.find(({ chunks }) => chunks === 0);
-  const stream = chosen.find(({ name }) => name === 'stream-64');
-  progress('warming up');
-  if (whole && 'inFlight' in whole.load.arrivals) await campaign.warmUp(whole, counts.whole);
-  if (stream) await campaign.warmUp(stream, counts.stream);
-}
-
-function reportOf(
-  subjects: readonly Subject[],
-  rows: readonly Row[],
-  failures: readonly string[],
-  soaked: Report['soak'],
-): Report {
-  return {
-    startedAt: startedAt.toISOString().slice(0, 16).replace('T', ' '),
-    mode,
-    commit: commit(),
-    node: process.versions.node,
-    cpu: cpus()[0]?.model ?? 'unknown CPU',
-    cores: availableParallelism(),
-    pinned: isPinned,
-    loadAverage: [loadAtStart, loadavg()[0] ?? 0],
-    rounds,
-    everythingOn: EVERYTHING_ON,
-    subjects: Object.fromEntries(subjects.map(({ name, title }) => [name, title])),
-    skipped,
-    failures,
-    targets: targetsOf(rows),
-    rows,
-    soak: soaked,
-  };
-}
-
-function commit(): string {
-  try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  } catch {
-    return 'unknown';
-  }
-}
-
 function write(report: Report): void {
-  const markdown = toMarkdown(report);
-  writeFileSync(join(values.out, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
-  writeFileSync(join(values.out, 'report.md'), markdown);
-  writeFileSync(join(values.out, 'report.svg'), toSvg(report));
-  console.log(markdown);
+  writeFileSync(join(options.out, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+  writeFileSync(join(options.out, 'report.md'), toMarkdown(report));
+  writeFileSync(join(options.out, 'report.svg'), toSvg(report));
 }
 
 function progress(what: string): void {
   const seconds = Math.round((Date.now() - startedAt.getTime()) / 1000);
   console.error(`${String(seconds).padStart(4)} s  ${what}`);
+}
+
+function optionsOrExit(): Options {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    if (error instanceof HelpWanted) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    return fail(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  }
 }
 
 function fail(message: string): never {

@@ -1,10 +1,9 @@
 import { connect, type Socket } from 'node:net';
+import { ChunkedBody } from './chunked-body.ts';
+import { EventCounter } from './event-counter.ts';
 
 const HEAD_END = Buffer.from('\r\n\r\n');
-const EVENT_END = Buffer.from('\n\n');
-const DONE = Buffer.from('[DONE]');
-const LAST_CHUNK = Buffer.from('0\r\n\r\n');
-const LONGEST_TAIL = 16;
+const FAULT_LENGTH = 200;
 
 export interface Exchange {
   onFirstChunk(): void;
@@ -24,12 +23,11 @@ export class Connection {
   #head: Buffer | undefined;
   #inBody = false;
   #left = 0;
-  #chunked = false;
-  #sawDone = false;
-  #sawEvent = false;
+  #chunked: ChunkedBody | undefined;
+  #events = new EventCounter();
+  #start = '';
   #isStream = false;
   #status = '';
-  #tail: Buffer = Buffer.alloc(0);
 
   constructor(port: number, onIdle: (connection: Connection) => void) {
     this.#onIdle = onIdle;
@@ -48,9 +46,8 @@ export class Connection {
     this.#isStream = isStream;
     this.#inBody = false;
     this.#head = undefined;
-    this.#sawDone = false;
-    this.#sawEvent = false;
-    this.#tail = Buffer.alloc(0);
+    this.#events = new EventCounter();
+    this.#start = '';
     this.#socket.write(request);
   }
 
@@ -72,45 +69,49 @@ export class Connection {
       this.#readHead(all.toString('latin1', 0, end));
       body = all.subarray(end + HEAD_END.length);
     }
-    if (this.#chunked) this.#takeChunked(body);
+    if (this.#chunked) this.#takeChunked(this.#chunked, body);
     else this.#takeCounted(body);
   }
 
   #readHead(head: string): void {
     this.#inBody = true;
     this.#status = head.slice(9, 12);
-    this.#chunked = /\r\ntransfer-encoding: *chunked/i.test(head);
+    const isChunked = /\r\ntransfer-encoding: *chunked/i.test(head);
+    this.#chunked = isChunked ? new ChunkedBody((data) => this.#takeData(data)) : undefined;
     this.#left = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
   }
 
   #takeCounted(body: Buffer): void {
+    this.#keepStart(body);
     this.#left -= body.length;
-    if (this.#left <= 0)
-      this.#end(
-        this.#status === '200' ? undefined : `status ${this.#status}: ${body.toString('latin1', 0, 200)}`,
-      );
+    if (this.#left <= 0) this.#end(this.#fault());
   }
 
-  #takeChunked(body: Buffer): void {
-    if (body.length === 0) return;
-    const joined = this.#tail.length > 0 ? Buffer.concat([this.#tail, body]) : body;
-    if (this.#isStream) this.#countEvents(body, joined);
-    const isOver = joined.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK);
-    this.#tail = Buffer.from(joined.subarray(-LONGEST_TAIL));
-    if (!isOver) return;
-    if (this.#status !== '200') this.#end(`status ${this.#status}: ${joined.toString('latin1', 0, 200)}`);
-    else this.#end(this.#isStream && !this.#sawDone ? 'a stream without [DONE]' : undefined);
-  }
-
-  #countEvents(body: Buffer, joined: Buffer): void {
-    let events = 0;
-    for (let at = body.indexOf(EVENT_END); at >= 0; at = body.indexOf(EVENT_END, at + 2)) events++;
-    if (events > 0) {
-      if (!this.#sawEvent) this.#exchange?.onFirstChunk();
-      this.#sawEvent = true;
-      this.#exchange?.onChunks(events);
+  #takeChunked(chunked: ChunkedBody, body: Buffer): void {
+    const before = this.#events.events;
+    const isOver = chunked.take(body);
+    const came = this.#events.events - before;
+    if (came > 0) {
+      if (before === 0) this.#exchange?.onFirstChunk();
+      this.#exchange?.onChunks(came);
     }
-    if (!this.#sawDone && joined.includes(DONE, Math.max(0, joined.length - 400))) this.#sawDone = true;
+    if (isOver) this.#end(this.#fault());
+  }
+
+  #takeData(data: Buffer): void {
+    this.#keepStart(data);
+    if (this.#isStream) this.#events.take(data);
+  }
+
+  #keepStart(data: Buffer): void {
+    if (this.#status !== '200' && this.#start.length < FAULT_LENGTH) {
+      this.#start += data.toString('latin1', 0, FAULT_LENGTH);
+    }
+  }
+
+  #fault(): string | undefined {
+    if (this.#status !== '200') return `status ${this.#status}: ${this.#start}`;
+    return this.#isStream && !this.#events.isDone ? 'a stream without [DONE]' : undefined;
   }
 
   #end(failure: string | undefined): void {

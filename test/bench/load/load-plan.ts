@@ -11,14 +11,15 @@ export interface LoadPlan {
   /** Requests in flight (closed loop), or arrivals per second by a Poisson process (open loop). */
   readonly arrivals: { readonly inFlight: number } | { readonly perSecond: number };
   readonly seconds: number;
-  /** Time before the window opens, for streams that need to get going. Closed loops start their requests spread over it. */
-  readonly rampSeconds: number;
+  /** Load before the window opens, so that connections are made and code is warm again. */
+  readonly warmSeconds: number;
+  /** Closed loops start their requests spread over so long, so that streams don't tick together. */
+  readonly spreadSeconds: number;
   /**
-   * `drained`: the window ends when the last request has its answer, so costs and requests match exactly.
-   * `steady`: it ends with the time, in the middle of streams; chunks are counted.
-   * `held`: connections stay open at the end, until the next plan.
+   * `drained`: the window ends when the last request has its answer, so costs and requests match.
+   * `held`: it ends with the time, and the connections stay open until the next plan.
    */
-  readonly end: 'drained' | 'steady' | 'held';
+  readonly end: 'drained' | 'held';
   /** Ends the plan after so many requests, whatever the time. */
   readonly maxRequests?: number;
 }
@@ -39,7 +40,7 @@ export interface LoadResult {
   readonly seconds: number;
   readonly latency: Spread;
   readonly timeToFirstChunk: Spread;
-  /** How late the generator itself was: if this is not small, the latencies are its own. */
+  /** How late the generator itself sent, in open loops; part of the latencies, which count from the schedule. */
   readonly lateness: Spread;
 }
 

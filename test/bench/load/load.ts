@@ -1,10 +1,9 @@
 /** The load generator as a process: takes a LoadPlan by message, answers with a LoadResult. One plan at a time. */
 import { spreadOf } from '../measure/statistics.ts';
+import { ArrivalClock, monotonicMs } from './arrival-clock.ts';
 import { Connection } from './connection.ts';
 import type { LoadMessage, LoadPlan, LoadResult } from './load-plan.ts';
 
-/** Timers are good to a millisecond; what is later than this is the generator's fault, and counts from the schedule. */
-const TIMER_GRAIN_MS = 2;
 const DRAIN_LIMIT_MS = 30_000;
 const HELD: Connection[] = [];
 
@@ -33,20 +32,19 @@ class Load {
   }
 
   async run(): Promise<void> {
-    const plan = this.#plan;
-    if ('inFlight' in plan.arrivals) this.#startClosed(plan.arrivals.inFlight);
-    if (plan.rampSeconds > 0) await sleep(plan.rampSeconds * 1000);
+    const { arrivals, warmSeconds, seconds, end } = this.#plan;
+    if ('inFlight' in arrivals) this.#startClosed(arrivals.inFlight);
+    const clock = 'perSecond' in arrivals ? this.#startOpen(arrivals.perSecond) : undefined;
+    if (warmSeconds > 0) await sleep(warmSeconds * 1000);
     this.#openWindow();
-    const startedMs = performance.now();
-    if ('perSecond' in plan.arrivals) this.#startOpen(plan.arrivals.perSecond, startedMs);
-    await Promise.race([sleep(plan.seconds * 1000), this.#allSent()]);
-    this.#isStopping = plan.end !== 'held';
-    if (plan.end === 'drained') await this.#drained();
-    const seconds = (performance.now() - startedMs) / 1000;
-    send({ kind: 'window-closed', result: this.#result(seconds) });
+    const openedMs = monotonicMs();
+    await Promise.race([sleep(seconds * 1000), this.#allSent()]);
+    this.#isStopping = end !== 'held';
+    await clock?.stop();
+    if (end === 'drained') await this.#drained();
+    send({ kind: 'window-closed', result: this.#result((monotonicMs() - openedMs) / 1000) });
     this.#isOpen = false;
-    if (plan.end === 'steady') await this.#drained();
-    if (plan.end === 'held') HELD.push(...this.#all);
+    if (end === 'held') HELD.push(...this.#all);
     else for (const connection of this.#all) connection.destroy();
     send({ kind: 'done' });
   }
@@ -55,31 +53,25 @@ class Load {
     this.#isOpen = true;
     this.#latencies.length = 0;
     this.#firstChunks.length = 0;
+    this.#lateness.length = 0;
     this.#finished = 0;
     this.#chunks = 0;
     send({ kind: 'window-open' });
   }
 
   #startClosed(inFlight: number): void {
-    const spreadMs = this.#plan.rampSeconds * 1000;
+    const spreadMs = this.#plan.spreadSeconds * 1000;
     for (let i = 0; i < inFlight; i++) {
-      setTimeout(() => this.#issue(performance.now()), (spreadMs * i) / inFlight);
+      setTimeout(() => this.#issue(monotonicMs()), (spreadMs * i) / inFlight);
     }
   }
 
-  #startOpen(perSecond: number, startedMs: number): void {
-    let dueMs = startedMs;
-    const next = (): void => {
-      const nowMs = performance.now();
-      while (dueMs <= nowMs && !this.#isStopping) {
-        const late = nowMs - dueMs;
-        this.#lateness.push(late);
-        this.#issue(late > TIMER_GRAIN_MS ? dueMs : nowMs);
-        dueMs += (-Math.log(1 - Math.random()) * 1000) / perSecond;
-      }
-      if (!this.#isStopping) setTimeout(next, Math.max(0, dueMs - performance.now()));
-    };
-    next();
+  #startOpen(perSecond: number): ArrivalClock {
+    return ArrivalClock.start(perSecond, (dueMs) => {
+      if (this.#isStopping) return;
+      this.#lateness.push(monotonicMs() - dueMs);
+      this.#issue(dueMs);
+    });
   }
 
   #issue(startedMs: number): void {
@@ -88,7 +80,7 @@ class Load {
     this.#active++;
     const connection = this.#connection();
     connection.send(request, this.#plan.isStream, {
-      onFirstChunk: () => this.#isOpen && this.#firstChunks.push(performance.now() - startedMs),
+      onFirstChunk: () => this.#isOpen && this.#firstChunks.push(monotonicMs() - startedMs),
       onChunks: (count) => (this.#chunks += count),
       onEnd: (failure) => this.#ended(startedMs, failure),
     });
@@ -105,13 +97,13 @@ class Load {
     this.#active--;
     if (failure === undefined) {
       this.#finished++;
-      if (this.#isOpen) this.#latencies.push(performance.now() - startedMs);
+      if (this.#isOpen) this.#latencies.push(monotonicMs() - startedMs);
     } else {
       this.#failures++;
       this.#firstFailure ??= failure;
     }
     if ('inFlight' in this.#plan.arrivals && !this.#isStopping) {
-      setImmediate(() => this.#issue(performance.now()));
+      setImmediate(() => this.#issue(monotonicMs()));
     }
     if (this.#active === 0) this.#onDrained();
   }

@@ -1,16 +1,19 @@
 import type { LoadPlan, LoadResult } from '../load/load-plan.ts';
-import { type Metric, type Row } from '../report/report.ts';
-import type { Scenario } from '../scenarios.ts';
+import type { Metric, Row } from '../present/report.ts';
+import { isOpenLoop, type Scenario } from '../scenarios.ts';
 import type { Subject } from '../subjects/subject.ts';
-import type { LoadDriver } from './load-driver.ts';
-import { cpuMicros } from './process-cost.ts';
+import type { LoadDriver, Windowed } from './load-driver.ts';
+import { runAsUsual, runInRealTime } from './priority.ts';
+import { cpuBetween, type CpuBooks, readCpu } from './process-cost.ts';
 import { summarise, type Summary } from './statistics.ts';
 
 /** Figures of one visit of a subject. */
 type Visit = Partial<Record<Metric, number>>;
 
-/** An idle machine's direct answer takes its time too: what a subject adds is against the upstream itself. */
-export const DIRECT = 'direct';
+type Asked = Pick<Scenario, 'load' | 'body' | 'gatewayBody' | 'users'>;
+
+/** What a subject adds is against the upstream itself, asked in the same round. */
+const DIRECT = 'direct';
 
 /**
  * Rounds of visits: each round sends every scenario to every subject, in an order that turns, so that whatever happens
@@ -18,62 +21,69 @@ export const DIRECT = 'direct';
  */
 export class Campaign {
   readonly failures: string[] = [];
+  /** How late the load generator was, open loops only, ms. */
+  readonly lateness: number[] = [];
   /** scenario -> round -> subject -> figures */
   readonly #visits = new Map<string, Map<string, Visit>[]>();
   readonly #subjects: readonly Subject[];
   readonly #driver: LoadDriver;
   readonly #tokens: readonly string[];
+  readonly #toolPids: readonly number[];
 
-  constructor(subjects: readonly Subject[], driver: LoadDriver, tokens: readonly string[]) {
+  /** @param toolPids  the upstream's and the load generator's */
+  constructor(
+    subjects: readonly Subject[],
+    driver: LoadDriver,
+    tokens: readonly string[],
+    toolPids: readonly number[],
+  ) {
     this.#subjects = subjects;
     this.#driver = driver;
     this.#tokens = tokens;
+    this.#toolPids = toolPids;
   }
 
-  plan(subject: Subject, load: Scenario['load']): LoadPlan {
+  plan(subject: Subject, { load, body, gatewayBody, users }: Asked): LoadPlan {
+    const isGateway = subject.name.startsWith('gateway');
     return {
       ...load,
+      body: (isGateway ? gatewayBody : undefined) ?? body,
       port: subject.port,
       path: subject.path,
       headers: subject.headers,
-      tokens: subject.takesTokens ? this.#tokens : [],
+      tokens: this.#tokens.slice(0, users),
     };
   }
 
   /** By number, not by time: compilers look at how often something ran. */
-  async warmUp(scenario: Scenario, requests: number): Promise<void> {
+  async warmUp(scenario: Scenario, requests: number, warmed: readonly string[]): Promise<void> {
+    const load = { ...scenario.load, warmSeconds: 0, seconds: 90, maxRequests: requests };
     for (const subject of this.#subjects) {
-      const load = { ...scenario.load, seconds: 60, maxRequests: requests };
-      const { result } = await this.#driver.run(this.plan(subject, load), () => undefined);
-      this.#note(subject, scenario, result);
+      if (warmed.includes(subject.name)) await this.#run(subject, { ...scenario, load });
     }
   }
 
-  async round(scenario: Scenario, round: number): Promise<void> {
+  async round(scenario: Scenario, round: number, visited: readonly string[]): Promise<void> {
+    const subjects = this.#subjects.filter(({ name }) => visited.includes(name));
+    const everybody = [
+      ...this.#toolPids,
+      ...subjects.flatMap(({ pids, helperPids }) => [...pids, ...helperPids]),
+    ];
+    if (isOpenLoop(scenario)) runInRealTime(everybody);
     const figures = new Map<string, Visit>();
-    // The upstream itself costs nobody anything: it is only asked how long it takes.
-    const isOpenLoop = 'perSecond' in scenario.load.arrivals;
-    const subjects = this.#subjects.filter(({ name }) => isOpenLoop || name !== DIRECT);
     let direct: LoadResult | undefined;
     for (let turn = 0; turn < subjects.length; turn++) {
       const subject = subjects[(turn + round) % subjects.length]!;
-      const { pids, helperPids } = subject;
-      const { result, opened, closed } = await this.#driver.run(this.plan(subject, scenario.load), () => ({
-        own: cpuMicros(pids),
-        helpers: cpuMicros(helperPids),
-      }));
-      subject.forgetLog();
-      this.#note(subject, scenario, result);
-      if (subject.name === DIRECT) direct = result;
-      const units = scenario.unit === 'chunk' ? result.chunks : result.requests;
-      const cpu = (closed.own - opened.own) / units;
-      figures.set(subject.name, {
-        ...(subject.pids.length > 0 ? { cpu, perSecondAndCore: 1e6 / cpu } : {}),
-        ...(helperPids.length > 0 ? { helperCpu: (closed.helpers - opened.helpers) / units } : {}),
-        ...latencies(result),
-      });
+      const windowed = await this.#run(subject, scenario);
+      if (subject.name === DIRECT) direct = windowed.result;
+      if (isOpenLoop(scenario)) this.lateness.push(windowed.result.lateness.p99);
+      figures.set(subject.name, visitOf(subject, scenario, windowed));
     }
-    if (direct) for (const visit of figures.values()) subtract(visit, latencies(direct));
+    if (isOpenLoop(scenario)) runAsUsual(everybody);
+    for (const [name, visit] of figures) {
+      if (direct && name !== DIRECT) subtract(visit, latencies(direct));
+      else for (const metric of LATENCIES) delete visit[metric];
+    }
     this.#visits.set(scenario.name, [...(this.#visits.get(scenario.name) ?? []), figures]);
   }
 
@@ -83,14 +93,27 @@ export class Campaign {
     );
   }
 
+  async #run(
+    subject: Subject,
+    scenario: Scenario,
+  ): Promise<Windowed<{ readonly own: CpuBooks; readonly helpers: CpuBooks }>> {
+    const windowed = await this.#driver.run(this.plan(subject, scenario), () => ({
+      own: readCpu(subject.pids),
+      helpers: readCpu(subject.helperPids),
+    }));
+    subject.forgetLog();
+    const { failures, requests, firstFailure } = windowed.result;
+    if (failures > 0) {
+      this.failures.push(
+        `${subject.name}, ${scenario.name}: ${failures} of ${failures + requests}: ${firstFailure}`,
+      );
+    }
+    return windowed;
+  }
+
   #rowsOf(scenario: Scenario, subject: Subject): Row[] {
     const rounds = this.#visits.get(scenario.name) ?? [];
-    const isOpenLoop = 'perSecond' in scenario.load.arrivals;
-    const metrics: Metric[] = ['cpu', 'helperCpu', 'perSecondAndCore'];
-    if (isOpenLoop && subject.name !== DIRECT) {
-      metrics.push(...(scenario.load.isStream ? FIRST_CHUNK_METRICS : LATENCY_METRICS));
-    }
-    return metrics.flatMap((metric): Row[] => {
+    return METRICS.flatMap((metric): Row[] => {
       const value = summarise(rounds.map((visits) => visits.get(subject.name)?.[metric] ?? Number.NaN));
       if (!value) return [];
       const ratios = this.#ratios(rounds, subject.name, metric);
@@ -111,30 +134,37 @@ export class Campaign {
     }
     return ratios;
   }
-
-  #note(subject: Subject, scenario: Scenario, { failures, requests, firstFailure }: LoadResult): void {
-    if (failures > 0) {
-      this.failures.push(
-        `${subject.name}, ${scenario.name}: ${failures} of ${failures + requests}: ${firstFailure}`,
-      );
-    }
-  }
 }
 
-const LATENCY_METRICS = ['addedP50', 'addedP99'] as const;
-const FIRST_CHUNK_METRICS = ['addedFirstChunkP50', 'addedFirstChunkP99'] as const;
+const LATENCIES = ['addedP50', 'addedP99', 'addedFirstChunkP50', 'addedFirstChunkP99'] as const;
+const METRICS = ['cpu', 'perSecondAndCore', 'helperCpu', ...LATENCIES] as const satisfies readonly Metric[];
 
-function latencies({ latency, timeToFirstChunk }: LoadResult): Visit {
+function visitOf(
+  subject: Subject,
+  scenario: Scenario,
+  { result, opened, closed }: Windowed<{ readonly own: CpuBooks; readonly helpers: CpuBooks }>,
+): Visit {
+  const units = scenario.unit === 'chunk' ? result.chunks : result.requests;
+  const cpu = cpuBetween(opened.own, closed.own) / units;
   return {
-    addedP50: latency.p50,
-    addedP99: latency.p99,
-    addedFirstChunkP50: timeToFirstChunk.p50,
-    addedFirstChunkP99: timeToFirstChunk.p99,
+    ...(subject.pids.length > 0 ? { cpu, perSecondAndCore: 1e6 / cpu } : {}),
+    ...(subject.helperPids.length > 0
+      ? { helperCpu: cpuBetween(opened.helpers, closed.helpers) / units }
+      : {}),
+    ...latencies(result),
   };
 }
 
+/** A stream's length is the upstream's business: what counts is when it begins. */
+function latencies({ latency, timeToFirstChunk }: LoadResult): Visit {
+  return timeToFirstChunk.count > 0
+    ? { addedFirstChunkP50: timeToFirstChunk.p50, addedFirstChunkP99: timeToFirstChunk.p99 }
+    : { addedP50: latency.p50, addedP99: latency.p99 };
+}
+
 function subtract(visit: Visit, direct: Visit): void {
-  for (const metric of [...LATENCY_METRICS, ...FIRST_CHUNK_METRICS]) {
-    visit[metric] = (visit[metric] ?? NaN) - (direct[metric] ?? NaN);
+  for (const metric of LATENCIES) {
+    const own = visit[metric];
+    if (own !== undefined) visit[metric] = own - (direct[metric] ?? NaN);
   }
 }

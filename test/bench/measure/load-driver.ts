@@ -1,7 +1,7 @@
-import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { LoadMessage, LoadPlan, LoadResult } from '../load/load-plan.ts';
-import { isPinned, TOOL_CORE } from '../subjects/child.ts';
+import { pin, running, TOOL_CORE } from '../subjects/child.ts';
 
 /** Figures taken at the two ends of a plan's window. */
 export interface Windowed<Reading> {
@@ -12,15 +12,19 @@ export interface Windowed<Reading> {
 
 /** The load process, seen from the bench. */
 export class LoadDriver {
+  readonly pid: number;
   readonly #process: ChildProcess;
 
   private constructor(child: ChildProcess) {
     this.#process = child;
+    this.pid = child.pid!;
   }
 
   static async start(): Promise<LoadDriver> {
     const child = fork(fileURLToPath(new URL('../load/load.ts', import.meta.url)), { execArgv: [] });
-    if (isPinned) spawnSync('taskset', ['-a', '-c', '-p', String(TOOL_CORE), String(child.pid)]);
+    running.add(child);
+    child.on('exit', () => running.delete(child));
+    pin([child.pid!], TOOL_CORE);
     await new Promise((resolve, reject) => {
       child.once('message', resolve);
       child.once('exit', () => reject(new Error('the load process ended')));
@@ -33,18 +37,23 @@ export class LoadDriver {
     return new Promise((resolve, reject) => {
       let opened: Reading | undefined;
       let windowed: Windowed<Reading> | undefined;
+      const finish = (outcome: () => void): void => {
+        this.#process.off('message', onMessage).off('exit', onExit);
+        outcome();
+      };
+      const onExit = (): void => finish(() => reject(new Error('the load process ended')));
       const onMessage = (message: LoadMessage): void => {
         if (message.kind === 'window-open') opened = read();
         if (message.kind === 'window-closed') {
           windowed = { result: message.result, opened: opened!, closed: read() };
         }
-        if (message.kind === 'done') {
-          this.#process.off('message', onMessage);
+        if (message.kind !== 'done') return;
+        finish(() => {
           if (windowed) resolve(windowed);
           else reject(new Error('the load process answered out of order'));
-        }
+        });
       };
-      this.#process.on('message', onMessage);
+      this.#process.on('message', onMessage).on('exit', onExit);
       this.#process.send(plan);
     });
   }

@@ -1,14 +1,37 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** CPU time of a set of processes so far, all threads, µs (from the scheduler's own books, Linux). */
-export function cpuMicros(pids: readonly number[]): number {
-  let total = 0;
+const TICKS_PER_SECOND = 100;
+
+/** CPU time so far of each process, all its threads, µs. */
+export type CpuBooks = ReadonlyMap<number, number>;
+
+/** From the scheduler's own books (Linux). */
+export function readCpu(pids: readonly number[]): CpuBooks {
+  const books = new Map<number, number>();
   for (const pid of pids) {
+    let micros = 0;
     for (const task of list(`/proc/${pid}/task`)) {
-      total += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] ?? 0) / 1000;
+      micros += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] ?? 0) / 1000;
     }
+    books.set(pid, micros);
   }
-  return total;
+  return books;
+}
+
+/** What was spent between two readings. A process that began in between counts whole, one that ended not at all. */
+export function cpuBetween(opened: CpuBooks, closed: CpuBooks): number {
+  let micros = 0;
+  for (const [pid, now] of closed) micros += now - (opened.get(pid) ?? 0);
+  return micros;
+}
+
+/** Busy time of all processors since the machine started, whoever it was spent on, µs. */
+export function machineBusyMicros(): number {
+  const [, user, nice, system, , , hardInterrupts, softInterrupts] = read('/proc/stat')
+    .split('\n', 1)[0]!
+    .split(/\s+/)
+    .map(Number);
+  return ((user! + nice! + system! + hardInterrupts! + softInterrupts!) * 1e6) / TICKS_PER_SECOND;
 }
 
 /** Resident memory, bytes. */
@@ -37,8 +60,9 @@ export function processTree(root: number): number[] {
   return found;
 }
 
-export function commandOf(pid: number): string {
-  return read(`/proc/${pid}/cmdline`).replaceAll('\u0000', ' ');
+/** Whether it is one of PostgreSQL's. */
+export function isPostgres(pid: number): boolean {
+  return /postgres/.test(read(`/proc/${pid}/comm`));
 }
 
 function list(folder: string): string[] {

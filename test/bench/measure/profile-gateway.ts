@@ -6,24 +6,23 @@ import type { LoadDriver } from './load-driver.ts';
 import { topFunctions } from './top-functions.ts';
 
 const SECONDS = 5;
-const PROFILED = new Set(['whole-64', 'stream-64', 'paced-64']);
 
-/** Where the gateway's time goes, as text: after everything was measured, because profiling costs. */
+/** Where the gateway's time goes, as text. Profiling costs: whatever else is measured comes before. */
 export async function profileGateway(
   gateway: Subject,
   campaign: Campaign,
   driver: LoadDriver,
-  chosen: readonly Scenario[],
+  scenarios: readonly Scenario[],
 ): Promise<string> {
-  if (gateway.inspectorPort === undefined) return '';
-  const inspector = await Inspector.attach(gateway.pids[0]!, gateway.inspectorPort);
+  const inspector = await Inspector.attach(gateway.pids[0]!, gateway.inspectorPort!);
   const parts: string[] = [];
-  for (const scenario of chosen.filter(({ name }) => PROFILED.has(name))) {
+  for (const scenario of scenarios) {
+    const plan = campaign.plan(gateway, scenario);
     await inspector.startProfile();
-    await driver.run(campaign.plan(gateway, { ...scenario.load, seconds: SECONDS }), () => undefined);
-    parts.push(
-      `${scenario.title}\n${'='.repeat(scenario.title.length)}\n${topFunctions(await inspector.stopProfile())}`,
-    );
+    await driver.run({ ...plan, seconds: plan.maxRequests ? plan.seconds : SECONDS }, () => undefined);
+    gateway.forgetLog();
+    const { title } = scenario;
+    parts.push(`${title}\n${'='.repeat(title.length)}\n${topFunctions(await inspector.stopProfile())}`);
   }
   inspector.close();
   return parts.join('\n\n');

@@ -1,18 +1,21 @@
-import type { Soak } from '../report/report.ts';
+import type { Soak } from '../present/report.ts';
 import { requestBody } from '../scenarios.ts';
 import type { Subject } from '../subjects/subject.ts';
 import type { Campaign } from './campaign.ts';
 import { Inspector } from './inspector.ts';
 import type { LoadDriver } from './load-driver.ts';
 import { residentBytes } from './process-cost.ts';
-import { slope } from './statistics.ts';
+import { trend } from './statistics.ts';
 
-const STEP_SECONDS = 10;
-const PER_SECOND = 200;
+const STEP_SECONDS = 5;
+const WHOLE_PER_SECOND = 500;
+const STREAMS_PER_SECOND = 100;
 const MB = 1024 * 1024;
 const SECONDS_PER_HOUR = 3600;
+/** Caches fill and the heap finds its size: no growth yet. */
+const SETTLING_SHARE = 1 / 3;
 
-/** Steady load, whole answers and streams in turn; memory after each step, as a slope. The first fifth is settling in. */
+/** Steady load, whole answers and streams in turn; memory after each step, as a slope. The first third is settling in. */
 export async function soak(
   gateway: Subject,
   campaign: Campaign,
@@ -27,26 +30,30 @@ export async function soak(
   for (let step = 0; performance.now() - startedMs < minutes * 60_000; step++) {
     const isStream = step % 2 === 1;
     const load = {
-      arrivals: { perSecond: PER_SECOND },
+      arrivals: { perSecond: isStream ? STREAMS_PER_SECOND : WHOLE_PER_SECOND },
       seconds: STEP_SECONDS,
-      rampSeconds: 0,
+      warmSeconds: 0,
+      spreadSeconds: 0,
       end: 'drained',
       isStream,
-      body: requestBody(isStream, 100, 0),
     } as const;
-    const { result } = await driver.run(campaign.plan(gateway, load), () => undefined);
+    const plan = campaign.plan(gateway, { load, body: requestBody({ isStream }), users: 1_000 });
+    const { result } = await driver.run(plan, () => undefined);
     gateway.forgetLog();
+    if (result.failures > 0) campaign.failures.push(`soak: ${result.failures}: ${result.firstFailure}`);
     requests += result.requests;
-    const seconds = (performance.now() - startedMs) / 1000;
-    live.push([seconds, (await inspector.liveBytes()) / MB]);
-    resident.push([seconds, residentBytes(gateway.pids) / MB]);
+    const hours = (performance.now() - startedMs) / 1000 / SECONDS_PER_HOUR;
+    live.push([hours, (await inspector.liveBytes()) / MB]);
+    resident.push([hours, residentBytes(gateway.pids) / MB]);
   }
   inspector.close();
-  const settled = Math.floor(live.length / 5);
+  const settled = Math.floor(live.length * SETTLING_SHARE);
   return {
     minutes,
     requests,
-    residentMbPerHour: slope(resident.slice(settled)) * SECONDS_PER_HOUR,
-    liveMbPerHour: slope(live.slice(settled)) * SECONDS_PER_HOUR,
+    residentMb: [resident[settled]![1], resident.at(-1)![1]],
+    liveMb: [live[settled]![1], live.at(-1)![1]],
+    residentMbPerHour: trend(resident.slice(settled)),
+    liveMbPerHour: trend(live.slice(settled)),
   };
 }

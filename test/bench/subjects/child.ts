@@ -4,7 +4,8 @@ import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
-const running = new Set<ChildProcess>();
+/** What has to be ended with the run. */
+export const running = new Set<ChildProcess>();
 const STOP_LIMIT_MS = 10_000;
 
 /** With two cores or more the gateways get one of their own, and load and upstream another. */

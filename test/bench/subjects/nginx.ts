@@ -29,7 +29,6 @@ export async function startNginx(folder: string, upstreamPort: number): Promise<
     port,
     path: '/v1/chat/completions',
     headers: [],
-    takesTokens: true,
     pids: processTree(child.pid),
     helperPids: [],
     inspectorPort: undefined,

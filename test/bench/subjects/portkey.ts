@@ -59,7 +59,6 @@ export async function startPortkey(
     port,
     path: '/v1/chat/completions',
     headers: ['x-portkey-provider: openai', `x-portkey-custom-host: http://127.0.0.1:${upstreamPort}/v1`],
-    takesTokens: true,
     pids: [child.pid],
     helperPids: [],
     inspectorPort,

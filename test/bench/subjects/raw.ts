@@ -19,7 +19,6 @@ export async function startRawProxy(folder: string, upstreamPort: number): Promi
     port,
     path: '/v1/chat/completions',
     headers: [],
-    takesTokens: true,
     pids: [child.pid],
     helperPids: [],
     inspectorPort,

@@ -1,48 +1,66 @@
 /**
- * The fake provider as a process: `node upstream.ts <port>`. HTTP/1.1 on plain sockets with answers made beforehand,
+ * The fake providers as a process: `node upstream.ts <port>`. HTTP/1.1 on plain sockets with answers made beforehand,
  * because node:http would cost as much as the proxies that are measured.
  */
 import { createServer, type Socket } from 'node:net';
-import { STREAM_END, STREAM_HEAD, streamEvents, WHOLE } from './answers.ts';
+import { STREAM_END, STREAM_HEAD, streamEvents, type Vendor, WHOLE } from './answers.ts';
+import { readMarker } from './script.ts';
 
-/** Events without a pause come in bursts, as a fast provider's do: this many in one packet. */
+/**
+ * Events without a pause come in bursts, as a fast provider's do: this many in one packet. With one packet an event,
+ * how many of them the kernel joins is left to chance, and the cost of the same stream came out as 1 or as 2.4.
+ */
 const EVENTS_PER_BURST = 4;
 const HEAD_END = Buffer.from('\r\n\r\n');
-const MARKER = Buffer.from('bench chunks=');
 const STREAM_FLAG = Buffer.from('"stream":true');
 
 interface Script {
   readonly events: readonly Buffer[];
+  readonly closing: number;
   readonly bursts: readonly Buffer[];
 }
 
-const scripts = new Map<number, Script>();
+const scripts = new Map<string, Script>();
 
-function scriptOf(chunks: number): Script {
-  let script = scripts.get(chunks);
+function scriptOf(vendor: Vendor, chunks: number): Script {
+  const key = `${vendor} ${chunks}`;
+  let script = scripts.get(key);
   if (!script) {
-    const events = streamEvents(chunks);
+    const { events, closing } = streamEvents(vendor, chunks);
     const bursts: Buffer[] = [];
     for (let i = 0; i < events.length; i += EVENTS_PER_BURST) {
       bursts.push(Buffer.concat(events.slice(i, i + EVENTS_PER_BURST)));
     }
-    scripts.set(chunks, (script = { events, bursts }));
+    scripts.set(key, (script = { events, closing, bursts }));
   }
   return script;
 }
 
-function answer(socket: Socket, body: Buffer): void {
-  if (!body.includes(STREAM_FLAG)) {
-    socket.write(WHOLE);
+function answer(socket: Socket, head: string, body: Buffer): void {
+  const vendor = vendorOf(head);
+  // Google's streams are told by their path, everybody else's by the body.
+  const isStream = vendor === 'google' ? head.includes(':streamGenerateContent') : body.includes(STREAM_FLAG);
+  const { chunks, gapMs, waitMs } = readMarker(body);
+  if (waitMs > 0) setTimeout(begin, waitMs, socket, vendor, isStream, chunks, gapMs);
+  else begin(socket, vendor, isStream, chunks, gapMs);
+}
+
+function vendorOf(head: string): Vendor {
+  const path = head.slice(0, head.indexOf('\r\n'));
+  if (path.includes('/messages')) return 'anthropic';
+  return path.includes('enerateContent') ? 'google' : 'openai';
+}
+
+function begin(socket: Socket, vendor: Vendor, isStream: boolean, chunks: number, gapMs: number): void {
+  if (socket.destroyed) return;
+  if (!isStream) {
+    socket.write(WHOLE[vendor]);
     return;
   }
-  const at = body.indexOf(MARKER);
-  const [, chunks = '100', gapMs = '0'] =
-    /chunks=(\d+) gap=(\d+)/.exec(at < 0 ? '' : body.toString('latin1', at, at + 64)) ?? [];
-  const script = scriptOf(Number(chunks));
+  const script = scriptOf(vendor, chunks);
   socket.write(STREAM_HEAD);
-  if (gapMs === '0') burst(socket, script.bursts, 0);
-  else pace(socket, script.events, 0, Number(gapMs));
+  if (gapMs === 0) burst(socket, script.bursts, 0);
+  else pace(socket, script, 0, gapMs);
 }
 
 function burst(socket: Socket, bursts: readonly Buffer[], next: number): void {
@@ -56,17 +74,16 @@ function burst(socket: Socket, bursts: readonly Buffer[], next: number): void {
   setImmediate(burst, socket, bursts, next + 1);
 }
 
-function pace(socket: Socket, events: readonly Buffer[], next: number, gapMs: number): void {
+function pace(socket: Socket, script: Script, next: number, gapMs: number): void {
   if (socket.destroyed) return;
-  const bytes = events[next];
+  const bytes = script.events[next];
   if (!bytes) {
     socket.write(STREAM_END);
     return;
   }
   socket.write(bytes);
-  // What ends a stream (finish, usage, `[DONE]`) comes without a pause, as providers send it.
-  if (events.length - next <= 3) pace(socket, events, next + 1, gapMs);
-  else setTimeout(pace, gapMs, socket, events, next + 1, gapMs);
+  if (script.events.length - next <= script.closing) pace(socket, script, next + 1, gapMs);
+  else setTimeout(pace, gapMs, socket, script, next + 1, gapMs);
 }
 
 createServer((socket) => {
@@ -83,12 +100,12 @@ createServer((socket) => {
       const bodyStart = headEnd + HEAD_END.length;
       const length = bodyLength(head, bytes, bodyStart);
       if (length === undefined || bytes.length < bodyStart + length) break;
-      answer(socket, bytes.subarray(bodyStart, bodyStart + length));
+      answer(socket, head, bytes.subarray(bodyStart, bodyStart + length));
       bytes = bytes.subarray(bodyStart + length);
     }
     if (bytes.length > 0) pending = bytes;
   });
-}).listen(Number(process.argv[2]), '127.0.0.1', 4096, () => process.send?.('listening'));
+}).listen(Number(process.argv[2]), '127.0.0.1', 4096);
 
 /** Bytes of the body as it stands in the buffer; `undefined` = a chunked body that is not complete yet. */
 function bodyLength(head: string, bytes: Buffer, bodyStart: number): number | undefined {

@@ -1,11 +1,13 @@
 import type { Report, Row } from './report.ts';
 
 const WIDTH = 760;
-const LABEL = 150;
+const LABEL = 120;
 const BAR = 18;
 const GAP = 6;
 const COLOURS: Readonly<Record<string, string>> = {
   gateway: '#2563eb',
+  'gateway-free': '#93c5fd',
+  'gateway-silent': '#93c5fd',
   portkey: '#b45309',
   nginx: '#15803d',
 };
@@ -14,6 +16,12 @@ const PANELS = [
   ['stream-64', 'cpu', 'CPU per stream of 100 chunks without a pause (× raw Node)'],
   ['paced-64', 'cpu', 'CPU per chunk at 20 a second (× raw Node)'],
   ['rate-200', 'addedP50', 'Added median latency at 200 requests a second (× raw Node)'],
+  [
+    'stream-rate-200',
+    'addedFirstChunkP50',
+    'Added median time to the first chunk at 200 streams a second (× raw Node)',
+  ],
+  ['open', 'liveKbPerStream', 'Live memory of an open stream (× raw Node)'],
 ] as const;
 
 /** Bars of the ratios to the raw proxy, with the quartiles as whiskers. */
