@@ -116,7 +116,13 @@ async function serve() {
   // A process group of its own: Ctrl-C reaches this script alone, which passes it on once.
   const gateway = spawn(
     node,
-    ['--enable-source-maps', '--import', stopWithParent, join('dist', 'src', 'main.js')],
+    [
+      '--enable-source-maps',
+      '--disallow-code-generation-from-strings',
+      '--import',
+      stopWithParent,
+      join('dist', 'src', 'main.js'),
+    ],
     {
       detached: !windows,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

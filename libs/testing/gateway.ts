@@ -11,6 +11,8 @@ import { noteProcess } from './run-directory.js';
 import { mintToken, TEST_JWT_SECRET, type TokenClaims } from './tokens.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
+/** Those of `npm start`: nothing in the program may make code out of text. */
+const START_FLAGS = ['--enable-source-maps', '--disallow-code-generation-from-strings'];
 const START_TIMEOUT_MS = 45_000;
 /** The slowest clean stop the harness waits for before it kills. */
 const STOP_TIMEOUT_MS = 40_000;
@@ -70,7 +72,7 @@ export class Gateway implements AsyncDisposable {
   /** Starts the process and waits for it. Use `startGateway`, or `restart` after an end. */
   async start(): Promise<void> {
     if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: run "npm run build" first`);
-    const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM], {
+    const child = spawn(process.execPath, [...START_FLAGS, PROGRAM], {
       cwd: this.dataDir,
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],

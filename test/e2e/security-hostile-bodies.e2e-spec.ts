@@ -16,6 +16,7 @@ import {
   type TestDatabase,
 } from '@app/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { FREEZE_PROTOTYPES } from '../security/freeze-prototypes.js';
 import { residentMiB } from '../security/process-memory.js';
 import { rawRequest, sendRaw } from '../security/raw-http.js';
 
@@ -43,6 +44,7 @@ models: { "any/*": { targets: [{ provider: any, model: "*" }], price: { input_pe
     env: {
       ...upstream.env,
       DATABASE_URL: database.url,
+      NODE_OPTIONS: FREEZE_PROTOTYPES,
       GATEWAY_CONFIG: configFile,
       ANY_KEY: 'sk-any',
       RETRY_ENABLED: 'false',
@@ -53,6 +55,7 @@ models: { "any/*": { targets: [{ provider: any, model: "*" }], price: { input_pe
     },
   });
   expect((await post(JSON.stringify(good('echo')))).status).toBe(200);
+  expect(gateway.logs).toContain('prototypes are frozen');
   restMiB = await residentMiB(gateway.pid);
 });
 afterAll(async () => {

@@ -11,6 +11,7 @@ import {
   type TestDatabase,
 } from '@app/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { FREEZE_PROTOTYPES } from '../security/freeze-prototypes.js';
 import { residentMiB } from '../security/process-memory.js';
 import { RawUpstream } from '../security/raw-upstream.js';
 
@@ -41,6 +42,7 @@ models: { raw: { targets: [{ provider: raw, model: m }], price: { input_per_mill
     env: {
       ...upstream.env,
       DATABASE_URL: database.url,
+      NODE_OPTIONS: FREEZE_PROTOTYPES,
       GATEWAY_CONFIG: configFile,
       RETRY_ENABLED: 'false',
       CIRCUIT_BREAKER_ENABLED: 'false',
@@ -50,6 +52,7 @@ models: { raw: { targets: [{ provider: raw, model: m }], price: { input_per_mill
     },
   });
   for (const vendor of VENDORS) await ask(vendor);
+  expect(gateway.logs).toContain('prototypes are frozen');
   restMiB = await residentMiB(gateway.pid);
 });
 afterAll(async () => {
