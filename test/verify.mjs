@@ -15,6 +15,14 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const windows = process.platform === 'win32';
+/** Programs of the deployment tests that verify runs, and the Debian packages they are in. */
+const DEPLOYMENT_PROGRAMS = {
+  nginx: 'nginx-light',
+  openssl: 'openssl',
+  shellcheck: 'shellcheck',
+  curl: 'curl',
+};
+const QUICK_DEPLOYMENT_TESTS = ['files', 'nginx.deploy', 'start-stop', 'schema-versions'];
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const results = mkdtempSync(join(tmpdir(), 'llm-gateway-verify-'));
 
@@ -38,6 +46,7 @@ async function verify() {
   const workers = Math.max(1, Math.floor(availableParallelism() / 2));
   await testStage('integration', workers);
   if (built) await testStage('e2e', workers);
+  if (built) await deploymentStage();
 }
 
 /** Runs one stage, prints its time, and counts it when it fails. */
@@ -53,22 +62,50 @@ async function stage(name, work) {
   return passed;
 }
 
-/** One vitest project. Its failed tests are counted one by one, from vitest's own JSON report. */
-async function testStage(project, workers) {
-  console.log(`\n== ${project} tests`);
+/** One vitest project. */
+function testStage(project, workers) {
+  return vitestStage(project, [`--project=${project}`, `--maxWorkers=${workers}`]);
+}
+
+/**
+ * The quick ones of `npm run test:deployment`, against the real programs. Those are installed where that disturbs nobody (as
+ * root: a container, a CI machine); where they are missing the stage counts as skipped, and says so.
+ */
+async function deploymentStage() {
+  let missing = missingPrograms();
+  if (missing.length > 0 && !windows && process.getuid() === 0 && onPath('apt-get')) {
+    await installPackages(missing.map((program) => DEPLOYMENT_PROGRAMS[program]));
+    missing = missingPrograms();
+  }
+  if (process.platform !== 'linux' || missing.length > 0) {
+    const reason = missing.length > 0 ? `missing: ${missing.join(', ')}` : 'they need Linux';
+    console.log(`\n== deployment tests skipped (${reason}); npm run test:deployment runs them`);
+    totals.skipped += 1;
+    return;
+  }
+  const config = join('test', 'deployment', 'vitest.config.ts');
+  await vitestStage('deployment', [`--config=${config}`, ...QUICK_DEPLOYMENT_TESTS]);
+}
+
+function missingPrograms() {
+  return Object.keys(DEPLOYMENT_PROGRAMS).filter((program) => !onPath(program));
+}
+
+/** Its failed tests are counted one by one, from vitest's own JSON report. */
+async function vitestStage(name, parameters) {
+  console.log(`\n== ${name} tests`);
   const startMs = performance.now();
-  const report = join(results, `${project}.json`);
+  const report = join(results, `${name}.json`);
   const passed = await run(pinnedNode(), [
     join('node_modules', 'vitest', 'vitest.mjs'),
     'run',
-    `--project=${project}`,
-    `--maxWorkers=${workers}`,
+    ...parameters,
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
   ]);
   count(report, passed);
-  console.log(`== ${project} tests ${passed ? 'passed' : 'FAILED'} in ${seconds(startMs)}`);
+  console.log(`== ${name} tests ${passed ? 'passed' : 'FAILED'} in ${seconds(startMs)}`);
 }
 
 function count(report, passed) {
@@ -93,11 +130,8 @@ function didNotLoad(file) {
 /** The tests start their own servers; here only the programs have to be found or installed. */
 async function providePrograms() {
   if (missingPackages().length === 0) return true;
-  const installer = aptCommand();
-  if (installer) {
-    const [command, ...prefix] = installer;
-    await run(command, [...prefix, 'update', '-q']);
-    await run(command, [...prefix, 'install', '-y', '-q', '--no-install-recommends', ...missingPackages()]);
+  if (aptCommand()) {
+    await installPackages(missingPackages());
     if (missingPackages().length === 0) return true;
   }
   if (hasDocker()) return verifyInDocker();
@@ -113,6 +147,13 @@ function missingPackages() {
   const hasRedis = onPath('redis-server') || onPath('valkey-server');
   const hasPrometheus = onPath('prometheus') && onPath('promtool');
   return [...(hasRedis ? [] : ['redis-server']), ...(hasPrometheus ? [] : ['prometheus'])];
+}
+
+/** Failures show in what is missing afterwards. */
+async function installPackages(names) {
+  const [command, ...prefix] = aptCommand();
+  await run(command, [...prefix, 'update', '-q']);
+  await run(command, [...prefix, 'install', '-y', '-q', '--no-install-recommends', ...names]);
 }
 
 /** apt-get as root, or through a sudo that asks for no password; undefined where there is neither. */
@@ -145,7 +186,7 @@ async function verifyInDocker() {
 
 function onPath(program) {
   const names = windows ? [`${program}.exe`, `${program}.cmd`] : [program];
-  const folders = (process.env.PATH ?? '').split(delimiter);
+  const folders = [...(process.env.PATH ?? '').split(delimiter), ...(windows ? [] : ['/usr/sbin'])];
   return folders.some((folder) => names.some((name) => isExecutable(join(folder, name))));
 }
 

@@ -2,9 +2,8 @@ import { defineConfig, mergeConfig } from 'vitest/config';
 import root from '../../vitest.config.js';
 
 /**
- * What a deployment consists of, against the real programs: `vitest run --config test/deployment/vitest.config.ts`.
- * Needs `npm run build`, and on PATH what each file asks for (nginx, PostgreSQL's client, logrotate, …); a missing program fails its
- * test with an instruction. Minutes long, so not part of the default run.
+ * What a deployment consists of, against the real programs: `npm run test:deployment`. Needs on PATH what each file asks for
+ * (nginx, PostgreSQL's client, logrotate, …); a missing program fails its test with an instruction. `verify` runs the quick files.
  */
 export default defineConfig({
   ...mergeConfig({ resolve: resolveOf(root) }, {}),
