@@ -335,6 +335,30 @@ describe('every ending has its price', () => {
     },
   );
 
+  it('a long stream holds its first slice, and more as it goes on; in the end what it cost', async () => {
+    await upstream.builtIn({ chunkDelayMs: 1, words: 1500 });
+    const held = async (): Promise<bigint> => {
+      const [row] = await database.query<{ amount_nano: string }>(
+        'SELECT amount_nano FROM hold WHERE user_id = $1',
+        [user],
+      );
+      return BigInt(row?.amount_nano ?? 0);
+    };
+    const events = readEvents(await ask({ stream: true, max_tokens: 16_000 }));
+    await events.next();
+    const first = await held();
+    let last = '';
+    for await (const { data } of events) last = data;
+    expect(last).toBe('[DONE]');
+    // A slice is 4,096 tokens of output, 0.0006 USD each thousand; the input of four words is next to nothing.
+    expect(first).toBeLessThan(4096n * 600n + 100_000n);
+    expect(await held()).toBeGreaterThan(first + 4000n * 600n);
+    const { spent, held: left, charges } = await money();
+    expect(charges).toHaveLength(1);
+    expect(left).toBe(0);
+    expect(spent).toBeLessThan(0.01);
+  });
+
   it('a cached answer is free, and a stream is kept as a stream', async () => {
     const first = await ask({ stream: true, temperature: 0 }, { 'x-cache-ttl': '60' });
     const firstText = await first.text();
