@@ -6,6 +6,8 @@ export type Guarantee =
   | 'journal-off'
   /** A hold is given only when the money is there. */
   | 'guard-off'
+  /** The answer of a charged Idempotency-Key goes to the disk with its charge. */
+  | 'answer-off'
   /** An Idempotency-Key is executed once. */
   | 'dedup-off'
   /** Holds come back by evidence, not because time has passed. */

@@ -7,7 +7,6 @@ import { freePort } from '../../libs/testing/free-port.ts';
 import { noteProcess } from '../../libs/testing/run-directory.ts';
 import { TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
 import type { Random } from './random.ts';
-import { CRASH_POINTS } from './scenario.ts';
 
 const READY_MS = 180_000;
 /** Of the log of a gateway that fell over. */
@@ -24,6 +23,7 @@ export interface FleetOptions {
   readonly random: Random;
   readonly crashPointShare: number;
   readonly crashPassages: number;
+  readonly crashPoints: readonly string[];
 }
 
 /** The gateways: real processes, each with a folder that survives it, started again whenever they end. */
@@ -266,9 +266,9 @@ export class GatewayProcess {
   }
 
   #drawCrashPoint(): string | undefined {
-    const { random, crashPointShare, crashPassages } = this.#options;
+    const { random, crashPointShare, crashPassages, crashPoints } = this.#options;
     if (!this.mayCrash || this.#starts === 0 || !random.chance(crashPointShare)) return undefined;
-    const name = random.pick(CRASH_POINTS);
+    const name = random.pick(crashPoints);
     return `${name}:${AT_BOOT.includes(name) ? 1 : random.between(1, crashPassages)}`;
   }
 

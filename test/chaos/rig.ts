@@ -14,7 +14,7 @@ import { chargedKeys, compare, type Disagreements, type Tally } from './compare.
 import { GatewayFleet } from './gateway-fleet.ts';
 import { Nemesis } from './nemesis.ts';
 import { Random } from './random.ts';
-import type { Scenario } from './scenario.ts';
+import { CRASH_POINTS, type Scenario } from './scenario.ts';
 import { PostgresServer, RedisServer } from './stores.ts';
 
 const INSTANCES = 3;
@@ -98,6 +98,7 @@ export class Rig {
       random: this.#random.fork(),
       crashPointShare: this.#scenario.crashPointShare,
       crashPassages: this.#scenario.crashPassages,
+      crashPoints: this.#scenario.crashPoints ?? CRASH_POINTS,
     }));
     const clients = (this.#clients = new Clients(this.#scenario, this.#random.fork(), fleet.ports));
     await this.#fund(clients.ampleUsers, fleet);

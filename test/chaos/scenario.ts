@@ -53,6 +53,8 @@ export interface Scenario {
   readonly crashPointShare: number;
   /** Passages of the crash point before it strikes, at most. */
   readonly crashPassages: number;
+  /** Which crash points; all by default. */
+  readonly crashPoints?: readonly (typeof CRASH_POINTS)[number][];
   /** The guarantee that is taken away: a control run. */
   readonly broken?: string;
 }
@@ -150,6 +152,21 @@ const CONTROLS: readonly Scenario[] = [
     nemesis: { 'kill-gateway': 1 },
     pauseMs: [3000, 5000],
     crashPointShare: 0,
+  },
+  {
+    ...LONG,
+    name: 'control',
+    broken: 'answer-off',
+    seconds: 20,
+    scarceShare: 0,
+    keyedShare: 1,
+    disconnectShare: 0,
+    upstream: { delayMs: [2, 40], slowShare: 0, slowMs: [0, 0], faults: CALM },
+    nemesis: { 'kill-gateway': 1 },
+    pauseMs: [3000, 5000],
+    crashPointShare: 1,
+    crashPassages: 20,
+    crashPoints: ['after-journal'],
   },
   {
     ...LONG,

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
+import { isBroken } from '../broken-guarantees.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
 import type { StoredResponse } from '../idempotency/stored-response.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
@@ -44,7 +45,7 @@ export class SettlementRecords {
   /** What a retry with the same Idempotency-Key gets; it goes where its charge goes. */
   answer(record: SettlementRecord): StoredResponse | undefined {
     const claim = record.idem_key === undefined ? undefined : this.claims.get(record.id);
-    if (!claim?.answerOf) return undefined;
+    if (!claim?.answerOf || isBroken('answer-off')) return undefined;
     claim.kept = claim.answerOf(BigInt(record.chargeable));
     return claim.kept;
   }
