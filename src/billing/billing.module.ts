@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { DatabaseService } from '../database/database.service.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import { BillingInterceptor } from './billing.interceptor.js';
 import { BookingsService } from './bookings/bookings.service.js';
@@ -32,7 +33,11 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
 @Module({
   controllers: [BillingController, EstimateController, AdminBillingController, LedgerAuditController],
   providers: [
-    MoneyDatabase,
+    {
+      provide: MoneyDatabase,
+      inject: [DatabaseService],
+      useFactory: ({ prepared }: DatabaseService) => new MoneyDatabase(prepared),
+    },
     GatewayInstance,
     AccountsService,
     BookingsService,

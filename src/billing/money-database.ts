@@ -1,8 +1,6 @@
 import { GatewayError } from '@app/contracts';
-import { Inject, Injectable } from '@nestjs/common';
 import { BrokenCircuitError, circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel';
 import { databaseUnavailable, isConnectionError } from '../database/connection-error.js';
-import { DatabaseService } from '../database/database.service.js';
 
 /** Runs one statement on a connection of its own. int8 comes as text. */
 export interface StatementRunner {
@@ -16,14 +14,13 @@ const HALF_OPEN_AFTER_MS = 1000;
  * The way of every money statement: one statement, one round trip, through a breaker that fails fast while Postgres is
  * away. Read-committed, never a transaction across an await of anything else.
  */
-@Injectable()
 export class MoneyDatabase {
   readonly #breaker = circuitBreaker(handleWhen(saysDatabaseIsAway), {
     halfOpenAfter: HALF_OPEN_AFTER_MS,
     breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
   });
 
-  constructor(@Inject(DatabaseService) private readonly statements: StatementRunner) {}
+  constructor(private readonly statements: StatementRunner) {}
 
   /**
    * Runs one statement.

@@ -45,6 +45,8 @@ export interface AppConfig {
     readonly url: Secret | undefined;
     readonly migrateOnBoot: boolean;
     readonly poolSize: number;
+    /** `auto`: kept by name until the server turns out to be a transaction pooler. */
+    readonly preparedStatements: 'auto' | 'off';
   };
   readonly redis: {
     /** Undefined = no Redis: memory for limits and cache. */

@@ -30,6 +30,7 @@ export function buildAppConfig(
       url: secret(environment.DATABASE_URL),
       migrateOnBoot: environment.DATABASE_MIGRATE,
       poolSize: environment.DATABASE_POOL_SIZE,
+      preparedStatements: environment.DATABASE_PREPARED_STATEMENTS,
     },
     redis: { url: secret(redisUrl) },
     rateLimit: rateLimit(environment, redisUrl !== undefined),

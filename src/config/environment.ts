@@ -72,6 +72,7 @@ export class Environment {
   DATABASE_URL?: string;
   @Flag() DATABASE_MIGRATE = true;
   @Whole(1, 1000) DATABASE_POOL_SIZE = 10;
+  @OneOf(['auto', 'off']) DATABASE_PREPARED_STATEMENTS: 'auto' | 'off' = 'auto';
 
   @RedisAddress() REDIS_URL?: string;
   @Pattern(/^[a-zA-Z0-9.:_-]+$/, 'a host name or address') REDIS_HOST?: string;

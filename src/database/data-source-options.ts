@@ -1,3 +1,4 @@
+import type { PoolConfig } from 'pg';
 import type { DataSourceOptions } from 'typeorm';
 import { readConnectionTarget } from './connection-target.js';
 import type { DatabaseHealth } from './database-health.js';
@@ -59,17 +60,22 @@ function buildOptions(settings: DataSourceSettings, timeouts: typeof REQUEST_TIM
     applicationName: 'llm-gateway',
     connectTimeoutMS: timeouts.connect,
     poolErrorHandler: settings.onIdleError ?? ((): void => undefined),
-    extra: {
-      Client: observedClient(settings.health, target),
-      statement_timeout: timeouts.statement,
-      lock_timeout: timeouts.lock,
-      query_timeout: timeouts.query,
-      idle_in_transaction_session_timeout: timeouts.idleInTransaction,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: 10_000,
-      idleTimeoutMillis: 30_000,
-      // closing an idle connection now and then lets a failover or a rebalanced pooler be noticed
-      maxLifetimeSeconds: 1_800,
-    },
+    extra: { Client: observedClient(settings.health, target), ...connectionOptions(timeouts) },
+  };
+}
+
+/** node-postgres's options of a pool and its connections. */
+export function connectionOptions(timeouts = REQUEST_TIMEOUTS_MS): PoolConfig {
+  return {
+    connectionTimeoutMillis: timeouts.connect,
+    statement_timeout: timeouts.statement,
+    lock_timeout: timeouts.lock,
+    query_timeout: timeouts.query,
+    idle_in_transaction_session_timeout: timeouts.idleInTransaction,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+    // closing an idle connection now and then lets a failover or a rebalanced pooler be noticed
+    maxLifetimeSeconds: 1_800,
   };
 }

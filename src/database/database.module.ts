@@ -4,7 +4,7 @@ import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { dataSourceOptions } from './data-source-options.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint, openDatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth } from './database-health.js';
-import { DatabaseService } from './database.service.js';
+import { DatabaseService, shareConnections } from './database.service.js';
 
 /** What the DataSource is made from; a module of its own because TypeOrmModule imports it. */
 @Module({
@@ -40,7 +40,7 @@ export class DatabaseEndpointModule {}
         return {
           ...dataSourceOptions({
             url: endpoint.url,
-            poolSize: config.database.poolSize,
+            poolSize: shareConnections(config.database.poolSize).dataSource,
             health,
             onIdleError: (error) => logger.warn(`a database connection was lost: ${error.message}`),
           }),

@@ -4,6 +4,7 @@ import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { databaseUnavailable, isConnectionError, toGatewayError } from './connection-error.js';
 import { migrationOptions, type DataSourceSettings } from './data-source-options.js';
+import { PreparedStatements } from './prepared-statements.js';
 import { describeTarget } from './connection-target.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth } from './database-health.js';
@@ -32,6 +33,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Database');
   readonly #whenReady: Promise<void>;
   #announceReady: () => void = () => undefined;
+  readonly #prepared: PreparedStatements;
   #ready = false;
   #closing = false;
   #retry: NodeJS.Timeout | undefined;
@@ -45,6 +47,12 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   ) {
     this.#whenReady = new Promise((resolve) => {
       this.#announceReady = resolve;
+    });
+    this.#prepared = new PreparedStatements({
+      ...this.#settings(),
+      poolSize: shareConnections(config.database.poolSize).prepared,
+      preparedStatements: config.database.preparedStatements,
+      onIdleError: (error) => this.#logger.warn(`a database connection was lost: ${error.message}`),
     });
   }
 
@@ -86,6 +94,17 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
+  /** The same for a text that is always the same: see `PreparedStatements`. */
+  readonly prepared = {
+    query: async <Row extends QueryResultRow>(
+      sql: string,
+      parameters?: readonly unknown[],
+    ): Promise<Row[]> => {
+      if (!this.dataSource.isInitialized) throw databaseUnavailable();
+      return this.#prepared.query<Row>(sql, parameters);
+    },
+  };
+
   /** @returns milliseconds of one round trip */
   async ping(): Promise<number> {
     const startMs = performance.now();
@@ -105,12 +124,17 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
 
   status(): DatabaseStatus {
     const pool = this.dataSource.isInitialized ? this.#pool() : undefined;
+    const { total, idle, waiting } = this.#prepared.counts;
     return {
       ready: this.#ready,
       up: this.isUp(),
       embedded: this.endpoint.embedded,
       lastError: this.health.lastError?.message,
-      pool: { total: pool?.totalCount ?? 0, idle: pool?.idleCount ?? 0, waiting: pool?.waitingCount ?? 0 },
+      pool: {
+        total: total + (pool?.totalCount ?? 0),
+        idle: idle + (pool?.idleCount ?? 0),
+        waiting: waiting + (pool?.waitingCount ?? 0),
+      },
     };
   }
 
@@ -132,6 +156,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     this.#closing = true;
     clearTimeout(this.#retry);
     clearInterval(this.#probe);
+    await this.#prepared.end();
     if (this.dataSource.isInitialized) await this.dataSource.destroy();
     await this.endpoint.release();
   }
@@ -177,6 +202,15 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   #settings(): DataSourceSettings {
     return { url: this.endpoint.url, poolSize: this.config.database.poolSize, health: this.health };
   }
+}
+
+/** A third of the connections is for everything that is not a prepared statement; each kind has one at least. */
+export function shareConnections(poolSize: number): {
+  readonly dataSource: number;
+  readonly prepared: number;
+} {
+  const dataSource = Math.ceil(poolSize / 3);
+  return { dataSource, prepared: Math.max(1, poolSize - dataSource) };
 }
 
 function messageOf(error: unknown): string {

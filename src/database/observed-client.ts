@@ -3,13 +3,15 @@ import type { ConnectionTarget } from './connection-target.js';
 import { DatabaseDownError } from './connection-error.js';
 import type { DatabaseHealth } from './database-health.js';
 
-type Callback = (error: Error | null | undefined) => void;
+type Callback = (error: Error | null | undefined, ...result: unknown[]) => void;
 
 /** What was learned about the server while connecting; shared by the connections of one pool. */
-interface ServerTraits {
+export interface ServerTraits {
   tls: boolean;
   /** Session timeouts may be sent with the start of a connection. */
   timeouts: boolean;
+  /** Statements may be kept by name, and `preparedOptions` sent with the start of a connection. */
+  preparing: boolean;
 }
 
 /**
@@ -21,16 +23,19 @@ interface ServerTraits {
  * - has an error listener from the start, so that a dying server never ends the process;
  * - leaves out the timeout parameters when a pooler refuses them (PgBouncer: "unsupported startup parameter"), and TLS
  *   when it is optional and the server has none. The attempt that finds out fails; the next one succeeds.
+ *
+ * @param prepared  for connections that keep statements: `options` of libpq that only they have, and traits to share
  */
 export function observedClient(
   health: DatabaseHealth,
   target: ConnectionTarget,
+  prepared?: { readonly traits: ServerTraits; readonly preparedOptions: string },
 ): new (config: ClientConfig) => Client {
-  const traits: ServerTraits = { tls: target.tls !== undefined, timeouts: true };
+  const traits = prepared?.traits ?? { tls: target.tls !== undefined, timeouts: true, preparing: false };
 
   return class ObservedClient extends Client {
     constructor(config: ClientConfig) {
-      super(adapt(config, traits, target));
+      super(adapt(config, traits, target, prepared?.preparedOptions));
       this.on('error', () => undefined);
       this.#observe();
     }
@@ -50,6 +55,9 @@ export function observedClient(
 
       const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
       this.query = ((...parameters: unknown[]) => {
+        const callback = parameters.at(-1);
+        if (typeof callback === 'function')
+          parameters[parameters.length - 1] = this.#noted(callback as Callback);
         const result = query(...parameters);
         if (result instanceof Promise) result.then(this.#answered, this.#failed);
         return result;
@@ -68,6 +76,14 @@ export function observedClient(
       });
     }
 
+    #noted(callback: Callback): Callback {
+      return (error, ...result) => {
+        if (error) this.#failed(error);
+        else this.#answered();
+        callback(error, ...result);
+      };
+    }
+
     readonly #answered = (): void => {
       if (!health.isUp) health.succeeded();
     };
@@ -80,14 +96,28 @@ export function observedClient(
   };
 }
 
-function adapt(config: ClientConfig, traits: ServerTraits, target: ConnectionTarget): ClientConfig {
+function adapt(
+  config: ClientConfig,
+  traits: ServerTraits,
+  target: ConnectionTarget,
+  preparedOptions: string | undefined,
+): ClientConfig {
   const { statement_timeout, lock_timeout, idle_in_transaction_session_timeout, ...rest } = config;
   const timeouts = { statement_timeout, lock_timeout, idle_in_transaction_session_timeout };
-  return { ...rest, ...(traits.timeouts ? timeouts : {}), ssl: traits.tls ? target.tls : false };
+  return {
+    ...rest,
+    ...(traits.timeouts ? timeouts : {}),
+    ...(traits.preparing && preparedOptions ? { options: preparedOptions } : {}),
+    ssl: traits.tls ? target.tls : false,
+  };
 }
 
 /** @returns whether the error taught us to connect otherwise next time */
 function learn(traits: ServerTraits, target: ConnectionTarget, error: Error): boolean {
+  if (traits.preparing && /unsupported startup parameter|command-line options/.test(error.message)) {
+    traits.preparing = false;
+    return true;
+  }
   if (traits.timeouts && error.message.includes('unsupported startup parameter')) {
     traits.timeouts = false;
     return true;
@@ -102,5 +132,5 @@ function learn(traits: ServerTraits, target: ConnectionTarget, error: Error): bo
 /** True for an error after which the very next attempt has better chances. */
 export function isWorthAnImmediateRetry(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return /unsupported startup parameter|does not support SSL/.test(error.message);
+  return /unsupported startup parameter|command-line options|does not support SSL/.test(error.message);
 }

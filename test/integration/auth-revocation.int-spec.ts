@@ -34,7 +34,7 @@ async function startInstance(url: string, redisUrl?: string): Promise<Instance> 
   const endpoint = { url, embedded: false, release: () => Promise.resolve() };
   const dataSource = new DataSource(dataSourceOptions({ url, poolSize: 3, health }));
   const database = new DatabaseService(dataSource, health, endpoint, {
-    database: { url: undefined, migrateOnBoot: false, poolSize: 3 },
+    database: { url: undefined, migrateOnBoot: false, poolSize: 3, preparedStatements: 'auto' as const },
   });
   await database.onModuleInit();
   const redis: Redis | undefined = redisUrl === undefined ? undefined : createRedis(redisUrl);

@@ -99,7 +99,10 @@ beforeAll(async () => {
       { provide: APP_CONFIG, useValue: config },
       { provide: Telemetry, useValue: telemetry },
       { provide: DataSource, useValue: db.dataSource },
-      { provide: DatabaseService, useValue: statementsOf(db.dataSource) },
+      {
+        provide: DatabaseService,
+        useValue: { ...statementsOf(db.dataSource), prepared: statementsOf(db.dataSource) },
+      },
       {
         provide: ESTIMATE_PLANNER,
         useValue: {

@@ -5,7 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { createDatabase, eventually, FaultProxy, runSql, type TestDatabase } from '@app/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DataSource } from 'typeorm';
-import { APP_CONFIG } from '../../src/config/app-config.js';
+import { APP_CONFIG, type AppConfig } from '../../src/config/app-config.js';
 import { Secret } from '../../src/config/secret.js';
 import { isConnectionError } from '../../src/database/connection-error.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
@@ -29,8 +29,13 @@ afterAll(async () => {
 });
 
 /** The database module as the gateway has it, on the database behind the proxy. */
-async function boot(url = proxy.through(database.url), poolSize = 4): Promise<DatabaseService> {
-  const config = { dataDir: '/nowhere', database: { url: new Secret(url), migrateOnBoot: true, poolSize } };
+async function boot(
+  url = proxy.through(database.url),
+  changes: Partial<AppConfig['database']> = {},
+): Promise<DatabaseService> {
+  // four of the twelve are for `query`
+  const settings = { migrateOnBoot: true, poolSize: 12, preparedStatements: 'auto', ...changes };
+  const config = { dataDir: '/nowhere', database: { url: new Secret(url), ...settings } };
   @Global()
   @Module({ providers: [{ provide: APP_CONFIG, useValue: config }], exports: [APP_CONFIG] })
   class Config {}

@@ -47,7 +47,12 @@ it('looking for pending migrations writes nothing', async () => {
 it('check:db and migration:run report what is so', async () => {
   const config = {
     dataDir: '/nowhere',
-    database: { url: new Secret(database.url), migrateOnBoot: true, poolSize: 2 },
+    database: {
+      url: new Secret(database.url),
+      migrateOnBoot: true,
+      poolSize: 2,
+      preparedStatements: 'auto' as const,
+    },
   };
   const before = await checkDatabase(config);
   expect(before).toMatchObject({ embedded: false });
