@@ -1,8 +1,7 @@
 import { Module } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
 import { AuthModule } from './auth/auth.module.js';
 import { JwtAuthGuard } from './auth/jwt-auth.guard.js';
-import { BillingInterceptor } from './billing/billing.interceptor.js';
 import { BillingModule } from './billing/billing.module.js';
 import { CacheModule } from './cache/cache.module.js';
 import { CompletionsModule } from './completions/completions.module.js';
@@ -11,7 +10,7 @@ import { DatabaseModule } from './database/database.module.js';
 import { EdgeModule } from './edge/edge.module.js';
 import { GatewayErrorFilter } from './edge/gateway-error.filter.js';
 import { GatewayValidationPipe } from './edge/gateway-validation.pipe.js';
-import { JsonBodyInterceptor } from './edge/json-body.interceptor.js';
+import { JsonBodyGuard } from './edge/json-body.guard.js';
 import { HealthModule } from './health/health.module.js';
 import { LimitsModule } from './limits/limits.module.js';
 import { RateLimitGuard } from './limits/rate-limit.guard.js';
@@ -28,9 +27,9 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
  *                traceparent, clientAddress. Then security headers, CORS, host check.
  *  2. auth       JwtAuthGuard: token -> `context.principal`. Deny by default; `@Public()` and `@AdminOnly()` say otherwise.
  *  3. limits     RateLimitGuard: counts by `context.principal`, writes the x-ratelimit-* headers.
- *  4. body       JsonBodyInterceptor reads JSON, behind the guards: an unknown caller cannot make us buffer anything.
- *  5. billing    BillingInterceptor opens `context.billing` on `@Billed()` routes and closes it if nobody did.
- *  6. decode     pipes: ChatRequestPipe for completions, GatewayValidationPipe for every other DTO.
+ *  4. body       JsonBodyGuard reads JSON, behind the others: an unknown caller cannot make us buffer anything.
+ *  5. decode     GatewayValidationPipe for DTOs; the completions controller checks its request by compiled rules.
+ *  6. billing    BillingInterceptor opens `context.billing` where money is spent and closes it if nobody did.
  *  7. handler    completions: catalogue -> idempotency -> cache -> plan -> hold -> dispatch -> translate -> settle -> respond.
  *  8. errors     GatewayErrorFilter: whatever was thrown -> the one envelope, its code in `context.errorCode`.
  *
@@ -57,8 +56,7 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
   providers: [
     { provide: APP_GUARD, useExisting: JwtAuthGuard },
     { provide: APP_GUARD, useExisting: RateLimitGuard },
-    { provide: APP_INTERCEPTOR, useClass: JsonBodyInterceptor },
-    { provide: APP_INTERCEPTOR, useExisting: BillingInterceptor },
+    { provide: APP_GUARD, useClass: JsonBodyGuard },
     { provide: APP_PIPE, useClass: GatewayValidationPipe },
     { provide: APP_FILTER, useClass: GatewayErrorFilter },
   ],

@@ -1,9 +1,12 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { RequestHandler } from 'express';
 import helmet from 'helmet';
 import { AppModule } from './app.module.js';
+import { COMPLETION_PATHS } from './completions/chat-completions.controller.js';
 import { APP_CONFIG, type AppConfig } from './config/app-config.js';
 import { mountDocs } from './docs/mount-docs.js';
+import { ExactRoutesAdapter } from './edge/exact-routes.adapter.js';
 import { hostCheck } from './edge/host-check.js';
 import { requestContext } from './edge/request-context.middleware.js';
 import { securityHeaders } from './edge/security-headers.js';
@@ -23,8 +26,9 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
 /** Builds the app and listens. Resolves when it takes requests. */
 export async function startServer(): Promise<NestExpressApplication> {
-  // The body is read behind the guards (JsonBodyInterceptor), so Nest's own parser is off.
-  const app = await NestFactory.create<NestExpressApplication>(AppModule, {
+  // The body is read behind the guards (JsonBodyGuard), so Nest's own parser is off.
+  const adapter = new ExactRoutesAdapter(COMPLETION_PATHS);
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, adapter, {
     bodyParser: false,
     bufferLogs: true,
   });
@@ -32,7 +36,7 @@ export async function startServer(): Promise<NestExpressApplication> {
   const logger = app.get(GatewayLogger);
   app.useLogger(logger);
   app.get(CrashReports).install();
-  prepareExpress(app, config);
+  prepareExpress(app, adapter, config);
   if (config.http.docsEnabled) await mountDocs(app, config);
   guardServer(app.getHttpServer());
   await app.listen(config.http.port, config.http.host);
@@ -46,23 +50,38 @@ export async function startServer(): Promise<NestExpressApplication> {
   return app;
 }
 
-function prepareExpress(app: NestExpressApplication, config: AppConfig): void {
+function prepareExpress(app: NestExpressApplication, adapter: ExactRoutesAdapter, config: AppConfig): void {
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
   app.set('trust proxy', config.http.trustProxyHops);
   const drain = app.get(DrainState);
-  app.use(requestContext);
-  app.use(accessLog(app.get(Telemetry)));
-  app.use(securityHeaders(helmet));
-  app.use(
-    (_request: unknown, response: { setHeader(name: string, value: string): void }, next: () => void) => {
+  const edge = inOrder(
+    requestContext,
+    accessLog(app.get(Telemetry)),
+    securityHeaders(helmet),
+    (_request, response, next) => {
       if (drain.draining) response.setHeader('Connection', 'close');
       next();
     },
+    hostCheck(config.http.allowedHosts),
   );
+  adapter.edge = edge;
+  app.use(edge);
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
-  app.use(hostCheck(config.http.allowedHosts));
+}
+
+/** One middleware of several: a layer of Express costs more than most of what they do. */
+function inOrder(...steps: readonly RequestHandler[]): RequestHandler {
+  return steps.reduceRight<RequestHandler>(
+    (rest, step) => (request, response, next) => {
+      step(request, response, (error?: unknown) => {
+        if (error === undefined) rest(request, response, next);
+        else next(error);
+      });
+    },
+    (_request, _response, next) => next(),
+  );
 }
 
 const EXPOSED_HEADERS = [

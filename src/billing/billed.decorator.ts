@@ -1,6 +1,5 @@
-import { SetMetadata } from '@nestjs/common';
+import { UseInterceptors } from '@nestjs/common';
+import { BillingInterceptor } from './billing.interceptor.js';
 
-export const IS_BILLED = Symbol('IS_BILLED');
-
-/** A route whose requests cost money: the interceptor opens `context.billing` for it. */
-export const Billed = (): MethodDecorator & ClassDecorator => SetMetadata(IS_BILLED, true);
+/** Marks a route or controller whose handler spends money: the billing interceptor opens a session for it. */
+export const Billed = (): MethodDecorator & ClassDecorator => UseInterceptors(BillingInterceptor);

@@ -64,6 +64,7 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
   ],
   exports: [
     BillingInterceptor,
+    BillingSessions,
     QuoterService,
     IdempotencyService,
     AccountsService,

@@ -1,5 +1,4 @@
-import type { ChatRequest } from '@app/contracts';
-import { Body, Controller, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
+import { Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import {
   ApiBearerAuth,
   ApiBody,
@@ -11,10 +10,11 @@ import {
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Billed } from '../billing/billed.decorator.js';
+import { BillingInterceptor } from '../billing/billing.interceptor.js';
 import { ApiErrors } from '../docs/api-errors.decorator.js';
 import { ChatCompletionsService } from './chat-completions.service.js';
 import { ChatCompletionRequestDto } from './request/chat-completion-request.dto.js';
-import { ChatRequestPipe } from './request/chat-request.pipe.js';
+import { toChatRequest } from './request/to-chat-request.js';
 
 const EXAMPLES = {
   whole: {
@@ -38,6 +38,10 @@ const EXAMPLES = {
 
 const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504];
 
+const PATHS = ['v1/chat/completions', 'openai/v1/chat/completions'];
+/** The routes that most requests are for. */
+export const COMPLETION_PATHS: ReadonlySet<string> = new Set(PATHS.map((path) => `/${path}`));
+
 @ApiTags('completions')
 @ApiBearerAuth('bearer')
 @ApiHeader({
@@ -50,13 +54,15 @@ const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503,
   required: false,
   description: 'Seconds to keep and serve the same answer.',
 })
-@Controller(['v1/chat/completions', 'openai/v1/chat/completions'])
+@Controller(PATHS)
 export class ChatCompletionsController {
-  constructor(private readonly completions: ChatCompletionsService) {}
+  constructor(
+    private readonly completions: ChatCompletionsService,
+    private readonly billing: BillingInterceptor,
+  ) {}
 
   @Post()
   @HttpCode(200)
-  @Billed()
   @ApiOperation({ summary: 'Create a chat completion, whole or streamed (`stream: true`)' })
   @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
   @ApiQuery({
@@ -74,14 +80,12 @@ export class ChatCompletionsController {
     },
   })
   @ApiErrors(...ERRORS)
-  create(
-    @Body(ChatRequestPipe) request: ChatRequest,
-    @Query('explain') explain: unknown,
-    @Req() incoming: Request,
-    @Res() response: Response,
-  ): Promise<void> {
-    if (explain === 'route') return this.completions.explain(request, incoming, response);
-    return this.completions.answer(request, request.stream === true, incoming, response);
+  create(@Req() incoming: Request, @Res() response: Response): Promise<void> {
+    const request = toChatRequest(incoming.body);
+    if (incoming.query?.['explain'] === 'route') return this.completions.explain(request, incoming, response);
+    return this.billing.around(incoming.gateway, () =>
+      this.completions.answer(request, request.stream === true, incoming, response),
+    );
   }
 
   @Post('stream')
@@ -95,11 +99,7 @@ export class ChatCompletionsController {
     content: { 'text/event-stream': { schema: { $ref: '#/components/schemas/ChatCompletionChunk' } } },
   })
   @ApiErrors(...ERRORS)
-  stream(
-    @Body(ChatRequestPipe) request: ChatRequest,
-    @Req() incoming: Request,
-    @Res() response: Response,
-  ): Promise<void> {
-    return this.completions.answer(request, true, incoming, response);
+  stream(@Req() incoming: Request, @Res() response: Response): Promise<void> {
+    return this.completions.answer(toChatRequest(incoming.body), true, incoming, response);
   }
 }

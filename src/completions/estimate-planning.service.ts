@@ -6,13 +6,11 @@ import type { EstimatePlanner } from '../billing/quote/estimate-planner.js';
 import { ModelCatalog } from '../models/model-catalog.service.js';
 import type { RoutePlan } from '../routing/route-plan.js';
 import { RoutePlanner } from '../routing/route-planner.service.js';
-import { ChatRequestPipe } from './request/chat-request.pipe.js';
+import { toChatRequest } from './request/to-chat-request.js';
 
 /** Plans a request like a completion, for billing to price: billing itself knows no routes. */
 @Injectable()
 export class EstimatePlanning implements EstimatePlanner {
-  readonly #pipe = new ChatRequestPipe();
-
   constructor(
     private readonly catalog: ModelCatalog,
     private readonly planner: RoutePlanner,
@@ -20,7 +18,7 @@ export class EstimatePlanning implements EstimatePlanner {
   ) {}
 
   async plan(body: unknown, principal: Principal): Promise<{ request: ChatRequest; plan: RoutePlan }> {
-    const request = this.#pipe.transform(body);
+    const request = toChatRequest(body);
     const model = this.catalog.require(request.model, principal);
     const inputTokensBound = this.quoter.inputTokensBound(request);
     return { request, plan: this.planner.plan(model, request, { principal, inputTokensBound }) };

@@ -90,8 +90,8 @@ export function sendError(response: Response, error: GatewayError, request?: Req
     response.setHeader('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   }
   const body = JSON.stringify(error.toEnvelope());
+  response.statusCode = GATEWAY_ERRORS[error.code].status;
   response
-    .status(GATEWAY_ERRORS[error.code].status)
     .setHeader('Content-Type', 'application/json; charset=utf-8')
     .setHeader('Content-Length', Buffer.byteLength(body));
   if (request && !request.complete) endBeforeItsRequest(request, response, body);

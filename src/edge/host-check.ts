@@ -22,7 +22,8 @@ export function hostCheck(allowedHosts: readonly string[]) {
       sendError(response, new GatewayError('invalid_http_request', 'The Host header is missing.'), request);
       return;
     }
-    if (allowsAll || CALLED_BY_ADDRESS.test(request.path) || hostsOf(request).every(isAllowed)) next();
+    if (allowsAll || CALLED_BY_ADDRESS.test(request.gateway.path) || hostsOf(request).every(isAllowed))
+      next();
     else
       sendError(
         response,

@@ -100,36 +100,35 @@ function parse(text: string): unknown {
  * walks it, floods of values, and keys that reach for prototypes. Strings are leaves, so a large prompt costs nothing.
  */
 function checkStructure(root: unknown): unknown {
-  let level: unknown[] = [root];
-  let values = 0;
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_JSON_DEPTH) {
-      throw new GatewayError('invalid_body', `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`);
-    }
-    const next: unknown[] = [];
-    for (const value of level) {
-      if (typeof value !== 'object' || value === null) continue;
-      values += collectChildren(value, next);
-      if (values > MAX_JSON_VALUES) {
-        throw new GatewayError('invalid_body', `The body has more than ${MAX_JSON_VALUES} values.`);
-      }
-    }
-    level = next;
-  }
+  if (typeof root === 'object' && root !== null) countValues(root, 1, 0);
   return root;
 }
 
-function collectChildren(value: object, into: unknown[]): number {
-  if (Array.isArray(value)) {
-    for (const item of value) if (typeof item === 'object' && item !== null) into.push(item);
-    return value.length;
+/** @returns how many values there are with those of `value`, which is `depth` levels deep: no deeper than is allowed */
+function countValues(value: object, depth: number, before: number): number {
+  if (depth > MAX_JSON_DEPTH) {
+    throw new GatewayError('invalid_body', `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`);
   }
-  let count = 0;
-  for (const [key, child] of Object.entries(value)) {
-    count++;
+  let values = before;
+  if (Array.isArray(value)) {
+    values = noFlood(values + value.length);
+    for (const item of value as unknown[]) {
+      if (typeof item === 'object' && item !== null) values = countValues(item, depth + 1, values);
+    }
+    return values;
+  }
+  // What JSON.parse made has no inherited keys, so this is as good as Object.keys and makes no list.
+  for (const key in value) {
     if (FORBIDDEN_KEYS.has(key))
       throw new GatewayError('invalid_body', `The key ${key} is not accepted.`, { param: key });
-    if (typeof child === 'object' && child !== null) into.push(child);
+    values = noFlood(values + 1);
+    const child = (value as Readonly<Record<string, unknown>>)[key];
+    if (typeof child === 'object' && child !== null) values = countValues(child, depth + 1, values);
   }
-  return count;
+  return values;
+}
+
+function noFlood(values: number): number {
+  if (values <= MAX_JSON_VALUES) return values;
+  throw new GatewayError('invalid_body', `The body has more than ${MAX_JSON_VALUES} values.`);
 }

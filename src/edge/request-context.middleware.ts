@@ -1,6 +1,9 @@
 import type { NextFunction, Request, Response } from 'express';
-import { uuidV7 } from './uuid-v7.js';
+import type { Principal } from '../auth/principal.js';
+import type { BillingSession } from '../billing/billing-session.js';
+import { clientAddress } from './client-address.js';
 import type { RequestContext } from './request-context.js';
+import { uuidV7 } from './uuid-v7.js';
 
 const SANE_REQUEST_ID = /^[A-Za-z0-9._:@|/+=-]{1,128}$/;
 const SANE_TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
@@ -10,26 +13,50 @@ const SANE_TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
  * Decides nothing and refuses nobody: security lives in guards.
  */
 export function requestContext(request: Request, response: Response, next: NextFunction): void {
-  const gone = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) gone.abort();
-  });
-  const context: RequestContext = {
-    requestId: sane(request.headers['x-request-id'], SANE_REQUEST_ID) ?? uuidV7(),
-    billingId: uuidV7(),
-    startedAtMs: performance.now(),
-    clientGone: gone.signal,
-    traceparent: sane(request.headers.traceparent, SANE_TRACEPARENT),
-    clientAddress: request.ip ?? request.socket.remoteAddress ?? '',
-    principal: undefined,
-    authenticatedAtMs: undefined,
-    admittedAtMs: undefined,
-    billing: undefined,
-    errorCode: undefined,
-  };
+  const context = new OpenContext(request, response);
   request.gateway = context;
   response.setHeader('x-request-id', context.requestId);
   next();
+}
+
+class OpenContext implements RequestContext {
+  readonly requestId: string;
+  readonly billingId = uuidV7();
+  readonly startedAtMs = performance.now();
+  readonly path: string;
+  readonly traceparent: string | undefined;
+  isClientGone = false;
+  principal: Principal | undefined = undefined;
+  authenticatedAtMs: number | undefined = undefined;
+  admittedAtMs: number | undefined = undefined;
+  billing: BillingSession | undefined = undefined;
+  errorCode: RequestContext['errorCode'] = undefined;
+  readonly #request: Request;
+  #gone: AbortController | undefined;
+
+  constructor(request: Request, response: Response) {
+    this.#request = request;
+    this.requestId = sane(request.headers['x-request-id'], SANE_REQUEST_ID) ?? uuidV7();
+    this.path = request.path ?? request.url;
+    this.traceparent = sane(request.headers.traceparent, SANE_TRACEPARENT);
+    response.once('close', () => {
+      if (response.writableFinished) return;
+      this.isClientGone = true;
+      this.#gone?.abort();
+    });
+  }
+
+  get clientGone(): AbortSignal {
+    if (!this.#gone) {
+      this.#gone = new AbortController();
+      if (this.isClientGone) this.#gone.abort();
+    }
+    return this.#gone.signal;
+  }
+
+  get clientAddress(): string {
+    return clientAddress(this.#request);
+  }
 }
 
 function sane(value: string | string[] | undefined, form: RegExp): string | undefined {

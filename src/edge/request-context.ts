@@ -6,7 +6,7 @@ import type { BillingSession } from '../billing/billing-session.js';
 
 /**
  * What one request carries along. Who writes which field is listed in `app.module.ts`.
- * Made by the request-id middleware for every request, so that even a refusal has an id.
+ * Made by `requestContext` for every request, so that even a refusal has an id.
  */
 export interface RequestContext {
   /** The client's `x-request-id` when it was sane, else a UUID v7. Shown to the client and in every log line. */
@@ -15,7 +15,11 @@ export interface RequestContext {
   readonly billingId: string;
   /** `performance.now()` at arrival. */
   readonly startedAtMs: number;
-  /** Aborted when the client goes away before its answer is complete. */
+  /** Without the query. */
+  readonly path: string;
+  /** The client went away before its answer was complete. */
+  readonly isClientGone: boolean;
+  /** Aborted when the client goes away before its answer is complete. Made when it is asked for: most never ask. */
   readonly clientGone: AbortSignal;
   /** W3C trace context of the client, when sane. */
   readonly traceparent: string | undefined;

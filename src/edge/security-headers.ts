@@ -39,7 +39,7 @@ export function securityHeaders(helmet: Helmet): RequestHandler {
   const forApi = headersOf(helmet, API_POLICY);
   const forPages = headersOf(helmet, PAGE_POLICY);
   return (request: Request, response: Response, next: NextFunction) => {
-    const isPage = request.path.startsWith('/docs') || request.path.startsWith('/ops');
+    const isPage = request.gateway.path.startsWith('/docs') || request.gateway.path.startsWith('/ops');
     for (const [name, value] of isPage ? forPages : forApi) response.setHeader(name, value);
     next();
   };

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Controller, Get, Global, Module } from '@nestjs/common';
-import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE, NestFactory } from '@nestjs/core';
+import { APP_FILTER, APP_GUARD, APP_PIPE, NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { GatewayError } from '@app/contracts';
 import type { NextFunction, Request, Response } from 'express';
@@ -13,7 +13,6 @@ import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { IS_ADMIN_ONLY } from '../../src/auth/admin-only.decorator.js';
 import { Billed } from '../../src/billing/billed.decorator.js';
-import { BillingInterceptor } from '../../src/billing/billing.interceptor.js';
 import { BillingModule } from '../../src/billing/billing.module.js';
 import { AdminBillingController } from '../../src/billing/http/admin-billing.controller.js';
 import { LedgerAuditController } from '../../src/billing/http/ledger-audit.controller.js';
@@ -24,7 +23,7 @@ import { APP_CONFIG } from '../../src/config/app-config.js';
 import { DatabaseService } from '../../src/database/database.service.js';
 import { GatewayErrorFilter } from '../../src/edge/gateway-error.filter.js';
 import { GatewayValidationPipe } from '../../src/edge/gateway-validation.pipe.js';
-import { JsonBodyInterceptor } from '../../src/edge/json-body.interceptor.js';
+import { JsonBodyGuard } from '../../src/edge/json-body.guard.js';
 import { requestContext } from '../../src/edge/request-context.middleware.js';
 import { Context, type RequestContext } from '../../src/edge/request-context.js';
 import { type GatewayEvent, Telemetry } from '../../src/telemetry/telemetry.js';
@@ -121,8 +120,7 @@ beforeAll(async () => {
     imports: [Surroundings, BillingModule],
     controllers: [SpendController],
     providers: [
-      { provide: APP_INTERCEPTOR, useClass: JsonBodyInterceptor },
-      { provide: APP_INTERCEPTOR, useExisting: BillingInterceptor },
+      { provide: APP_GUARD, useClass: JsonBodyGuard },
       { provide: APP_PIPE, useClass: GatewayValidationPipe },
       { provide: APP_FILTER, useClass: GatewayErrorFilter },
     ],

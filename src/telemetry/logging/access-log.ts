@@ -9,7 +9,7 @@ const COMPLETIONS_PATH = /\/chat\/completions(?:\/stream)?\/?$/;
  */
 export function accessLog(telemetry: Telemetry): RequestHandler {
   return (request: Request, response: Response, next: NextFunction) => {
-    const path = request.path;
+    const { path } = request.gateway;
     response.once('close', () => {
       if (!isRecorded(request, response, path)) tell(telemetry, request, response, path);
     });

@@ -7,13 +7,13 @@ import type { FuzzTarget } from '../fuzz-target.js';
 import { deepFreeze, mutated } from '../hostile-json.js';
 import { VENDOR_FAULTS } from './answers-of-vendors.js';
 
-/** Everything between the pipe and a provider, and the provider that is always there. */
+/** Everything between the controller and a provider, and the provider that is always there. */
 export const ADMISSION: FuzzTarget = {
   name: 'admission',
   promise: 'a request that was taken can be bounded, counted, fingerprinted and echoed, whatever is in it',
   shortRuns: 600,
   async property() {
-    const { ChatRequestPipe } = await import('../../../src/completions/request/chat-request.pipe.js');
+    const { toChatRequest } = await import('../../../src/completions/request/to-chat-request.js');
     const { boundInput, totalTokens } = await import('../../../src/billing/quote/input-bound.js');
     const { serverToolCallBounds } = await import('../../../src/billing/quote/server-tools.js');
     const { countText } = await import('../../../src/billing/quote/count-text.js');
@@ -21,13 +21,12 @@ export const ADMISSION: FuzzTarget = {
     const { ownUsage } = await import('../../../src/completions/stream/own-usage.js');
     const { requestNeeds } = await import('../../../src/routing/request-needs.js');
     const { EchoStrategy } = await import('../../../src/providers/echo/echo.strategy.js');
-    const pipe = new ChatRequestPipe();
     const echo = new EchoStrategy(0);
     return fc.asyncProperty(
       mutated(CHAT_EXAMPLES),
       fc.constantFrom('echo', 'echo-tools'),
       async (body, model) => {
-        const request = accept(pipe, body);
+        const request = accept(toChatRequest, body);
         if (!request) return;
         deepFreeze(request);
         const bound = totalTokens(boundInput(request, 'gpt-4o', 128_000), 128_000);
@@ -45,10 +44,10 @@ export const ADMISSION: FuzzTarget = {
   },
 };
 
-function accept(pipe: { transform(body: unknown): ChatRequest }, body: unknown): ChatRequest | undefined {
+function accept(toChatRequest: (body: unknown) => ChatRequest, body: unknown): ChatRequest | undefined {
   if (JSON.stringify(body).includes('"__proto__":')) return undefined;
   try {
-    return pipe.transform(body);
+    return toChatRequest(body);
   } catch (error) {
     if (error instanceof GatewayError) return undefined;
     throw error;

@@ -74,8 +74,7 @@ export const CHAT_REQUEST: FuzzTarget = {
   shortRuns: 1_500,
   async property() {
     const { readJsonBody } = await import('../../../src/edge/read-json-body.js');
-    const { ChatRequestPipe } = await import('../../../src/completions/request/chat-request.pipe.js');
-    const pipe = new ChatRequestPipe();
+    const { toChatRequest } = await import('../../../src/completions/request/to-chat-request.js');
     return fc.asyncProperty(
       bodies(),
       cuts(),
@@ -83,7 +82,7 @@ export const CHAT_REQUEST: FuzzTarget = {
       async (body, places, type) => {
         try {
           const value = await readJsonBody(incoming(split(body, places), type), BODY_LIMIT_BYTES);
-          const request = pipe.transform(value);
+          const request = toChatRequest(value);
           const sent: unknown = JSON.parse(
             Buffer.from(body)
               .toString('utf8')

@@ -39,13 +39,12 @@ function requestTarget(vendor: string, load: () => Promise<Translate>): FuzzTarg
 }
 
 async function loadPipe(): Promise<(body: unknown) => ChatRequest | undefined> {
-  const { ChatRequestPipe } = await import('../../../src/completions/request/chat-request.pipe.js');
-  const pipe = new ChatRequestPipe();
+  const { toChatRequest } = await import('../../../src/completions/request/to-chat-request.js');
   return (body) => {
     // The reader of bodies refuses these before anybody else sees them.
     if (JSON.stringify(body).includes('"__proto__":')) return undefined;
     try {
-      return pipe.transform(body);
+      return toChatRequest(body);
     } catch (error) {
       if (error instanceof GatewayError) return undefined;
       throw error;

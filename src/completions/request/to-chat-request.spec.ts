@@ -1,13 +1,12 @@
 import { GatewayError } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
-import { ChatRequestPipe } from './chat-request.pipe.js';
+import { toChatRequest } from './to-chat-request.js';
 
-const pipe = new ChatRequestPipe();
 const messages = [{ role: 'user', content: 'hi' }];
 
 function paramOf(body: unknown): string | null {
   try {
-    pipe.transform(body);
+    toChatRequest(body);
   } catch (error) {
     expect(error).toBeInstanceOf(GatewayError);
     return (error as GatewayError).param;
@@ -15,7 +14,7 @@ function paramOf(body: unknown): string | null {
   throw new Error('was accepted');
 }
 
-describe('ChatRequestPipe', () => {
+describe('toChatRequest', () => {
   it('keeps every field as it came, known or not', () => {
     const body = {
       model: 'm',
@@ -24,7 +23,7 @@ describe('ChatRequestPipe', () => {
       temperature: null,
       prediction: { type: 'content' },
     };
-    expect({ ...pipe.transform(structuredClone(body)) }).toEqual(body);
+    expect({ ...toChatRequest(structuredClone(body)) }).toEqual(body);
   });
 
   it.each([
@@ -88,14 +87,14 @@ describe('ChatRequestPipe', () => {
       stop: null,
       tools: null,
     };
-    expect(() => pipe.transform(body)).not.toThrow();
+    expect(() => toChatRequest(body)).not.toThrow();
   });
 
   it.each([null, 1, {}, { prototype: {} }, { name: 'ChatCompletionRequestDto' }])(
     'is not told by the body which rules it is checked by: constructor %j',
     (constructor) => {
       const body = { model: 5, messages: 'none', constructor };
-      expect(() => pipe.transform(body)).toThrowError(expect.objectContaining({ code: 'invalid_body' }));
+      expect(() => toChatRequest(body)).toThrowError(expect.objectContaining({ code: 'invalid_body' }));
     },
   );
 });

@@ -1,5 +1,4 @@
 import { type ChatRequest, GatewayError } from '@app/contracts';
-import { Injectable, type PipeTransform } from '@nestjs/common';
 import { type ValidationError, validateSync } from 'class-validator';
 import { ChatCompletionRequestDto } from './chat-completion-request.dto.js';
 import { compileRules } from './compiled-rules.js';
@@ -9,25 +8,24 @@ const isRight = compileRules(ChatCompletionRequestDto);
 /**
  * Body -> ChatRequest. The request object is the client's own, field for field: validation looks at it through the
  * DTO class, and nothing is converted, defaulted or dropped.
+ *
+ * Called by the controller and no pipe of Nest's: with each parameter's pipes comes a round of promises.
+ *
+ * @throws GatewayError `invalid_body`, with the field in `param`
  */
-@Injectable()
-export class ChatRequestPipe implements PipeTransform<unknown, ChatRequest> {
-  transform(body: unknown): ChatRequest {
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-      throw new GatewayError('invalid_body', 'The body must be a JSON object.');
-    }
-    // class-validator looks up its rules by this property: a body must not say which rules are its own.
-    if (Object.hasOwn(body, 'constructor')) {
-      throw new GatewayError('invalid_body', 'The key constructor is not accepted.', {
-        param: 'constructor',
-      });
-    }
-    const dto = Object.assign(new ChatCompletionRequestDto(), body);
-    if (isRight(dto)) return dto;
-    const [first] = validateSync(dto, { validationError: { target: false, value: false } });
-    if (first) throw toGatewayError(first);
-    return dto;
+export function toChatRequest(body: unknown): ChatRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new GatewayError('invalid_body', 'The body must be a JSON object.');
   }
+  // class-validator looks up its rules by this property: a body must not say which rules are its own.
+  if (Object.hasOwn(body, 'constructor')) {
+    throw new GatewayError('invalid_body', 'The key constructor is not accepted.', { param: 'constructor' });
+  }
+  const dto = Object.assign(new ChatCompletionRequestDto(), body);
+  if (isRight(dto)) return dto;
+  const [first] = validateSync(dto, { validationError: { target: false, value: false } });
+  if (first) throw toGatewayError(first);
+  return dto;
 }
 
 function toGatewayError(fault: ValidationError): GatewayError {
