@@ -24,8 +24,9 @@ const DEFAULT_SOAK_MINUTES = 1.5;
 export interface Options {
   /** For the report. */
   readonly mode: string;
-  /** `undefined` = each scenario's own. */
+  /** Of what is measured beside the scenarios; `undefined` = its own. */
   readonly rounds: number | undefined;
+  roundsOf(scenario: Scenario): number;
   readonly scenarios: readonly Scenario[];
   readonly parts: ReadonlySet<Part>;
   /** Whom a scenario visits in this run. */
@@ -68,6 +69,7 @@ export function readOptions(args: readonly string[]): Options {
     // Without the upstream's own latency nobody's added latency is known.
     return own.filter((name) => name === 'direct' || (chosenSubjects?.has(name) ?? true));
   };
+  const rounds = numberOf(values.rounds, '--rounds');
   const scenarios = all.filter(
     (scenario) => (only?.has(scenario.name) ?? true) && visited(scenario).some((name) => name !== 'direct'),
   );
@@ -77,14 +79,15 @@ export function readOptions(args: readonly string[]): Options {
       ? (['raw', 'gateway'] as const)
       : (['raw', 'nginx', 'gateway', 'portkey'] as const)
     ).filter((name) => chosenSubjects?.has(name) ?? true),
-    rounds: numberOf(values.rounds, '--rounds') ?? (values.quick ? 2 : 3),
+    rounds: rounds ?? (values.quick ? 1 : 3),
   };
   const subjects = new Set<SubjectName>(['direct', ...scenarios.flatMap(visited)]);
   if (parts.has('open')) for (const name of openStreams.subjects) subjects.add(name);
   if (parts.has('soak') || parts.has('profile')) subjects.add('gateway');
   return {
     mode: values.quick ? 'quick run' : isPartial ? 'partial run' : 'full run',
-    rounds: numberOf(values.rounds, '--rounds'),
+    rounds,
+    roundsOf: (scenario) => rounds ?? (values.quick ? scenario.quickRounds : scenario.rounds),
     scenarios,
     parts,
     visited,

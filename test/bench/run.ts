@@ -20,7 +20,7 @@ import { toMarkdown } from './present/markdown.ts';
 import type { Boot, Neighbourhood, Report, Row, Soak } from './present/report.ts';
 import { toSvg } from './present/svg.ts';
 import { targetsOf } from './present/targets.ts';
-import { allScenarios, type Scenario } from './scenarios.ts';
+import { allScenarios } from './scenarios.ts';
 import { freePort, pin, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
 import { EVERYTHING_ON, JWT_SECRET, PROGRAM } from './subjects/gateway.ts';
 import { type Started, startSubjects } from './subjects/start-subjects.ts';
@@ -184,13 +184,13 @@ async function warmUp(campaign: Campaign, subjects: readonly Subject[]): Promise
 }
 
 async function goRound(campaign: Campaign): Promise<void> {
-  const roundsOf = (scenario: Scenario): number => options.rounds ?? scenario.rounds;
-  const most = Math.max(0, ...options.scenarios.map(roundsOf));
+  const most = Math.max(0, ...options.scenarios.map((scenario) => options.roundsOf(scenario)));
   for (let round = 0; round < most; round++) {
     for (const scenario of options.scenarios) {
-      if (round >= roundsOf(scenario)) continue;
-      progress(`round ${round + 1} of ${roundsOf(scenario)}: ${scenario.title}`);
-      await campaign.round(scenario, round, options.visited(scenario));
+      if (round >= options.roundsOf(scenario)) continue;
+      progress(`round ${round + 1} of ${options.roundsOf(scenario)}: ${scenario.title}`);
+      const found = await campaign.round(scenario, round, options.visited(scenario));
+      console.error(`        ${found}`);
     }
   }
 }

@@ -29,6 +29,7 @@ export interface Scenario {
   readonly rounds: number;
   /** Whom the quick run visits; nobody = not part of it. */
   readonly quickSubjects: readonly SubjectName[];
+  readonly quickRounds: number;
 }
 
 const CHUNKS = 100;
@@ -101,6 +102,7 @@ const DEFAULTS = {
   subjects: PEERS,
   rounds: SIDE_ROUNDS,
   quickSubjects: [],
+  quickRounds: 3,
 } as const;
 
 function whole(inFlight: number, more: Partial<Scenario> = {}): Scenario {
@@ -143,11 +145,13 @@ export function allScenarios(): Scenario[] {
       subjects: ['raw', 'nginx', 'gateway', 'gateway-free', 'gateway-silent', 'portkey'],
       rounds: MAIN_ROUNDS,
       quickSubjects: ['raw', 'nginx', 'gateway', 'gateway-free', 'portkey'],
+      quickRounds: 4,
     }),
     stream(64, {
       subjects: ['raw', 'nginx', 'gateway', 'gateway-free', 'portkey'],
       rounds: MAIN_ROUNDS,
       quickSubjects: ['raw', 'gateway'],
+      quickRounds: 4,
     }),
     {
       ...DEFAULTS,

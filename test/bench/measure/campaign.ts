@@ -13,7 +13,7 @@ type Visit = Partial<Record<Metric, number>>;
 type Asked = Pick<Scenario, 'load' | 'body' | 'gatewayBody' | 'users'>;
 
 /** What a subject adds is against the upstream itself, asked in the same round. */
-const DIRECT = 'direct';
+export const DIRECT = 'direct';
 
 /**
  * Rounds of visits: each round sends every scenario to every subject, in an order that turns, so that whatever happens
@@ -63,7 +63,8 @@ export class Campaign {
     }
   }
 
-  async round(scenario: Scenario, round: number, visited: readonly string[]): Promise<void> {
+  /** @returns what it found, for whoever watches */
+  async round(scenario: Scenario, round: number, visited: readonly string[]): Promise<string> {
     const subjects = this.#subjects.filter(({ name }) => visited.includes(name));
     const everybody = [
       ...this.#toolPids,
@@ -85,6 +86,7 @@ export class Campaign {
       else for (const metric of LATENCIES) delete visit[metric];
     }
     this.#visits.set(scenario.name, [...(this.#visits.get(scenario.name) ?? []), figures]);
+    return [...figures].flatMap(([name, visit]) => inShort(name, visit)).join(', ');
   }
 
   rows(scenarios: readonly Scenario[]): Row[] {
@@ -167,4 +169,10 @@ function subtract(visit: Visit, direct: Visit): void {
     const own = visit[metric];
     if (own !== undefined) visit[metric] = own - (direct[metric] ?? NaN);
   }
+}
+
+function inShort(name: string, { cpu, addedP50, addedFirstChunkP50 }: Visit): string[] {
+  if (cpu === undefined) return [];
+  const added = addedP50 ?? addedFirstChunkP50;
+  return [`${name} ${cpu.toFixed(1)} µs${added === undefined ? '' : ` +${added.toFixed(2)} ms`}`];
 }

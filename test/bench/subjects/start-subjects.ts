@@ -1,3 +1,4 @@
+import { DIRECT } from '../measure/campaign.ts';
 import type { SubjectName } from '../scenarios.ts';
 import { startGateway } from './gateway.ts';
 import { nginxVersion, startNginx } from './nginx.ts';
@@ -58,9 +59,9 @@ export async function startSubjects(options: StartOptions): Promise<Started> {
 }
 
 /** The upstream itself costs nobody anything: it is only asked how long it takes. */
-function direct(port: number): Subject {
+export function direct(port: number): Subject {
   return {
-    name: 'direct',
+    name: DIRECT,
     title: 'the upstream itself',
     port,
     path: '/v1/chat/completions',
