@@ -184,7 +184,7 @@ export class MeteredBillingSession implements BillingSession {
     // In this order: a charge on the disk has its answer there.
     const writingAnswer = answer && this.#write(answerLine(record.id, answer));
     const mark = await this.#write(settlementLine(json));
-    const answerMark = await writingAnswer;
+    const answerMark = writingAnswer && (await writingAnswer);
     crashPoint('after-journal');
     const booked = this.#enqueue(held, { record, json, mark, answer, answerMark });
     if (!mark && !isBroken('journal-off')) await withinTime(booked);
