@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { Logger } from '@nestjs/common';
 import { Pool } from 'pg';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
-import { HOLD_ONE } from '../../src/billing/holds/hold-statements.js';
+import { HOLD_SIMPLE } from '../../src/billing/holds/hold-statements.js';
 import { MoneyDatabase } from '../../src/billing/money-database.js';
-import { SETTLE_BATCH } from '../../src/billing/settle/settle-statements.js';
+import { SETTLE_ONE } from '../../src/billing/settle/settle-statements.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
 import {
   type BillingMachine,
@@ -17,7 +17,6 @@ import {
   identityOf,
   plannedTarget,
   planOf,
-  settling,
   startMachine,
   targetOf,
 } from '../integration/billing-machine.js';
@@ -94,23 +93,12 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
   'hold and settle, a statement each': async (_machine, user) => {
     const { billingId } = identityOf(user);
-    const hold = {
-      id: billingId,
-      request_id: billingId,
-      user_id: user,
-      model: 'echo',
-      stream: false,
-      targets: [],
-      take: '300000',
-      need: '300000',
-      bound: '300000',
-      instance_id: machine.instance.id,
-      ttl_ms: 900_000,
-    };
-    await pool.query(HOLD_ONE, [JSON.stringify([hold]), user]);
-    const charge = { usage: USAGE, price_version: target.priceVersion };
-    const { json } = settling({ billingId, userId: user }, 25_000n, charge);
-    await pool.query(SETTLE_BATCH, [`[${json}]`, [billingId], [user]]);
+    const { instance } = machine;
+    const hold = ['300000', user, '300000', billingId, billingId, 'echo', false, '[]', '300000', instance.id];
+    await pool.query(HOLD_SIMPLE, [...hold, null, null, 900_000]);
+    const settlement = [billingId, false, '25000', '25000', 'usage', '[]', JSON.stringify(USAGE), 'provider'];
+    const prices = ['echo', 'echo', target.priceVersion, null, 'bench'];
+    await pool.query(SETTLE_ONE, [...settlement, ...prices]);
   },
   'the gateway: batched hold, journal, batched settlement': async (_machine, user) => {
     const session = machine.sessions.open(identityOf(user));
