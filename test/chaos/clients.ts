@@ -99,7 +99,7 @@ export class Clients {
 
   #newOperation(random: Random, scarce: boolean): Operation {
     const id = `op${this.operations.length}`;
-    const words = Array.from({ length: random.between(1, 40) }, () => 'word').join(' ');
+    const words = Array.from({ length: random.between(1, 16) }, () => 'word').join(' ');
     const operation: Operation = {
       id,
       user: scarce ? `scarce-${this.#scarceGeneration}` : random.pick(this.ampleUsers),

@@ -91,7 +91,7 @@ const LONG: Scenario = {
     'freeze-postgres-kill-gateways': 4,
   },
   // A start costs as much work as some hundred requests: faults that come faster only make less to lose.
-  pauseMs: [1500, 8000],
+  pauseMs: [2500, 10_000],
   crashPointShare: 0.4,
   crashPassages: 200,
 };
