@@ -26,7 +26,7 @@ export class TokensController {
       'In force here at once, on every instance within two seconds. Tokens without `iat` count as given before.',
   })
   @ApiOkResponse({ type: RevokeTokenAnswer })
-  @ApiErrors(400, 401, 403, 429, 503)
+  @ApiErrors(400, 401, 403, 413, 415, 429, 503)
   async revoke(
     @Body() body: RevokeTokenRequest,
     @Context() context: RequestContext,

@@ -11,6 +11,7 @@ import {
 import type { Request, Response } from 'express';
 import { Billed } from '../billing/billed.decorator.js';
 import { BillingInterceptor } from '../billing/billing.interceptor.js';
+import { CHAT_SCHEMAS } from '../docs/chat-schemas.js';
 import { ApiErrors } from '../docs/api-errors.decorator.js';
 import { ChatCompletionsService } from './chat-completions.service.js';
 import { ChatCompletionRequestDto } from './request/chat-completion-request.dto.js';
@@ -75,7 +76,15 @@ export class ChatCompletionsController {
     status: 200,
     description: 'The answer; with `stream: true` server-sent events.',
     content: {
-      'application/json': { schema: { $ref: '#/components/schemas/ChatCompletion' } },
+      'application/json': {
+        schema: {
+          oneOf: [
+            { $ref: '#/components/schemas/ChatCompletion' },
+            { $ref: '#/components/schemas/RouteExplanation' },
+          ],
+        },
+        example: CHAT_SCHEMAS['ChatCompletion']?.example,
+      },
       'text/event-stream': { schema: { $ref: '#/components/schemas/ChatCompletionChunk' } },
     },
   })

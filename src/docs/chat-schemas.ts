@@ -1,7 +1,7 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 
 type Schemas = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>;
-type SchemaObject = Exclude<Schemas[string], { $ref: string }>;
+export type SchemaObject = Exclude<Schemas[string], { $ref: string }>;
 
 const nullable = (schema: SchemaObject): SchemaObject => ({
   oneOf: [schema, { type: 'null' } as unknown as SchemaObject],
@@ -116,6 +116,30 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
         { index: 0, message: { role: 'assistant', content: 'Echo: Say hello.' }, finish_reason: 'stop' },
       ],
       usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 },
+    },
+  },
+  RouteExplanation: {
+    type: 'object',
+    description: 'The answer to `?explain=route`.',
+    required: ['object', 'model', 'targets', 'input_tokens_bound', 'max_output_tokens'],
+    properties: {
+      object: { type: 'string', enum: ['route.explanation'] },
+      model: { type: 'string' },
+      targets: {
+        type: 'array',
+        description: 'In the order in which they would be tried.',
+        items: open({
+          provider: { type: 'string' },
+          upstream_model: { type: 'string' },
+          model: { type: 'string' },
+          reason: { type: 'string' },
+          context_window: { type: 'integer' },
+          max_output_tokens: { type: 'integer' },
+          price_version: { type: 'string' },
+        }),
+      },
+      input_tokens_bound: { type: 'integer' },
+      max_output_tokens: { type: 'integer' },
     },
   },
   ChatCompletionChunk: {

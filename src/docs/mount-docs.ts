@@ -2,12 +2,16 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { AppConfig } from '../config/app-config.js';
 import { CHAT_SCHEMAS } from './chat-schemas.js';
+import { spellNullAsType } from './nullable.js';
 
 const DESCRIPTION = `One OpenAI-compatible door in front of every LLM provider, with prepaid billing.
 
 Press **Authorize** and paste a token (\`npm run --silent token -- --user you\`); "Try it out" then sends real requests.
 
 Every error, from every route, is \`{"error": {"message", "type", "param", "code"}}\`, and every answer has \`x-request-id\`.
+
+Whatever a route says, a request can also be refused before it gets there: 400 \`invalid_http_request\`, 403
+\`host_not_allowed\`, 408 \`request_incomplete\`, 417 \`expectation_failed\`, 431 \`headers_too_large\`, 503 \`draining\`.
 
 Streams are server-sent events: \`data: {chat.completion.chunk}\` lines, \`: ping\` comments while a provider thinks, and
 \`data: [DONE]\` at the end of a stream that ended well. An error after the first chunk is an event
@@ -47,5 +51,7 @@ export function openApiDocument(app: NestExpressApplication, config: AppConfig):
   for (const [path, item] of Object.entries(document.paths)) {
     if (OPEN_ROUTES.test(path) && item.get) item.get.security = [];
   }
+  spellNullAsType(document.paths);
+  spellNullAsType(document.components.schemas);
   return document;
 }

@@ -1,9 +1,11 @@
 import { GatewayError } from '@app/contracts';
 import { Controller, Get, Header, HttpStatus, Inject, Query, Res } from '@nestjs/common';
-import { ApiOperation, ApiQuery, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiQuery, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { Public } from '../auth/public.decorator.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { ApiAnswer } from '../docs/api-answer.decorator.js';
+import { ApiErrors } from '../docs/api-errors.decorator.js';
 import { DrainState } from './drain-state.js';
 import { CircuitBreakerReport } from './circuit-breaker-report.js';
 import { HealthChecks, type Readiness } from './health-checks.service.js';
@@ -32,7 +34,7 @@ export class HealthController {
   @Get('health')
   @Header('Cache-Control', 'no-store')
   @ApiOperation({ summary: 'Liveness: the process runs', description: 'Calls no dependency. Always 200.' })
-  @ApiResponse({ status: 200, example: examples.LIVENESS })
+  @ApiAnswer(examples.LIVENESS)
   live() {
     return {
       status: 'healthy',
@@ -45,12 +47,8 @@ export class HealthController {
   @Get('ready')
   @Header('Cache-Control', 'no-store')
   @ApiOperation({ summary: 'Readiness: this instance can take traffic now' })
-  @ApiResponse({ status: 200, example: examples.READY })
-  @ApiResponse({
-    status: 503,
-    description: 'Draining, or a critical component is down',
-    example: examples.NOT_READY,
-  })
+  @ApiAnswer(examples.READY)
+  @ApiAnswer(examples.NOT_READY, { status: 503, description: 'Draining, or a critical component is down.' })
   async ready(@Res({ passthrough: true }) response: Response) {
     const readiness = await this.checks.readiness();
     const checks = reportComponents(readiness.checks);
@@ -66,7 +64,7 @@ export class HealthController {
     description:
       'A report, not a probe: always 200. Components are asked at most once a second, providers every 30 s.',
   })
-  @ApiResponse({ status: 200, example: examples.DETAILED })
+  @ApiAnswer(examples.DETAILED)
   async detailed() {
     return detailedReport(await this.checks.everything(), this.config.version, this.drain.draining);
   }
@@ -74,7 +72,7 @@ export class HealthController {
   @Get('health/circuit-breakers')
   @Header('Cache-Control', 'no-store')
   @ApiOperation({ summary: 'State of each provider’s circuit breaker' })
-  @ApiResponse({ status: 200, example: examples.CIRCUIT_BREAKERS })
+  @ApiAnswer(examples.CIRCUIT_BREAKERS, { nullable: ['opened_at', 'next_attempt_at'] })
   circuitBreakers() {
     return { timestamp: new Date().toISOString(), circuit_breakers: this.breakers.current() };
   }
@@ -82,7 +80,7 @@ export class HealthController {
   @Get('health/system')
   @Header('Cache-Control', 'no-store')
   @ApiOperation({ summary: 'This process and its machine' })
-  @ApiResponse({ status: 200, example: examples.SYSTEM })
+  @ApiAnswer(examples.SYSTEM, { nullable: ['limit_bytes', 'percent', 'disk'] })
   systemReport() {
     return this.system.current();
   }
@@ -96,8 +94,8 @@ export class HealthController {
     description: `1 to ${HISTORY_LENGTH}, default ${DEFAULT_HISTORY}`,
     example: 10,
   })
-  @ApiResponse({ status: 200, example: examples.HISTORY })
-  @ApiResponse({ status: 400, description: '`limit` is not a whole number from 1 to 1000' })
+  @ApiAnswer(examples.HISTORY)
+  @ApiErrors(400)
   past(@Query('limit') limit: string | undefined) {
     const history = this.history.latest(historyLimit(limit));
     return { interval_seconds: HISTORY_INTERVAL_MS / 1000, count: history.length, history };

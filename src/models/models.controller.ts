@@ -43,7 +43,7 @@ export class ModelsController {
       },
     },
   })
-  @ApiErrors(401, 429)
+  @ApiErrors(401, 429, 503)
   async list(
     @Context() context: RequestContext,
     @Headers('x-stainless-lang') sdkLanguage?: string,
@@ -62,7 +62,7 @@ export class ModelsController {
     description: 'An id or an alias; it may contain slashes.',
   })
   @ApiOkResponse({ type: ModelObject })
-  @ApiErrors(401, 404, 429)
+  @ApiErrors(401, 404, 429, 503)
   get(@Param('id') id: unknown, @Context() context: RequestContext): Promise<ModelObject> {
     return this.models.get(nameOf(id), requirePrincipal(context));
   }
@@ -78,7 +78,7 @@ export class OpenAiModelsController {
   @Get()
   @ApiOperation({ summary: "List the models this token may use, in OpenAI's envelope" })
   @ApiOkResponse({ type: ModelListObject })
-  @ApiErrors(401, 429)
+  @ApiErrors(401, 429, 503)
   async list(@Context() context: RequestContext): Promise<ModelListObject> {
     return { object: 'list', data: await this.models.list(requirePrincipal(context)) };
   }
@@ -92,7 +92,7 @@ export class OpenAiModelsController {
     description: 'An id or an alias; it may contain slashes.',
   })
   @ApiOkResponse({ type: ModelObject })
-  @ApiErrors(401, 404, 429)
+  @ApiErrors(401, 404, 429, 503)
   get(@Param('id') id: unknown, @Context() context: RequestContext): Promise<ModelObject> {
     return this.models.get(nameOf(id), requirePrincipal(context));
   }

@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { Controller, Get, Header, Inject, NotFoundException, Param, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiExcludeEndpoint, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiExcludeEndpoint, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { AdminOnly } from '../auth/admin-only.decorator.js';
 import { Public } from '../auth/public.decorator.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { ApiAnswer } from '../docs/api-answer.decorator.js';
+import { ApiErrors } from '../docs/api-errors.decorator.js';
 import { MetricsText } from '../telemetry/metrics/metrics-text.js';
 import { buildSummary } from './build-summary.js';
+import { SUMMARY_EXAMPLE } from './summary.example.js';
 import { parseMetricsText } from './parse-metrics-text.js';
 
 /** What the page consists of. The scripts are compiled like the rest of the program, and run in the browser. */
@@ -56,7 +59,8 @@ export class OpsController {
   @Header('Cache-Control', 'no-store')
   @ApiBearerAuth('bearer')
   @ApiOperation({ summary: 'Traffic, spend and alarms of this instance since its start (admin)' })
-  @ApiResponse({ status: 200, description: 'Running totals; with PROMETHEUS_ENABLED=false all zero' })
+  @ApiAnswer(SUMMARY_EXAMPLE, { description: 'Running totals; with PROMETHEUS_ENABLED=false all zero.' })
+  @ApiErrors(401, 403, 429, 503)
   async summary() {
     return {
       timestamp: new Date().toISOString(),

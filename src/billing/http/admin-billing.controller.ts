@@ -1,10 +1,11 @@
 import { GatewayError } from '@app/contracts';
 import { exactJsonNumber, type ExactJsonNumber, parseAmount } from '@app/money';
 import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { AdminOnly } from '../../auth/admin-only.decorator.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Context, type RequestContext, requirePrincipal } from '../../edge/request-context.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -55,8 +56,8 @@ export class AdminBillingController {
   @Post('users/:id/topups')
   @HttpCode(200)
   @ApiOperation({ summary: 'Credit an account; the same idempotency_key credits once' })
-  @ApiOkResponse({ schema: { type: 'object', example: BOOKING_EXAMPLE } })
-  @ApiErrors(400, 401, 403, 422, 429, 503)
+  @ApiAnswer(BOOKING_EXAMPLE)
+  @ApiErrors(400, 401, 403, 413, 415, 422, 429, 503)
   topUp(
     @Context() context: RequestContext,
     @Param() { id }: UserParam,
@@ -70,8 +71,8 @@ export class AdminBillingController {
   @Post('users/:id/adjustments')
   @HttpCode(200)
   @ApiOperation({ summary: 'Correct an account, up or down; never below what is held' })
-  @ApiOkResponse({ schema: { type: 'object', example: { ...BOOKING_EXAMPLE, amount: -1.5 } } })
-  @ApiErrors(400, 401, 403, 422, 429, 503)
+  @ApiAnswer({ ...BOOKING_EXAMPLE, amount: -1.5 })
+  @ApiErrors(400, 401, 403, 413, 415, 422, 429, 503)
   adjust(
     @Context() context: RequestContext,
     @Param() { id }: UserParam,
@@ -83,8 +84,8 @@ export class AdminBillingController {
   @Post('requests/:request_id/refund')
   @HttpCode(200)
   @ApiOperation({ summary: 'Give a charge back, whole or in part, once' })
-  @ApiOkResponse({ schema: { type: 'object', example: BOOKING_EXAMPLE } })
-  @ApiErrors(400, 401, 403, 404, 429, 503)
+  @ApiAnswer(BOOKING_EXAMPLE)
+  @ApiErrors(400, 401, 403, 404, 413, 415, 429, 503)
   async refund(
     @Context() context: RequestContext,
     @Param() { request_id }: RequestParam,
@@ -111,8 +112,8 @@ export class AdminBillingController {
 
   @Get('users/:id/balance')
   @ApiOperation({ summary: 'Balance of one user' })
-  @ApiOkResponse({ schema: { type: 'object', example: BALANCE_EXAMPLE } })
-  @ApiErrors(401, 403, 404, 429, 503)
+  @ApiAnswer(BALANCE_EXAMPLE)
+  @ApiErrors(400, 401, 403, 404, 429, 503)
   async balance(@Param() { id }: UserParam): Promise<BalanceView> {
     const account = await this.accounts.find(id);
     if (!account) throw new GatewayError('not_found', 'This user was never seen.', { param: 'id' });
@@ -121,9 +122,7 @@ export class AdminBillingController {
 
   @Get('users')
   @ApiOperation({ summary: 'Accounts by user id' })
-  @ApiOkResponse({
-    schema: { type: 'object', example: { users: [BALANCE_EXAMPLE], total: 1, limit: 10, offset: 0 } },
-  })
+  @ApiAnswer({ users: [BALANCE_EXAMPLE], total: 1, limit: 10, offset: 0 })
   @ApiErrors(400, 401, 403, 429, 503)
   async users(
     @Query() { search, limit, offset }: UsersQuery,
@@ -133,12 +132,7 @@ export class AdminBillingController {
 
   @Get('reports')
   @ApiOperation({ summary: 'Spend of everybody by day, model, provider or user; JSON or CSV' })
-  @ApiOkResponse({
-    content: {
-      'application/json': { schema: { type: 'object', example: REPORT_EXAMPLE } },
-      'text/csv': { schema: { type: 'string' } },
-    },
-  })
+  @ApiAnswer(REPORT_EXAMPLE, { orElse: { 'text/csv': { type: 'string' } } })
   @ApiErrors(400, 401, 403, 429, 503)
   async report(@Query() query: ReportQuery, @Res() response: Response): Promise<void> {
     const period = toPeriod(query);

@@ -1,6 +1,7 @@
 import { Controller, Get, Inject, Param, Query } from '@nestjs/common';
-import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Context, type RequestContext, requirePrincipal } from '../../edge/request-context.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -10,7 +11,13 @@ import { ReportsService, type SpendView, type TransactionView } from '../reports
 import { Settler } from '../settle/settler.service.js';
 import { type BalanceView, toBalanceView } from './balance-view.js';
 import { PageQuery, RequestParam, UsageQuery } from './billing.dto.js';
-import { BALANCE_EXAMPLE, RECEIPT_EXAMPLE, TRANSACTIONS_EXAMPLE, USAGE_EXAMPLE } from './billing.examples.js';
+import {
+  BALANCE_EXAMPLE,
+  RECEIPT_EXAMPLE,
+  RECEIPT_NULLABLE,
+  TRANSACTIONS_EXAMPLE,
+  USAGE_EXAMPLE,
+} from './billing.examples.js';
 import { toPeriod } from './period.js';
 
 const DRAIN_LIMIT_MS = 1_000;
@@ -31,7 +38,7 @@ export class BillingController {
 
   @Get('balance')
   @ApiOperation({ summary: 'Your balance, what is held for requests in flight, and what is available' })
-  @ApiOkResponse({ schema: { type: 'object', example: BALANCE_EXAMPLE } })
+  @ApiAnswer(BALANCE_EXAMPLE)
   @ApiErrors(401, 429, 503)
   async balance(@Context() context: RequestContext): Promise<BalanceView> {
     const { userId } = requirePrincipal(context);
@@ -43,7 +50,9 @@ export class BillingController {
 
   @Get('transactions')
   @ApiOperation({ summary: 'Your ledger, newest first' })
-  @ApiOkResponse({ schema: { type: 'object', example: TRANSACTIONS_EXAMPLE } })
+  @ApiAnswer(TRANSACTIONS_EXAMPLE, {
+    nullable: ['request_id', 'model', 'provider', 'prompt_tokens', 'completion_tokens', 'price'],
+  })
   @ApiErrors(400, 401, 429, 503)
   async transactions(
     @Context() context: RequestContext,
@@ -61,7 +70,7 @@ export class BillingController {
 
   @Get('usage')
   @ApiOperation({ summary: 'Your requests, tokens and spend by day or model' })
-  @ApiOkResponse({ schema: { type: 'object', example: USAGE_EXAMPLE } })
+  @ApiAnswer(USAGE_EXAMPLE)
   @ApiErrors(400, 401, 429, 503)
   async usage(
     @Context() context: RequestContext,
@@ -80,8 +89,8 @@ export class BillingController {
 
   @Get('requests/:request_id')
   @ApiOperation({ summary: 'The receipt of one request: attempts, tokens × prices, hold, settlement' })
-  @ApiOkResponse({ schema: { type: 'object', example: RECEIPT_EXAMPLE } })
-  @ApiErrors(401, 404, 429, 503)
+  @ApiAnswer(RECEIPT_EXAMPLE, { nullable: RECEIPT_NULLABLE })
+  @ApiErrors(400, 401, 404, 429, 503)
   receipt(@Context() context: RequestContext, @Param() { request_id }: RequestParam): Promise<Receipt> {
     const { userId, role } = requirePrincipal(context);
     return this.receipts.find(request_id, role === 'admin' ? undefined : userId);

@@ -100,6 +100,20 @@ export const RECEIPT_EXAMPLE = {
   same_request_id: [],
 };
 
+/** What a receipt does not have while the request is under way, or when the provider told nothing. */
+export const RECEIPT_NULLABLE = [
+  'outcome',
+  'settled_at',
+  'settlement',
+  'provider',
+  'upstream_model',
+  'usage',
+  'usage_source',
+  'price_version',
+  'status',
+  'provider_request_id',
+];
+
 export const AUDIT_EXAMPLE = {
   ok: true,
   checked: { accounts: 3, entries: 124, charges: 120, open_holds: 1 },

@@ -1,5 +1,6 @@
 import { Body, Controller, HttpCode, Post } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiBody, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Context, type RequestContext, requirePrincipal } from '../../edge/request-context.js';
 import { type Estimate, EstimatorService } from '../quote/estimator.service.js';
@@ -27,8 +28,8 @@ export class EstimateController {
       },
     },
   })
-  @ApiOkResponse({ schema: { type: 'object', example: ESTIMATE_EXAMPLE } })
-  @ApiErrors(400, 401, 403, 404, 429, 503)
+  @ApiAnswer(ESTIMATE_EXAMPLE, { nullable: ['affordable_output_tokens'] })
+  @ApiErrors(400, 401, 403, 404, 413, 415, 429, 503)
   estimate(@Body() body: object, @Context() context: RequestContext): Promise<Estimate> {
     return this.estimator.estimate(body, requirePrincipal(context));
   }

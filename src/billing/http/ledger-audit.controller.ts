@@ -1,9 +1,10 @@
 import { Controller, Get, Query } from '@nestjs/common';
-import { ApiBearerAuth, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { AdminOnly } from '../../auth/admin-only.decorator.js';
 import { toGatewayError } from '../../database/connection-error.js';
+import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { type LedgerAudit, runLedgerAudit } from '../audit/ledger-audit.js';
@@ -26,7 +27,7 @@ export class LedgerAuditController {
     description:
       'Reads one snapshot of the whole ledger: seconds on a large one. Mismatches are also counted in the metrics.',
   })
-  @ApiOkResponse({ schema: { type: 'object', example: AUDIT_EXAMPLE } })
+  @ApiAnswer(AUDIT_EXAMPLE)
   @ApiErrors(400, 401, 403, 429, 503)
   async audit(@Query() { examples }: AuditQuery): Promise<LedgerAudit> {
     const audit = await runLedgerAudit(this.dataSource, examples).catch((error: unknown) => {

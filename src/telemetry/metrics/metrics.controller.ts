@@ -5,6 +5,7 @@ import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger
 import type { Request, Response } from 'express';
 import { Public } from '../../auth/public.decorator.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Telemetry } from '../telemetry.js';
 import { MetricsText } from './metrics-text.js';
 
@@ -26,16 +27,21 @@ export class MetricsController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'Prometheus metrics of this instance (the sum over its workers)' })
+  @ApiOperation({
+    summary: 'Prometheus metrics of this instance (the sum over its workers)',
+    description: '401 without the METRICS_TOKEN, when one is set; 404 with PROMETHEUS_ENABLED=false.',
+  })
   @ApiProduces('text/plain')
   @ApiResponse({
     status: 200,
     content: {
-      'text/plain': { example: 'llm_requests_total{model="gpt-4",provider="openai",status="200"} 12' },
+      'text/plain': {
+        schema: { type: 'string' },
+        example: 'llm_requests_total{model="gpt-4",provider="openai",status="200"} 12',
+      },
     },
   })
-  @ApiResponse({ status: 401, description: 'METRICS_TOKEN is set and another or none was sent' })
-  @ApiResponse({ status: 404, description: 'PROMETHEUS_ENABLED=false' })
+  @ApiErrors(401, 404)
   async scrape(@Req() request: Request, @Res() response: Response): Promise<void> {
     if (!this.#enabled) throw new GatewayError('not_found', 'There is no such route.');
     if (this.#token !== undefined) this.#requireToken(request, this.#token);
