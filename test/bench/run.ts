@@ -74,7 +74,8 @@ async function main(): Promise<void> {
   });
   const { subjects } = started;
   const driver = await LoadDriver.start();
-  const campaign = new Campaign(subjects, driver, mintTokens(), [upstream.pid, driver.pid]);
+  const toolPids = [upstream.pid, driver.pid];
+  const campaign = new Campaign(subjects, driver, mintTokens(), toolPids);
   const rows = await idleRows(subjects);
   await warmUp(campaign, subjects);
   const foreign = new ForeignWork();
@@ -91,7 +92,7 @@ async function main(): Promise<void> {
   if (options.parts.has('neighbours')) {
     progress('while others are slow');
     const rounds = options.rounds ?? NEIGHBOUR_ROUNDS;
-    neighbourhoods = await measureSlowNeighbours(folder, subjects[0]!, campaign, driver, rounds);
+    neighbourhoods = await measureSlowNeighbours(folder, subjects[0]!, campaign, driver, toolPids, rounds);
   }
   const report = (soaked?: Soak): Report => ({
     startedAt: startedAt.toISOString().slice(0, 16).replace('T', ' '),

@@ -7,7 +7,7 @@ import { startGateway, writeGatewayFile } from '../subjects/gateway.ts';
 import type { Subject } from '../subjects/subject.ts';
 import type { Campaign } from './campaign.ts';
 import { LoadDriver } from './load-driver.ts';
-import { runInRealTime } from './priority.ts';
+import { runAsUsual, runInRealTime } from './priority.ts';
 import { summarise } from './statistics.ts';
 
 const PER_SECOND = 200;
@@ -28,6 +28,7 @@ export async function measureSlowNeighbours(
   upstream: Subject,
   campaign: Campaign,
   driver: LoadDriver,
+  toolPids: readonly number[],
   rounds: number,
 ): Promise<Neighbourhood[]> {
   const sinkPort = await freePort();
@@ -70,7 +71,7 @@ export async function measureSlowNeighbours(
     { ...plan(gateway, 0, 60, 0), arrivals: { inFlight: 64 }, maxRequests: WARM_UP_REQUESTS },
     () => undefined,
   );
-  runInRealTime([...gateway.pids, ...gateway.helperPids, background.pid, driver.pid]);
+  runInRealTime([...toolPids, ...gateway.pids, ...gateway.helperPids, background.pid]);
   const added = new Map<Condition, { p50: number; p99: number }[]>(CONDITIONS.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < CONDITIONS.length; turn++) {
@@ -95,6 +96,7 @@ export async function measureSlowNeighbours(
       });
     }
   }
+  runAsUsual(toolPids);
   background.stop();
   await gateway.stop();
   await sink.stop();
