@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { makeRunDirectory, removeRunDirectory } from '../../libs/testing/run-directory.ts';
@@ -34,10 +34,11 @@ if (!scenarios || !Number.isInteger(seed) || Number.isNaN(minutes)) {
     'usage: node test/chaos/run.ts [--profile check|short|long|controls|control:<name>] [--seed N] [--minutes M] [--out folder], or --sum folder',
   );
 }
-const program = resolve(values.program);
-if (!existsSync(join(program, 'src/main.js'))) fail(`${program} is not the built program: npm run build`);
+const built = resolve(values.program);
+if (!existsSync(join(built, 'src/main.js'))) fail(`${built} is not the built program: npm run build`);
 
 const directory = await makeRunDirectory();
+const program = await copyProgram(built, join(directory, 'program'));
 const running: Rig[] = [];
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -73,6 +74,15 @@ if (values.keep) {
 await removeRunDirectory(directory);
 console.log(isGood ? 'GOOD' : 'BAD');
 process.exit(isGood ? 0 : 1);
+
+/** So that a build in the meantime takes nothing away from gateways that start again. */
+async function copyProgram(from: string, folder: string): Promise<string> {
+  const root = dirname(from);
+  await cp(from, join(folder, 'dist'), { recursive: true });
+  await copyFile(join(root, 'package.json'), join(folder, 'package.json'));
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+  return join(folder, 'dist');
+}
 
 /** What repeats this one run. */
 function commandOf(scenario: Scenario): string {

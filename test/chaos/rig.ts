@@ -23,8 +23,6 @@ const TOPUP = 1000;
 const FINISH_MS = 45_000;
 /** Every hold must be gone within this: a sweep is due every 5 s, forgotten holds are looked for after 30 s. */
 const QUIESCE_MS = 150_000;
-/** Of the keys that were charged and answered, so many are asked once more; of those never answered, all. */
-const SAMPLE = 300;
 /** What a broken guarantee has spoilt does not get better by waiting. */
 const CONTROL_PATIENCE_MS = 15_000;
 const UPSTREAM = fileURLToPath(new URL('./upstream.ts', import.meta.url));
@@ -239,7 +237,7 @@ export class Rig {
     const charged = chargedKeys(clients.operations, books);
     const isAnswered = (operation: Operation): boolean => operation.calls.some((call) => call.complete);
     const answered = charged.filter(isAnswered);
-    const sample = answered.filter(() => this.#random.chance(SAMPLE / answered.length));
+    const sample = answered.filter(() => this.#random.chance(this.#scenario.sample / answered.length));
     await clients.askAgain([...charged.filter((operation) => !isAnswered(operation)), ...sample]);
   }
 

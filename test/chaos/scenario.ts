@@ -49,6 +49,8 @@ export interface Scenario {
   };
   readonly nemesis: Readonly<Partial<Record<NemesisAction, number>>>;
   readonly pauseMs: readonly [number, number];
+  /** Of the keys that were charged and answered, so many are asked once more; of those never answered, all. */
+  readonly sample: number;
   /** Restarts that arm a crash point. */
   readonly crashPointShare: number;
   /** Passages of the crash point before it strikes, at most. */
@@ -92,6 +94,7 @@ const LONG: Scenario = {
   },
   // A start costs as much work as some hundred requests: faults that come faster only make less to lose.
   pauseMs: [2500, 10_000],
+  sample: 300,
   crashPointShare: 0.4,
   crashPassages: 200,
 };
@@ -113,6 +116,7 @@ const CHECK: Scenario = {
   clients: 24,
   pauseMs: [200, 1500],
   crashPassages: 15,
+  sample: 50,
 };
 
 /** For each guarantee the history that shows its loss soonest. */
