@@ -5,7 +5,8 @@ import type { GatewayConfig, GatewayProvider } from '../config/gateway-config.js
 import type { ProviderSettingsByName } from '../config/provider-settings.js';
 import { closeLightFetch, type LightFetch } from './http/light-fetch.js';
 import { createOpenAiCompatible } from './openai-compatible/index.js';
-import type { ProviderDefinition } from './provider-definition.js';
+import type { ProviderDefinition, ProviderSettings } from './provider-definition.js';
+import { secretsOf } from './resilience/conceal-secrets.js';
 import type { StrategyDecorator } from './resilience/resilience.js';
 
 /** What the registry is built from. */
@@ -76,18 +77,19 @@ export class ProviderRegistry implements OnApplicationShutdown {
     const settings = this.parts.settings.get(definition.name);
     if (!settings) throw new Error(`the provider ${definition.name} is not configured`);
     const raw = await definition.create(settings, { fetch: this.parts.fetch });
-    return [definition.name, this.#decorated(raw, undefined)];
+    return [definition.name, this.#decorated(raw, settings, undefined)];
   }
 
   async #keepOrCreate(provider: GatewayProvider): Promise<[string, Entry]> {
     const current = this.#entries.get(provider.name);
     if (current?.source && isDeepStrictEqual(current.source, provider)) return [provider.name, current];
     const raw = await createOpenAiCompatible(provider.name, provider.settings, { fetch: this.parts.fetch });
-    return [provider.name, this.#decorated(raw, provider)];
+    return [provider.name, this.#decorated(raw, provider.settings, provider)];
   }
 
-  #decorated(raw: ProviderStrategy, source: GatewayProvider | undefined): Entry {
-    return { raw, decorated: this.parts.decorator.decorate(raw, source?.timeoutMs), source };
+  #decorated(raw: ProviderStrategy, settings: ProviderSettings, source: GatewayProvider | undefined): Entry {
+    const options = { requestMs: source?.timeoutMs, secrets: secretsOf(settings) };
+    return { raw, decorated: this.parts.decorator.decorate(raw, options), source };
   }
 
   #require(name: string): Entry {

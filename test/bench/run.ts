@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import jwt from 'jsonwebtoken';
 import { Campaign } from './measure/campaign.ts';
 import { LoadDriver } from './measure/load-driver.ts';
 import { describeCommit, describeMachine } from './measure/machine.ts';
@@ -22,11 +21,10 @@ import { toSvg } from './present/svg.ts';
 import { targetsOf } from './present/targets.ts';
 import { allScenarios } from './scenarios.ts';
 import { freePort, pin, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
-import { EVERYTHING_ON, JWT_SECRET, PROGRAM } from './subjects/gateway.ts';
+import { EVERYTHING_ON, mintTokens, PROGRAM } from './subjects/gateway.ts';
 import { type Started, startSubjects } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
 
-const USERS = 1_000;
 /** The slowest subject still gets faster after 14,000 requests, but no longer by much. */
 const WARM_UP = { whole: 14_000, stream: 2_000 };
 const PROFILED = ['whole-64', 'stream-64', 'paced-64'];
@@ -207,11 +205,6 @@ function latenessOf({ lateness }: Campaign): number | undefined {
 function everythingOn(): string {
   const settings = Object.entries(options.gatewayEnv).map(([name, value]) => `${name}=${value}`);
   return settings.length > 0 ? `${EVERYTHING_ON}; here with ${settings.join(', ')}` : EVERYTHING_ON;
-}
-
-function mintTokens(): string[] {
-  const exp = Math.floor(Date.now() / 1000) + 24 * 3600;
-  return Array.from({ length: USERS }, (_, user) => jwt.sign({ sub: `user-${user}`, exp }, JWT_SECRET));
 }
 
 function write(report: Report): void {

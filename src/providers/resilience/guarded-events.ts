@@ -3,6 +3,14 @@ import type { CallGuard } from './call-guard.js';
 
 const DONE: IteratorResult<ChatStreamEvent> = Object.freeze({ done: true, value: undefined });
 
+export interface StreamHooks {
+  /** The longest pause while the reader waits. */
+  readonly idleMs: number;
+  readonly onIdle: () => ProviderError;
+  /** Sees what broke the stream before anybody else does. */
+  readonly onFailure: (error: unknown) => void;
+}
+
 /**
  * A stream that has begun, on its way to the reader: its first event is already here, a pause that is too long ends
  * it, and `ended` tells when nothing more can come, whatever the reader does.
@@ -25,8 +33,7 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
     private readonly source: AsyncIterator<ChatStreamEvent>,
     private readonly guard: CallGuard,
     first: ChatStreamEvent,
-    idleMs: number,
-    onIdle: () => ProviderError,
+    private readonly hooks: StreamHooks,
   ) {
     this.#first = first;
     this.ended = new Promise((resolve, reject) => {
@@ -34,8 +41,8 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
       this.#rejectEnded = reject;
     });
     this.#idleTimer = setTimeout(() => {
-      if (this.#pending) this.guard.abort(onIdle());
-    }, idleMs);
+      if (this.#pending) this.guard.abort(hooks.onIdle());
+    }, hooks.idleMs);
     guard.signal.addEventListener('abort', () => this.#fail(guard.signal.reason), { once: true });
   }
 
@@ -92,6 +99,7 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
 
   #fail(error: unknown): void {
     if (this.#isOver) return;
+    this.hooks.onFailure(error);
     this.#over();
     this.#failure = { error };
     this.#rejectEnded(error);

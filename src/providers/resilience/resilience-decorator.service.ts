@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { BreakerRegistry } from './breaker-registry.service.js';
 import { Cooldowns } from './cooldowns.service.js';
-import { monotonicClock, type StrategyDecorator } from './resilience.js';
+import { type DecoratorOptions, monotonicClock, type StrategyDecorator } from './resilience.js';
 import { type ResilienceSettings, ResilientStrategy } from './resilient-strategy.js';
 
 /** Builds the policies of each provider, once, at boot. */
@@ -27,12 +27,16 @@ export class ResilienceDecorator implements StrategyDecorator {
       firstChunkMs: timeouts.firstChunkMs,
       streamIdleMs: timeouts.streamIdleMs,
       requestMs: timeouts.requestMs,
+      secrets: [],
     };
   }
 
-  decorate(strategy: ProviderStrategy, requestMs = this.#settings.requestMs): ProviderStrategy {
+  decorate(
+    strategy: ProviderStrategy,
+    { requestMs = this.#settings.requestMs, secrets = [] }: DecoratorOptions = {},
+  ): ProviderStrategy {
     const { breakers, cooldowns } = this;
     const shared = { breakers, cooldowns, now: monotonicClock, random: Math.random };
-    return new ResilientStrategy(strategy, { ...this.#settings, requestMs }, shared);
+    return new ResilientStrategy(strategy, { ...this.#settings, requestMs, secrets }, shared);
   }
 }

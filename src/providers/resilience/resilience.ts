@@ -5,8 +5,14 @@ export const STRATEGY_DECORATOR = Symbol('STRATEGY_DECORATOR');
 
 /** Gives a strategy back as another one with the same port. */
 export interface StrategyDecorator {
-  /** @param requestMs  the longest one call may take; `undefined` = REQUEST_TIMEOUT_SECONDS */
-  decorate(strategy: ProviderStrategy, requestMs?: number): ProviderStrategy;
+  decorate(strategy: ProviderStrategy, options?: DecoratorOptions): ProviderStrategy;
+}
+
+export interface DecoratorOptions {
+  /** The longest one call may take; `undefined` = REQUEST_TIMEOUT_SECONDS. */
+  readonly requestMs?: number | undefined;
+  /** Texts that no error of this provider may show. */
+  readonly secrets?: readonly string[];
 }
 
 /** Where the resilience layer reads the time, ms; tests give their own. */

@@ -23,6 +23,7 @@ const SETTINGS: ResilienceSettings = {
   firstChunkMs: 5_000,
   streamIdleMs: 2_000,
   requestMs: 60_000,
+  secrets: ['sk-our-own-key'],
 };
 const THRESHOLD = 3;
 const RECOVERY_MS = 30_000;
@@ -130,6 +131,20 @@ describe('a call that goes well', () => {
     expect(await read(stream.events)).toBe('abc');
     expect(streamed.scripted.openStreams).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('lets no error show our key, whole or in the middle of a stream', async () => {
+    const leak = () =>
+      new ProviderError('provider_rejected', 'Bad key "sk-our-own-key" (sk-our-own-key).', {
+        processed: 'no',
+        countsAsFailure: false,
+        tryElsewhere: false,
+      });
+    const whole = rig(() => Promise.reject(leak()));
+    expect((await failure(whole.strategy.complete(call()))).message).toBe('Bad key "[masked]" ([masked]).');
+    const streamed = rig(() => cut(() => Promise.reject(leak()), 'a'));
+    const { events } = await streamed.strategy.stream(call());
+    expect((await failure(read(events))).message).toBe('Bad key "[masked]" ([masked]).');
   });
 
   it('shows the vendor’s properties, and a probe only where there is one', async () => {

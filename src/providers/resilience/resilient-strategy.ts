@@ -17,6 +17,7 @@ import {
 import type { BreakerRegistry } from './breaker-registry.service.js';
 import { abortReason, CallGuard } from './call-guard.js';
 import type { Cooldowns } from './cooldowns.service.js';
+import { concealSecrets } from './conceal-secrets.js';
 import { GuardedEvents } from './guarded-events.js';
 import { RepeatPolicy, type RepeatSettings } from './repeat-policy.js';
 import {
@@ -35,6 +36,8 @@ export interface ResilienceSettings {
   readonly firstChunkMs: number;
   readonly streamIdleMs: number;
   readonly requestMs: number;
+  /** Texts that no error may show. */
+  readonly secrets: readonly string[];
 }
 
 /** What the providers of a process share. */
@@ -157,6 +160,7 @@ export class ResilientStrategy implements ProviderStrategy {
     try {
       await this.#throughBreaker(state, work);
     } catch (error) {
+      concealSecrets(error, this.settings.secrets);
       if (error instanceof ProviderError && error.code === 'provider_rate_limited') {
         this.shared.cooldowns.note(this.providerName, call.upstreamModel, error.retryAfterMs);
       }
@@ -203,7 +207,9 @@ export class ResilientStrategy implements ProviderStrategy {
       const first = await guard.race(source.next());
       if (first.done) throw emptyStream(this.providerName);
       const onIdle = (): ProviderError => streamIdleTimeout(this.providerName, streamIdleMs);
-      return { stream, events: new GuardedEvents(source, guard, first.value, streamIdleMs, onIdle) };
+      const onFailure = (error: unknown): void => concealSecrets(error, this.settings.secrets);
+      const hooks = { idleMs: streamIdleMs, onIdle, onFailure };
+      return { stream, events: new GuardedEvents(source, guard, first.value, hooks) };
     } catch (error) {
       close(source);
       throw error;

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import jwt from 'jsonwebtoken';
 import { isPostgres, processTree } from '../measure/process-cost.ts';
 import { freePort, pin, startChild, SUBJECT_CORE, TOOL_CORE, untilAnswers } from './child.ts';
 import { NODE_FLAGS } from './node-flags.ts';
@@ -11,6 +12,14 @@ export const JWT_SECRET = 'a-benchmark-secret-that-is-long-enough-0123456789';
 export const EVERYTHING_ON =
   'ENVIRONMENT=production: JWT, request limits of each user (counted in memory, set high), durable hold and settle in PostgreSQL ' +
   '(embedded, fsync on, a process of its own), billing journal on disk, metrics, a log line a request to a file';
+
+const USERS = 1_000;
+
+/** One for each user. */
+export function mintTokens(): string[] {
+  const exp = Math.floor(Date.now() / 1000) + 24 * 3600;
+  return Array.from({ length: USERS }, (_, user) => jwt.sign({ sub: `user-${user}`, exp }, JWT_SECRET));
+}
 
 export interface GatewayOptions {
   readonly name: string;

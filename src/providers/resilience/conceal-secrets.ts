@@ -1,0 +1,19 @@
+import { GatewayError } from '@app/contracts';
+import type { ProviderSettings } from '../provider-definition.js';
+
+/** What is shorter than this is no secret, and would be found in ordinary words. */
+const SHORTEST = 8;
+const SECRET_HEADER = /key|token|secret|authorization/i;
+
+/** What a provider knows of us and nobody else should: the key, and headers that stand for one. */
+export function secretsOf({ apiKey, headers = {} }: ProviderSettings): string[] {
+  const ofHeaders = Object.entries(headers).filter(([name]) => SECRET_HEADER.test(name));
+  const all = [apiKey ?? '', ...ofHeaders.map(([, value]) => value.replace(/^\w+ /, ''))];
+  return all.filter((secret) => secret.length >= SHORTEST);
+}
+
+/** A provider's error may repeat what it was sent, our key included, and its words reach the client. */
+export function concealSecrets(error: unknown, secrets: readonly string[]): void {
+  if (!(error instanceof GatewayError)) return;
+  for (const secret of secrets) error.message = error.message.replaceAll(secret, '[masked]');
+}
