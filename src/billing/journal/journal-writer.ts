@@ -1,3 +1,4 @@
+import { setImmediate as immediately } from 'node:timers/promises';
 import { encodedBytes, encodeRecord, MAX_RECORD_BYTES } from './record-codec.js';
 import { DISK, type JournalFiles } from './journal-files.js';
 import { Segment } from './segment.js';
@@ -122,8 +123,8 @@ export class JournalWriter {
   #wake(): void {
     clearTimeout(this.#noteTimer);
     this.#noteTimer = undefined;
-    // After the current turn, so that lines written together go together.
-    this.#running ??= Promise.resolve()
+    // After the sockets that can be read now, so that what comes together goes together.
+    this.#running ??= immediately()
       .then(() => this.#run())
       .finally(() => {
         this.#running = undefined;

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { mkdtemp, open, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,6 +182,14 @@ describe('JournalWriter', () => {
     }
     await writer.close();
     expect(await idsIn()).toHaveLength(40);
+  });
+
+  it.runIf(process.platform === 'linux')('has no write that does not wait for the disk', async () => {
+    const path = join(directory, 'x');
+    const fd = await DISK.create(path, directory, 4096);
+    const [, flags] = /flags:\s+(\d+)/.exec(await readFile(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? [];
+    await DISK.close(fd);
+    expect(Number.parseInt(flags ?? '', 8) & constants.O_DSYNC).toBe(constants.O_DSYNC);
   });
 
   it('refuses a record that would not fit a segment', async () => {
