@@ -5,12 +5,13 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Group commit without a timer: an item that finds a free slot goes at once, items that come while all slots are busy go
- * together as soon as one is free. No latency when idle, large batches under load.
+ * Group commit without a timer: items that come while the process reads its sockets go together when it has read them
+ * all, items that come while all slots are busy as soon as one is free. No latency when idle, large batches under load.
  */
 export class NaturalBatcher<Item, Result> {
   readonly #queue: Waiting<Item, Result>[] = [];
   #inFlight = 0;
+  #isDue = false;
 
   /**
    * @param run  one result per item, in the items' order; when it throws, every item of the batch gets the error
@@ -23,8 +24,17 @@ export class NaturalBatcher<Item, Result> {
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, resolve, reject });
-      // After the current turn, so that items added together go together.
-      if (this.#queue.length === 1) queueMicrotask(() => this.#pump());
+      this.#pumpSoon();
+    });
+  }
+
+  /** After the sockets that can be read now: a microtask would come after each of them. */
+  #pumpSoon(): void {
+    if (this.#isDue || this.#queue.length === 0 || this.#inFlight >= this.limits.inFlight) return;
+    this.#isDue = true;
+    setImmediate(() => {
+      this.#isDue = false;
+      this.#pump();
     });
   }
 
@@ -33,7 +43,7 @@ export class NaturalBatcher<Item, Result> {
       this.#inFlight += 1;
       void this.#runBatch(this.#queue.splice(0, this.limits.batchSize)).finally(() => {
         this.#inFlight -= 1;
-        this.#pump();
+        this.#pumpSoon();
       });
     }
   }

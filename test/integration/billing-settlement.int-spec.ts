@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
 import { SETTLE_BATCH, SETTLE_ONE } from '../../src/billing/settle/settle-statements.js';
@@ -175,6 +175,83 @@ describe('a settlement', () => {
       balance_after_nano: String(1000n - charged),
       running: String(1000n - charged),
     });
+  });
+});
+
+describe('a settlement that is safe in the journal', () => {
+  // Only the clock is held: what ends the waiting here is never that time has passed.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  const statements = vi.fn<(sql: string) => void>();
+  beforeAll(() => {
+    const query = machine.database.query.bind(machine.database);
+    machine.database.query = (sql, parameters) => {
+      if (sql === SETTLE_ONE || sql === SETTLE_BATCH) statements(sql);
+      return query(sql, parameters);
+    };
+  });
+  beforeEach(() => void statements.mockClear());
+
+  const safe = async (hold: HoldOrder) => {
+    const charge = settling(hold, 10n);
+    return { ...charge, mark: await machine.journal.append(charge.json) };
+  };
+  const aWhile = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
+  };
+
+  /** Not `vi.waitUntil`: it moves the clock. */
+  const booked = async (): Promise<void> => {
+    const deadlineMs = performance.now() + 2000;
+    while (machine.settler.pending > 0) {
+      if (performance.now() > deadlineMs) throw new Error('not booked');
+      await aWhile();
+    }
+  };
+
+  it('waits for others to share its statement, for a moment', async () => {
+    const user = await funded(1000n);
+    for (let index = 0; index < 5; index += 1) {
+      machine.settler.enqueue(await safe(await held(user, 100n)));
+      await aWhile();
+    }
+    expect(statements).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(20);
+    await booked();
+    expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_BATCH);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 950n, held: 0n });
+  });
+
+  it('waits no longer when a batch is full', async () => {
+    const user = await funded(10_000n);
+    const charges = await Promise.all(Array.from({ length: 50 }, async () => safe(await held(user, 100n))));
+    const last = charges.pop();
+    for (const charge of charges) machine.settler.enqueue(charge);
+    await aWhile();
+    expect(statements).not.toHaveBeenCalled();
+    if (last) machine.settler.enqueue(last);
+    await booked();
+    expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_BATCH);
+  });
+
+  it('waits no longer when somebody asks for the balance', async () => {
+    const hold = await held(await funded(1000n), 100n);
+    machine.settler.enqueue(await safe(hold));
+    await aWhile();
+    expect(await stateOf(hold)).toMatchObject({ state: 'open' });
+    expect(await machine.settler.drain({ userId: hold.userId, timeoutMs: 5000 })).toBe(true);
+    expect(await stateOf(hold)).toMatchObject({ state: 'captured', captured: 10 });
+  });
+
+  it('waits no longer when another comes that is safe nowhere', async () => {
+    const hold = await held(await funded(1000n), 100n);
+    const other = await held(await funded(1000n), 100n);
+    machine.settler.enqueue(await safe(hold));
+    await aWhile();
+    machine.settler.enqueue(settling(other, 10n));
+    await booked();
+    expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_BATCH);
   });
 });
 
