@@ -65,7 +65,7 @@ export const HOST_HEADER: FuzzTarget = {
         headersDistinct: { host: host === undefined ? undefined : [host] },
         httpVersionMinor: 1,
         originalUrl: '/v1/models',
-        path: '/v1/models',
+        gateway: { path: '/v1/models' },
         complete: true,
       };
       check(request as unknown as Request, response, () => (passed = true));
