@@ -79,7 +79,8 @@ table inet $table {
         ct state invalid drop
         iifname "lo" accept
         ip protocol icmp limit rate 50/second accept
-        meta l4proto ipv6-icmp accept
+        meta l4proto icmpv6 accept
+        ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment "DHCPv6: its answers belong to no connection"
         tcp dport { 80, 443 } accept
 NFT
     if ((${#ssh_from[@]} == 0)); then
@@ -106,6 +107,8 @@ with_nftables() {
         fi
         nft delete table inet "$table" 2>/dev/null || true
         rm -f "$rules_file"
+        # A line for a file that is gone would keep nftables.service from starting.
+        [[ ! -f /etc/nftables.conf ]] || sed -i "\\|^include \"$rules_file\"\$|d" /etc/nftables.conf
         return
     fi
     if $dry_run; then
@@ -113,7 +116,6 @@ with_nftables() {
         return
     fi
     command -v nft >/dev/null || die 2 'nft is missing (Debian: apt-get install nftables)'
-    local draft
     draft=$(mktemp)
     trap 'rm -f "$draft"' EXIT
     nft_rules >"$draft"
@@ -124,7 +126,8 @@ with_nftables() {
     if ! grep -qF "include \"$rules_file\"" /etc/nftables.conf 2>/dev/null; then
         echo "include \"$rules_file\"" >>/etc/nftables.conf
     fi
-    if command -v systemctl >/dev/null && systemctl is-system-running --quiet 2>/dev/null; then systemctl enable --now nftables.service; fi
+    # For the next boot only. Started now, it would begin with the `flush ruleset` of Debian's file, and take Docker's rules away.
+    if command -v systemctl >/dev/null && systemctl is-system-running --quiet 2>/dev/null; then systemctl enable nftables.service; fi
     echo "in force: nft list table inet $table"
 }
 

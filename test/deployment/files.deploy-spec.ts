@@ -63,6 +63,12 @@ describe('scripts', () => {
     expect(code).toBe(0);
   });
 
+  it("firewall-setup.sh never starts the service whose first act is to flush everybody's rules", async () => {
+    expect(await read('firewall-setup.sh')).not.toMatch(
+      /systemctl [^\n]*(--now|start|restart|reload)[^\n]*nftables/,
+    );
+  });
+
   it('print what they would do to the system', async () => {
     const firewall = await runScript('firewall-setup.sh', [
       '--dry-run',
@@ -72,6 +78,7 @@ describe('scripts', () => {
       '10.0.0.0/8=9090',
     ]);
     expect(firewall.stdout).toContain('policy drop');
+    expect(firewall.stdout).toContain('udp dport 546 accept');
     expect(firewall.stdout).toContain('ip saddr 203.0.113.0/24 tcp dport 22 ct state new jump ssh');
     expect(firewall.stdout).toContain('ip saddr 10.0.0.0/8 tcp dport 9090 accept');
     const ufw = await runScript('firewall-setup.sh', ['--backend', 'ufw', '--dry-run']);
