@@ -111,7 +111,7 @@ start_local() {
     [[ -x $node ]] || node=$(command -v node) || die 2 'node is missing: run npm ci'
     [[ -f $root/dist/src/main.js ]] || die 2 'the gateway is not built: run npm ci && npm run build'
     local first=${first_port:-$((instances == 1 ? 8000 : 8001))} index
-    (cd "$root" && "$node" dist/src/cli.js check:env) || die 2 'the environment is not right, see above'
+    (cd "$root" && PORT=$first "$node" dist/src/cli.js check:env) || die 2 'the environment is not right, see above'
     for ((index = 0; index < instances; index++)); do
         if $rolling; then run "$here/stop.sh" local --run-dir "$run_dir" --port "$((first + index))"; fi
         start_one "$((first + index))"
