@@ -157,7 +157,7 @@ export function allScenarios(): Scenario[] {
       ...DEFAULTS,
       name: 'rate-200',
       title: 'whole answers, 200 a second (Poisson)',
-      load: open(200, { isStream: false, seconds: 5 }),
+      load: open(200, { isStream: false, seconds: 4 }),
       body: requestBody({ isStream: false }),
       subjects: ['direct', ...PEERS],
       rounds: MAIN_ROUNDS,
