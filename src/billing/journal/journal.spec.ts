@@ -1,11 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdtemp, open, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MOST_PACKED_BYTES } from '../idempotency/packed-answer.js';
 import { DISK, type JournalFiles } from './journal-files.js';
-import { settlementLine } from './journal-record.js';
+import { answerLine, settlementLine } from './journal-record.js';
 import { readJournal } from './journal-reader.js';
 import { JournalWriter } from './journal-writer.js';
 import { decodeSegment, encodedBytes, encodeRecord } from './record-codec.js';
@@ -200,6 +202,31 @@ describe('JournalWriter', () => {
 });
 
 describe('readJournal', () => {
+  it('keeps the answers of what is not booked, the largest too, and of nothing else', async () => {
+    const answer = { status: 200, headers: { 'x-cache': 'BYPASS' }, stream: true };
+    const large = { ...answer, body: randomBytes(MOST_PACKED_BYTES) };
+    const lost = { ...answer, body: null };
+    const writer = await JournalWriter.open(directory);
+    for (const [id, each] of [
+      ['large', large],
+      ['lost', lost],
+      ['booked', large],
+      ['charge-never-came', large],
+    ] as const) {
+      await writer.append(answerLine(id, each));
+      if (id !== 'charge-never-came') await writer.append(line(id));
+    }
+    writer.note(JSON.stringify({ t: 'D', ids: ['booked'] }));
+    await writer.close();
+    const { settlements, answers } = await readJournal(directory);
+    expect(settlements.map(({ id }) => id)).toEqual(['large', 'lost']);
+    // A matcher takes seconds over a megabyte.
+    expect(answers.get('large')?.body?.equals(large.body)).toBe(true);
+    expect({ ...answers.get('large'), body: null }).toEqual(lost);
+    expect(answers.get('lost')).toEqual(lost);
+    expect(answers.has('booked')).toBe(false);
+  });
+
   it('tolerates a torn tail and says so', async () => {
     const writer = await JournalWriter.open(directory);
     await writer.append(line('whole'));
