@@ -101,7 +101,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
       kind: 'auth-failure',
       code: refused.code,
       method: request.method,
-      path: request.path,
+      path: request.gateway.path,
       requestId,
       clientAddress,
       userId: principal?.userId,

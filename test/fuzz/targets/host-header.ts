@@ -82,9 +82,8 @@ function fakeResponse(onStatus: (status: number) => void): Response {
     headersSent: false,
     setHeader: () => response,
     end: () => response,
-    status: (code: number) => {
+    set statusCode(code: number) {
       onStatus(code);
-      return response;
     },
   };
   return response as unknown as Response;
