@@ -34,8 +34,12 @@ export function observedClient(
   const traits = prepared?.traits ?? { tls: target.tls !== undefined, timeouts: true, preparing: false };
 
   return class ObservedClient extends Client {
+    /** Others may have learned more since. */
+    readonly #tried: ServerTraits;
+
     constructor(config: ClientConfig) {
       super(adapt(config, traits, target, prepared?.preparedOptions));
+      this.#tried = { ...traits };
       this.on('error', () => undefined);
       this.#observe();
     }
@@ -71,7 +75,7 @@ export function observedClient(
       }
       connect((error) => {
         if (!error) health.succeeded();
-        else if (!learn(traits, target, error)) health.failed(error);
+        else if (!learn(traits, this.#tried, target, error)) health.failed(error);
         callback(error);
       });
     }
@@ -112,21 +116,24 @@ function adapt(
   };
 }
 
-/** @returns whether the error taught us to connect otherwise next time */
-function learn(traits: ServerTraits, target: ConnectionTarget, error: Error): boolean {
-  if (traits.preparing && /unsupported startup parameter|command-line options/.test(error.message)) {
-    traits.preparing = false;
-    return true;
+/** @returns whether the error taught us, or another connection before, to connect otherwise next time */
+function learn(traits: ServerTraits, tried: ServerTraits, target: ConnectionTarget, error: Error): boolean {
+  const refused = refusedTrait(tried, target, error);
+  if (refused) traits[refused] = false;
+  return refused !== undefined;
+}
+
+function refusedTrait(
+  tried: ServerTraits,
+  target: ConnectionTarget,
+  error: Error,
+): keyof ServerTraits | undefined {
+  if (tried.preparing && /unsupported startup parameter|command-line options/.test(error.message)) {
+    return 'preparing';
   }
-  if (traits.timeouts && error.message.includes('unsupported startup parameter')) {
-    traits.timeouts = false;
-    return true;
-  }
-  if (traits.tls && target.tlsOptional && error.message.includes('does not support SSL')) {
-    traits.tls = false;
-    return true;
-  }
-  return false;
+  if (tried.timeouts && error.message.includes('unsupported startup parameter')) return 'timeouts';
+  if (tried.tls && target.tlsOptional && error.message.includes('does not support SSL')) return 'tls';
+  return undefined;
 }
 
 /** True for an error after which the very next attempt has better chances. */
