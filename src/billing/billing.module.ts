@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DatabaseService } from '../database/database.service.js';
 import { AccountsService } from './accounts/accounts.service.js';
+import { ScheduledAudit } from './audit/scheduled-audit.service.js';
 import { BillingInterceptor } from './billing.interceptor.js';
 import { BookingsService } from './bookings/bookings.service.js';
 import { HoldsService } from './holds/holds.service.js';
@@ -61,6 +62,7 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
     JournalRecovery,
     ForgottenHolds,
     BillingUpkeep,
+    ScheduledAudit,
   ],
   exports: [
     BillingInterceptor,

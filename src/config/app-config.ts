@@ -93,6 +93,8 @@ export interface AppConfig {
     readonly holdTtlMs: number;
     readonly cacheHitPriceFactor: string;
     readonly idempotencyTtlMs: number;
+    /** 0 = only when somebody asks. */
+    readonly auditIntervalMs: number;
   };
   readonly cache: {
     readonly modelsTtlMs: number;

@@ -126,6 +126,7 @@ function billing(environment: Environment, findings: Findings): AppConfig['billi
     holdTtlMs: milliseconds(environment.HOLD_TTL_SECONDS),
     cacheHitPriceFactor: environment.CACHE_HIT_PRICE_FACTOR,
     idempotencyTtlMs: milliseconds(environment.IDEMPOTENCY_TTL_HOURS * 3600),
+    auditIntervalMs: milliseconds(environment.LEDGER_AUDIT_INTERVAL_HOURS * 3600),
   };
 }
 

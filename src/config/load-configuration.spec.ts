@@ -83,6 +83,7 @@ describe('loadConfiguration', () => {
         defaultBalanceNanoUsd: 100_000_000_000n,
         holdTtlMs: 900_000,
         idempotencyTtlMs: 86_400_000,
+        auditIntervalMs: 86_400_000,
       },
       gatewayConfigPath: undefined,
     });

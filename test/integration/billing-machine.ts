@@ -69,6 +69,7 @@ export function billingConfig(changes: Partial<AppConfig['billing']> = {}, dataD
     holdTtlMs: 900_000,
     cacheHitPriceFactor: '0',
     idempotencyTtlMs: 86_400_000,
+    auditIntervalMs: 0,
     ...changes,
   };
   return { dataDir, billing, timeouts: { requestMs: 60_000 } } as AppConfig;

@@ -32,6 +32,11 @@ export const AUDIT_CHECKS = {
       FROM hold WHERE state = 'open' AND expires_at < now() - interval '5 minutes'`,
 } as const satisfies Record<string, string>;
 
+/** Of the instances that live: ids are in the order of their starts. */
+export const OLDEST_INSTANCE = `
+  SELECT id FROM gateway_instance
+   WHERE replayed_at IS NULL AND heartbeat_at > now() - interval '30 seconds' ORDER BY id LIMIT 1`;
+
 /** Charges with what they were priced by, in pages. $1 after this position, $2 how many */
 export const CHARGES_TO_RECOMPUTE = `
   SELECT l.seq, l.id, l.amount_nano, l.usage, l.price_version, l.price_factor, h.shortfall_nano, p.card

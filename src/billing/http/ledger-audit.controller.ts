@@ -7,7 +7,7 @@ import { toGatewayError } from '../../database/connection-error.js';
 import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
-import { type LedgerAudit, runLedgerAudit } from '../audit/ledger-audit.js';
+import { type LedgerAudit, reportAudit, runLedgerAudit } from '../audit/ledger-audit.js';
 import { AuditQuery } from './billing.dto.js';
 import { AUDIT_EXAMPLE } from './billing.examples.js';
 
@@ -30,12 +30,10 @@ export class LedgerAuditController {
   @ApiAnswer(AUDIT_EXAMPLE)
   @ApiErrors(400, 401, 403, 429, 503)
   async audit(@Query() { examples }: AuditQuery): Promise<LedgerAudit> {
-    const audit = await runLedgerAudit(this.dataSource, examples).catch((error: unknown) => {
+    const audit = await runLedgerAudit(this.dataSource, { examples }).catch((error: unknown) => {
       throw toGatewayError(error);
     });
-    for (const [check, count] of Object.entries(audit.checks)) {
-      this.telemetry.event({ kind: 'audit-mismatch', check, count });
-    }
+    reportAudit(this.telemetry, audit);
     return audit;
   }
 }

@@ -1,0 +1,73 @@
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { isConnectionError } from '../../database/connection-error.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import { MoneyDatabase } from '../money-database.js';
+import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import { OLDEST_INSTANCE } from './audit-statements.js';
+import { reportAudit, runLedgerAudit } from './ledger-audit.js';
+
+/** A fleet that is deployed more often than it audits would never audit. */
+const FIRST_AFTER_MS = 10 * 60_000;
+
+/**
+ * The ledger's audit without being asked, so that LedgerAuditMismatch can fire: of all living instances the oldest does it.
+ * Without the recomputation of every charge, which is work for this process and not for the database.
+ */
+@Injectable()
+export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly database: MoneyDatabase,
+    private readonly instance: GatewayInstance,
+    private readonly telemetry: Telemetry,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const { enabled, auditIntervalMs } = this.config.billing;
+    if (enabled && auditIntervalMs > 0) this.#schedule(Math.min(auditIntervalMs, FIRST_AFTER_MS));
+  }
+
+  beforeApplicationShutdown(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** @returns whether it was this instance's turn */
+  async runOnce(): Promise<boolean> {
+    const [oldest] = await this.database.query<{ id: string }>(OLDEST_INSTANCE);
+    if (oldest?.id !== this.instance.id) return false;
+    reportAudit(this.telemetry, await runLedgerAudit(this.dataSource, { examples: 0, recompute: false }));
+    return true;
+  }
+
+  #schedule(afterMs: number): void {
+    this.#timer = setTimeout(() => void this.#run(), afterMs).unref();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.runOnce();
+    } catch (error) {
+      // A database that is away is told of by others; the next audit is soon enough.
+      if (!isConnectionError(error)) {
+        this.telemetry.event({
+          kind: 'unexpected-error',
+          where: 'ledger audit',
+          requestId: undefined,
+          error,
+        });
+      }
+    }
+    this.#schedule(this.config.billing.auditIntervalMs);
+  }
+}

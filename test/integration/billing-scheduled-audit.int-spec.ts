@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ScheduledAudit } from '../../src/billing/audit/scheduled-audit.service.js';
+import { MARK_REPLAYED } from '../../src/billing/upkeep/upkeep-statements.js';
+import {
+  type BillingDatabase,
+  type BillingMachine,
+  fund,
+  openBillingDatabase,
+  startMachine,
+  userId,
+} from './billing-support.js';
+
+let db: BillingDatabase;
+beforeEach(async () => {
+  db = await openBillingDatabase(6);
+});
+afterEach(() => db.close());
+
+const auditOf = ({ database, instance, telemetry, config }: BillingMachine) =>
+  new ScheduledAudit(db.dataSource, database, instance, telemetry, config);
+const told = ({ events }: BillingMachine) => events.filter(({ kind }) => kind === 'audit-mismatch');
+
+it('is made by the oldest living instance, and by the next when that is gone', async () => {
+  await using oldest = await startMachine(db.dataSource);
+  await using younger = await startMachine(db.dataSource);
+  await oldest.upkeep.runOnce();
+  await younger.upkeep.runOnce();
+  expect(await auditOf(younger).runOnce()).toBe(false);
+  expect(await auditOf(oldest).runOnce()).toBe(true);
+  expect(told(oldest).length).toBeGreaterThan(4);
+  expect(told(younger)).toEqual([]);
+  await oldest.database.query(MARK_REPLAYED, [oldest.instance.id, oldest.instance.host]);
+  expect(await auditOf(younger).runOnce()).toBe(true);
+});
+
+it('tells of a balance that is not its ledger, and when it is again', async () => {
+  const user = userId();
+  await fund(db.dataSource, user, 100n);
+  await using machine = await startMachine(db.dataSource);
+  await machine.upkeep.runOnce();
+  for (const [change, count] of [
+    [1, 1],
+    [-1, 0],
+  ]) {
+    await db.dataSource.query('UPDATE account SET balance_nano = balance_nano + $1 WHERE user_id = $2', [
+      change,
+      user,
+    ]);
+    await auditOf(machine).runOnce();
+    expect(
+      told(machine)
+        .filter((event) => 'check' in event && event.check === 'balance_is_sum_of_ledger')
+        .at(-1),
+    ).toMatchObject({ count });
+  }
+});
