@@ -78,11 +78,22 @@ export interface ProviderStream {
   readonly droppedParams: readonly string[];
 }
 
+/** What stands between two chunks of a run: what stands between two events on the wire, and in no JSON on one line. */
+export const RUN_SEPARATOR = '\n\ndata: ';
+
+/** The chunks of an event, of which a run has several. */
+export function chunksOf(json: string): string[] {
+  return json.split(RUN_SEPARATOR);
+}
+
 /** One event of an answer stream. */
 export interface ChatStreamEvent {
   /**
    * A `chat.completion.chunk` as JSON text, one line, `model` = `clientModel`: what stands behind `data: `.
    * Text and not an object, so that a provider of OpenAI's own dialect costs no parse and no stringify per event.
+   *
+   * Who takes events by `takeReady` may get a run: several chunks that differ in nothing but their text, with
+   * `RUN_SEPARATOR` in between. `chunksOf` tells them apart.
    */
   readonly json: string;
   /** What the model wrote in this event (text, reasoning, tool arguments), for counting when the stream is cut. */

@@ -4,6 +4,18 @@ export interface SseEvent {
   readonly data: string;
 }
 
+/** Who gets what a decoder reads, in the order of the bytes. */
+export interface SseSink {
+  event(event: SseEvent): void;
+  /**
+   * Whole events may be taken from the text undecoded, where one begins: `start` is its first character, line ends are
+   * LF. For a reader who knows what it looks like that saves the decoding.
+   *
+   * @returns  the index behind the last one taken; `start` for none
+   */
+  skim?(text: string, start: number): number;
+}
+
 export interface SseDecoderOptions {
   /** Most bytes that one event (its lines, line ends left out) may have. */
   readonly maxEventBytes?: number;
@@ -37,7 +49,8 @@ const FIRST_NON_ASCII_BYTE = 0x80;
  */
 export class SseDecoder {
   readonly #maxEventBytes: number;
-  readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+  /** Made when a character is cut for the first time: an idle one costs each stream time and memory. */
+  #utf8: TextDecoder | undefined;
   /** The last chunk ended in a byte that may be the first part of a character. */
   #midCharacter = false;
   #begun = false;
@@ -58,8 +71,13 @@ export class SseDecoder {
   /** Takes the next bytes and gives the events that they complete. */
   push(chunk: Uint8Array): SseEvent[] {
     const events: SseEvent[] = [];
-    if (chunk.length > 0) this.#takeText(this.#decode(chunk), events);
+    this.read(chunk, { event: (event) => events.push(event) });
     return events;
+  }
+
+  /** The same, given as it is read. */
+  read(chunk: Uint8Array, sink: SseSink): void {
+    if (chunk.length > 0) this.#takeText(this.#decode(chunk), sink);
   }
 
   /**
@@ -68,9 +86,10 @@ export class SseDecoder {
    */
   end(): SseEvent[] {
     const events: SseEvent[] = [];
-    if (this.#midCharacter) this.#takeText(this.#utf8.decode(), events);
-    if (this.#partialLine !== '') this.#takeText('\n', events);
-    this.#dispatch(events);
+    const sink: SseSink = { event: (event) => events.push(event) };
+    if (this.#midCharacter && this.#utf8) this.#takeText(this.#utf8.decode(), sink);
+    if (this.#partialLine !== '') this.#takeText('\n', sink);
+    this.#dispatch(sink);
     return events;
   }
 
@@ -79,9 +98,14 @@ export class SseDecoder {
     // Node's streaming TextDecoder costs several times a plain conversion: it is used only where a character may be cut.
     const plain = !endsInCharacter && !this.#midCharacter;
     this.#midCharacter = endsInCharacter;
-    const text = plain ? asBuffer(chunk).toString('utf8') : this.#utf8.decode(chunk, { stream: true });
+    const text = plain ? asBuffer(chunk).toString('utf8') : this.#decodeCut(chunk);
     this.#ascii = plain && text.length === chunk.length;
     return this.#toLineFeeds(this.#withoutByteOrderMark(text));
+  }
+
+  #decodeCut(chunk: Uint8Array): string {
+    this.#utf8 ??= new TextDecoder('utf-8', { ignoreBOM: true });
+    return this.#utf8.decode(chunk, { stream: true });
   }
 
   #withoutByteOrderMark(text: string): string {
@@ -97,12 +121,14 @@ export class SseDecoder {
     return rest.replace(/\r\n?/g, '\n');
   }
 
-  #takeText(text: string, events: SseEvent[]): void {
+  #takeText(text: string, sink: SseSink): void {
     let start = 0;
     for (;;) {
+      if (sink.skim && this.#eventBytes === 0 && text.length <= this.#maxEventBytes)
+        start = sink.skim(text, start);
       const end = text.indexOf('\n', start);
       if (end < 0) break;
-      this.#takeLine(text.slice(start, end), events);
+      this.#takeLine(text.slice(start, end), sink);
       start = end + 1;
     }
     if (start < text.length) {
@@ -113,11 +139,11 @@ export class SseDecoder {
     }
   }
 
-  #takeLine(piece: string, events: SseEvent[]): void {
+  #takeLine(piece: string, sink: SseSink): void {
     this.#grow(piece);
     const line = this.#partialLine === '' ? piece : this.#partialLine + piece;
     this.#partialLine = '';
-    if (line === '') this.#dispatch(events);
+    if (line === '') this.#dispatch(sink);
     else if (line.startsWith('data')) this.#takeData(line);
     else if (line.startsWith('event')) this.#event = fieldValue(line, 'event') ?? this.#event;
   }
@@ -128,9 +154,9 @@ export class SseDecoder {
     this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
   }
 
-  #dispatch(events: SseEvent[]): void {
+  #dispatch(sink: SseSink): void {
     if (this.#data !== undefined) {
-      events.push(this.#event ? { event: this.#event, data: this.#data } : { data: this.#data });
+      sink.event(this.#event ? { event: this.#event, data: this.#data } : { data: this.#data });
     }
     this.#event = undefined;
     this.#data = undefined;

@@ -1,4 +1,4 @@
-import { GatewayError, readyEventsOf } from '@app/contracts';
+import { GatewayError, type ReadyEvents, readyEventsOf } from '@app/contracts';
 import type { Response } from 'express';
 import { toGatewayError } from '../../edge/gateway-error.filter.js';
 
@@ -12,8 +12,8 @@ const MAX_GATHERED_LENGTH = 32 * 1024;
  *
  * Backpressure: nothing more is pulled while the socket has not taken the last bytes, so a slow reader costs no more
  * than one turn's events. Events that are there in the same turn of the event loop (the provider sent them in one
- * packet) go out in one write, at the end of that turn: nobody waits for it, and it saves writes. An error after the first byte is an event of its own, and then no `[DONE]`: only a stream that
- * ended well has it.
+ * packet) go out in one write: nobody waits for it, and it saves writes. An error after the first byte is an event of
+ * its own, and then no `[DONE]`: only a stream that ended well has it.
  */
 export class SseResponse {
   #heartbeat: NodeJS.Timeout | undefined;
@@ -35,27 +35,48 @@ export class SseResponse {
     if (this.heartbeatMs > 0) this.#heartbeat = setTimeout(() => this.#ping(), this.heartbeatMs);
   }
 
-  /** @param events  JSON texts, one event each; iterated to the end or until the client is gone */
+  /** @param events  JSON texts, one event or a run of them each; iterated to the end or until the client is gone */
   async pipe(events: AsyncIterable<string>): Promise<void> {
     this.open();
     const iterator = events[Symbol.asyncIterator]();
-    const others = readyEventsOf(iterator);
     try {
-      for await (const json of { [Symbol.asyncIterator]: () => iterator }) {
-        if (!this.#isOpen()) return;
-        this.#gather(json);
-        while (!this.response.writableNeedDrain) {
-          const other = others.takeReady();
-          if (other === undefined) break;
-          this.#gather(other);
-        }
-        if (this.response.writableNeedDrain) await drained(this.response);
-      }
-      if (this.#isOpen()) this.response.end(this.#takeGathered() + DONE);
+      if (await this.#pump(iterator)) this.response.end(this.#takeGathered() + DONE);
+      else await iterator.return?.();
     } catch (error) {
       this.fail(error);
     } finally {
       this.#stopHeartbeat();
+    }
+  }
+
+  /** @returns false when the client has left before the end */
+  async #pump(events: AsyncIterator<string>): Promise<boolean> {
+    const ready = readyEventsOf(events);
+    while (this.#isOpen()) {
+      this.#gatherReady(ready);
+      if (this.response.writableNeedDrain) {
+        await drained(this.response);
+        continue;
+      }
+      const more = ready.untilReady();
+      if (more) {
+        this.#flush();
+        await more;
+        continue;
+      }
+      this.#flushLater();
+      const { done, value } = await events.next();
+      if (done) return this.#isOpen();
+      this.#gather(value);
+    }
+    return false;
+  }
+
+  #gatherReady(ready: ReadyEvents<string>): void {
+    while (!this.response.writableNeedDrain) {
+      const json = ready.takeReady();
+      if (json === undefined) return;
+      this.#gather(json);
     }
   }
 
@@ -72,16 +93,20 @@ export class SseResponse {
   }
 
   #gather(json: string): void {
-    // Ticks come after all microtasks, so after every event that is there already.
-    if (this.#gathered === '') process.nextTick(() => this.#flush());
     this.#gathered += `data: ${json}\n\n`;
     if (this.#gathered.length >= MAX_GATHERED_LENGTH) this.#flush();
   }
 
+  /** Ticks come after all microtasks, so after every event that is there already. */
+  #flushLater(): void {
+    if (this.#gathered !== '') process.nextTick(() => this.#flush());
+  }
+
   #flush(): void {
+    if (this.#gathered === '') return;
     this.#heartbeat?.refresh();
     const frames = this.#takeGathered();
-    if (frames !== '' && this.#isOpen()) this.response.write(frames);
+    if (this.#isOpen()) this.response.write(frames);
   }
 
   #takeGathered(): string {

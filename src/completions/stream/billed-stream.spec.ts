@@ -1,4 +1,4 @@
-import { type ChatStreamEvent, ProviderError, type Usage } from '@app/contracts';
+import { type ChatStreamEvent, ProviderError, RUN_SEPARATOR, type Usage } from '@app/contracts';
 import { describe, expect, it, vi } from 'vitest';
 import type { BillingSession, Settlement } from '../../billing/billing-session.js';
 import type { RequestContext } from '../../edge/request-context.js';
@@ -31,6 +31,7 @@ function fixture(
     covers?: boolean;
     includeUsage?: boolean;
     keepsAnswer?: boolean;
+    onUpstreamEvent?: (event: ChatStreamEvent) => void;
   } = {},
 ) {
   const gone = new AbortController();
@@ -81,6 +82,7 @@ function fixture(
     cancelStopsBilling: options.cancelStopsBilling ?? true,
     keepsAnswer: options.keepsAnswer ?? false,
     drains,
+    onUpstreamEvent: options.onUpstreamEvent,
     onEvent: (json) => shown.push(json),
     onComplete: () => Promise.resolve(void log.push('stored')),
     onEnd: (end) => ends.push(end),
@@ -253,6 +255,25 @@ describe('BilledStream', () => {
     expect(JSON.parse(seen.at(-1) ?? '')).toMatchObject({ choices: [{ finish_reason: 'length' }] });
     expect(upstream.signal.aborted).toBe(true);
     expect(settlements).toHaveLength(1);
+  });
+
+  it('keeps the chunks of a run one by one, and cuts in the form of its last', async () => {
+    const run: ChatStreamEvent = {
+      json: [delta('hello '), delta('world')].map(({ json }) => json).join(RUN_SEPARATOR),
+      outputText: 'hello world',
+      usageOnly: false,
+    };
+    const upstream: ChatStreamEvent[] = [];
+    const { stream, shown } = fixture([run, delta('more')], {
+      covers: false,
+      onUpstreamEvent: (event) => upstream.push(event),
+    });
+    const seen = await collect(stream);
+    expect(seen[0]).toBe(run.json);
+    expect(shown.slice(0, 2)).toEqual([delta('hello ').json, delta('world').json]);
+    expect(upstream.map(({ json }) => json)).toEqual(shown.slice(0, 2));
+    expect(upstream.map(({ outputText }) => outputText).join('')).toBe('hello world');
+    expect(JSON.parse(shown[2]!)).toMatchObject({ id: 'c1', choices: [{ finish_reason: 'length' }] });
   });
 
   it('settles a stream that nobody ever read', async () => {

@@ -1,7 +1,9 @@
 import {
   type ChatStreamEvent,
+  chunksOf,
   GatewayError,
   type ProviderStream,
+  type ReadyEvents,
   readyEventsOf,
   type Usage,
 } from '@app/contracts';
@@ -26,7 +28,7 @@ export interface BilledStreamParts {
   /** The answer is kept for a retry (Idempotency-Key): it is read to its end without a client, too. */
   readonly keepsAnswer?: boolean;
   readonly drains: DrainPool;
-  /** Called with every event as the provider gave it. */
+  /** Called with every event as the provider gave it, one chunk each. */
   readonly onUpstreamEvent?: ((event: ChatStreamEvent) => void) | undefined;
   /** Called with every event's JSON that the client gets (idempotent transcript, response cache). */
   readonly onEvent?: ((json: string) => void) | undefined;
@@ -51,9 +53,10 @@ export type StreamEnd =
  *
  * An object with `next` and `return`, not a generator: a generator that was never started runs no `finally`.
  */
-export class BilledStream implements AsyncIterableIterator<string> {
+export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<string> {
   readonly #parts: BilledStreamParts;
   readonly #events: AsyncIterator<ChatStreamEvent>;
+  readonly #ready: ReadyEvents<ChatStreamEvent>;
   #outputText = '';
   #outputBytes = 0;
   #usage: Usage | undefined;
@@ -72,6 +75,7 @@ export class BilledStream implements AsyncIterableIterator<string> {
   constructor(parts: BilledStreamParts) {
     this.#parts = parts;
     this.#events = parts.stream.events[Symbol.asyncIterator]();
+    this.#ready = readyEventsOf(this.#events);
     const { clientGone } = parts.run.context;
     if (clientGone.aborted) this.#onClientGone();
     else clientGone.addEventListener('abort', this.#onClientGone, { once: true });
@@ -106,13 +110,22 @@ export class BilledStream implements AsyncIterableIterator<string> {
   }
 
   takeReady(): string | undefined {
-    while (!this.#ended && !this.#covering && !this.#coverFailure && !this.#isUncovered) {
-      const event = readyEventsOf(this.#events).takeReady();
+    while (this.#isFlowing) {
+      const event = this.#ready.takeReady();
       if (!event) return undefined;
       const json = this.#take(event);
       if (json !== undefined) return json;
     }
     return undefined;
+  }
+
+  untilReady(): Promise<void> | undefined {
+    return this.#isFlowing ? this.#ready.untilReady() : undefined;
+  }
+
+  /** Nothing has to be settled or refused before the next event. */
+  get #isFlowing(): boolean {
+    return !this.#ended && !this.#covering && !this.#coverFailure && !this.#isUncovered;
   }
 
   /** The reader stopped before the end: as if the client had left. */
@@ -154,7 +167,7 @@ export class BilledStream implements AsyncIterableIterator<string> {
   #track(event: ChatStreamEvent): void {
     const { run } = this.#parts;
     run.noteFirstChunk();
-    this.#parts.onUpstreamEvent?.(event);
+    if (this.#parts.onUpstreamEvent) for (const one of eventsOf(event)) this.#parts.onUpstreamEvent(one);
     if (event.outputText !== '') {
       this.#outputText += event.outputText;
       this.#outputBytes += Buffer.byteLength(event.outputText);
@@ -169,7 +182,7 @@ export class BilledStream implements AsyncIterableIterator<string> {
 
   #show(json: string): string {
     this.#lastJson = json;
-    this.#parts.onEvent?.(json);
+    if (this.#parts.onEvent) for (const chunk of chunksOf(json)) this.#parts.onEvent(chunk);
     return json;
   }
 
@@ -298,9 +311,17 @@ export class BilledStream implements AsyncIterableIterator<string> {
   }
 }
 
+/** What a run would have been as one event for each chunk. */
+function eventsOf(event: ChatStreamEvent): ChatStreamEvent[] {
+  return chunksOf(event.json).map((json, position) =>
+    position === 0 ? { ...event, json } : { ...event, json, outputText: '' },
+  );
+}
+
 /** A closing chunk in the form of the stream's own chunks. */
 function lengthChunk(lastJson: string, run: CompletionRun): string {
-  const last = lastJson === '' ? {} : (JSON.parse(lastJson) as Record<string, unknown>);
+  const lastChunk = chunksOf(lastJson).at(-1) ?? '';
+  const last = lastChunk === '' ? {} : (JSON.parse(lastChunk) as Record<string, unknown>);
   return JSON.stringify({
     id: last.id ?? `chatcmpl-${run.context.billingId}`,
     object: 'chat.completion.chunk',

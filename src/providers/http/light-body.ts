@@ -1,3 +1,4 @@
+import type { ReadyEvents } from '@app/contracts';
 import type { Dispatcher } from 'undici';
 import { ConnectionError } from './connection-failure.js';
 
@@ -14,12 +15,13 @@ interface Waiter {
  * The bytes of an answer as they arrive: an async iterable for openai's and Anthropic's SDK and for us, with
  * `getReader()` for Google's. One consumer, read once.
  */
-export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
+export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, ReadyEvents<Uint8Array> {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
   #ended = false;
   #failure: { reason: unknown } | undefined;
   #waiter: Waiter | undefined;
+  #wake: (() => void) | undefined;
   #used = false;
 
   constructor(private readonly controller: Dispatcher.DispatchController) {}
@@ -34,6 +36,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 
   push(chunk: Uint8Array): void {
+    this.#wakeUp();
     const waiter = this.#takeWaiter();
     if (waiter) return waiter.resolve({ done: false, value: chunk });
     this.#chunks.push(chunk);
@@ -43,6 +46,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
 
   end(): void {
     this.#ended = true;
+    this.#wakeUp();
     this.#takeWaiter()?.resolve(DONE);
   }
 
@@ -50,6 +54,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
   fail(reason: unknown): void {
     if (this.#ended || this.#failure) return;
     this.#failure = { reason };
+    this.#wakeUp();
     this.#takeWaiter()?.reject(reason);
   }
 
@@ -65,18 +70,26 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
   }
 
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#used = true;
-    const value = this.#chunks.shift();
-    if (value) {
-      this.#release(value.length);
-      return Promise.resolve({ done: false, value });
-    }
+    const value = this.takeReady();
+    if (value) return Promise.resolve({ done: false, value });
     if (this.#failure) return Promise.reject(this.#failure.reason);
     if (this.#ended) return Promise.resolve(DONE);
     if (this.#waiter) return Promise.reject(new TypeError('the body is being read already'));
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject };
     });
+  }
+
+  takeReady(): Uint8Array | undefined {
+    this.#used = true;
+    const value = this.#chunks.shift();
+    if (value) this.#release(value.length);
+    return value;
+  }
+
+  untilReady(): Promise<void> | undefined {
+    if (this.#ended || this.#failure || this.#chunks.length > 0 || this.#wake) return undefined;
+    return new Promise((resolve) => (this.#wake = resolve));
   }
 
   return(): Promise<IteratorReturnResult<undefined>> {
@@ -125,6 +138,11 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined> {
     const wasFull = this.#bytes >= HIGH_WATER_MARK_BYTES;
     this.#bytes -= length;
     if (wasFull && this.#bytes < HIGH_WATER_MARK_BYTES && !this.#ended) this.controller.resume();
+  }
+
+  #wakeUp(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 
   #takeWaiter(): Waiter | undefined {

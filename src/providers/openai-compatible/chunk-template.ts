@@ -5,6 +5,8 @@ import { asArray, asObject, parseJson, type WireObject } from './openai-compatib
 export interface RewrittenChunk {
   readonly json: string;
   readonly outputText: string;
+  /** Index behind it in the text that it was found in. */
+  readonly end: number;
 }
 
 const DELTA = '"delta":{';
@@ -43,7 +45,7 @@ export class ChunkTemplate {
     chunk: WireObject,
     normalise: (frame: WireObject) => WireObject,
   ): ChunkTemplate | undefined {
-    const parts = goesOn(chunk) ? frameOf(json) : undefined;
+    const parts = goesOn(chunk) && !json.includes('\n') ? frameOf(json) : undefined;
     if (!parts) return undefined;
     const frame = asObject(parseJson(`${parts.head}}${parts.tail}${parts.afterPadding ?? ''}`));
     if (!frame) return undefined;
@@ -60,28 +62,32 @@ export class ChunkTemplate {
     );
   }
 
-  rewrite(json: string): RewrittenChunk | undefined {
-    if (!hasAt(json, this.head, 0)) return undefined;
-    const start = this.head.length + (hasAt(json, ROLE, this.head.length) ? ROLE.length : 0);
-    const renamed = hasAt(json, REASONING, start);
-    const scanned = scanDelta(json, start);
-    if (!scanned || !hasAt(json, this.tail, scanned.end)) return undefined;
-    const padding = this.#padding(json, scanned.end + this.tail.length);
-    const delta = json.slice(renamed ? start + REASONING.length : start, scanned.end);
+  /** The chunk that begins at `at`, wherever it ends. */
+  rewriteAt(text: string, at: number): RewrittenChunk | undefined {
+    if (!hasAt(text, this.head, at)) return undefined;
+    const deltaStart = at + this.head.length;
+    const start = hasAt(text, ROLE, deltaStart) ? deltaStart + ROLE.length : deltaStart;
+    const renamed = hasAt(text, REASONING, start);
+    const scanned = scanDelta(text, start);
+    if (!scanned || !hasAt(text, this.tail, scanned.end)) return undefined;
+    const end = scanned.end + this.tail.length;
+    const padding = this.#padding(text, end);
+    const delta = text.slice(renamed ? start + REASONING.length : start, scanned.end);
     if (padding === undefined || (renamed && delta.includes(REASONING_CONTENT))) return undefined;
     const key = renamed ? REASONING_CONTENT : '';
-    const rewritten = this.newHead + key + delta + this.newTail + padding + this.newAfterPadding;
-    return { json: rewritten, outputText: scanned.text };
+    return {
+      json: this.newHead + key + delta + this.newTail + padding + this.newAfterPadding,
+      outputText: scanned.text,
+      end: end + padding.length + (this.afterPadding?.length ?? 0),
+    };
   }
 
-  /** `undefined` when what is left is not exactly the padding and the known end. */
-  #padding(json: string, start: number): string | undefined {
-    if (this.afterPadding === undefined) return start === json.length ? '' : undefined;
-    const end = json.indexOf('"', start);
-    if (end < 0 || end + this.afterPadding.length !== json.length || !hasAt(json, this.afterPadding, end)) {
-      return undefined;
-    }
-    const padding = json.slice(start, end);
+  /** `undefined` when what comes is not exactly the padding and the known end. */
+  #padding(text: string, start: number): string | undefined {
+    if (this.afterPadding === undefined) return '';
+    const end = text.indexOf('"', start);
+    if (end < 0 || !hasAt(text, this.afterPadding, end)) return undefined;
+    const padding = text.slice(start, end);
     return NOT_PLAIN.test(padding) ? undefined : padding;
   }
 }

@@ -1,9 +1,11 @@
 import type { ChatStreamEvent, FinishReason, Usage } from '@app/contracts';
 import type { EventTranslator } from './chat-event-stream.js';
-import { ChunkTemplate } from './chunk-template.js';
+import type { ChunkRun } from './chunk-run.js';
+import { ChunkTemplate, type RewrittenChunk } from './chunk-template.js';
 import { badResponse, bodyError } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { argumentText, newToolCallId, normaliseText, writtenText } from './openai-compatible.message.js';
+import { hasAt } from './scan-delta.js';
 import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';
 import {
@@ -24,6 +26,9 @@ export interface StreamContext extends AnswerContext {
 const MAX_TEMPLATES = 4;
 /** Frames learned in vain, one after the other, before a stream counts as one whose chunks have nothing in common. */
 const MAX_FRUITLESS_LESSONS = 6;
+/** How an event begins and ends on every wire seen, once line ends are LF. */
+const DATA = 'data: ';
+const EVENT_END = '\n\n';
 /** OpenAI's own limit for `n` is 128. */
 const MAX_CHOICES = 256;
 
@@ -53,9 +58,21 @@ export class ChatStreamTranslator implements EventTranslator {
 
   /** One event's data, which is not `[DONE]`. */
   take(json: string, out: ChatStreamEvent[]): void {
-    const known = this.#rewrite(json);
-    if (known) out.push(event(known.json, known.outputText, undefined));
+    const known = this.#rewriteAt(json, 0);
+    if (known?.end === json.length) out.push(event(known.json, known.outputText, undefined));
     else this.#takeParsed(json, out);
+  }
+
+  /** Ordinary chunks are known where they stand: the lines of their events are not even taken apart. */
+  skim(text: string, start: number, run: ChunkRun): number {
+    let at = start;
+    while (this.#templates.length > 0 && hasAt(text, DATA, at)) {
+      const chunk = this.#rewriteAt(text, at + DATA.length);
+      if (!chunk || !hasAt(text, EVENT_END, chunk.end)) break;
+      run.add(chunk);
+      at = chunk.end + EVENT_END.length;
+    }
+    return at;
   }
 
   /** `[DONE]`, or the end of the body. */
@@ -72,9 +89,9 @@ export class ChatStreamTranslator implements EventTranslator {
     return this.#choices.size > 0;
   }
 
-  #rewrite(json: string): { json: string; outputText: string } | undefined {
+  #rewriteAt(text: string, at: number): RewrittenChunk | undefined {
     for (const template of this.#templates) {
-      const chunk = template.rewrite(json);
+      const chunk = template.rewriteAt(text, at);
       if (chunk) {
         this.#fruitlessLessons = 0;
         return chunk;

@@ -5,6 +5,7 @@ export interface ScannedDelta {
   readonly text: string;
 }
 
+const SPACE = 0x20;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const COLON = 0x3a;
@@ -21,6 +22,27 @@ const CLOSING_BRACE = 0x7d;
  * @returns      `undefined` for every other form: then the chunk has to be parsed
  */
 export function scanDelta(json: string, start: number): ScannedDelta | undefined {
+  return scanPlainContent(json, start) ?? scanMembers(json, start);
+}
+
+const CONTENT = '"content":"';
+
+/** `"content":"…"}` without escapes: nearly every delta. Half the cost of the general way. */
+function scanPlainContent(json: string, start: number): ScannedDelta | undefined {
+  if (!hasAt(json, CONTENT, start)) return undefined;
+  const textStart = start + CONTENT.length;
+  for (let at = textStart; ; at += 1) {
+    const code = json.charCodeAt(at);
+    if (code === QUOTE) {
+      if (json.charCodeAt(at + 1) !== CLOSING_BRACE) return undefined;
+      return { end: at + 2, text: json.slice(textStart, at) };
+    }
+    // NaN at the end of the text: no comparison with it is true.
+    if (!(code >= SPACE) || code === BACKSLASH) return undefined;
+  }
+}
+
+function scanMembers(json: string, start: number): ScannedDelta | undefined {
   if (json.charCodeAt(start) === CLOSING_BRACE) return { end: start + 1, text: '' };
   let text = '';
   let at = start;

@@ -1,4 +1,4 @@
-import { type ChatStreamEvent, type ProviderError, readyEventsOf } from '@app/contracts';
+import { type ChatStreamEvent, type ProviderError, type ReadyEvents, readyEventsOf } from '@app/contracts';
 import type { CallGuard } from './call-guard.js';
 
 const DONE: IteratorResult<ChatStreamEvent> = Object.freeze({ done: true, value: undefined });
@@ -18,13 +18,16 @@ export interface StreamHooks {
  * The pause is counted only while the reader waits for the provider, so a slow reader is not taken for a slow provider.
  * An object and not a generator: `return` must work at once, also before the first `next` and during one.
  */
-export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
+export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, ReadyEvents<ChatStreamEvent> {
   /** Resolves when the stream ended well or was given up by its reader; rejects with what broke it. */
   readonly ended: Promise<void>;
   #resolveEnded: () => void = () => undefined;
   #rejectEnded: (error: unknown) => void = () => undefined;
+  readonly #ready: ReadyEvents<ChatStreamEvent>;
   #first: ChatStreamEvent | undefined;
   #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
+  /** The reader waits by `untilReady`. */
+  #isAwaited = false;
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
   readonly #idleTimer: NodeJS.Timeout;
@@ -35,13 +38,14 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
     first: ChatStreamEvent,
     private readonly hooks: StreamHooks,
   ) {
+    this.#ready = readyEventsOf(source);
     this.#first = first;
     this.ended = new Promise((resolve, reject) => {
       this.#resolveEnded = resolve;
       this.#rejectEnded = reject;
     });
     this.#idleTimer = setTimeout(() => {
-      if (this.#pending) this.guard.abort(hooks.onIdle());
+      if (this.#pending || this.#isAwaited) this.guard.abort(hooks.onIdle());
     }, hooks.idleMs);
     guard.signal.addEventListener('abort', () => this.#fail(guard.signal.reason), { once: true });
   }
@@ -51,22 +55,32 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
   }
 
   next(): Promise<IteratorResult<ChatStreamEvent>> {
-    if (this.#first) {
-      const value = this.#first;
-      this.#first = undefined;
-      return Promise.resolve({ done: false, value });
-    }
+    const first = this.#takeFirst();
+    if (first) return Promise.resolve({ done: false, value: first });
     if (this.#pending) return this.#pending.then(() => this.next());
     if (this.#failure) return Promise.reject(this.#failure.error);
     if (this.#isOver) return Promise.resolve(DONE);
+    this.#isAwaited = false;
     this.#idleTimer.refresh();
     return (this.#pending = this.#pull());
   }
 
   /** Nobody waits for the provider here, so the pause is not looked at. */
   takeReady(): ChatStreamEvent | undefined {
+    const first = this.#takeFirst();
+    if (first || this.#pending || this.#isOver) return first;
+    this.#isAwaited = false;
+    return this.#ready.takeReady();
+  }
+
+  /** Whatever ends the stream closes the source, which wakes who waits for it. */
+  untilReady(): Promise<void> | undefined {
     if (this.#first || this.#pending || this.#isOver) return undefined;
-    return readyEventsOf(this.source).takeReady();
+    const ready = this.#ready.untilReady();
+    if (!ready) return undefined;
+    this.#isAwaited = true;
+    this.#idleTimer.refresh();
+    return ready;
   }
 
   /** The reader wants no more: the upstream is closed and the slot is free when this returns. */
@@ -79,6 +93,12 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent> {
       this.#closeSource();
     }
     return Promise.resolve(DONE);
+  }
+
+  #takeFirst(): ChatStreamEvent | undefined {
+    const first = this.#first;
+    this.#first = undefined;
+    return first;
   }
 
   async #pull(): Promise<IteratorResult<ChatStreamEvent>> {

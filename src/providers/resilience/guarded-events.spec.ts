@@ -1,0 +1,112 @@
+import { type ChatStreamEvent, ProviderError } from '@app/contracts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { event } from '../../../test/support/scripted-strategy.js';
+import { CallGuard } from './call-guard.js';
+import { GuardedEvents } from './guarded-events.js';
+
+const IDLE_MS = 1_000;
+const IDLE = new ProviderError('stream_idle_timeout', 'idle', {
+  processed: 'unknown',
+  countsAsFailure: true,
+  tryElsewhere: false,
+});
+
+/** A source with events at hand, as a provider's packets give them. */
+class Source implements AsyncIterator<ChatStreamEvent> {
+  readonly at: ChatStreamEvent[] = [];
+  left = 0;
+  #wake = (): void => undefined;
+
+  next(): Promise<IteratorResult<ChatStreamEvent>> {
+    return new Promise(() => undefined);
+  }
+
+  return(): Promise<IteratorResult<ChatStreamEvent>> {
+    this.left += 1;
+    this.#wake();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  takeReady(): ChatStreamEvent | undefined {
+    return this.at.shift();
+  }
+
+  untilReady(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  send(text: string): void {
+    this.at.push(event(text));
+    this.#wake();
+  }
+}
+
+function guarded() {
+  const source = new Source();
+  const guard = new CallGuard(new AbortController().signal);
+  const events = new GuardedEvents(source, guard, event('first'), {
+    idleMs: IDLE_MS,
+    onIdle: () => IDLE,
+    onFailure: () => undefined,
+  });
+  events.ended.catch(() => undefined);
+  return { source, guard, events };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('events at hand', () => {
+  it('are given in their order, the first one too', async () => {
+    const { source, events } = guarded();
+    expect(events.takeReady()?.outputText).toBe('first');
+    const waiting = events.untilReady();
+    source.send('second');
+    await waiting;
+    expect(events.takeReady()?.outputText).toBe('second');
+    expect(events.takeReady()).toBeUndefined();
+  });
+
+  it('end with a pause that is too long while their reader waits', async () => {
+    const { source, events } = guarded();
+    events.takeReady();
+    const waiting = events.untilReady();
+    await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
+    expect(source.left).toBe(0);
+    await vi.advanceTimersByTimeAsync(1);
+    await waiting;
+    expect(source.left).toBe(1);
+    expect(events.takeReady()).toBeUndefined();
+    expect(events.untilReady()).toBeUndefined();
+    await expect(events.next()).rejects.toBe(IDLE);
+    await expect(events.ended).rejects.toBe(IDLE);
+  });
+
+  it('may be left lying by a slow reader, and each pause counts anew', async () => {
+    const { source, events } = guarded();
+    events.takeReady();
+    for (const text of ['a', 'b', 'c']) {
+      await vi.advanceTimersByTimeAsync(3 * IDLE_MS);
+      const waiting = events.untilReady();
+      await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
+      source.send(text);
+      await waiting;
+      expect(events.takeReady()?.outputText).toBe(text);
+    }
+    expect(source.left).toBe(0);
+  });
+
+  it('are over for a reader who waits when the call is aborted', async () => {
+    const { guard, events } = guarded();
+    events.takeReady();
+    const waiting = events.untilReady();
+    guard.abort(IDLE);
+    await waiting;
+    expect(events.takeReady()).toBeUndefined();
+    await expect(events.next()).rejects.toBe(IDLE);
+  });
+});
