@@ -34,20 +34,21 @@ export class ChatCompletionsService {
     response: Response,
   ): Promise<void> {
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
+    run.context.hasRecord = true;
     try {
       const principal = requirePrincipal(run.context);
       run.model = this.catalog.require(request.model, principal); // 404, 403
-      const release = await this.admission.admit(run, response); // 429
+      const release = this.admission.isOff ? undefined : await this.admission.admit(run, response); // 429
       try {
         if (isStream) await this.answerStream(run, incoming, response);
         else await this.answerWhole(run, incoming, response);
       } finally {
-        release();
+        release?.();
       }
     } catch (error) {
       this.finish(run, error);
       // That a client left is no failure, and there is nobody to answer.
-      if (run.context.clientGone.aborted && run.context.billing?.closed !== false) return;
+      if (run.context.isClientGone && run.context.billing?.closed !== false) return;
       if (!response.headersSent) {
         setHeaders(response, run.headers());
         throw error;
@@ -106,7 +107,7 @@ export class ChatCompletionsService {
   }
 
   /** Tells metrics, logs and traces, once. */
-  private finish(run: CompletionRun, error: unknown, clientGone = run.context.clientGone.aborted): void {
+  private finish(run: CompletionRun, error: unknown, clientGone = run.context.isClientGone): void {
     if (run.isRecorded) return;
     run.isRecorded = true;
     const shown = error === undefined ? undefined : toGatewayError(error);
@@ -130,5 +131,5 @@ function wholeHeaders(run: CompletionRun, answer: WholeAnswer): Record<string, s
 }
 
 function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  for (const name in headers) response.setHeader(name, headers[name] ?? '');
 }

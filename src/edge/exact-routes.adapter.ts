@@ -1,7 +1,8 @@
 import { ExpressAdapter } from '@nestjs/platform-express';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { sendError, toGatewayError } from './gateway-error.filter.js';
+import { LeanResponse } from './lean-response.js';
 
 /** Nest's: the promise of a handler that has answered, or whose error a filter has answered. */
 type RouteHandler = (request: Request, response: Response, next: NextFunction) => Promise<unknown>;
@@ -46,15 +47,11 @@ export class ExactRoutesAdapter extends ExpressAdapter {
     return response;
   }
 
-  override initHttpServer(options: Parameters<ExpressAdapter['initHttpServer']>[0]): void {
-    super.initHttpServer(options);
+  override initHttpServer(): void {
     const express = this.getInstance<(request: IncomingMessage, response: ServerResponse) => void>();
-    const server = this.httpServer as Server;
-    server.removeListener('request', express);
-    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    this.httpServer = createServer({ ServerResponse: LeanResponse }, (request, response) => {
       const route = this.#find(request);
-      // The boundary: the handlers of exact routes use only what Node's own request and response have.
-      if (route) this.#serve(route, request as Request, response as Response);
+      if (route) this.#serve(route, request, response);
       else express(request, response);
     });
   }
@@ -64,7 +61,11 @@ export class ExactRoutesAdapter extends ExpressAdapter {
     return this.#routes.get(url);
   }
 
-  #serve(route: ExactRoute, request: Request, response: Response): void {
+  #serve(route: ExactRoute, incoming: IncomingMessage, outgoing: LeanResponse): void {
+    outgoing.keepHead();
+    // The boundary: the handlers of exact routes use only what Node's own request and response have.
+    const request = incoming as Request;
+    const response = outgoing as ServerResponse as Response;
     request.app = this.getInstance();
     request.route = route;
     const fail = (error: unknown): void => sendError(response, toGatewayError(error), request);

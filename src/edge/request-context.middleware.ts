@@ -30,6 +30,7 @@ class OpenContext implements RequestContext {
   authenticatedAtMs: number | undefined = undefined;
   admittedAtMs: number | undefined = undefined;
   billing: BillingSession | undefined = undefined;
+  hasRecord = false;
   errorCode: RequestContext['errorCode'] = undefined;
   readonly #request: Request;
   #gone: AbortController | undefined;

@@ -29,6 +29,8 @@ export interface RequestContext {
   authenticatedAtMs: number | undefined;
   admittedAtMs: number | undefined;
   billing: BillingSession | undefined;
+  /** The completions service tells of this request, whatever its end (`RequestRecord`): the access log need not. */
+  hasRecord: boolean;
   /** Of the error that was sent; for the log line. */
   errorCode: GatewayErrorCode | undefined;
 }

@@ -19,7 +19,7 @@ beforeEach(async () => {
   app.use(requestContext, accessLog(telemetry));
   app.get('/v1/models/:id', (_request, response) => void response.json({}));
   app.post('/v1/chat/completions', (request, response) => {
-    if (request.query.refused === undefined) response.setHeader('x-cache', 'MISS');
+    request.gateway.hasRecord = request.query.refused === undefined;
     response.status(request.query.refused === undefined ? 200 : 401).json({});
   });
   server = app.listen(0, '127.0.0.1');
