@@ -1,7 +1,8 @@
 import { destination as openDestination } from 'pino';
 import type { SonicBoom } from 'sonic-boom';
 
-const BUFFER_BYTES = 8_192;
+/** Each block is a hand-over to the thread pool, which costs as much as writing some twenty lines. */
+const BUFFER_BYTES = 65_536;
 /** What a reader that stopped reading may cost in memory; lines beyond it are dropped and counted. */
 const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
 const FLUSH_INTERVAL_MS = 200;
@@ -20,6 +21,7 @@ export class LogDestination {
       dest: file ?? 1,
       sync: false,
       minLength: BUFFER_BYTES,
+      maxWrite: 4 * BUFFER_BYTES,
       maxLength: MAX_BACKLOG_BYTES,
       periodicFlush: FLUSH_INTERVAL_MS,
       mkdir: true,

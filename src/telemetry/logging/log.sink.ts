@@ -16,7 +16,7 @@ export class LogSink implements TelemetrySink {
 
   request(record: RequestRecord): void {
     const line = requestLine(record);
-    this.logs.lines.info(this.logs.debug ? { ...line, ...requestDetails(record) } : line, 'completion');
+    this.logs.info(this.logs.debug ? { ...line, ...requestDetails(record) } : line, 'completion');
   }
 
   event(event: GatewayEvent): void {

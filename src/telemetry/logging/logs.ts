@@ -20,9 +20,12 @@ export class Logs {
   /** Who changed what, and who was refused: `"stream":"audit"`, always written whatever the level. */
   readonly audit: Logger;
   readonly #destinations: LogDestination[] = [];
+  /** Where `info` writes its finished lines; `undefined` = through pino. */
+  readonly #plain: LogDestination | undefined;
 
   constructor(options: LogOptions) {
-    const destination = options.pretty ? prettyStdout() : this.#open(options.file);
+    this.#plain = options.pretty ? undefined : this.#open(options.file);
+    const destination = this.#plain ?? prettyStdout();
     this.lines = build(options.level, destination);
     const audit = options.auditFile === undefined ? destination : this.#open(options.auditFile);
     this.audit = build('info', audit).child({ stream: 'audit' });
@@ -30,6 +33,18 @@ export class Logs {
 
   get debug(): boolean {
     return this.lines.isLevelEnabled('debug');
+  }
+
+  /**
+   * The same line as `lines.info(fields, message)`, for the one of every request: made by one JSON.stringify. Pino puts it
+   * together field by field, which takes three times as long and leaves 10 kB of garbage a line.
+   */
+  info(fields: Readonly<Record<string, unknown>>, message: string): void {
+    if (!this.#plain) this.lines.info(fields, message);
+    else if (this.lines.isLevelEnabled('info')) {
+      const line = JSON.stringify({ ...fields, message });
+      this.#plain.write(`{"level":"info"${isoTimestamp()},${line.slice(1)}\n`);
+    }
   }
 
   /** Lines lost to a full disk or a reader that stopped reading. */
