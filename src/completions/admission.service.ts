@@ -19,6 +19,11 @@ export class AdmissionService {
     private readonly quoter: QuoterService,
   ) {}
 
+  /** Nothing is limited: nobody needs to ask. */
+  get isOff(): boolean {
+    return this.tokens.isOff && this.concurrency.isOff;
+  }
+
   /**
    * @returns to be called once when the request is over, with the run's usage known or not
    * @throws GatewayError `rate_limited`

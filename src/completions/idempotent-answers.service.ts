@@ -1,7 +1,7 @@
 import { formatNano } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
-import { IdempotencyService } from '../billing/idempotency/idempotency.service.js';
+import { type IdempotentBegin, IdempotencyService } from '../billing/idempotency/idempotency.service.js';
 import type { IdempotencyTicket } from '../billing/idempotency/idempotency-ticket.js';
 import type { StoredResponse } from '../billing/idempotency/stored-response.js';
 import { requirePrincipal } from '../edge/request-context.js';
@@ -11,6 +11,7 @@ import type { CompletionRun } from './completion-run.js';
 import type { StreamEnd } from './stream/billed-stream.js';
 
 const ROUTE = 'POST /v1/chat/completions';
+const NO_KEY: IdempotentBegin = { kind: 'none' };
 
 /** One Idempotency-Key, one answer: the first request gets it made, the others get it again, whole or as a stream. */
 @Injectable()
@@ -74,9 +75,10 @@ export class IdempotentAnswers {
     }
   }
 
-  #begin(run: CompletionRun, incoming: Request) {
+  #begin(run: CompletionRun, incoming: Request): IdempotentBegin | Promise<IdempotentBegin> {
     const { context } = run;
     const key = incoming.headers['idempotency-key'];
+    if (key === undefined) return NO_KEY;
     return this.idempotency.begin({
       userId: requirePrincipal(context).userId,
       billingId: context.billingId,

@@ -32,9 +32,13 @@ export class ConcurrencyLimiter {
     this.#limit = config.rateLimit.concurrentRequests;
   }
 
+  get isOff(): boolean {
+    return this.#limit === 0;
+  }
+
   /** @throws GatewayError `rate_limited` when the user has as many requests in flight as allowed */
   async acquire(userId: string): Promise<ReleaseSlot> {
-    if (this.#limit === 0) return NOTHING_TO_RELEASE;
+    if (this.isOff) return NOTHING_TO_RELEASE;
     const slot = { key: userId, holder: `${this.#instance}:${++this.#lastHolder}` };
     if (await this.store.acquireSlot(slot, this.#limit)) return this.#releaseOnce(slot);
     this.telemetry.event(REFUSED);

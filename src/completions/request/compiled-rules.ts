@@ -52,9 +52,11 @@ function checksOf(rule: Rule): Check[] {
   const { propertyName: property, constraints } = rule;
   return getMetadataStorage()
     .getTargetValidatorConstraints(rule.constraintCls)
-    .map(
-      ({ instance }) =>
-        (value) =>
-          instance.validate(value, { value, property, constraints, targetName: '', object: {} }) === true,
-    );
+    .map(({ instance }) => {
+      const validated = { value: undefined as unknown, property, constraints, targetName: '', object: {} };
+      return (value) => {
+        validated.value = value;
+        return instance.validate(value, validated) === true;
+      };
+    });
 }

@@ -74,9 +74,11 @@ function hiddenReasoning(wire: WireObject, usage: Usage): Partial<CompletionUsag
   return { completion_tokens_details: { ...details, reasoning_tokens: usage.reasoningOutputTokens ?? 0 } };
 }
 
+/** Sets what was reported; what was not makes no key. */
 function withoutUndefined(usage: Usage, parts: Partial<Record<keyof Usage, number | undefined>>): Usage {
-  const reported = Object.entries(parts).filter(([, value]) => value !== undefined);
-  return Object.assign(usage, Object.fromEntries(reported));
+  let part: keyof Usage;
+  for (part in parts) if (parts[part] !== undefined) Object.assign(usage, { [part]: parts[part] });
+  return usage;
 }
 
 function count(value: unknown): number | undefined {

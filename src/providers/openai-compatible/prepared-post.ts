@@ -5,7 +5,7 @@ import { parseJson, type WireObject } from './openai-compatible.wire.js';
 /** What the SDK says of all requests to one path: address, credentials, its own headers. */
 interface Prepared {
   readonly url: URL;
-  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly headers: [name: string, value: string][];
 }
 
 const fetches = new WeakMap<OpenAI, LightFetch>();
@@ -39,7 +39,7 @@ export class PreparedPost {
     const prepared = await this.#prepared;
     const response = await fetch(prepared.url, {
       method: 'POST',
-      headers: [...prepared.headers, ...Object.entries(headers)] as [string, string][],
+      headers: prepared.headers.concat(Object.entries(headers)),
       body: JSON.stringify(body),
       signal,
     });
