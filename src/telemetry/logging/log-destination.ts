@@ -2,7 +2,7 @@ import { destination as openDestination } from 'pino';
 import type { SonicBoom } from 'sonic-boom';
 
 /** Each block is a hand-over to the thread pool, which costs as much as writing some twenty lines. */
-const BUFFER_BYTES = 65_536;
+const BLOCK_LENGTH = 32_768;
 /** What a reader that stopped reading may cost in memory; lines beyond it are dropped and counted. */
 const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
 const FLUSH_INTERVAL_MS = 200;
@@ -14,25 +14,32 @@ const FLUSH_INTERVAL_MS = 200;
 export class LogDestination {
   #lost = 0;
   readonly #stream: SonicBoom;
+  /** The lines of the next block. In a list: the stream's own buffer is a string that is copied with every line. */
+  #lines: string[] = [];
+  #length = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param file  a path, or `undefined` for stdout */
   constructor(private readonly file: string | undefined) {
     this.#stream = openDestination({
       dest: file ?? 1,
       sync: false,
-      minLength: BUFFER_BYTES,
-      maxWrite: 4 * BUFFER_BYTES,
+      // At once; but with 0 the stream's `flush` would wait for nothing.
+      minLength: 1,
+      maxWrite: 2 * BLOCK_LENGTH,
       maxLength: MAX_BACKLOG_BYTES,
-      periodicFlush: FLUSH_INTERVAL_MS,
       mkdir: true,
       append: true,
     });
     this.#stream.on('error', () => this.#lost++);
-    this.#stream.on('drop', () => this.#lost++);
+    this.#stream.on('drop', (block: string) => (this.#lost += block.split('\n').length - 1));
   }
 
   write(line: string): void {
-    this.#stream.write(line);
+    this.#lines.push(line);
+    this.#length += line.length;
+    if (this.#length >= BLOCK_LENGTH) this.#handOver();
+    else this.#timer ??= setTimeout(() => this.#handOver(), FLUSH_INTERVAL_MS).unref();
   }
 
   /** Lines dropped and writes failed since the start. */
@@ -42,6 +49,7 @@ export class LogDestination {
 
   /** Blocks until everything is written; for a dying process. */
   flushSync(): void {
+    this.#handOver();
     try {
       this.#stream.flushSync();
     } catch {
@@ -51,6 +59,7 @@ export class LogDestination {
 
   /** Resolves when what was logged so far is written, at the latest after `timeoutMs`. */
   flush(timeoutMs: number): Promise<void> {
+    this.#handOver();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.#stream.flush(() => {
@@ -62,6 +71,17 @@ export class LogDestination {
 
   /** Opens the file anew after a log rotation moved it away; nothing to do for stdout. */
   reopen(): void {
+    this.#handOver();
     if (this.file !== undefined) this.#stream.reopen();
+  }
+
+  #handOver(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#lines.length === 0) return;
+    const block = this.#lines.join('');
+    this.#lines = [];
+    this.#length = 0;
+    this.#stream.write(block);
   }
 }
