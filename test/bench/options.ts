@@ -27,6 +27,8 @@ export interface Options {
   /** Of what is measured beside the scenarios; `undefined` = its own. */
   readonly rounds: number | undefined;
   roundsOf(scenario: Scenario): number;
+  /** Rounds before which processes are started anew. */
+  readonly restarts: ReadonlySet<number>;
   readonly scenarios: readonly Scenario[];
   readonly parts: ReadonlySet<Part>;
   /** Whom a scenario visits in this run. */
@@ -87,6 +89,7 @@ export function readOptions(args: readonly string[]): Options {
   return {
     mode: values.quick ? 'quick run' : isPartial ? 'partial run' : 'full run',
     rounds,
+    restarts: new Set(values.quick ? [2] : [2, 4]),
     roundsOf: (scenario) => rounds ?? (values.quick ? scenario.quickRounds : scenario.rounds),
     scenarios,
     parts,

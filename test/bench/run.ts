@@ -19,10 +19,10 @@ import { toMarkdown } from './present/markdown.ts';
 import type { Boot, Neighbourhood, Report, Row, Soak } from './present/report.ts';
 import { toSvg } from './present/svg.ts';
 import { targetsOf } from './present/targets.ts';
-import { allScenarios } from './scenarios.ts';
+import { allScenarios, RESTARTED } from './scenarios.ts';
 import { freePort, pin, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
 import { EVERYTHING_ON, mintTokens, PROGRAM } from './subjects/gateway.ts';
-import { type Started, startSubjects } from './subjects/start-subjects.ts';
+import { type StartOptions, startSubject, startSubjects } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
 
 /**
@@ -66,26 +66,27 @@ async function main(): Promise<void> {
     boots = await measureStartup(folder, upstreamPort, options.rounds ?? STARTUP_ROUNDS);
   }
   progress(`starting ${[...options.subjects].join(', ')}`);
-  const started = await startSubjects({
+  const startOptions: StartOptions = {
     wanted: options.subjects,
     folder,
     portkeyFolder: join(tmpdir(), 'llm-gateway-bench-portkey'),
     upstreamPort,
     gatewayEnv: options.gatewayEnv,
-  });
-  const { subjects } = started;
+  };
+  const { subjects, skipped } = await startSubjects(startOptions);
   const driver = await LoadDriver.start();
   const toolPids = [upstream.pid, driver.pid];
   const campaign = new Campaign(subjects, driver, mintTokens(), toolPids);
   const rows = await idleRows(subjects);
-  await warmUp(campaign, subjects);
+  const names = subjects.map(({ name }) => name);
+  await warmUp(campaign, names);
   const foreign = new ForeignWork();
-  await goRound(campaign);
+  await goRound(campaign, foreign, startOptions);
   rows.push(...campaign.rows(options.scenarios));
   if (options.parts.has('open')) {
     progress('open streams');
-    const { subjects: names, rounds } = options.openStreams;
-    const measured = subjects.filter(({ name }) => names.some((wanted) => wanted === name));
+    const { subjects: wanted, rounds } = options.openStreams;
+    const measured = campaign.subjects.filter(({ name }) => wanted.some((other) => other === name));
     rows.push(...(await measureOpenStreams(measured, campaign, driver, rounds)));
   }
   const foreignCores = foreign.cores();
@@ -107,7 +108,7 @@ async function main(): Promise<void> {
     latenessMs: latenessOf(campaign),
     everythingOn: everythingOn(),
     subjects: Object.fromEntries(subjects.map(({ name, title }) => [name, title])),
-    skipped: started.skipped,
+    skipped,
     failures: campaign.failures,
     targets: targetsOf(rows),
     rows,
@@ -116,20 +117,19 @@ async function main(): Promise<void> {
     soak: soaked,
   });
   mkdirSync(options.out, { recursive: true });
-  await finish({ started, campaign, driver, report });
+  await finish({ campaign, driver, report });
   driver.stop();
 }
 
 interface Measured {
-  readonly started: Started;
   readonly campaign: Campaign;
   readonly driver: LoadDriver;
   report(soaked?: Soak): Report;
 }
 
 /** What takes long or disturbs comes last, when the figures are safe. */
-async function finish({ started, campaign, driver, report }: Measured): Promise<void> {
-  const gateway = started.subjects.find(({ name }) => name === 'gateway');
+async function finish({ campaign, driver, report }: Measured): Promise<void> {
+  const gateway = campaign.subjects.find(({ name }) => name === 'gateway');
   let soaked: Soak | undefined;
   if (gateway && options.parts.has('soak')) {
     write(report());
@@ -172,22 +172,26 @@ async function idleRows(subjects: readonly Subject[]): Promise<Row[]> {
   }));
 }
 
-async function warmUp(campaign: Campaign, subjects: readonly Subject[]): Promise<void> {
+async function warmUp(campaign: Campaign, names: readonly string[]): Promise<void> {
   const [whole, stream] = allScenarios();
-  const names = subjects.map(({ name }) => name);
   progress('warming up');
   await campaign.warmUp(stream!, WARM_UP.stream, names);
   await campaign.warmUp(whole!, WARM_UP.whole, names);
   for (const scenario of options.scenarios) {
-    if (scenario.gatewayBody === undefined) continue;
+    if (scenario.gatewayBody === undefined || !names.includes('gateway')) continue;
     const count = scenario.load.isStream ? WARM_UP.stream : WARM_UP.whole;
     await campaign.warmUp(scenario, count / 3, ['gateway']);
   }
 }
 
-async function goRound(campaign: Campaign): Promise<void> {
+async function goRound(campaign: Campaign, foreign: ForeignWork, startOptions: StartOptions): Promise<void> {
   const most = Math.max(0, ...options.scenarios.map((scenario) => options.roundsOf(scenario)));
   for (let round = 0; round < most; round++) {
+    if (options.restarts.has(round)) {
+      foreign.close();
+      await restart(campaign, startOptions);
+      foreign.open();
+    }
     for (const scenario of options.scenarios) {
       if (round >= options.roundsOf(scenario)) continue;
       progress(`round ${round + 1} of ${options.roundsOf(scenario)}: ${scenario.title}`);
@@ -195,6 +199,16 @@ async function goRound(campaign: Campaign): Promise<void> {
       console.error(`        ${found}`);
     }
   }
+}
+
+async function restart(campaign: Campaign, startOptions: StartOptions): Promise<void> {
+  const names = RESTARTED.filter((name) => campaign.subjects.some((subject) => subject.name === name));
+  progress(`starting ${names.join(', ')} anew`);
+  for (const name of names) {
+    await campaign.subjects.find((subject) => subject.name === name)!.stop();
+    campaign.replace(await startSubject(name, startOptions));
+  }
+  await warmUp(campaign, names);
 }
 
 function latenessOf({ lateness }: Campaign): number | undefined {

@@ -13,6 +13,12 @@ export const SUBJECTS = [
 ] as const;
 export type SubjectName = (typeof SUBJECTS)[number];
 
+/**
+ * Started anew between rounds: two processes of one program differ by more than two rounds of one process do, because
+ * compilers decide differently, and a spread without that would promise too much. The others are started once.
+ */
+export const RESTARTED: readonly SubjectName[] = ['raw', 'gateway', 'gateway-free'];
+
 export interface Scenario {
   readonly name: string;
   readonly title: string;

@@ -25,7 +25,7 @@ export class Campaign {
   readonly lateness: number[] = [];
   /** scenario -> round -> subject -> figures */
   readonly #visits = new Map<string, Map<string, Visit>[]>();
-  readonly #subjects: readonly Subject[];
+  readonly #subjects: Subject[];
   readonly #driver: LoadDriver;
   readonly #tokens: readonly string[];
   readonly #toolPids: readonly number[];
@@ -37,10 +37,19 @@ export class Campaign {
     tokens: readonly string[],
     toolPids: readonly number[],
   ) {
-    this.#subjects = subjects;
+    this.#subjects = [...subjects];
     this.#driver = driver;
     this.#tokens = tokens;
     this.#toolPids = toolPids;
+  }
+
+  get subjects(): readonly Subject[] {
+    return this.#subjects;
+  }
+
+  /** Its next process takes its place. */
+  replace(subject: Subject): void {
+    this.#subjects[this.#subjects.findIndex(({ name }) => name === subject.name)] = subject;
   }
 
   plan(subject: Subject, { load, body, gatewayBody, users }: Asked): LoadPlan {

@@ -1,5 +1,5 @@
 import { DIRECT } from '../measure/campaign.ts';
-import type { SubjectName } from '../scenarios.ts';
+import { type SubjectName, SUBJECTS } from '../scenarios.ts';
 import { startGateway } from './gateway.ts';
 import { nginxVersion, startNginx } from './nginx.ts';
 import { installPortkey, startPortkey } from './portkey.ts';
@@ -35,27 +35,41 @@ const GATEWAYS = {
 } as const;
 
 export async function startSubjects(options: StartOptions): Promise<Started> {
-  const { wanted, folder, upstreamPort } = options;
-  const subjects: Subject[] = [direct(upstreamPort)];
+  const subjects: Subject[] = [direct(options.upstreamPort)];
   const skipped: string[] = [];
-  if (wanted.has('raw')) subjects.push(await startRawProxy(folder, upstreamPort));
-  if (wanted.has('nginx')) {
-    if (nginxVersion() === undefined) skipped.push('nginx, which is not installed');
-    else subjects.push(await startNginx(folder, upstreamPort));
-  }
-  for (const name of ['gateway', 'gateway-free', 'gateway-silent'] as const) {
-    if (!wanted.has(name)) continue;
-    const { title, env } = GATEWAYS[name];
-    subjects.push(
-      await startGateway({ name, title, folder, upstreamPort, env: { ...env, ...options.gatewayEnv } }),
-    );
-  }
-  if (wanted.has('portkey')) {
-    const fault = installPortkey(options.portkeyFolder);
-    if (fault === undefined) subjects.push(await startPortkey(options.portkeyFolder, folder, upstreamPort));
-    else skipped.push(`Portkey, which could not be installed: ${fault}`);
+  for (const name of SUBJECTS) {
+    if (name === DIRECT || !options.wanted.has(name)) continue;
+    const fault = whyNot(name, options);
+    if (fault === undefined) subjects.push(await startSubject(name, options));
+    else skipped.push(fault);
   }
   return { subjects, skipped };
+}
+
+/** Also for the second time, when the first has been stopped: it finds its data. */
+export function startSubject(name: SubjectName, options: StartOptions): Promise<Subject> {
+  const { folder, portkeyFolder, upstreamPort } = options;
+  switch (name) {
+    case 'direct':
+      return Promise.resolve(direct(upstreamPort));
+    case 'raw':
+      return startRawProxy(folder, upstreamPort);
+    case 'nginx':
+      return startNginx(folder, upstreamPort);
+    case 'portkey':
+      return startPortkey(portkeyFolder, folder, upstreamPort);
+    default: {
+      const { title, env } = GATEWAYS[name];
+      return startGateway({ name, title, folder, upstreamPort, env: { ...env, ...options.gatewayEnv } });
+    }
+  }
+}
+
+function whyNot(name: SubjectName, { portkeyFolder }: StartOptions): string | undefined {
+  if (name === 'nginx' && nginxVersion() === undefined) return 'nginx, which is not installed';
+  if (name !== 'portkey') return undefined;
+  const fault = installPortkey(portkeyFolder);
+  return fault === undefined ? undefined : `Portkey, which could not be installed: ${fault}`;
 }
 
 /** The upstream itself costs nobody anything: it is only asked how long it takes. */
