@@ -10,6 +10,7 @@ const PATIENCE_MS = 20_000;
 const PERSISTENCE_MS = 60_000;
 const TOKEN_SECONDS = 24 * 3600;
 const CHECKERS = 16;
+const REFUSED_MS = 1000;
 
 /** One call, as the client remembers it. */
 export interface Acknowledgement extends CallOutcome {
@@ -35,10 +36,12 @@ export interface Operation {
 /** Many clients with a memory of their own: what they were told is what the books are compared with. */
 export class Clients {
   readonly operations: Operation[] = [];
+  answers = 0;
   readonly #scenario: Scenario;
   readonly #random: Random;
   readonly #ports: readonly number[];
   readonly #tokens = new Map<string, string>();
+  readonly #refusedUntilMs = new Map<number, number>();
   #scarceGeneration = 1;
   #stopped = false;
   #giveUpAtMs = Number.POSITIVE_INFINITY;
@@ -120,7 +123,7 @@ export class Clients {
       const outcome = await this.#attempt(operation, random);
       if (this.#isAnswered(operation, outcome)) return;
       if (Date.now() > Math.min(deadlineMs, this.#giveUpAtMs)) return;
-      await sleep(outcome.status === undefined ? random.between(150, 600) : random.between(100, 700));
+      await sleep(outcome.refused ? random.between(400, 1200) : random.between(100, 700));
     }
   }
 
@@ -128,15 +131,22 @@ export class Clients {
     const { disconnectShare, twinShare } = this.#scenario;
     const leaveAfterMs =
       !this.#stopped && random.chance(disconnectShare) ? random.between(1, 250) : PATIENCE_MS;
-    const port = random.pick(this.#ports);
+    const port = this.#pickPort(random);
     if (operation.key === undefined || !random.chance(twinShare)) {
       return this.#send(operation, port, leaveAfterMs);
     }
     const [one, other] = await Promise.all([
       this.#send(operation, port, leaveAfterMs),
-      this.#send(operation, random.pick(this.#ports), PATIENCE_MS),
+      this.#send(operation, this.#pickPort(random), PATIENCE_MS),
     ]);
     return other.complete ? other : one;
+  }
+
+  /** As a balancer would: not one that refused a connection a moment ago. */
+  #pickPort(random: Random): number {
+    const now = Date.now();
+    const likely = this.#ports.filter((port) => (this.#refusedUntilMs.get(port) ?? 0) < now);
+    return random.pick(likely.length > 0 ? likely : this.#ports);
   }
 
   #isAnswered(operation: Operation, outcome: CallOutcome): boolean {
@@ -181,6 +191,8 @@ export class Clients {
         ...(operation.maxTokens === undefined ? {} : { max_tokens: operation.maxTokens }),
       },
     });
+    if (outcome.complete) this.answers += 1;
+    if (outcome.refused) this.#refusedUntilMs.set(port, Date.now() + REFUSED_MS);
     operation.calls.push({ ...outcome, requestId, port, startedAtMs, isCheck });
     return outcome;
   }

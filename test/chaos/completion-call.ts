@@ -25,6 +25,8 @@ export interface CallOutcome {
   readonly replay: boolean;
   readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number } | undefined;
   readonly left: boolean;
+  /** Nobody listens there. */
+  readonly refused: boolean;
   /** Of a complete answer: the same for every caller with the same key. */
   readonly digest: string | undefined;
 }
@@ -37,12 +39,13 @@ export function callCompletion(call: CompletionCall): Promise<CallOutcome> {
     let response: IncomingMessage | undefined;
     let text = '';
     let left = false;
+    let refused = false;
     let isOver = false;
     const finish = (ended: boolean): void => {
       if (isOver) return;
       isOver = true;
       clearTimeout(patience);
-      resolve(judge(call, response, text, ended, left));
+      resolve({ ...judge(call, response, text, ended), left, refused });
     };
     const outgoing = open(call);
     const patience = setTimeout(() => {
@@ -50,7 +53,10 @@ export function callCompletion(call: CompletionCall): Promise<CallOutcome> {
       outgoing.destroy();
       finish(false);
     }, call.leaveAfterMs);
-    outgoing.on('error', () => finish(false));
+    outgoing.on('error', (error: NodeJS.ErrnoException) => {
+      refused = error.code === 'ECONNREFUSED';
+      finish(false);
+    });
     outgoing.on('response', (incoming) => {
       response = incoming;
       incoming.setEncoding('utf8');
@@ -84,8 +90,7 @@ function judge(
   response: IncomingMessage | undefined,
   text: string,
   ended: boolean,
-  left: boolean,
-): CallOutcome {
+): Omit<CallOutcome, 'left' | 'refused'> {
   const isGood = response?.statusCode === 200;
   const seen = isGood && call.body.stream ? readStream(text) : readWhole(text, isGood && ended);
   return {
@@ -97,7 +102,6 @@ function judge(
     cost: header(response, 'x-request-cost'),
     replay: header(response, 'x-idempotent-replay') === 'true',
     usage: seen.usage,
-    left,
     digest: seen.complete ? digestOf(text) : undefined,
   };
 }

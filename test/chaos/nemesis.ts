@@ -11,6 +11,8 @@ export interface Prey {
   readonly fleet: GatewayFleet;
   readonly postgres: PostgresServer;
   readonly redis: RedisServer;
+  /** Good ends that clients have seen so far. */
+  readonly answers: () => number;
 }
 
 /** Breaks things, one after the other and sometimes several at once, until it is told to stop. */
@@ -40,13 +42,21 @@ export class Nemesis {
   }
 
   async #run(): Promise<void> {
-    const { nemesis, pauseMs } = this.#scenario;
-    if (Object.keys(nemesis).length === 0) return;
+    if (Object.keys(this.#scenario.nemesis).length === 0) return;
     while (!this.#stop.signal.aborted) {
-      await this.#pause(...pauseMs);
+      await this.#waitForTraffic();
       if (this.#stop.signal.aborted) return;
-      await this.#strike(this.#random.weighted(nemesis));
+      await this.#strike(this.#random.weighted(this.#scenario.nemesis));
     }
+  }
+
+  async #waitForTraffic(): Promise<void> {
+    const { pauseMs, answersBetween } = this.#scenario;
+    if (!answersBetween) return this.#pause(...pauseMs);
+    const [shortest, longest] = pauseMs;
+    const goal = this.#prey.answers() + this.#random.between(...answersBetween);
+    await this.#pause(shortest, shortest);
+    await this.#waitUntil(() => this.#prey.answers() >= goal, longest);
   }
 
   async #strike(action: NemesisAction): Promise<void> {
@@ -101,8 +111,8 @@ export class Nemesis {
     return fleet.pickServing(this.#random);
   }
 
-  async #waitUntil(isSo: () => boolean): Promise<void> {
-    const deadlineMs = Date.now() + PATIENCE_MS;
+  async #waitUntil(isSo: () => boolean, patienceMs = PATIENCE_MS): Promise<void> {
+    const deadlineMs = Date.now() + patienceMs;
     while (!isSo() && !this.#stop.signal.aborted && Date.now() < deadlineMs) await this.#pause(100, 200);
   }
 

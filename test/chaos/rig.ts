@@ -101,7 +101,11 @@ export class Rig {
     const clients = (this.#clients = new Clients(this.#scenario, this.#random.fork(), fleet.ports));
     await this.#fund(clients.ampleUsers, fleet);
 
-    const nemesis = new Nemesis({ fleet, postgres, redis }, this.#random.fork(), this.#scenario);
+    const nemesis = new Nemesis(
+      { fleet, postgres, redis, answers: () => clients.answers },
+      this.#random.fork(),
+      this.#scenario,
+    );
     const faultsMs = Date.now();
     clients.start();
     nemesis.start();

@@ -49,6 +49,8 @@ export interface Scenario {
   };
   readonly nemesis: Readonly<Partial<Record<NemesisAction, number>>>;
   readonly pauseMs: readonly [number, number];
+  /** A fault waits for so many answers since the last one, though no longer than the longest pause: else it hits nothing. */
+  readonly answersBetween?: readonly [number, number];
   /** Of the keys that were charged and answered, so many are asked once more; of those never answered, all. */
   readonly sample: number;
   /** Restarts that arm a crash point. */
@@ -63,16 +65,16 @@ export interface Scenario {
 
 const CALM = { 'rate-limited': 0, error: 0, reset: 0, cut: 0, stall: 0 };
 
-const LONG: Scenario = {
-  name: 'long',
+const BASE: Scenario = {
+  name: 'base',
   seconds: 240,
   clients: 96,
   ampleUsers: 24,
-  scarceShare: 0.25,
+  scarceShare: 0.1,
   grant: '0.01',
   outageCredit: '0.5',
-  keyedShare: 0.75,
-  streamShare: 0.4,
+  keyedShare: 0.6,
+  streamShare: 0.33,
   disconnectShare: 0.06,
   twinShare: 0.03,
   upstream: {
@@ -92,19 +94,20 @@ const LONG: Scenario = {
     'freeze-redis': 2,
     'freeze-postgres-kill-gateways': 4,
   },
-  // A start costs as much work as some hundred requests: faults that come faster only make less to lose.
-  pauseMs: [2500, 10_000],
+  pauseMs: [200, 3000],
   sample: 300,
   crashPointShare: 0.4,
   crashPassages: 200,
 };
 
+/** A start costs as much work as some hundred requests: faults that come faster only find less to break. */
+const LONG: Scenario = { ...BASE, name: 'long', pauseMs: [500, 20_000], answersBetween: [50, 500] };
+
 const SHORT: Scenario = {
-  ...LONG,
+  ...BASE,
   name: 'short',
   seconds: 40,
   clients: 48,
-  pauseMs: [200, 3000],
   crashPassages: 60,
 };
 
@@ -119,11 +122,12 @@ const CHECK: Scenario = {
   sample: 50,
 };
 
+const CONTROL: Scenario = { ...BASE, name: 'control', clients: 32 };
+
 /** For each guarantee the history that shows its loss soonest. */
 const CONTROLS: readonly Scenario[] = [
   {
-    ...LONG,
-    name: 'control',
+    ...CONTROL,
     broken: 'journal-off',
     seconds: 35,
     scarceShare: 0,
@@ -135,8 +139,7 @@ const CONTROLS: readonly Scenario[] = [
     crashPointShare: 0,
   },
   {
-    ...LONG,
-    name: 'control',
+    ...CONTROL,
     broken: 'guard-off',
     seconds: 12,
     scarceShare: 1,
@@ -146,8 +149,7 @@ const CONTROLS: readonly Scenario[] = [
     crashPointShare: 0,
   },
   {
-    ...LONG,
-    name: 'control',
+    ...CONTROL,
     broken: 'dedup-off',
     seconds: 15,
     scarceShare: 0,
@@ -158,8 +160,7 @@ const CONTROLS: readonly Scenario[] = [
     crashPointShare: 0,
   },
   {
-    ...LONG,
-    name: 'control',
+    ...CONTROL,
     broken: 'answer-off',
     seconds: 20,
     scarceShare: 0,
@@ -173,8 +174,7 @@ const CONTROLS: readonly Scenario[] = [
     crashPoints: ['after-journal'],
   },
   {
-    ...LONG,
-    name: 'control',
+    ...CONTROL,
     broken: 'timer-release',
     seconds: 30,
     scarceShare: 1,
@@ -185,8 +185,7 @@ const CONTROLS: readonly Scenario[] = [
     crashPointShare: 0,
   },
   {
-    ...LONG,
-    name: 'control',
+    ...CONTROL,
     broken: 'unsorted-locks',
     seconds: 20,
     clients: 64,
