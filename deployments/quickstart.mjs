@@ -117,6 +117,7 @@ async function serve() {
   const gateway = spawn(
     node,
     [
+      '--max-semi-space-size=32',
       '--enable-source-maps',
       '--disallow-code-generation-from-strings',
       '--import',

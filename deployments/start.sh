@@ -91,12 +91,12 @@ start_one() { # port
         return
     fi
     if $dry_run; then
-        echo "would start: PORT=$port $node --enable-source-maps --disallow-code-generation-from-strings dist/src/main.js  (log: $log)"
+        echo "would start: PORT=$port $node --max-semi-space-size=32 --enable-source-maps --disallow-code-generation-from-strings dist/src/main.js  (log: $log)"
         return
     fi
     mkdir -p "$run_dir"
     # A session of its own, so that it outlives this terminal; appending, so that the log can be rotated (logrotate.conf).
-    (cd "$root" && PORT=$port exec setsid "$node" --enable-source-maps --disallow-code-generation-from-strings dist/src/main.js >>"$log" 2>&1 </dev/null) &
+    (cd "$root" && PORT=$port exec setsid "$node" --max-semi-space-size=32 --enable-source-maps --disallow-code-generation-from-strings dist/src/main.js >>"$log" 2>&1 </dev/null) &
     echo $! >"$pid_file"
     wait_until_ready "$port" "$pid_file" || {
         tail -n 20 "$log" >&2

@@ -12,7 +12,11 @@ import { mintToken, TEST_JWT_SECRET, type TokenClaims } from './tokens.js';
 
 const PROGRAM = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
 /** Those of `npm start`: nothing in the program may make code out of text. */
-const START_FLAGS = ['--enable-source-maps', '--disallow-code-generation-from-strings'];
+const START_FLAGS = [
+  '--max-semi-space-size=32',
+  '--enable-source-maps',
+  '--disallow-code-generation-from-strings',
+];
 const START_TIMEOUT_MS = 45_000;
 /** The slowest clean stop the harness waits for before it kills. */
 const STOP_TIMEOUT_MS = 40_000;

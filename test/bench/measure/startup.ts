@@ -29,7 +29,7 @@ export async function measureStartup(folder: string, upstreamPort: number, round
       {
         name: 'startup-production',
         title: 'production boot to ready, PostgreSQL running and migrated',
-        args: ['--enable-source-maps', PROGRAM],
+        args: ['--max-semi-space-size=32', '--enable-source-maps', PROGRAM],
         env: { ...productionEnvironment(upstreamPort), DATABASE_URL: postgres.url },
       },
       {

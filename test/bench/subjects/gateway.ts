@@ -58,7 +58,13 @@ export async function startGateway(options: GatewayOptions): Promise<Subject> {
   const inspectorPort = await freePort();
   const child = startChild(
     process.execPath,
-    [...NODE_FLAGS, `--inspect-port=127.0.0.1:${inspectorPort}`, '--enable-source-maps', PROGRAM],
+    [
+      ...NODE_FLAGS,
+      `--inspect-port=127.0.0.1:${inspectorPort}`,
+      '--max-semi-space-size=32',
+      '--enable-source-maps',
+      PROGRAM,
+    ],
     {
       name: options.name,
       folder: options.folder,
