@@ -88,7 +88,7 @@ const BASE: Scenario = {
     'kill-all-gateways': 4,
     'freeze-gateway': 7,
     'stop-gateway': 3,
-    'kill-postgres': 14,
+    'kill-postgres': 10,
     'freeze-postgres': 5,
     'kill-redis': 2,
     'freeze-redis': 2,
@@ -101,7 +101,7 @@ const BASE: Scenario = {
 };
 
 /** A start costs as much work as some hundred requests: faults that come faster only find less to break. */
-const LONG: Scenario = { ...BASE, name: 'long', pauseMs: [500, 20_000], answersBetween: [50, 500] };
+const LONG: Scenario = { ...BASE, name: 'long', pauseMs: [500, 20_000], answersBetween: [30, 330] };
 
 const SHORT: Scenario = {
   ...BASE,
