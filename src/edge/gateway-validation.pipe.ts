@@ -14,7 +14,8 @@ export class GatewayValidationPipe extends ValidationPipe {
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     try {
-      return await super.transform(value ?? {}, metadata);
+      // A body that is not there is checked like an empty one; a single value (`@Query('limit')`) may be absent.
+      return await super.transform(metadata.data === undefined ? (value ?? {}) : value, metadata);
     } catch (error) {
       throw error instanceof Fault ? error.toGatewayError(metadata.type) : error;
     }

@@ -12,8 +12,17 @@ export function secretsOf({ apiKey, headers = {} }: ProviderSettings): string[] 
   return all.filter((secret) => secret.length >= SHORTEST);
 }
 
-/** A provider's error may repeat what it was sent, our key included, and its words reach the client. */
+/** Where a provider's words are kept in an error: what clients, logs and the database get to see. */
+const SHOWN = ['message', 'param', 'wireCode', 'providerRequestId'] as const;
+
+/** A provider's error may repeat what it was sent, our key included, in every field that it fills. */
 export function concealSecrets(error: unknown, secrets: readonly string[]): void {
   if (!(error instanceof GatewayError)) return;
-  for (const secret of secrets) error.message = error.message.replaceAll(secret, '[masked]');
+  const fields: Partial<Record<(typeof SHOWN)[number], unknown>> = error;
+  for (const name of SHOWN) {
+    const shown = fields[name];
+    if (typeof shown !== 'string') continue;
+    const concealed = secrets.reduce((text, secret) => text.replaceAll(secret, '[masked]'), shown);
+    if (concealed !== shown) fields[name] = concealed;
+  }
 }

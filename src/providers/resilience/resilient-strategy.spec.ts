@@ -139,12 +139,18 @@ describe('a call that goes well', () => {
         processed: 'no',
         countsAsFailure: false,
         tryElsewhere: false,
+        wireCode: 'sk-our-own-key',
+        providerRequestId: 'id-sk-our-own-key',
       });
     const whole = rig(() => Promise.reject(leak()));
     expect((await failure(whole.strategy.complete(call()))).message).toBe('Bad key "[masked]" ([masked]).');
     const streamed = rig(() => cut(() => Promise.reject(leak()), 'a'));
     const { events } = await streamed.strategy.stream(call());
-    expect((await failure(read(events))).message).toBe('Bad key "[masked]" ([masked]).');
+    expect(await failure(read(events))).toMatchObject({
+      message: 'Bad key "[masked]" ([masked]).',
+      wireCode: '[masked]',
+      providerRequestId: 'id-[masked]',
+    });
   });
 
   it('shows the vendor’s properties, and a probe only where there is one', async () => {
