@@ -42,9 +42,12 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     const request = context.switchToHttp().getRequest<Request>();
     let known: Principal | undefined;
     try {
-      const digest = tokenDigest(bearerToken(request.headers.authorization));
+      const { authorization } = request.headers;
+      // Of the whole header: what was verified a moment ago need not be taken apart to be known again.
+      const digest = tokenDigest(authorization ?? '');
       known = this.#verified.get(digest);
       if (known) return this.#admit(request, known, rules);
+      bearerToken(authorization); // throws for what cannot be a token
       return this.#verify(context, request, digest, rules);
     } catch (error) {
       throw this.#refused(request, error, known);

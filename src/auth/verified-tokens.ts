@@ -10,7 +10,7 @@ interface Verified {
 }
 
 /**
- * Tokens that were verified a moment ago. The key is the digest of the whole token, signature included, so no two
+ * Tokens that were verified a moment ago. The key is the digest of the whole header, signature included, so no two
  * tokens share an entry. An entry lives at most half a minute, never beyond the token's `exp`, and the oldest makes room.
  */
 export class VerifiedTokens {
@@ -47,6 +47,7 @@ export class VerifiedTokens {
   }
 }
 
-export function tokenDigest(token: string): string {
-  return hash('sha256', token, 'base64');
+/** @param authorization  the header's value, token and all */
+export function tokenDigest(authorization: string): string {
+  return hash('sha256', authorization, 'base64');
 }

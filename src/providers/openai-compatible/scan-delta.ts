@@ -27,7 +27,7 @@ export function scanDelta(json: string, start: number): ScannedDelta | undefined
 
 const CONTENT = '"content":"';
 
-/** `"content":"…"}` without escapes: nearly every delta. Half the cost of the general way. */
+/** `"content":"…"}` without escapes: nearly every delta. */
 function scanPlainContent(json: string, start: number): ScannedDelta | undefined {
   if (!hasAt(json, CONTENT, start)) return undefined;
   const textStart = start + CONTENT.length;
