@@ -15,7 +15,12 @@ export class GatewayValidationPipe extends ValidationPipe {
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     try {
       // A body that is not there is checked like an empty one; a single value (`@Query('limit')`) may be absent.
-      return await super.transform(metadata.data === undefined ? (value ?? {}) : value, metadata);
+      const checked: unknown = await super.transform(
+        metadata.data === undefined ? (value ?? {}) : value,
+        metadata,
+      );
+      if (metadata.metatype !== Object) refuseNul(checked, metadata.type);
+      return checked;
     } catch (error) {
       throw error instanceof Fault ? error.toGatewayError(metadata.type) : error;
     }
@@ -26,6 +31,17 @@ export class GatewayValidationPipe extends ValidationPipe {
   }
 }
 
+/** What a DTO holds goes to PostgreSQL, which has no text with NUL in it. */
+function refuseNul(dto: unknown, where: ArgumentMetadata['type']): void {
+  if (typeof dto !== 'object' || dto === null) return;
+  for (const [param, value] of Object.entries(dto)) {
+    if (typeof value !== 'string' || !value.includes('\u0000')) continue;
+    throw new GatewayError(codeFor(where), `${param} must not contain NUL.`, { param });
+  }
+}
+
+const codeFor = (where: ArgumentMetadata['type']) => (where === 'query' ? 'invalid_query' : 'invalid_body');
+
 class Fault extends Error {
   constructor(private readonly faults: readonly ValidationError[]) {
     super('validation');
@@ -33,7 +49,7 @@ class Fault extends Error {
 
   toGatewayError(where: ArgumentMetadata['type']): GatewayError {
     const { param, message } = firstProblem(this.faults, '');
-    return new GatewayError(where === 'query' ? 'invalid_query' : 'invalid_body', `${message}.`, { param });
+    return new GatewayError(codeFor(where), `${message}.`, { param });
   }
 }
 

@@ -521,6 +521,28 @@ describe('text that means something to a database', () => {
     await expectHealthy();
   }, 60_000);
 
+  it.each<[string, string, object?]>([
+    ['GET', 'users?search=%00'],
+    ['GET', 'users?search=%ED%A0%80'],
+    ['GET', 'users/%00/balance'],
+    ['POST', 'users/bob/topups', { amount: '1', description: 'a\u0000b' }],
+    ['POST', 'users/bob/topups', { amount: '1', description: 'a\ud800b' }],
+    ['POST', 'users/bob/topups', { amount: '1', description: null, idempotency_key: null }],
+    ['POST', 'users/bob/adjustments', { amount: null }],
+    ['POST', 'requests/%00/refund', {}],
+    ['POST', 'requests/none/refund', { amount: null, description: null }],
+    ['POST', 'tokens/revoke', { jti: 'x', reason: 'a\u0000b' }],
+    ['POST', 'tokens/revoke', { jti: null, sub: null, reason: null }],
+    ['POST', 'tokens/revoke', { jti: 'x', sub: null, reason: null }],
+  ])('and what a database has no text for is no failure: %s %s %j', async (method, path, body) => {
+    const response = await fetch(`${gateway.url}/admin/${path}`, {
+      method,
+      headers: { authorization: ADMIN, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    });
+    expect([200, 400, 404], await response.text()).toContain(response.status);
+  });
+
   it.each([
     'any/\u0000',
     'any/\ud800',

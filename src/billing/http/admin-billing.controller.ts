@@ -92,7 +92,8 @@ export class AdminBillingController {
     @Body() body: RefundBody,
   ): Promise<BookingView> {
     const actor = requirePrincipal(context).userId;
-    const amountNano = body.amount === undefined ? undefined : parseAmount(body.amount);
+    // `null` means "not set", as everywhere.
+    const amountNano = body.amount == null ? undefined : parseAmount(body.amount);
     const receipt = await this.receipts.find(request_id, undefined);
     if (receipt.same_request_id.length > 0 && request_id !== receipt.billing_id) {
       const ids = [receipt.billing_id, ...receipt.same_request_id].join(', ');
