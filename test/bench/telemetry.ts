@@ -23,7 +23,7 @@ import { mintTokens, startGateway } from './subjects/gateway.ts';
 import { direct } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
 
-const WARM_UP = 10_000;
+const WARM_UP = 6_000;
 const ALL_OFF = 'off';
 const CLOSED = 'whole-64';
 const OPEN = 'rate-200';

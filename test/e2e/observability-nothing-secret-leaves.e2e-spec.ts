@@ -182,6 +182,14 @@ function found(text: string): string[] {
   return [...Object.values(CANARY), ...tokenParts, ANSWER].filter((canary) => text.includes(canary));
 }
 
+/** The lines of the envelope that tells of this request. */
+function envelopeOf(requestId: string): Record<string, unknown>[] {
+  const envelope = sentry.requests.find(({ body }) => body.includes(`"request_id":"${requestId}"`));
+  return (envelope?.body ?? '')
+    .split('\n')
+    .map((line) => JSON.parse(line || '{}') as Record<string, unknown>);
+}
+
 describe('logs, metrics, health pages, Sentry and Langfuse', () => {
   it('hold no prompt, no answer, no key and no token, whatever happens to a request', async () => {
     const errors = await everyKindOfRequest();
@@ -249,6 +257,28 @@ describe('logs, metrics, health pages, Sentry and Langfuse', () => {
     ]);
     expect(sentry.bodies).toContain('"request_id":"one-id"');
     expect(sentry.bodies).toContain('0af7651916cd43dd8448eb211c80319c');
+    const [, , transaction] = envelopeOf('one-id');
+    expect(transaction).toMatchObject({
+      type: 'transaction',
+      release: '7.8.9',
+      environment: 'test',
+      user: { id: 'alice' },
+      contexts: {
+        trace: { trace_id: '0af7651916cd43dd8448eb211c80319c', parent_span_id: 'b7ad6b7169203331' },
+      },
+    });
+    const spans = transaction?.['spans'] as { op: string }[];
+    expect(spans.map(({ op }) => op)).toEqual(
+      expect.arrayContaining([
+        'gateway.auth',
+        'gateway.limits',
+        'gateway.hold',
+        'gateway.settle',
+        'gen_ai.chat',
+      ]),
+    );
+    expect((await upstream.completions()).at(-1)?.headers['traceparent']).toBe(traceparent);
+    expect(langfuse.bodies).toContain(`"traceparent":"${traceparent}"`);
     expect(langfuse.bodies).toContain('"request_id":"one-id"');
     const cost = response.headers.get('x-request-cost');
     expect(langfuse.bodies).toContain(`"cost":"${cost}"`);
