@@ -6,6 +6,17 @@ const BLOCK_LENGTH = 32_768;
 /** What a reader that stopped reading may cost in memory; lines beyond it are dropped and counted. */
 const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
 const FLUSH_INTERVAL_MS = 200;
+/** At once; but with 0 the stream's `flush` would wait for nothing. */
+const WRITES_AT_ONCE = 1;
+
+/** The stream writes at exit what it has; what waits here it does not know of. */
+const open = new Set<LogDestination>();
+process.once('exit', () => {
+  for (const destination of open) destination.flushSync();
+});
+
+/** Its types leave out how much it gathers before it writes. */
+type BlockStream = SonicBoom & { minLength: number };
 
 /**
  * Where log lines go: written in blocks by the thread pool, at the latest 200 ms after they were logged, and at exit.
@@ -13,7 +24,7 @@ const FLUSH_INTERVAL_MS = 200;
  */
 export class LogDestination {
   #lost = 0;
-  readonly #stream: SonicBoom;
+  readonly #stream: BlockStream;
   /** The lines of the next block. In a list: the stream's own buffer is a string that is copied with every line. */
   #lines: string[] = [];
   #length = 0;
@@ -24,13 +35,13 @@ export class LogDestination {
     this.#stream = openDestination({
       dest: file ?? 1,
       sync: false,
-      // At once; but with 0 the stream's `flush` would wait for nothing.
-      minLength: 1,
+      minLength: WRITES_AT_ONCE,
       maxWrite: 2 * BLOCK_LENGTH,
       maxLength: MAX_BACKLOG_BYTES,
       mkdir: true,
       append: true,
-    });
+    }) as BlockStream;
+    open.add(this);
     this.#stream.on('error', () => this.#lost++);
     this.#stream.on('drop', (block: string) => (this.#lost += block.split('\n').length - 1));
   }
@@ -49,7 +60,10 @@ export class LogDestination {
 
   /** Blocks until everything is written; for a dying process. */
   flushSync(): void {
+    // Else the block would go to the thread pool, which a dying process does not wait for.
+    this.#stream.minLength = Number.MAX_SAFE_INTEGER;
     this.#handOver();
+    this.#stream.minLength = WRITES_AT_ONCE;
     try {
       this.#stream.flushSync();
     } catch {
