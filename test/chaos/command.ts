@@ -42,6 +42,7 @@ const program = await copyProgram(built, join(directory, 'program'));
 const running: Rig[] = [];
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
+    console.error(`ended by ${signal}`);
     void Promise.all(running.map((rig) => rig.cleanUp()))
       .then(() => removeRunDirectory(directory))
       .finally(() => process.exit(130));
