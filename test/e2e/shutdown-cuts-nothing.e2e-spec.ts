@@ -1,5 +1,6 @@
 import {
   createDatabase,
+  eventually,
   FakeUpstream,
   type Gateway,
   mintToken,
@@ -151,10 +152,14 @@ describe('shutdown', () => {
     server.close();
     expect(state.failed).toEqual([]);
     expect(state.done).toBeGreaterThan(50);
-    const [sums] = await database.query<{ held: string; charges: string }>(
-      `SELECT (SELECT held_nano FROM account WHERE user_id = 'roller') AS held,
+    // A charge is safe before its answer ends, and in the ledger some 20 ms later (settler.service.ts).
+    const sums = await eventually('every hold is settled', async () => {
+      const [found] = await database.query<{ held: string; charges: string }>(
+        `SELECT (SELECT held_nano FROM account WHERE user_id = 'roller') AS held,
               (SELECT count(*) FROM ledger WHERE user_id = 'roller' AND kind = 'charge') AS charges`,
-    );
+      );
+      return found?.held === '0' && found;
+    });
     expect(sums).toEqual({ held: '0', charges: String(state.done) });
   }, 120_000);
 });
