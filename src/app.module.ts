@@ -24,7 +24,8 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
  * The map of a request's way. The `providers` array below is that way, in order:
  *
  *  1. edge       `requestContext` (server.ts) makes the RequestContext: requestId, billingId, startedAtMs, clientGone,
- *                traceparent, clientAddress. Then security headers, CORS, host check.
+ *                traceparent, clientAddress. Then security headers, CORS, host check. Completions come here by a short
+ *                way (exact-routes.adapter.ts), everything else through Express; from here on it is the same for both.
  *  2. auth       JwtAuthGuard: token -> `context.principal`. Deny by default; `@Public()` and `@AdminOnly()` say otherwise.
  *  3. limits     RateLimitGuard: counts by `context.principal`, writes the x-ratelimit-* headers.
  *  4. body       JsonBodyGuard reads JSON, behind the others: an unknown caller cannot make us buffer anything.
