@@ -15,15 +15,13 @@ export interface ResultFile {
 
 const COLUMNS = [
   'seed',
-  'minutes of faults',
+  'minutes',
   'gateways killed',
-  'of them at crash points',
-  'gateways frozen',
+  'at crash points',
+  'frozen',
   'Postgres killed',
-  'Postgres frozen',
-  'Redis killed, frozen',
+  'frozen',
   'acknowledged',
-  'calls',
   'keys asked again',
 ] as const;
 const SHOWN: readonly (keyof Findings)[] = [
@@ -51,7 +49,7 @@ function runTable(files: readonly ResultFile[]): string {
   if (files.length === 0) return '';
   const rows = files.map(({ result, counts }) => [...figures(result), ...findings(counts)]);
   const sums = rows.reduce((left, right) => left.map((value, index) => value + (right[index] ?? 0)));
-  const header = [...COLUMNS, ...SHOWN, 'anything else'];
+  const header = [...COLUMNS, ...SHOWN, 'else'];
   return table(header, [
     ...rows.map((row) => row.map((value) => shown(value))),
     ['**sum**', ...sums.slice(1).map((value) => `**${shown(value)}**`)],
@@ -68,9 +66,7 @@ function figures(result: RunResult): number[] {
     result.gatewayFreezes,
     result.postgresKills,
     result.postgresFreezes,
-    result.redisKills + result.redisFreezes,
     tally.acknowledged,
-    tally.calls,
     tally.askedAgain,
   ];
 }
