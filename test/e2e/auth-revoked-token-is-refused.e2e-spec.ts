@@ -6,7 +6,10 @@ describe('a revoked token', () => {
   let gateways: Gateway[];
   beforeAll(async () => {
     database = await createDatabase();
-    gateways = await startGateway({ instances: 2, env: { DATABASE_URL: database.url } });
+    gateways = await startGateway({
+      instances: 2,
+      env: { DATABASE_URL: database.url, RATE_LIMIT_REQUESTS_PER_MINUTE: '10000' },
+    });
   });
   afterAll(async () => {
     await Promise.all(gateways.map((gateway) => gateway.stop()));
