@@ -2,7 +2,6 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Campaign } from './measure/campaign.ts';
 import { LoadDriver } from './measure/load-driver.ts';
 import { describeCommit, describeMachine } from './measure/machine.ts';
@@ -20,10 +19,11 @@ import type { Boot, Neighbourhood, Report, Row, Soak } from './present/report.ts
 import { toSvg } from './present/svg.ts';
 import { targetsOf } from './present/targets.ts';
 import { allScenarios, RESTARTED } from './scenarios.ts';
-import { freePort, pin, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
+import { pin, stopAll, TOOL_CORE } from './subjects/child.ts';
 import { EVERYTHING_ON, mintTokens, PROGRAM } from './subjects/gateway.ts';
 import { type StartOptions, startSubject, startSubjects } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
+import { startUpstream } from './subjects/upstream.ts';
 
 /**
  * After 14,000 answers a large program still got faster by a third; after these no longer. Streams come first: what
@@ -53,13 +53,7 @@ try {
 
 async function main(): Promise<void> {
   pin([process.pid], TOOL_CORE);
-  const upstreamPort = await freePort();
-  const upstream = startChild(
-    process.execPath,
-    [fileURLToPath(new URL('upstream/upstream.ts', import.meta.url)), String(upstreamPort)],
-    { name: 'upstream', folder, core: TOOL_CORE },
-  );
-  await untilAnswers(`http://127.0.0.1:${upstreamPort}/`, 'the upstream');
+  const { child: upstream, port: upstreamPort } = await startUpstream(folder);
   let boots: Boot[] = [];
   if (options.parts.has('startup')) {
     progress('startup');

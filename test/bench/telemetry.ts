@@ -18,10 +18,11 @@ import { describeCommit, describeMachine } from './measure/machine.ts';
 import { spread } from './present/markdown.ts';
 import type { Metric, Row } from './present/report.ts';
 import { allScenarios } from './scenarios.ts';
-import { freePort, pin, startChild, stopAll, TOOL_CORE, untilAnswers } from './subjects/child.ts';
+import { freePort, pin, startChild, stopAll, TOOL_CORE } from './subjects/child.ts';
 import { mintTokens, startGateway } from './subjects/gateway.ts';
 import { direct } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
+import { startUpstream } from './subjects/upstream.ts';
 
 const WARM_UP = 6_000;
 const ALL_OFF = 'off';
@@ -48,14 +49,7 @@ try {
 
 async function main(): Promise<void> {
   pin([process.pid], TOOL_CORE);
-  const upstreamPort = await freePort();
-  const program = fileURLToPath(new URL('upstream/upstream.ts', import.meta.url));
-  const upstream = startChild(process.execPath, [program, String(upstreamPort)], {
-    name: 'upstream',
-    folder,
-    core: TOOL_CORE,
-  });
-  await untilAnswers(`http://127.0.0.1:${upstreamPort}/`, 'the upstream');
+  const { child: upstream, port: upstreamPort } = await startUpstream(folder);
   const subjects = [direct(upstreamPort), ...(await startGateways(upstreamPort))];
   const names = subjects.map(({ name }) => name);
   const driver = await LoadDriver.start();
