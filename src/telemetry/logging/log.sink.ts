@@ -15,8 +15,10 @@ export class LogSink implements TelemetrySink {
   constructor(private readonly logs: Logs) {}
 
   request(record: RequestRecord): void {
-    const line = requestLine(record);
-    this.logs.info(this.logs.debug ? { ...line, ...requestDetails(record) } : line, 'completion');
+    this.logs.info(() => {
+      const line = requestLine(record);
+      return this.logs.debug ? { ...line, ...requestDetails(record) } : line;
+    }, 'completion');
   }
 
   event(event: GatewayEvent): void {
