@@ -41,7 +41,7 @@ export function hostCheck(allowedHosts: readonly string[]) {
 /** Every name the request goes by: proxies differ in which of two Host headers they believe, or in `GET http://name/`. */
 function hostsOf(request: Request): readonly string[] {
   const hosts = request.headersDistinct.host ?? [''];
-  const target = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.originalUrl)?.[1];
+  const target = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(request.url)?.[1];
   return target === undefined ? hosts : [...hosts, target];
 }
 

@@ -64,7 +64,7 @@ export const HOST_HEADER: FuzzTarget = {
         headers: { host },
         headersDistinct: { host: host === undefined ? undefined : [host] },
         httpVersionMinor: 1,
-        originalUrl: '/v1/models',
+        url: '/v1/models',
         gateway: { path: '/v1/models' },
         complete: true,
       };
