@@ -48,6 +48,10 @@ describe('/metrics', () => {
     await gateway.complete({ ...hello('gpt-4'), stream: true }).then((response) => response.text());
     await upstream.answerNext({ status: 500, body: { json: { error: { message: 'no' } } } });
     await gateway.complete(hello('claude-3'));
+    // the balance is told by the settlement, which may follow the answer by some ms
+    await eventually('the settled balance', async () =>
+      (await samples(gateway)).some(({ name }) => name === 'user_balance'),
+    );
     const page = await gateway.fetch('/metrics');
     expect(page.headers.get('content-type')).toContain('text/plain; version=0.0.4');
     const text = await page.text();
