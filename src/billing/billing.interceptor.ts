@@ -10,7 +10,7 @@ import { BillingSessions } from './session/billing-sessions.service.js';
  * its last byte.
  *
  * `@Billed()` puts it around a handler in Nest's way. The busiest route calls `around` itself: the same without Nest's
- * interceptor chain, which costs some 25 µs a request.
+ * interceptor chain, which with the pipes of two parameters cost some 50 µs a request.
  */
 @Injectable()
 export class BillingInterceptor implements NestInterceptor {

@@ -8,7 +8,8 @@ import { readJsonBody } from './read-json-body.js';
  * make the gateway buffer a megabyte, and a refused one costs no parsing.
  *
  * A guard and not an interceptor, which would be the usual place: Nest's interceptor chain (rxjs, a replay subject,
- * listeners for a client that leaves) costs some 25 µs a request however little an interceptor does.
+ * listeners for a client that leaves) costs much however little an interceptor does: two of them, with the pipes of two
+ * parameters, were some 50 µs a request.
  */
 @Injectable()
 export class JsonBodyGuard implements CanActivate {

@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { Global, Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { createDatabase, eventually, FaultProxy, runSql, type TestDatabase } from '@app/testing';
@@ -10,6 +8,7 @@ import { Secret } from '../../src/config/secret.js';
 import { isConnectionError } from '../../src/database/connection-error.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { startPickyPooler } from '../support/picky-pooler.js';
 
 let database: TestDatabase;
 let proxy: FaultProxy;
@@ -191,38 +190,10 @@ describe('session timeouts', () => {
   });
 
   it('are left out where a pooler refuses them', async () => {
-    const { url, close } = await startPickyPooler(database.url);
+    const { url, close } = await startPickyPooler(database.url, ['statement_timeout']);
     const service = await boot(url);
     expect(service.ready).toBe(true);
     expect(await timeout(service)).toBe('0');
     close();
   });
 });
-
-/** Like PgBouncer without `ignore_startup_parameters`: a connection may start with nothing it doesn't know. */
-async function startPickyPooler(target: string): Promise<{ url: string; close: () => void }> {
-  const { port } = new URL(target);
-  const server = createServer((client) => {
-    client.on('error', () => undefined);
-    client.once('data', (startup: Buffer) => {
-      if (startup.includes('statement_timeout')) return client.end(errorResponse());
-      const upstream = connect(Number(port), '127.0.0.1');
-      upstream.on('error', () => client.destroy());
-      upstream.write(startup);
-      return client.pipe(upstream).pipe(client);
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const url = new URL(target);
-  url.port = String((server.address() as AddressInfo).port);
-  return { url: url.toString(), close: () => server.close() };
-}
-
-function errorResponse(): Buffer {
-  const fields = ['SFATAL', 'C08P01', 'Munsupported startup parameter: statement_timeout', ''];
-  const body = Buffer.from(fields.map((field) => `${field}\0`).join(''));
-  const head = Buffer.alloc(5);
-  head.write('E');
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
-}

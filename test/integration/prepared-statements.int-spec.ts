@@ -4,6 +4,7 @@ import { HOLD_BATCH, HOLD_ONE, HOLD_SIMPLE } from '../../src/billing/holds/hold-
 import { SETTLE_BATCH, SETTLE_ONE } from '../../src/billing/settle/settle-statements.js';
 import { DatabaseHealth } from '../../src/database/database-health.js';
 import { PreparedStatements } from '../../src/database/prepared-statements.js';
+import { startPickyPooler } from '../support/picky-pooler.js';
 
 let database: TestDatabase;
 const opened: PreparedStatements[] = [];
@@ -15,12 +16,17 @@ afterEach(async () => {
 });
 afterAll(() => database.drop());
 
-function open(preparedStatements: 'auto' | 'off' = 'auto', url = database.url): PreparedStatements {
+function open(
+  preparedStatements: 'auto' | 'off' = 'auto',
+  url = database.url,
+  changes: { poolSize?: number; health?: DatabaseHealth } = {},
+): PreparedStatements {
   const statements = new PreparedStatements({
     url,
     poolSize: 1,
     health: new DatabaseHealth(),
     preparedStatements,
+    ...changes,
   });
   opened.push(statements);
   return statements;
@@ -83,6 +89,17 @@ describe('behind a transaction pooler', () => {
     await statements.query(`PREPARE ${name} AS SELECT 1`);
     expect(await ask(statements)).toEqual(ANSWER);
     expect(statements.preparing).toBe(false);
+  });
+
+  it('that refuses eight connections at the same moment is no outage', async () => {
+    const pooler = await startPickyPooler(database.url, ['plan_cache_mode', 'statement_timeout'], 8);
+    const health = new DatabaseHealth();
+    const statements = open('auto', pooler.url, { poolSize: 8, health });
+    const answers = await Promise.all(Array.from({ length: 8 }, () => ask(statements)));
+    expect(answers).toEqual(Array.from({ length: 8 }, () => ANSWER));
+    expect(health).toMatchObject({ isUp: true, lastError: undefined });
+    expect(statements.preparing).toBe(false);
+    pooler.close();
   });
 
   it('does each statement once', async () => {

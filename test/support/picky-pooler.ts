@@ -1,0 +1,50 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+export interface PickyPooler {
+  readonly url: string;
+  close(): void;
+}
+
+/**
+ * Like PgBouncer without `ignore_startup_parameters`: a connection may start with nothing it doesn't know.
+ *
+ * @param refused  words that may not be among what a connection starts with, the first that is found is told
+ * @param together  so many connections are refused at the same moment, the first time
+ */
+export async function startPickyPooler(
+  target: string,
+  refused: readonly string[],
+  together = 1,
+): Promise<PickyPooler> {
+  const { port } = new URL(target);
+  const waiting: (() => void)[] = [];
+  const refuse = (client: Socket, word: string): void => {
+    waiting.push(() => client.end(errorResponse(`unsupported startup parameter: ${word}`)));
+    if (waiting.length >= together) for (const answer of waiting) answer();
+  };
+  const server = createServer((client) => {
+    client.on('error', () => undefined);
+    client.once('data', (startup: Buffer) => {
+      const word = refused.find((name) => startup.includes(name));
+      if (word !== undefined) return refuse(client, word);
+      const upstream = connect(Number(port), '127.0.0.1');
+      upstream.on('error', () => client.destroy());
+      upstream.write(startup);
+      return client.pipe(upstream).pipe(client);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = new URL(target);
+  url.port = String((server.address() as AddressInfo).port);
+  return { url: url.toString(), close: () => server.close() };
+}
+
+function errorResponse(message: string): Buffer {
+  const fields = ['SFATAL', 'C08P01', `M${message}`, ''];
+  const body = Buffer.from(fields.map((field) => `${field}\0`).join(''));
+  const head = Buffer.alloc(5);
+  head.write('E');
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
