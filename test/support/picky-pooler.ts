@@ -18,10 +18,13 @@ export async function startPickyPooler(
   together = 1,
 ): Promise<PickyPooler> {
   const { port } = new URL(target);
-  const waiting: (() => void)[] = [];
+  let refusals = 0;
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
   const refuse = (client: Socket, word: string): void => {
-    waiting.push(() => client.end(errorResponse(`unsupported startup parameter: ${word}`)));
-    if (waiting.length >= together) for (const answer of waiting) answer();
+    refusals += 1;
+    if (refusals === together) open();
+    void opened.then(() => client.end(errorResponse(`unsupported startup parameter: ${word}`)));
   };
   const server = createServer((client) => {
     client.on('error', () => undefined);
