@@ -20,12 +20,15 @@ import { ProvidersModule } from './providers/providers.module.js';
 import { RedisModule } from './redis/redis.module.js';
 import { TelemetryModule } from './telemetry/telemetry.module.js';
 
+/** In the order in which they are asked, for every route. */
+export const GUARDS = [JwtAuthGuard, RateLimitGuard, JsonBodyGuard] as const;
+
 /**
- * The map of a request's way. The `providers` array below is that way, in order:
+ * The map of a request's way. `GUARDS` and `providers` are that way, in order:
  *
  *  1. edge       `requestContext` (server.ts) makes the RequestContext: requestId, billingId, startedAtMs, clientGone,
  *                traceparent, clientAddress. Then security headers, CORS, host check. Completions come here by a short
- *                way (exact-routes.adapter.ts), everything else through Express; from here on it is the same for both.
+ *                way (exact-routes.adapter.ts), everything else through Express; guards, handler and filter are the same.
  *  2. auth       JwtAuthGuard: token -> `context.principal`. Deny by default; `@Public()` and `@AdminOnly()` say otherwise.
  *  3. limits     RateLimitGuard: counts by `context.principal`, writes the x-ratelimit-* headers.
  *  4. body       JsonBodyGuard reads JSON, behind the others: an unknown caller cannot make us buffer anything.
@@ -55,11 +58,9 @@ import { TelemetryModule } from './telemetry/telemetry.module.js';
     OpsModule,
   ],
   providers: [
-    { provide: APP_GUARD, useExisting: JwtAuthGuard },
-    { provide: APP_GUARD, useExisting: RateLimitGuard },
-    { provide: APP_GUARD, useClass: JsonBodyGuard },
+    ...GUARDS.map((guard) => ({ provide: APP_GUARD, useExisting: guard })),
     { provide: APP_PIPE, useClass: GatewayValidationPipe },
-    { provide: APP_FILTER, useClass: GatewayErrorFilter },
+    { provide: APP_FILTER, useExisting: GatewayErrorFilter },
   ],
 })
 export class AppModule {}

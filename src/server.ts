@@ -2,11 +2,13 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { RequestHandler } from 'express';
 import helmet from 'helmet';
-import { AppModule } from './app.module.js';
-import { COMPLETION_PATHS } from './completions/chat-completions.controller.js';
+import { AppModule, GUARDS } from './app.module.js';
+import { ChatCompletionsController, COMPLETION_PATHS } from './completions/chat-completions.controller.js';
 import { APP_CONFIG, type AppConfig } from './config/app-config.js';
 import { mountDocs } from './docs/mount-docs.js';
 import { ExactRoutesAdapter } from './edge/exact-routes.adapter.js';
+import { GatewayErrorFilter } from './edge/gateway-error.filter.js';
+import { guardedRoute, type PlainGuard } from './edge/guarded-route.js';
 import { hostCheck } from './edge/host-check.js';
 import { requestContext } from './edge/request-context.middleware.js';
 import { securityHeaders } from './edge/security-headers.js';
@@ -27,7 +29,7 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Builds the app and listens. Resolves when it takes requests. */
 export async function startServer(): Promise<NestExpressApplication> {
   // The body is read behind the guards (JsonBodyGuard), so Nest's own parser is off.
-  const adapter = new ExactRoutesAdapter(COMPLETION_PATHS);
+  const adapter = new ExactRoutesAdapter();
   const app = await NestFactory.create<NestExpressApplication>(AppModule, adapter, {
     bodyParser: false,
     bufferLogs: true,
@@ -67,6 +69,15 @@ function prepareExpress(app: NestExpressApplication, adapter: ExactRoutesAdapter
     hostCheck(config.http.allowedHosts),
   );
   adapter.edge = edge;
+  adapter.shorten(
+    COMPLETION_PATHS,
+    guardedRoute({
+      guards: GUARDS.map((guard) => app.get<PlainGuard>(guard)),
+      controller: app.get(ChatCompletionsController),
+      method: 'create',
+      filter: app.get(GatewayErrorFilter),
+    }),
+  );
   app.use(edge);
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
 }

@@ -40,8 +40,8 @@ const EXAMPLES = {
 const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504];
 
 const PATHS = ['v1/chat/completions', 'openai/v1/chat/completions'];
-/** The routes that most requests are for. */
-export const COMPLETION_PATHS: ReadonlySet<string> = new Set(PATHS.map((path) => `/${path}`));
+/** Where `create` is: the routes that most requests are for. */
+export const COMPLETION_PATHS: readonly string[] = PATHS.map((path) => `/${path}`);
 
 @ApiTags('completions')
 @ApiBearerAuth('bearer')

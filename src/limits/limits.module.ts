@@ -17,6 +17,7 @@ import { MemoryLimitStore } from './memory-limit-store.js';
 import { HEALTHY_MODE, type HealthyRateLimitMode, RateLimitModeReporter } from './rate-limit-mode.js';
 import { RateLimitStatus } from './rate-limit-status.service.js';
 import { RateLimitGuard } from './rate-limit.guard.js';
+import { RouteThrottler } from './route-throttler.js';
 import { RedisLimitStore } from './redis-limit-store.js';
 import type { RemoteLimitStore } from './remote-limit-store.js';
 import { HOUR_MS, MINUTE_MS, RequestLimiter } from './request-limiter.service.js';
@@ -89,7 +90,14 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
       }),
     }),
   ],
-  providers: [RequestLimiter, TokenLimiter, ConcurrencyLimiter, RateLimitStatus, RateLimitGuard],
+  providers: [
+    RequestLimiter,
+    TokenLimiter,
+    ConcurrencyLimiter,
+    RateLimitStatus,
+    RouteThrottler,
+    RateLimitGuard,
+  ],
   exports: [
     RequestLimiter,
     TokenLimiter,

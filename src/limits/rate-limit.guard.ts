@@ -1,16 +1,10 @@
-import { type ExecutionContext, Injectable } from '@nestjs/common';
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import {
-  InjectThrottlerOptions,
-  InjectThrottlerStorage,
-  ThrottlerGuard,
-  type ThrottlerLimitDetail,
-  type ThrottlerModuleOptions,
-  type ThrottlerStorage,
-} from '@nestjs/throttler';
 import type { Request, Response } from 'express';
+import type { Decision } from './limit-store.js';
 import { RateLimitHeaders } from './rate-limit-headers.js';
-import { refusal, RequestLimiter } from './request-limiter.service.js';
+import { RequestLimiter } from './request-limiter.service.js';
+import { RouteThrottler } from './route-throttler.js';
 
 /** What a route's decorators say; read once per handler. */
 interface RouteLimits {
@@ -21,54 +15,52 @@ interface RouteLimits {
 }
 
 /**
- * @nestjs/throttler's guard with a limiter of our own behind it: the user's minute and hour and the shared minute are
- * one question to the store, not three, and a refused request costs nothing.
+ * The user's minute and hour and the shared minute are one question to the store, not three, and a refused request
+ * costs nothing. A store at hand answers without a promise, and so does this guard.
  *
  * Runs after the JWT guard. A request without a principal has come through a `@Public()` route and is not limited.
- * Throttler's decorators work: `@SkipThrottle()` as ever; `@Throttle({ minute | hour: … })` adds the route's own limit.
+ * @nestjs/throttler's decorators work: `@SkipThrottle()` as ever; `@Throttle({ minute | hour: … })` adds the route's own
+ * limit, which throttler counts itself.
  */
 @Injectable()
-export class RateLimitGuard extends ThrottlerGuard {
+export class RateLimitGuard implements CanActivate {
   readonly #headers: RateLimitHeaders;
   readonly #routes = new WeakMap<object, RouteLimits>();
 
   constructor(
-    @InjectThrottlerOptions() options: ThrottlerModuleOptions,
-    @InjectThrottlerStorage() storage: ThrottlerStorage,
-    reflector: Reflector,
+    private readonly reflector: Reflector,
     private readonly limiter: RequestLimiter,
+    private readonly throttler: RouteThrottler,
   ) {
-    super(options, storage, reflector);
     this.#headers = new RateLimitHeaders(limiter.userRules);
   }
 
-  override async canActivate(context: ExecutionContext): Promise<boolean> {
-    const http = context.switchToHttp();
-    const userId = http.getRequest<Request>().gateway?.principal?.userId;
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const userId = context.switchToHttp().getRequest<Request>().gateway?.principal?.userId;
     if (userId === undefined) return true;
     const route = this.#route(context);
     if (route.isSkipped) return true;
-    if (!this.limiter.isOff) {
-      const taken = this.limiter.take(userId);
-      const decision = taken instanceof Promise ? await taken : taken;
-      this.#headers.write(http.getResponse<Response>(), decision);
-      const refused = this.limiter.judge(decision);
-      if (refused) throw refused;
-    }
-    if (route.hasOwn) await super.canActivate(context);
-    http.getRequest<Request>().gateway.admittedAtMs = performance.now();
+    if (this.limiter.isOff) return this.#throttle(context, route);
+    const decision = this.limiter.take(userId);
+    if (!(decision instanceof Promise)) return this.#decided(context, route, decision);
+    return decision.then((decided) => this.#decided(context, route, decided));
+  }
+
+  #decided(context: ExecutionContext, route: RouteLimits, decision: Decision): boolean | Promise<boolean> {
+    this.#headers.write(context.switchToHttp().getResponse<Response>(), decision);
+    const refused = this.limiter.judge(decision);
+    if (refused) throw refused;
+    return this.#throttle(context, route);
+  }
+
+  #throttle(context: ExecutionContext, { hasOwn }: RouteLimits): boolean | Promise<boolean> {
+    if (hasOwn) return this.throttler.canActivate(context).then(() => this.#admit(context));
+    return this.#admit(context);
+  }
+
+  #admit(context: ExecutionContext): true {
+    context.switchToHttp().getRequest<Request>().gateway.admittedAtMs = performance.now();
     return true;
-  }
-
-  protected override async getTracker(request: Pick<Request, 'gateway' | 'ip'>): Promise<string> {
-    return String(request.gateway?.principal?.userId ?? request.ip);
-  }
-
-  protected override async throwThrottlingException(
-    _context: ExecutionContext,
-    detail: ThrottlerLimitDetail,
-  ): Promise<void> {
-    throw refusal('rate_limited', 'Rate limit of this route reached.', detail.timeToBlockExpire * 1000);
   }
 
   #route(context: ExecutionContext): RouteLimits {
