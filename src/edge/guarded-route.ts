@@ -35,6 +35,7 @@ export function guardedRoute<Method extends string>(route: GuardedRoute<Method>)
   const handler: Handler = controller[method];
   // The boundary: TypeScript does not know the class of an object.
   const type = controller.constructor as Type;
+  const handle = filter.catch.bind(filter);
   return async (request, response) => {
     const execution = new RouteExecution(request, response, type, handler);
     try {
@@ -42,7 +43,7 @@ export function guardedRoute<Method extends string>(route: GuardedRoute<Method>)
       if (passing) await passing;
       await controller[method](request, response);
     } catch (error) {
-      filter.catch(error, execution);
+      handle(error, execution);
     }
   };
 }
