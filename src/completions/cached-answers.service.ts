@@ -19,9 +19,12 @@ export class CachedAnswers {
     private readonly execution: CompletionExecution,
   ) {}
 
-  async whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
+  whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
     const plan = this.#plan(run, incoming);
-    if (!plan) return toWhole(await this.execution.complete(run));
+    return plan ? this.#wholeOrKnown(run, plan) : this.execution.complete(run).then(toWhole);
+  }
+
+  async #wholeOrKnown(run: CompletionRun, plan: CachePlan): Promise<WholeAnswer> {
     const found = await this.#lookUp(plan, run);
     if (found.known) return toWhole(wholeOf(found.known, run));
     let kept: CachedAnswer | undefined;

@@ -11,7 +11,7 @@ import { AdmissionService } from './admission.service.js';
 import { CompletionExecution } from './completion-execution.service.js';
 import { CompletionRun } from './completion-run.js';
 import { IdempotentAnswers } from './idempotent-answers.service.js';
-import type { StreamAnswer, WholeAnswer } from './answer.js';
+import type { StreamAnswer } from './answer.js';
 import { SseResponse } from './respond/sse-response.js';
 import { sendJson } from './respond/json-response.js';
 
@@ -71,12 +71,15 @@ export class ChatCompletionsService {
     sendJson(response, JSON.stringify(this.execution.explain(run)));
   }
 
-  private async answerWhole(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
-    const answer = await this.answers.whole(run, incoming);
-    this.finish(run, undefined);
-    if (response.destroyed) return;
-    setHeaders(response, wholeHeaders(run, answer));
-    sendJson(response, answer.json);
+  private answerWhole(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
+    return this.answers.whole(run, incoming).then((answer) => {
+      this.finish(run, undefined);
+      if (response.destroyed) return;
+      setHeaders(response, run.headers());
+      if (answer.headers) setHeaders(response, answer.headers);
+      if (run.costNanoUsd !== undefined) response.setHeader('x-request-cost', formatNano(run.costNanoUsd));
+      sendJson(response, answer.json);
+    });
   }
 
   private async answerStream(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
@@ -122,12 +125,6 @@ function stickyKey(request: ChatRequest, incoming: Request): string | undefined 
   const session = incoming.headers['x-session-id'];
   if (typeof session === 'string' && session.length <= 256) return session;
   return request.user ?? undefined;
-}
-
-function wholeHeaders(run: CompletionRun, answer: WholeAnswer): Record<string, string> {
-  const headers = { ...run.headers(), ...answer.headers };
-  if (run.costNanoUsd !== undefined) headers['x-request-cost'] = formatNano(run.costNanoUsd);
-  return headers;
 }
 
 function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {

@@ -2,7 +2,6 @@ import {
   type ChatCompletion,
   type ChatStreamEvent,
   GatewayError,
-  type ProviderCall,
   ProviderError,
   requestedMaxOutputTokens,
   type Usage,
@@ -14,7 +13,7 @@ import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { InFlight } from '../edge/in-flight.js';
 import { requirePrincipal } from '../edge/request-context.js';
 import { ProviderRegistry } from '../providers/provider-registry.service.js';
-import { Dispatcher } from '../routing/dispatcher.service.js';
+import { type CallTemplate, Dispatcher } from '../routing/dispatcher.service.js';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
 import { RoutePlanner } from '../routing/route-planner.service.js';
 import type { AttemptRecord } from '../telemetry/telemetry.js';
@@ -85,7 +84,10 @@ export class CompletionExecution {
    */
   async complete(run: CompletionRun): Promise<ChatCompletion> {
     const billing = billingOf(run);
-    const { plan, call, upstream } = await this.prepare(run, billing);
+    const plan = this.plan(run);
+    const { maxOutputTokens } = await this.hold(run, billing, plan);
+    const upstream = this.begin(run);
+    const call = this.call(run, upstream, maxOutputTokens);
     try {
       const dispatched = await this.dispatcher.complete(plan, call, (attempt) =>
         this.noteAttempt(run, billing, attempt),
@@ -116,7 +118,10 @@ export class CompletionExecution {
   /** A stream that has begun: its first event is there. Everything after that is the BilledStream's. */
   async stream(run: CompletionRun, hooks: StreamHooks): Promise<AsyncIterable<string>> {
     const billing = billingOf(run);
-    const { plan, call, upstream } = await this.prepare(run, billing);
+    const plan = this.plan(run);
+    const { maxOutputTokens } = await this.hold(run, billing, plan);
+    const upstream = this.begin(run);
+    const call = this.call(run, upstream, maxOutputTokens);
     const keepsAnswer = hooks.keepsAnswer ?? false;
     const abortWithClient = (): void => upstream.abort();
     if (!keepsAnswer) run.context.clientGone.addEventListener('abort', abortWithClient, { once: true });
@@ -162,37 +167,53 @@ export class CompletionExecution {
     await this.settle(run, billingOf(run), { kind: 'cache-hit', target, usage });
   }
 
-  private async prepare(
+  private hold(
     run: CompletionRun,
     billing: BillingSession,
-  ): Promise<{ plan: RoutePlan; call: Omit<ProviderCall, 'upstreamModel'>; upstream: AbortController }> {
-    const plan = this.plan(run);
-    const quote = this.quoter.quote(plan, run.request, run.isStream);
-    const { maxOutputTokens } = await run.stage('hold', () => billing.hold(quote));
+    plan: RoutePlan,
+  ): ReturnType<BillingSession['hold']> {
+    run.enterStage('hold');
+    return billing.hold(this.quoter.quote(plan, run.request, run.isStream));
+  }
+
+  /** From here on a shutdown waits for the run, and may abort it. */
+  private begin(run: CompletionRun): AbortController {
+    run.leaveStage();
+    run.noteUpstreamStart();
     const upstream = new AbortController();
     this.inFlight.add(upstream);
-    run.noteUpstreamStart();
-    const call = {
-      request: run.request,
-      clientModel: run.request.model,
-      maxOutputTokens: maxOutputTokens ?? requestedMaxOutputTokens(run.request),
-      requestId: run.context.requestId,
-      traceparent: run.context.traceparent,
+    return upstream;
+  }
+
+  private call(
+    run: CompletionRun,
+    upstream: AbortController,
+    heldOutputTokens: number | undefined,
+  ): CallTemplate {
+    const { request, context } = run;
+    return {
+      request,
+      clientModel: request.model,
+      maxOutputTokens: heldOutputTokens ?? requestedMaxOutputTokens(request),
+      requestId: context.requestId,
+      traceparent: context.traceparent,
       signal: upstream.signal,
       dropUnsupported: this.config.completions.dropUnsupportedParams,
     };
-    return { plan, call, upstream };
   }
 
   private noteAttempt(run: CompletionRun, billing: BillingSession, attempt: AttemptRecord): void {
-    run.attempts = [...run.attempts, attempt];
+    run.attempts.push(attempt);
     billing.attempt(attempt);
   }
 
-  private async settle(run: CompletionRun, billing: BillingSession, settlement: Settlement): Promise<void> {
+  private settle(run: CompletionRun, billing: BillingSession, settlement: Settlement): Promise<void> {
     run.noteUpstreamEnd();
-    const charge = await run.stage('settle', () => billing.settle(settlement));
-    run.costNanoUsd = charge.costNanoUsd;
+    run.enterStage('settle');
+    return billing.settle(settlement).then((charge) => {
+      run.leaveStage();
+      run.costNanoUsd = charge.costNanoUsd;
+    });
   }
 
   /** Nothing answered: free for the user. When a provider may have worked on it, the operator gets a row to reconcile. */

@@ -9,11 +9,10 @@ import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
  */
 export class CompletionRun {
   readonly startedAt = new Date();
-  readonly stagesMs: Record<string, number> = {};
   model: CatalogModel | undefined;
   /** Who answered: now, or when the answer was cached. */
   target: Pick<CatalogTarget, 'provider' | 'upstreamModel' | 'priceVersion'> | undefined;
-  attempts: readonly AttemptRecord[] = [];
+  readonly attempts: AttemptRecord[] = [];
   droppedParams: readonly string[] = [];
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
@@ -27,6 +26,10 @@ export class CompletionRun {
   answerText: (() => string) | undefined;
   #upstreamStartedMs: number | undefined;
   #upstreamEndedMs: number | undefined;
+  #holdMs: number | undefined;
+  #settleMs: number | undefined;
+  #stage: 'hold' | 'settle' | undefined;
+  #stageStartedMs = 0;
 
   constructor(
     readonly request: ChatRequest,
@@ -46,14 +49,18 @@ export class CompletionRun {
     return this.request.stream_options?.include_usage === true;
   }
 
-  /** Runs a stage of the gateway's own and notes how long it took. */
-  async stage<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const startedMs = performance.now();
-    try {
-      return await work();
-    } finally {
-      this.stagesMs[name] = (this.stagesMs[name] ?? 0) + performance.now() - startedMs;
-    }
+  /** A stage of the gateway's own begins; it lasts until the next one does, or until `leaveStage` or `record`. */
+  enterStage(stage: 'hold' | 'settle'): void {
+    this.leaveStage();
+    this.#stage = stage;
+    this.#stageStartedMs = performance.now();
+  }
+
+  leaveStage(): void {
+    const tookMs = performance.now() - this.#stageStartedMs;
+    if (this.#stage === 'hold') this.#holdMs = (this.#holdMs ?? 0) + tookMs;
+    else if (this.#stage === 'settle') this.#settleMs = (this.#settleMs ?? 0) + tookMs;
+    this.#stage = undefined;
   }
 
   noteFirstChunk(): void {
@@ -90,6 +97,7 @@ export class CompletionRun {
   /** @param captureContent  prompts and answers go into the record only for a sink that asked for them */
   record(status: number, errorCode: GatewayErrorCode | undefined, captureContent: boolean): RequestRecord {
     const { context, request } = this;
+    this.leaveStage();
     return {
       requestId: context.requestId,
       billingId: context.billingId,
@@ -111,23 +119,25 @@ export class CompletionRun {
       idempotentReplay: this.isReplay,
       traceparent: context.traceparent,
       startedAt: this.startedAt,
-      stagesMs: { ...guardStages(context), ...this.stagesMs },
+      stagesMs: this.#stages(),
       content: captureContent
         ? { input: request.messages, output: this.output, parameters: modelParameters(request) }
         : { input: undefined, output: undefined, parameters: modelParameters(request) },
     };
   }
-}
 
-/** Time spent in the guards, before the service was called. */
-function guardStages({
-  startedAtMs,
-  authenticatedAtMs,
-  admittedAtMs,
-}: RequestContext): Record<string, number> {
-  if (authenticatedAtMs === undefined) return {};
-  const auth = authenticatedAtMs - startedAtMs;
-  return admittedAtMs === undefined ? { auth } : { auth, limits: admittedAtMs - authenticatedAtMs };
+  /** Those that were gone through, the guards' among them. */
+  #stages(): Record<string, number> {
+    const { startedAtMs, authenticatedAtMs, admittedAtMs } = this.context;
+    const stages: Record<string, number> = {};
+    if (authenticatedAtMs !== undefined) {
+      stages.auth = authenticatedAtMs - startedAtMs;
+      if (admittedAtMs !== undefined) stages.limits = admittedAtMs - authenticatedAtMs;
+    }
+    if (this.#holdMs !== undefined) stages.hold = this.#holdMs;
+    if (this.#settleMs !== undefined) stages.settle = this.#settleMs;
+    return stages;
+  }
 }
 
 const PARAMETERS = [

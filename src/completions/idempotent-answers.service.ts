@@ -21,7 +21,13 @@ export class IdempotentAnswers {
     private readonly answers: CachedAnswers,
   ) {}
 
-  async whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
+  /** Without a key at once on to the next: a promise less, and most have none. */
+  whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
+    if (incoming.headers['idempotency-key'] === undefined) return this.answers.whole(run, incoming);
+    return this.#wholeOnce(run, incoming);
+  }
+
+  async #wholeOnce(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
     const begun = await this.#begin(run, incoming);
     if (begun.kind === 'replay') return replayWhole(run, begun.response);
     if (begun.kind === 'none') return this.answers.whole(run, incoming);

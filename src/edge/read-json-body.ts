@@ -14,19 +14,23 @@ const FORBIDDEN_KEYS = new Set(['__proto__']);
  * @returns `undefined` for an empty body
  * @throws GatewayError `unsupported_media_type` (not JSON, not UTF-8, compressed), `body_too_large`, `invalid_json`
  */
-export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
-  const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN);
-  if (
-    declaredBytes === 0 ||
-    (Number.isNaN(declaredBytes) && request.headers['transfer-encoding'] === undefined)
-  ) {
-    return undefined;
-  }
-  checkHeaders(request);
-  if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
-  const text = decodeUtf8(await readBytes(request, limitBytes));
-  if (text.trim() === '') return undefined;
-  return checkStructure(parse(text));
+export function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN);
+    const isAbsent = Number.isNaN(declaredBytes) && request.headers['transfer-encoding'] === undefined;
+    if (declaredBytes === 0 || isAbsent) return resolve(undefined);
+    checkHeaders(request);
+    if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
+    const read = (bytes: Buffer): void => {
+      try {
+        const text = decodeUtf8(bytes);
+        resolve(text.trim() === '' ? undefined : checkStructure(parse(text)));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    readBytes(request, limitBytes, read, reject);
+  });
 }
 
 function checkHeaders(request: IncomingMessage): void {
@@ -49,26 +53,29 @@ function checkHeaders(request: IncomingMessage): void {
 }
 
 /** By events and not `for await`, whose iterator over a request costs more than the reading. */
-function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const fail = (cause?: unknown): void =>
-      reject(new GatewayError('invalid_json', 'The body ended before it was complete.', { cause }));
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= limitBytes) return void chunks.push(chunk);
-      // What still comes is read and dropped until the refusal is sent: a reset would overtake it.
-      chunks.length = 0;
-      reject(tooLarge(limitBytes));
-    });
-    request.on('end', () =>
-      resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)),
-    );
-    request.on('error', fail);
-    request.on('close', () => {
-      if (!request.readableEnded) fail();
-    });
+function readBytes(
+  request: IncomingMessage,
+  limitBytes: number,
+  resolve: (bytes: Buffer) => void,
+  reject: (error: GatewayError) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const fail = (cause?: unknown): void =>
+    reject(new GatewayError('invalid_json', 'The body ended before it was complete.', { cause }));
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= limitBytes) return void chunks.push(chunk);
+    // What still comes is read and dropped until the refusal is sent: a reset would overtake it.
+    chunks.length = 0;
+    reject(tooLarge(limitBytes));
+  });
+  request.on('end', () => {
+    if (bytes <= limitBytes) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+  });
+  request.on('error', fail);
+  request.on('close', () => {
+    if (!request.readableEnded) fail();
   });
 }
 

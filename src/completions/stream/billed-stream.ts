@@ -301,12 +301,13 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
 
   #settle(settlement: Settlement): Promise<SettledCharge> {
     const { run, billing } = this.#parts;
-    this.#settling ??= run
-      .stage('settle', () => billing.settle(settlement))
-      .then((charge) => {
-        run.costNanoUsd = charge.costNanoUsd;
-        return charge;
-      });
+    if (this.#settling) return this.#settling;
+    run.enterStage('settle');
+    this.#settling = billing.settle(settlement).then((charge) => {
+      run.leaveStage();
+      run.costNanoUsd = charge.costNanoUsd;
+      return charge;
+    });
     return this.#settling;
   }
 }
