@@ -1,17 +1,17 @@
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import type { RequestHandler } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import helmet from 'helmet';
 import { AppModule, GUARDS } from './app.module.js';
 import { ChatCompletionsController, COMPLETION_PATHS } from './completions/chat-completions.controller.js';
 import { APP_CONFIG, type AppConfig } from './config/app-config.js';
 import { mountDocs } from './docs/mount-docs.js';
-import { ExactRoutesAdapter } from './edge/exact-routes.adapter.js';
+import { ExactRoutesAdapter, passesAll } from './edge/exact-routes.adapter.js';
 import { GatewayErrorFilter } from './edge/gateway-error.filter.js';
 import { guardedRoute, type PlainGuard } from './edge/guarded-route.js';
 import { hostCheck } from './edge/host-check.js';
 import { requestContext } from './edge/request-context.middleware.js';
-import { securityHeaders } from './edge/security-headers.js';
+import { apiSecurityHeaders, securityHeaders } from './edge/security-headers.js';
 import { exitOnSignal } from './edge/shutdown.js';
 import { guardServer } from './edge/unreadable-requests.js';
 import { DrainState } from './health/drain-state.js';
@@ -58,17 +58,19 @@ function prepareExpress(app: NestExpressApplication, adapter: ExactRoutesAdapter
   app.set('query parser', 'simple');
   app.set('trust proxy', config.http.trustProxyHops);
   const drain = app.get(DrainState);
-  const edge = inOrder(
-    requestContext,
-    accessLog(app.get(Telemetry)),
-    securityHeaders(helmet),
+  const first = [requestContext, accessLog(app.get(Telemetry))];
+  const last: RequestHandler[] = [
     (_request, response, next) => {
       if (drain.draining) response.setHeader('Connection', 'close');
       next();
     },
     hostCheck(config.http.allowedHosts),
-  );
-  adapter.edge = edge;
+  ];
+  const longWay = [...first, securityHeaders(helmet), ...last];
+  // One middleware of several: a layer of Express costs more than most of what they do.
+  app.use((request: Request, response: Response, next: NextFunction) => {
+    if (passesAll(longWay, request, response)) next();
+  });
   adapter.shorten(
     COMPLETION_PATHS,
     guardedRoute({
@@ -77,22 +79,10 @@ function prepareExpress(app: NestExpressApplication, adapter: ExactRoutesAdapter
       method: 'create',
       filter: app.get(GatewayErrorFilter),
     }),
+    [...first, ...last],
+    apiSecurityHeaders(helmet).flat(),
   );
-  app.use(edge);
   if (config.http.corsOrigins.length > 0) app.enableCors(corsOptions(config));
-}
-
-/** One middleware of several: a layer of Express costs more than most of what they do. */
-function inOrder(...steps: readonly RequestHandler[]): RequestHandler {
-  return steps.reduceRight<RequestHandler>(
-    (rest, step) => (request, response, next) => {
-      step(request, response, (error?: unknown) => {
-        if (error === undefined) rest(request, response, next);
-        else next(error);
-      });
-    },
-    (_request, _response, next) => next(),
-  );
 }
 
 const EXPOSED_HEADERS = [

@@ -22,16 +22,24 @@ interface ExactRoute {
  */
 export class ExactRoutesAdapter extends ExpressAdapter {
   readonly #routes = new Map<string, ExactRoute>();
-  #edge: RequestHandler = (_request, _response, next) => next();
+  #edge: readonly RequestHandler[] = [];
+  #headers: readonly string[] = [];
 
-  /** What every request goes through before its route; on the long way Express is given the same by `use`. */
-  set edge(edge: RequestHandler) {
-    this.#edge = edge;
-  }
-
-  /** Gives POSTs to these paths the short way. */
-  shorten(paths: Iterable<string>, handler: RouteHandler): void {
+  /**
+   * Gives POSTs to these paths the short way.
+   *
+   * @param edge     what a request goes through before its route, as on the long way: each answers or goes on, at once
+   * @param headers  that every answer begins with: name, value, name, value, …
+   */
+  shorten(
+    paths: Iterable<string>,
+    handler: RouteHandler,
+    edge: readonly RequestHandler[],
+    headers: readonly string[],
+  ): void {
     for (const path of paths) this.#routes.set(path, { path, handler });
+    this.#edge = edge;
+    this.#headers = headers;
   }
 
   override status(response: ServerResponse, statusCode: number): ServerResponse {
@@ -54,7 +62,7 @@ export class ExactRoutesAdapter extends ExpressAdapter {
   }
 
   #serve(route: ExactRoute, incoming: IncomingMessage, outgoing: LeanResponse): void {
-    outgoing.keepHead();
+    outgoing.keepHead(this.#headers);
     // The boundary: the handlers of exact routes use only what Node's own request and response have.
     const request = incoming as Request;
     const response = outgoing as ServerResponse as Response;
@@ -62,12 +70,22 @@ export class ExactRoutesAdapter extends ExpressAdapter {
     request.route = route;
     const fail = (error: unknown): void => sendError(response, toGatewayError(error), request);
     try {
-      this.#edge(request, response, (error?: unknown) => {
-        if (error === undefined) route.handler(request, response).catch(fail);
-        else fail(error);
-      });
+      if (passesAll(this.#edge, request, response)) route.handler(request, response).catch(fail);
     } catch (error) {
       fail(error);
     }
   }
+}
+
+let hasPassed = false;
+const notePassed = (): void => void (hasPassed = true);
+
+/** Each step in turn until one answers. They decide at once, so one note serves them all, without a closure for each. */
+export function passesAll(steps: readonly RequestHandler[], request: Request, response: Response): boolean {
+  for (const step of steps) {
+    hasPassed = false;
+    void step(request, response, notePassed);
+    if (!hasPassed) return false;
+  }
+  return true;
 }

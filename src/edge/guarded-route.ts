@@ -36,35 +36,31 @@ export function guardedRoute<Method extends string>(route: GuardedRoute<Method>)
   // The boundary: TypeScript does not know the class of an object.
   const type = controller.constructor as Type;
   const handle = filter.catch.bind(filter);
-  return async (request, response) => {
+  return (request, response) => {
     const execution = new RouteExecution(request, response, type, handler);
+    const fail = (error: unknown): void => handle(error, execution);
     try {
-      const passing = pass(guards, execution, 0);
-      if (passing) await passing;
-      await controller[method](request, response);
+      return pass(0).catch(fail);
     } catch (error) {
-      handle(error, execution);
+      fail(error);
+      return Promise.resolve();
+    }
+
+    /** The guards from this one on, then the handler. Waits only for a guard that makes a promise. */
+    function pass(from: number): Promise<void> {
+      for (let index = from; index < guards.length; index += 1) {
+        const verdict = guards[index]!.canActivate(execution);
+        if (typeof verdict !== 'boolean') {
+          return verdict.then((passed) => {
+            demand(passed);
+            return pass(index + 1);
+          });
+        }
+        demand(verdict);
+      }
+      return controller[method](request, response);
     }
   };
-}
-
-/** @returns a promise only while a guard makes one; @throws what a guard throws */
-function pass(
-  guards: readonly PlainGuard[],
-  execution: ExecutionContext,
-  from: number,
-): Promise<void> | undefined {
-  for (let index = from; index < guards.length; index += 1) {
-    const verdict = guards[index]!.canActivate(execution);
-    if (typeof verdict !== 'boolean') {
-      return verdict.then((passed) => {
-        demand(passed);
-        return pass(guards, execution, index + 1);
-      });
-    }
-    demand(verdict);
-  }
-  return undefined;
 }
 
 function demand(passed: boolean): void {

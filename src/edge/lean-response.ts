@@ -11,8 +11,9 @@ type HeaderValue = number | string | readonly string[];
 export class LeanResponse extends ServerResponse {
   #head: (string | number | readonly string[])[] | undefined;
 
-  keepHead(): void {
-    if (!this.headersSent) this.#head = [];
+  /** @param headers  to begin with: name, value, name, value, … */
+  keepHead(headers: readonly string[] = []): void {
+    if (!this.headersSent) this.#head = headers.slice();
   }
 
   override setHeader(name: string, value: HeaderValue): this {

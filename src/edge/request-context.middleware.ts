@@ -40,7 +40,8 @@ class OpenContext implements RequestContext {
     this.requestId = sane(request.headers['x-request-id'], SANE_REQUEST_ID) ?? uuidV7();
     this.path = request.path ?? request.url;
     this.traceparent = sane(request.headers.traceparent, SANE_TRACEPARENT);
-    response.once('close', () => {
+    // It comes once: a listener that takes itself off would only be dearer.
+    response.on('close', () => {
       if (response.writableFinished) return;
       this.isClientGone = true;
       this.#gone?.abort();

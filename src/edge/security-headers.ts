@@ -36,13 +36,18 @@ const PAGE_POLICY = {
  * once, not by its chain of fourteen middlewares for every request.
  */
 export function securityHeaders(helmet: Helmet): RequestHandler {
-  const forApi = headersOf(helmet, API_POLICY);
+  const forApi = apiSecurityHeaders(helmet);
   const forPages = headersOf(helmet, PAGE_POLICY);
   return (request: Request, response: Response, next: NextFunction) => {
     const isPage = request.gateway.path.startsWith('/docs') || request.gateway.path.startsWith('/ops');
     for (const [name, value] of isPage ? forPages : forApi) response.setHeader(name, value);
     next();
   };
+}
+
+/** Those of every answer that is no page. */
+export function apiSecurityHeaders(helmet: Helmet): [name: string, value: string][] {
+  return headersOf(helmet, API_POLICY);
 }
 
 function headersOf(helmet: Helmet, directives: Record<string, unknown>): [name: string, value: string][] {

@@ -8,6 +8,11 @@ describe('uuidV7', () => {
     }
   });
 
+  it('begins with the time, 48 bits of it', () => {
+    expect(uuidV7(0x0123456789ab)).toMatch(/^01234567-89ab-7/);
+    expect(uuidV7(0xfedcba987654)).toMatch(/^fedcba98-7654-7/);
+  });
+
   it('sorts by time and does not repeat', () => {
     expect(uuidV7(1000) < uuidV7(2000)).toBe(true);
     expect(new Set(Array.from({ length: 5000 }, () => uuidV7(1))).size).toBe(5000);

@@ -1,18 +1,39 @@
 import { randomFillSync } from 'node:crypto';
 
-const POOL_BYTES = 10 * 256;
-const pool = Buffer.alloc(POOL_BYTES);
-let used = POOL_BYTES;
+const RANDOM_BYTES = 10;
+const pool = Buffer.alloc(256 * RANDOM_BYTES);
+let used = pool.length;
+
+const DASH = 0x2d;
+const HEX_DIGITS = Buffer.from('0123456789abcdef');
+/** The text under way: written digit by digit, since pieces put together are slower and leave ten times the garbage. */
+const text = Buffer.alloc(36, DASH);
 
 /** RFC 9562 UUID version 7: ordered by time (ms), so that fresh index entries stay together. */
 export function uuidV7(nowMs: number = Date.now()): string {
-  if (used >= POOL_BYTES) {
+  if (used >= pool.length) {
     randomFillSync(pool);
     used = 0;
   }
-  const random = pool.toString('hex', used, used + 10);
-  used += 10;
-  const time = nowMs.toString(16).padStart(12, '0');
-  const variant = (8 + (parseInt(random.charAt(3), 16) & 3)).toString(16);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
+  const random = used;
+  used += RANDOM_BYTES;
+  const high = Math.floor(nowMs / 0x10000);
+  writeByte(0, high >>> 24);
+  writeByte(2, high >>> 16);
+  writeByte(4, high >>> 8);
+  writeByte(6, high);
+  writeByte(9, nowMs / 0x100);
+  writeByte(11, nowMs);
+  writeByte(14, 0x70 | (pool[random]! & 0x0f));
+  writeByte(16, pool[random + 1]!);
+  writeByte(19, 0x80 | (pool[random + 2]! & 0x3f));
+  writeByte(21, pool[random + 3]!);
+  for (let index = 0; index < 6; index += 1) writeByte(24 + 2 * index, pool[random + 4 + index]!);
+  return text.toString('latin1');
+}
+
+/** @param byte  its lowest eight bits count */
+function writeByte(at: number, byte: number): void {
+  text[at] = HEX_DIGITS[(byte >>> 4) & 0x0f]!;
+  text[at + 1] = HEX_DIGITS[byte & 0x0f]!;
 }

@@ -7,7 +7,7 @@ import type { Telemetry } from '../telemetry.js';
  */
 export function accessLog(telemetry: Telemetry): RequestHandler {
   return (request: Request, response: Response, next: NextFunction) => {
-    response.once('close', () => {
+    response.on('close', () => {
       if (!request.gateway.hasRecord) tell(telemetry, request, response);
     });
     next();
