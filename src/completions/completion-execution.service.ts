@@ -111,7 +111,7 @@ export class CompletionExecution {
       await this.settleFailure(run, billing, plan, error);
       throw error;
     } finally {
-      this.inFlight.delete(upstream);
+      this.inFlight.end(upstream);
     }
   }
 
@@ -147,13 +147,13 @@ export class CompletionExecution {
         onComplete: hooks.onComplete,
         onEnd: (end) => {
           this.inFlight.streamEnded();
-          this.inFlight.delete(upstream);
+          this.inFlight.end(upstream);
           hooks.onEnd(end);
         },
       });
     } catch (error) {
       run.context.clientGone.removeEventListener('abort', abortWithClient);
-      this.inFlight.delete(upstream);
+      this.inFlight.end(upstream);
       if (run.context.clientGone.aborted && !keepsAnswer) await this.settleAbandoned(run, billing, plan);
       else await this.settleFailure(run, billing, plan, error);
       throw error;
@@ -177,12 +177,10 @@ export class CompletionExecution {
   }
 
   /** From here on a shutdown waits for the run, and may abort it. */
-  private begin(run: CompletionRun): AbortController {
+  private begin(run: CompletionRun): ReturnType<InFlight['begin']> {
     run.leaveStage();
     run.noteUpstreamStart();
-    const upstream = new AbortController();
-    this.inFlight.add(upstream);
-    return upstream;
+    return this.inFlight.begin();
   }
 
   private call(

@@ -5,10 +5,21 @@ import { Telemetry } from '../telemetry/telemetry.js';
 
 const POLL_MS = 20;
 
-/** The completions under way, so that a shutdown can wait for them and, when its grace is over, end them. */
+/** Aborts one completion's upstream calls. */
+class Upstream extends AbortController {
+  /** Its index among those under way. */
+  place = 0;
+}
+
+/**
+ * The completions under way, so that a shutdown can wait for them and, when its grace is over, end them.
+ *
+ * In a list without order and not in a Set: a Set that is always added to and taken from makes itself a new table every
+ * so often, and the old ones keep what was in them, whole requests, until the next full collection.
+ */
 @Injectable()
 export class InFlight {
-  readonly #upstreams = new Set<AbortController>();
+  readonly #upstreams: Upstream[] = [];
   #streams = 0;
 
   constructor(telemetry: Telemetry) {
@@ -16,11 +27,22 @@ export class InFlight {
   }
 
   get count(): number {
-    return this.#upstreams.size;
+    return this.#upstreams.length;
   }
 
-  add(upstream: AbortController): void {
-    this.#upstreams.add(upstream);
+  begin(): Upstream {
+    const upstream = new Upstream();
+    upstream.place = this.#upstreams.push(upstream) - 1;
+    return upstream;
+  }
+
+  /** Once for each that began; the last of the list takes its place. */
+  end(upstream: Upstream): void {
+    if (this.#upstreams[upstream.place] !== upstream) return;
+    const last = this.#upstreams.pop()!;
+    if (last === upstream) return;
+    this.#upstreams[upstream.place] = last;
+    last.place = upstream.place;
   }
 
   streamOpened(): void {
@@ -29,10 +51,6 @@ export class InFlight {
 
   streamEnded(): void {
     this.#streams -= 1;
-  }
-
-  delete(upstream: AbortController): void {
-    this.#upstreams.delete(upstream);
   }
 
   /** Resolves when nothing is under way, or after `timeoutMs`. */
@@ -45,6 +63,6 @@ export class InFlight {
   /** Ends what is left: its clients get an error event, its money is settled like a provider's failure. */
   abortAll(): void {
     const reason = new GatewayError('draining', 'The gateway is shutting down.', { retryAfterMs: 1000 });
-    for (const upstream of this.#upstreams) upstream.abort(reason);
+    for (const upstream of [...this.#upstreams]) upstream.abort(reason);
   }
 }
