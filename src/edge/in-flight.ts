@@ -63,6 +63,6 @@ export class InFlight {
   /** Ends what is left: its clients get an error event, its money is settled like a provider's failure. */
   abortAll(): void {
     const reason = new GatewayError('draining', 'The gateway is shutting down.', { retryAfterMs: 1000 });
-    for (const upstream of [...this.#upstreams]) upstream.abort(reason);
+    for (const upstream of this.#upstreams.slice()) upstream.abort(reason);
   }
 }
