@@ -5,3 +5,4 @@ export * from './model-card.js';
 export * from './gateway-error.js';
 export * from './provider-strategy.js';
 export * from './ready-events.js';
+export * from './call-signal.js';

@@ -1,3 +1,4 @@
+import type { CallSignal } from './call-signal.js';
 import type { ChatCompletion, FinishReason } from './chat-completion.js';
 import type { ChatRequest } from './chat-request.js';
 import type { ProviderError } from './gateway-error.js';
@@ -41,7 +42,7 @@ export interface ProviderCall {
   /** W3C trace context to pass on, when the request has one. */
   readonly traceparent?: string | undefined;
   /** Aborts the upstream call: client gone, timeout, shutdown. Its `reason` is the error to report when it is one. */
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
   readonly dropUnsupported: boolean;
   /** What whoever tries several targets tells the resilience layer. Strategies do not look at it. */
   readonly placement?: CallPlacement | undefined;

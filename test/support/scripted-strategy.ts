@@ -1,4 +1,5 @@
 import type {
+  CallSignal,
   ChatStreamEvent,
   ProviderAnswer,
   ProviderCall,
@@ -8,7 +9,7 @@ import type {
 
 /** What one call does. `signal` is the one the strategy was given. */
 export type Script = (
-  signal: AbortSignal,
+  signal: CallSignal,
   call: ProviderCall,
 ) => Promise<ProviderAnswer> | AsyncIterator<ChatStreamEvent>;
 

@@ -1,4 +1,9 @@
-import { type GatewayErrorCode, ProviderError, type ProviderErrorOptions } from '@app/contracts';
+import {
+  type CallSignal,
+  type GatewayErrorCode,
+  ProviderError,
+  type ProviderErrorOptions,
+} from '@app/contracts';
 import { connectionFailure } from '../http/connection-failure.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
@@ -99,7 +104,7 @@ interface Evidence {
  *
  * @see https://platform.claude.com/docs/en/api/errors, read 2026-11-23
  */
-export function toCallError(error: unknown, signal: AbortSignal): Error {
+export function toCallError(error: unknown, signal: CallSignal): Error {
   if (signal.aborted) return abortReason(signal);
   if (error instanceof ProviderError) return error;
   return statusError(error) ?? connectionError(error);
@@ -121,7 +126,7 @@ export function badResponse(problem: string, requestId: string | undefined, caus
   });
 }
 
-export function abortReason(signal: AbortSignal): Error {
+export function abortReason(signal: CallSignal): Error {
   const reason: unknown = signal.reason;
   return reason instanceof Error ? reason : new DOMException('The call was aborted', 'AbortError');
 }

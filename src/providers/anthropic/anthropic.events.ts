@@ -1,4 +1,4 @@
-import type { ChatStreamEvent } from '@app/contracts';
+import type { CallSignal, ChatStreamEvent } from '@app/contracts';
 import { SseDecoder, type SseEvent } from '@app/sse';
 import { badResponse, toCallError } from './anthropic.errors.js';
 import { AnthropicStream, type StreamContext } from './anthropic.stream.js';
@@ -26,7 +26,7 @@ export class AnthropicEvents implements AsyncIterableIterator<ChatStreamEvent, u
   constructor(
     private readonly source: AsyncIterator<Uint8Array>,
     private readonly context: StreamContext,
-    private readonly signal: AbortSignal,
+    private readonly signal: CallSignal,
   ) {
     this.#translator = new AnthropicStream(context);
   }

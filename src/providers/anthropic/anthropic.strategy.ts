@@ -1,5 +1,12 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import type { ProviderAnswer, ProviderCall, ProviderStrategy, ProviderStream } from '@app/contracts';
+import {
+  abortSignalOf,
+  type CallSignal,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderStrategy,
+  type ProviderStream,
+} from '@app/contracts';
 import { badResponse, toCallError, toStreamError } from './anthropic.errors.js';
 import { AnthropicEvents } from './anthropic.events.js';
 import { toAnthropicRequest, type TranslatedRequest } from './anthropic.request.js';
@@ -68,7 +75,9 @@ export class AnthropicStrategy implements ProviderStrategy {
       ...(call.traceparent && { traceparent: call.traceparent }),
     };
     try {
-      return await this.client.post(MESSAGES_PATH, { body, headers, signal: call.signal }).asResponse();
+      return await this.client
+        .post(MESSAGES_PATH, { body, headers, signal: abortSignalOf(call.signal) })
+        .asResponse();
     } catch (error) {
       throw toCallError(error, call.signal);
     }
@@ -89,7 +98,7 @@ function requestIdOf(response: Response): string | undefined {
 
 async function readAnswer(
   response: Response,
-  signal: AbortSignal,
+  signal: CallSignal,
   requestId: string | undefined,
 ): Promise<WireAnswer> {
   const body = await readJson(response, signal);
@@ -98,7 +107,7 @@ async function readAnswer(
   throw badResponse('is not a message', requestId);
 }
 
-async function readJson(response: Response, signal: AbortSignal): Promise<unknown> {
+async function readJson(response: Response, signal: CallSignal): Promise<unknown> {
   try {
     return await response.json();
   } catch (error) {

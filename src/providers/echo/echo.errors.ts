@@ -1,4 +1,10 @@
-import { GatewayError, ProviderError, type ChatRequest, type ProviderErrorOptions } from '@app/contracts';
+import {
+  GatewayError,
+  ProviderError,
+  type CallSignal,
+  type ChatRequest,
+  type ProviderErrorOptions,
+} from '@app/contracts';
 import { ECHO_CONTEXT_WINDOW } from './echo.models.js';
 
 const DECLINED = { processed: 'no', countsAsFailure: false, tryElsewhere: false } as const;
@@ -67,7 +73,7 @@ export function unsupported(field: string): GatewayError {
   });
 }
 
-export function abortReason(signal: AbortSignal): Error {
+export function abortReason(signal: CallSignal): Error {
   const reason: unknown = signal.reason;
   return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
 }

@@ -1,10 +1,12 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import type {
-  ChatStreamEvent,
-  ProviderAnswer,
-  ProviderCall,
-  ProviderStrategy,
-  ProviderStream,
+import {
+  abortSignalOf,
+  type CallSignal,
+  type ChatStreamEvent,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderStrategy,
+  type ProviderStream,
 } from '@app/contracts';
 import { answerOf, type EchoAnswer } from './echo.answer.js';
 import {
@@ -82,13 +84,14 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 /** Gives the events with a pause before each word. */
 class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
   #words = 0;
+  #sleepSignal: AbortSignal | undefined;
   #ended = false;
 
   constructor(
     private readonly events: Generator<ChatStreamEvent, undefined>,
     private readonly behaviour: EchoBehaviour,
     private readonly delayMs: number,
-    private readonly signal: AbortSignal,
+    private readonly signal: CallSignal,
   ) {}
 
   [Symbol.asyncIterator](): this {
@@ -120,7 +123,9 @@ class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
     this.#words += 1;
     if (this.delayMs === 0) return;
     // An abort shows in the signal, which is looked at next.
-    await sleep(this.delayMs, undefined, { signal: this.signal }).catch(() => undefined);
+    await sleep(this.delayMs, undefined, {
+      signal: (this.#sleepSignal ??= abortSignalOf(this.signal)),
+    }).catch(() => undefined);
   }
 
   #end(error: Error): Error {
@@ -129,7 +134,7 @@ class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
   }
 }
 
-function untilAborted(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: CallSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -1,4 +1,9 @@
-import { ProviderError, type GatewayErrorCode, type ProviderErrorOptions } from '@app/contracts';
+import {
+  type CallSignal,
+  ProviderError,
+  type GatewayErrorCode,
+  type ProviderErrorOptions,
+} from '@app/contracts';
 import { connectionFailure } from '../http/connection-failure.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
@@ -75,7 +80,7 @@ export function toBodyProviderError(body: JsonObject, begun = false): ProviderEr
 }
 
 /** Whatever the SDK or the connection threw -> what the port promises. */
-export function toProviderError(error: unknown, signal: AbortSignal): Error {
+export function toProviderError(error: unknown, signal: CallSignal): Error {
   if (signal.aborted) return abortReason(signal);
   if (error instanceof ProviderError) return error;
   if (error instanceof GoogleHttpError) return toHttpProviderError(error);
@@ -91,7 +96,7 @@ export function toProviderError(error: unknown, signal: AbortSignal): Error {
   );
 }
 
-function abortReason(signal: AbortSignal): Error {
+function abortReason(signal: CallSignal): Error {
   const reason: unknown = signal.reason;
   return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
 }

@@ -1,4 +1,6 @@
 import {
+  abortSignalOf,
+  type CallSignal,
   GatewayError,
   type ChatStreamEvent,
   type ProviderAnswer,
@@ -77,7 +79,7 @@ export class GoogleStrategy implements ProviderStrategy {
         path,
         httpMethod: 'POST',
         body,
-        signal: call.signal,
+        signal: abortSignalOf(call.signal),
         ...(query ? { query } : {}),
         ...headers,
       });
@@ -105,7 +107,7 @@ function modelPath(model: string): string {
   return model.includes('/') ? model : `models/${model}`;
 }
 
-async function readJson(response: Response, signal: AbortSignal): Promise<unknown> {
+async function readJson(response: Response, signal: CallSignal): Promise<unknown> {
   try {
     return await response.json();
   } catch (error) {
@@ -131,7 +133,7 @@ class GeminiEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> 
   constructor(
     private readonly source: AsyncIterator<Uint8Array>,
     private readonly translator: GeminiStreamTranslator,
-    private readonly signal: AbortSignal,
+    private readonly signal: CallSignal,
   ) {}
 
   [Symbol.asyncIterator](): this {

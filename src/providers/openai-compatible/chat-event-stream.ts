@@ -1,4 +1,4 @@
-import { type ChatStreamEvent, type ReadyEvents, readyEventsOf } from '@app/contracts';
+import { type CallSignal, type ChatStreamEvent, type ReadyEvents, readyEventsOf } from '@app/contracts';
 import { SseDecoder, type SseEvent, type SseSink, SseTooLargeError } from '@app/sse';
 import { ChunkRun } from './chunk-run.js';
 import { badResponse, bodyError, toProviderError } from './openai-compatible.errors.js';
@@ -50,7 +50,7 @@ export class ChatEventStream
   constructor(
     body: AsyncIterable<Uint8Array>,
     private readonly translator: EventTranslator,
-    private readonly signal: AbortSignal,
+    private readonly signal: CallSignal,
   ) {
     this.#source = body[Symbol.asyncIterator]();
     this.#packets = readyEventsOf(this.#source);

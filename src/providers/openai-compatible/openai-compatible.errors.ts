@@ -1,4 +1,10 @@
-import { GatewayError, ProviderError, type GatewayErrorCode, type Processed } from '@app/contracts';
+import {
+  type CallSignal,
+  GatewayError,
+  ProviderError,
+  type GatewayErrorCode,
+  type Processed,
+} from '@app/contracts';
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
 import { asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
@@ -62,7 +68,7 @@ const TOO_LARGE = /request too large/i;
  * Whatever the SDK threw -> the error of the port. An error of ours passes unchanged; so does the reason of an aborted
  * signal, which stands for what the caller wanted and not for what the provider did.
  */
-export function toProviderError(thrown: unknown, signal: AbortSignal): Error {
+export function toProviderError(thrown: unknown, signal: CallSignal): Error {
   if (signal.aborted) return abortReason(signal);
   if (thrown instanceof GatewayError) return thrown;
   const connection = connectionFailure(thrown);
@@ -86,7 +92,7 @@ export function badResponse(message: string, cause?: unknown): ProviderError {
   return new ProviderError('provider_bad_response', message, { ...VERDICTS.failed, cause });
 }
 
-export function abortReason(signal: AbortSignal): Error {
+export function abortReason(signal: CallSignal): Error {
   const reason: unknown = signal.reason;
   if (reason instanceof DOMException && reason.name === 'TimeoutError') return outOfTime(reason);
   return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');

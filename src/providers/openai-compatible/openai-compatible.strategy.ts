@@ -1,5 +1,6 @@
 import type OpenAI from 'openai';
 import {
+  abortSignalOf,
   ProviderError,
   type ProviderAnswer,
   type ProviderCall,
@@ -88,7 +89,10 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   #withDeadline(call: ProviderCall): ProviderCall {
     const { callTimeoutMs } = this.dialect;
     if (callTimeoutMs === undefined) return call;
-    return { ...call, signal: AbortSignal.any([call.signal, AbortSignal.timeout(callTimeoutMs)]) };
+    return {
+      ...call,
+      signal: AbortSignal.any([abortSignalOf(call.signal), AbortSignal.timeout(callTimeoutMs)]),
+    };
   }
 
   /** A server that cannot stream answers whole all the same. */
@@ -124,7 +128,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       [this.dialect.requestIdHeader]: call.requestId,
       ...(call.traceparent ? { traceparent: call.traceparent } : {}),
     };
-    return this.#completions.send(body, headers, call.signal);
+    return this.#completions.send(body, headers, abortSignalOf(call.signal));
   }
 
   #dialectFor(model: string): OpenAiDialect {

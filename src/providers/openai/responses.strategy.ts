@@ -1,5 +1,11 @@
 import type OpenAI from 'openai';
-import type { ProviderAnswer, ProviderCall, ProviderStrategy, ProviderStream } from '@app/contracts';
+import {
+  abortSignalOf,
+  type ProviderAnswer,
+  type ProviderCall,
+  type ProviderStrategy,
+  type ProviderStream,
+} from '@app/contracts';
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
 import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
 import { asObject, parseJson } from '../openai-compatible/openai-compatible.wire.js';
@@ -52,7 +58,7 @@ export class ResponsesStrategy implements ProviderStrategy {
       ...(call.traceparent ? { traceparent: call.traceparent } : {}),
     };
     const response = await this.client
-      .post('/responses', { body, headers, signal: call.signal })
+      .post('/responses', { body, headers, signal: abortSignalOf(call.signal) })
       .asResponse();
     return { response, droppedParams };
   }

@@ -1,85 +1,86 @@
+import { type CallSignal, CallSwitch } from '@app/contracts';
+
 type Reject = (reason: unknown) => void;
+
+const nobody: Reject = () => undefined;
 
 /**
  * The end of one call, whoever brings it about: the caller's signal, or one of our own limits. Gives the strategy one
- * signal, and lets nobody wait on for a strategy that does not heed it.
+ * signal, itself, and lets nobody wait on for a strategy that does not heed it.
  */
-export class CallGuard {
-  readonly #controller = new AbortController();
-  readonly #parent: AbortSignal;
-  readonly #waiting = new Set<Reject>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+export class CallGuard extends CallSwitch {
+  readonly #parent: CallSignal;
+  /** Whoever waits for the call: one at a time, an attempt or an event after the other. */
+  #waiting = nobody;
+  #wholeLimit: NodeJS.Timeout | undefined;
+  #stageLimit: NodeJS.Timeout | undefined;
   readonly #onParentAbort = (): void => this.abort(abortReason(this.#parent));
 
-  constructor(parent: AbortSignal) {
+  constructor(parent: CallSignal) {
+    super();
     this.#parent = parent;
     if (parent.aborted) this.#onParentAbort();
     else parent.addEventListener('abort', this.#onParentAbort, { once: true });
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): CallSignal {
+    return this;
   }
 
   /** Ends the call with this error, once. */
-  abort(reason: unknown): void {
-    if (this.signal.aborted) return;
+  override abort(reason: unknown): void {
+    if (this.aborted) return;
     this.end();
-    this.#controller.abort(reason);
-    for (const reject of this.#waiting) reject(reason);
-    this.#waiting.clear();
+    super.abort(reason);
+    this.#waiting(reason);
+    this.#waiting = nobody;
   }
 
   /** Lets go of timers and of the caller's signal. The call may not be aborted by them any more. */
   end(): void {
     this.#parent.removeEventListener('abort', this.#onParentAbort);
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    clearTimeout(this.#wholeLimit);
+    clearTimeout(this.#stageLimit);
   }
 
-  /** Aborts with what `reason` says unless the returned function is called within the time. */
-  limit(ms: number, reason: () => unknown): () => void {
-    const timer = setTimeout(() => this.abort(reason()), ms);
-    this.#timers.add(timer);
-    return () => {
-      clearTimeout(timer);
-      this.#timers.delete(timer);
-    };
+  /** Aborts the call with what `reason` says unless it has ended by then. */
+  limitWhole(ms: number, reason: () => unknown): void {
+    this.#wholeLimit = setTimeout(() => this.abort(reason()), ms);
   }
 
-  /** The work's result, or the reason of the abort, whichever is first. */
+  /** Aborts the call with what `reason` says unless `endStage` is called by then. One stage at a time. */
+  limitStage(ms: number, reason: () => unknown): void {
+    this.#stageLimit = setTimeout(() => this.abort(reason()), ms);
+  }
+
+  /** Nobody waits any more for what the stage was to bring. */
+  endStage(): void {
+    clearTimeout(this.#stageLimit);
+    this.#stageLimit = undefined;
+    this.#waiting = nobody;
+  }
+
+  /** The work's result, or the reason of the abort, whichever is first. One work at a time. */
   race<T>(work: Promise<T>): Promise<T> {
-    if (this.signal.aborted) {
+    if (this.aborted) {
       work.catch(() => undefined);
-      return Promise.reject(this.signal.reason);
+      return Promise.reject(this.reason);
     }
+    // What has been settled is not settled again, so nobody has to be told that the work is over.
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.add(reject);
-      work.then(
-        (value) => {
-          this.#waiting.delete(reject);
-          resolve(value);
-        },
-        (error: unknown) => {
-          this.#waiting.delete(reject);
-          reject(error);
-        },
-      );
+      this.#waiting = reject;
+      work.then(resolve, reject);
     });
   }
 
   async sleep(ms: number): Promise<void> {
-    let wake = (): void => undefined;
-    const slept = new Promise<void>((resolve) => (wake = resolve));
-    const timer = setTimeout(wake, ms);
-    this.#timers.add(timer);
-    await this.race(slept);
-    this.#timers.delete(timer);
+    await this.race(new Promise<void>((resolve) => (this.#stageLimit = setTimeout(resolve, ms))));
+    this.#stageLimit = undefined;
   }
 }
 
 /** What an aborted signal stands for: its reason when it is an error, else an AbortError. */
-export function abortReason(signal: AbortSignal): Error {
+export function abortReason(signal: CallSignal): Error {
   const reason: unknown = signal.reason;
   return reason instanceof Error ? reason : new DOMException('The call was aborted', 'AbortError');
 }

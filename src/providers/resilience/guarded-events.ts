@@ -47,7 +47,7 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, Re
     this.#idleTimer = setTimeout(() => {
       if (this.#pending || this.#isAwaited) this.guard.abort(hooks.onIdle());
     }, hooks.idleMs);
-    guard.signal.addEventListener('abort', () => this.#fail(guard.signal.reason), { once: true });
+    guard.addEventListener('abort', () => this.#fail(guard.reason));
   }
 
   [Symbol.asyncIterator](): this {

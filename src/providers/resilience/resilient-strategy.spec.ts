@@ -164,7 +164,9 @@ describe('a call that goes well', () => {
       now: monotonicClock,
       random: Math.random,
     };
-    await new ResilientStrategy(Object.assign(scripted, { probe }), SETTINGS, shared).probe?.(call().signal);
+    await new ResilientStrategy(Object.assign(scripted, { probe }), SETTINGS, shared).probe?.(
+      new AbortController().signal,
+    );
     expect(probe).toHaveBeenCalledOnce();
   });
 });
@@ -466,6 +468,21 @@ describe('limits of time', () => {
     expect(error).toMatchObject({ code: 'first_chunk_timeout', processed: 'unknown', tryElsewhere: true });
     expect(scripted.calls[0]!.signal.reason).toBe(error);
     expect(breakers.snapshot()[0]!.failures).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('waits for the first event of each attempt anew, and lets the one that began go on', async () => {
+    let failures = 1;
+    async function* slow(): AsyncGenerator<ChatStreamEvent> {
+      for (let index = 0; index < 8; index++) {
+        yield event('x');
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+      }
+    }
+    const { strategy } = rig(() => (failures-- > 0 ? Promise.reject(overloaded()) : slow()));
+    const text = strategy.stream(call()).then(({ events }) => read(events));
+    await vi.advanceTimersByTimeAsync(2 * SETTINGS.firstChunkMs);
+    expect(await text).toBe('xxxxxxxx');
     expect(vi.getTimerCount()).toBe(0);
   });
 

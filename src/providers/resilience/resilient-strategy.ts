@@ -1,4 +1,5 @@
 import {
+  type CallPlacement,
   type ProviderAnswer,
   type ProviderCall,
   ProviderError,
@@ -7,18 +8,18 @@ import {
 } from '@app/contracts';
 import {
   bulkhead,
+  type BulkheadPolicy,
   BulkheadRejectedError,
   ConstantBackoff,
   handleType,
-  type IPolicy,
   retry,
-  wrap,
+  type RetryPolicy,
 } from 'cockatiel';
 import type { BreakerRegistry } from './breaker-registry.service.js';
 import { abortReason, CallGuard } from './call-guard.js';
 import type { Cooldowns } from './cooldowns.service.js';
 import { concealSecrets } from './conceal-secrets.js';
-import { GuardedEvents } from './guarded-events.js';
+import { GuardedEvents, type StreamHooks } from './guarded-events.js';
 import { RepeatPolicy, type RepeatSettings } from './repeat-policy.js';
 import {
   bulkheadFull,
@@ -29,6 +30,7 @@ import {
 } from './resilience-errors.js';
 import type { Clock } from './resilience.js';
 import { RetryBudget } from './retry-budget.js';
+import type { TargetBreaker } from './target-breaker.js';
 
 export interface ResilienceSettings {
   readonly maxConcurrentCalls: number;
@@ -56,23 +58,64 @@ class Repeat extends Error {
 }
 
 /** One call, through all its attempts. */
-interface CallState {
-  readonly call: ProviderCall;
-  readonly guard: CallGuard;
-  attempt: number;
-  delayMs: number;
+class CallState {
+  readonly upstreamModel: string;
+  attempt = 0;
+  delayMs = 0;
+  /** The attempt under way began, by the wall clock and by ours. */
+  startedAtMs = 0;
+  startedMs = 0;
   /** The answer is in the caller's hands: what fails now is not repeated. */
-  isDelivered: boolean;
+  isDelivered = false;
+  #call: ProviderCall | undefined;
+
+  constructor(
+    given: ProviderCall,
+    readonly guard: CallGuard,
+  ) {
+    this.upstreamModel = given.upstreamModel;
+    this.#call = {
+      request: given.request,
+      upstreamModel: given.upstreamModel,
+      clientModel: given.clientModel,
+      maxOutputTokens: given.maxOutputTokens,
+      requestId: given.requestId,
+      traceparent: given.traceparent,
+      signal: guard.signal,
+      dropUnsupported: given.dropUnsupported,
+      placement: given.placement,
+    };
+  }
+
+  /** As the strategy gets it: the guard ends it. */
+  get call(): ProviderCall {
+    if (!this.#call) throw new Error('what was delivered is not asked for again');
+    return this.#call;
+  }
+
+  get placement(): CallPlacement | undefined {
+    return this.#call?.placement;
+  }
+
+  /** A stream may go on for long: the request and all that hangs on it is not kept for it here. */
+  noteDelivered(): void {
+    this.isDelivered = true;
+    this.#call = undefined;
+  }
 }
 
 /** A call that has answered. `ended`: the rest of a stream; nobody needs to look at it for the slot to be held. */
-interface Begun {
-  readonly ended: Promise<void>;
+interface Begun<Result> {
+  readonly ended: Promise<Result>;
 }
 
-type Work = (call: ProviderCall, state: CallState) => Promise<Begun>;
-
-const ENDED: Begun = { ended: Promise.resolve() };
+/** What is done under the policies. */
+interface Work<Result> {
+  /** The call to its end. */
+  whole(): Promise<Result>;
+  /** The same, in two steps: resolves when the answer has begun. */
+  begin(): Promise<Begun<Result>>;
+}
 
 /**
  * A strategy that fails fast, in time, and not together with everybody else: bulkhead(retry(breaker(limits(call)))).
@@ -85,7 +128,9 @@ export class ResilientStrategy implements ProviderStrategy {
   readonly providerName: string;
   readonly cancelStopsBilling: boolean;
   readonly probe?: (signal: AbortSignal) => Promise<void>;
-  readonly #policy: IPolicy;
+  readonly #bulkhead: BulkheadPolicy;
+  readonly #retry: RetryPolicy;
+  readonly #streamHooks: StreamHooks;
   readonly #budget: RetryBudget;
   readonly #repeat: RepeatPolicy;
 
@@ -99,48 +144,42 @@ export class ResilientStrategy implements ProviderStrategy {
     if (inner.probe) this.probe = (signal) => inner.probe!(signal);
     this.#budget = new RetryBudget(shared.now);
     this.#repeat = new RepeatPolicy(settings.repeat, this.#budget, shared.now, shared.random);
-    this.#policy = wrap(
-      bulkhead(settings.maxConcurrentCalls),
-      retry(handleType(Repeat), {
-        maxAttempts: settings.repeat.maxAttempts,
-        backoff: new ConstantBackoff(0),
-      }),
-    );
+    this.#streamHooks = {
+      idleMs: settings.streamIdleMs,
+      onIdle: () => streamIdleTimeout(this.providerName, settings.streamIdleMs),
+      onFailure: (error) => concealSecrets(error, settings.secrets),
+    };
+    this.#bulkhead = bulkhead(settings.maxConcurrentCalls);
+    this.#retry = retry(handleType(Repeat), {
+      maxAttempts: settings.repeat.maxAttempts,
+      backoff: new ConstantBackoff(0),
+    });
   }
 
-  async complete(call: ProviderCall): Promise<ProviderAnswer> {
-    let answer: ProviderAnswer | undefined;
-    await this.#run(call, async (attempt, { guard }) => {
-      answer = await guard.race(this.inner.complete(attempt));
-      return ENDED;
+  complete(call: ProviderCall): Promise<ProviderAnswer> {
+    const state = this.#open(call);
+    const whole = (): Promise<ProviderAnswer> => state.guard.race(this.inner.complete(state.call));
+    return this.#run(state, {
+      whole,
+      begin: async () => ({ ended: Promise.resolve(await whole()) }),
     });
-    return answer!;
   }
 
   /** Resolves when the first event is there; a failure before it is repeated, or the caller's to try elsewhere. */
   stream(call: ProviderCall): Promise<ProviderStream> {
     return new Promise((resolve, reject) => {
-      this.#run(call, async (attempt, state) => {
-        const { stream, events } = await this.#begin(attempt, state);
-        state.isDelivered = true;
-        resolve({ ...stream, events });
-        return events;
-      }).catch(reject);
+      const state = this.#open(call);
+      const begin = (): Promise<Begun<void>> => this.#deliver(state, resolve);
+      this.#run(state, { whole: () => begin().then(endOf), begin }).catch(reject);
     });
   }
 
-  async #run(call: ProviderCall, work: Work): Promise<void> {
-    const guard = new CallGuard(call.signal);
-    const state: CallState = { call, guard, attempt: 0, delayMs: 0, isDelivered: false };
-    guard.limit(this.#timeLeftMs(call), () => requestTimeout(this.providerName, state.isDelivered));
-    this.#budget.noteCall();
-    try {
-      await this.#policy.execute(() => this.#attempt(state, work));
-    } catch (error) {
-      throw error instanceof BulkheadRejectedError ? bulkheadFull(this.providerName) : error;
-    } finally {
-      guard.end();
-    }
+  #open(call: ProviderCall): CallState {
+    const state = new CallState(call, new CallGuard(call.signal));
+    state.guard.limitWhole(this.#timeLeftMs(call), () =>
+      requestTimeout(this.providerName, state.isDelivered),
+    );
+    return state;
   }
 
   #timeLeftMs({ placement }: ProviderCall): number {
@@ -150,76 +189,109 @@ export class ResilientStrategy implements ProviderStrategy {
       : requestMs;
   }
 
-  async #attempt(state: CallState, work: Work): Promise<void> {
-    const { guard, call } = state;
-    if (guard.signal.aborted) throw abortReason(guard.signal);
-    if (state.delayMs > 0) await guard.sleep(state.delayMs);
+  /** Promises are handed on and not awaited, all the way down: an async function in each layer costs ten times as much. */
+  #run<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+    this.#budget.noteCall();
+    const attempt = (): Promise<Result> => this.#attempt(state, work);
+    return this.#bulkhead
+      .execute(() => this.#retry.execute(attempt))
+      .then(
+        (result) => {
+          state.guard.end();
+          return result;
+        },
+        (error: unknown) => {
+          state.guard.end();
+          throw error instanceof BulkheadRejectedError ? bulkheadFull(this.providerName) : error;
+        },
+      );
+  }
+
+  #attempt<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+    const { guard, delayMs } = state;
+    if (guard.aborted) return Promise.reject(abortReason(guard));
+    return delayMs > 0 ? guard.sleep(delayMs).then(() => this.#ask(state, work)) : this.#ask(state, work);
+  }
+
+  #ask<Result>(state: CallState, work: Work<Result>): Promise<Result> {
     state.attempt += 1;
-    const startedAt = new Date();
-    const startedMs = this.shared.now();
+    state.startedAtMs = Date.now();
+    state.startedMs = this.shared.now();
+    return this.#throughBreaker(state, work).catch((error: unknown) => this.#failed(state, error));
+  }
+
+  /** @throws Repeat  when the call is to be made again, else the error */
+  #failed(state: CallState, error: unknown): never {
+    concealSecrets(error, this.settings.secrets);
+    if (error instanceof ProviderError && error.code === 'provider_rate_limited') {
+      this.shared.cooldowns.note(this.providerName, state.upstreamModel, error.retryAfterMs);
+    }
+    const isOpenNow = this.shared.breakers.refuses(this.providerName, state.upstreamModel);
+    if (state.isDelivered || isOpenNow) throw error;
+    const { placement } = state;
+    const delayMs = this.#repeat.delayMs(error, state.attempt, placement);
+    if (delayMs === undefined || !(error instanceof ProviderError)) throw error;
+    placement?.onRepeat({
+      error,
+      startedAt: new Date(state.startedAtMs),
+      durationMs: this.shared.now() - state.startedMs,
+    });
+    state.delayMs = delayMs;
+    throw new Repeat(delayMs);
+  }
+
+  #throughBreaker<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+    const breaker = this.shared.breakers.find(this.providerName, state.upstreamModel);
+    if (!breaker) return begunBy(work.whole);
+    return breaker.isClosed ? breaker.run(work.whole) : this.#probe(breaker, work);
+  }
+
+  /** A probe has told what it can as soon as the answer has begun; of any other call the end counts. */
+  async #probe<Result>(breaker: TargetBreaker, work: Work<Result>): Promise<Result> {
+    const begun = await breaker.probe(work.begin);
     try {
-      await this.#throughBreaker(state, work);
+      return await begun.ended;
     } catch (error) {
-      concealSecrets(error, this.settings.secrets);
-      if (error instanceof ProviderError && error.code === 'provider_rate_limited') {
-        this.shared.cooldowns.note(this.providerName, call.upstreamModel, error.retryAfterMs);
-      }
-      const isOpenNow = this.shared.breakers.refuses(this.providerName, call.upstreamModel);
-      if (state.isDelivered || isOpenNow) throw error;
-      const delayMs = this.#repeat.delayMs(error, state.attempt, call.placement);
-      if (delayMs === undefined || !(error instanceof ProviderError)) throw error;
-      call.placement?.onRepeat({ error, startedAt, durationMs: this.shared.now() - startedMs });
-      state.delayMs = delayMs;
-      throw new Repeat(delayMs);
+      breaker.noteFailure(error);
+      throw error;
     }
   }
 
-  async #throughBreaker(state: CallState, work: Work): Promise<void> {
-    const breaker = this.shared.breakers.find(this.providerName, state.call.upstreamModel);
-    const call = { ...state.call, signal: state.guard.signal };
-    if (!breaker) {
-      await (
-        await work(call, state)
-      ).ended;
-      return;
-    }
-    let begun = ENDED;
-    await breaker.run(async (isProbe) => {
-      begun = await work(call, state);
-      // A probe has told what it can as soon as the answer has begun; of any other call the end counts.
-      if (!isProbe) await begun.ended;
-    });
-    await begun.ended.catch((error: unknown) => {
-      breaker.noteFailure(error);
-      throw error;
-    });
+  async #deliver(state: CallState, deliver: (stream: ProviderStream) => void): Promise<GuardedEvents> {
+    const { stream, events } = await this.#begin(state.call, state.guard);
+    state.noteDelivered();
+    deliver({ ...stream, events });
+    return events;
   }
 
   async #begin(
     call: ProviderCall,
-    { guard }: CallState,
+    guard: CallGuard,
   ): Promise<{ stream: ProviderStream; events: GuardedEvents }> {
-    const { firstChunkMs, streamIdleMs } = this.settings;
-    const lift = guard.limit(firstChunkMs, () => firstChunkTimeout(this.providerName, firstChunkMs));
-    const stream = await this.#open(call, guard);
+    const { firstChunkMs } = this.settings;
+    guard.limitStage(firstChunkMs, () => firstChunkTimeout(this.providerName, firstChunkMs));
+    try {
+      const stream = await this.#openStream(call, guard);
+      return { stream, events: await this.#firstOf(stream, guard) };
+    } finally {
+      guard.endStage();
+    }
+  }
+
+  async #firstOf(stream: ProviderStream, guard: CallGuard): Promise<GuardedEvents> {
     const source = stream.events[Symbol.asyncIterator]();
     try {
       const first = await guard.race(source.next());
       if (first.done) throw emptyStream(this.providerName);
-      const onIdle = (): ProviderError => streamIdleTimeout(this.providerName, streamIdleMs);
-      const onFailure = (error: unknown): void => concealSecrets(error, this.settings.secrets);
-      const hooks = { idleMs: streamIdleMs, onIdle, onFailure };
-      return { stream, events: new GuardedEvents(source, guard, first.value, hooks) };
+      return new GuardedEvents(source, guard, first.value, this.#streamHooks);
     } catch (error) {
       close(source);
       throw error;
-    } finally {
-      lift();
     }
   }
 
   /** A stream that arrives after everybody has gone is closed. */
-  async #open(call: ProviderCall, guard: CallGuard): Promise<ProviderStream> {
+  async #openStream(call: ProviderCall, guard: CallGuard): Promise<ProviderStream> {
     const opening = this.inner.stream(call);
     try {
       return await guard.race(opening);
@@ -231,6 +303,15 @@ export class ResilientStrategy implements ProviderStrategy {
       throw error;
     }
   }
+}
+
+/** What a strategy throws at once rejects like what it throws later. */
+async function begunBy<Result>(work: () => Promise<Result>): Promise<Result> {
+  return work();
+}
+
+function endOf<Result>({ ended }: Begun<Result>): Promise<Result> {
+  return ended;
 }
 
 function close(source: AsyncIterator<unknown>): void {

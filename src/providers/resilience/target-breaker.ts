@@ -72,18 +72,25 @@ export class TargetBreaker {
     return this.state === 'half_open' || (this.state === 'open' && this.#recovery.dueInMs > 0);
   }
 
+  get isClosed(): boolean {
+    return this.#policy.state === CircuitState.Closed;
+  }
+
+  /** Runs a call whose outcome counts, while the breaker is closed. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    return this.#policy.execute(work);
+  }
+
   /**
-   * Runs a call whose outcome counts. While a probe is under way nobody else waits for it: a completion may take
-   * minutes, and there may be another target.
+   * Runs a call that is to show whether the provider is well again; it should end as soon as it has. While it is under
+   * way nobody else waits for it: a completion may take minutes, and there may be another target.
    *
-   * @param work  is told whether it is the probe: then it should end as soon as the provider has shown itself well
-   * @throws ProviderError `circuit_open`
+   * @throws ProviderError `circuit_open` when it is too early for a probe, or one is under way
    */
-  async run<T>(work: (isProbe: boolean) => Promise<T>): Promise<T> {
+  async probe<T>(work: () => Promise<T>): Promise<T> {
     if (this.refuses) throw circuitOpen(this.provider, this.#recovery.dueInMs || PROBE_PATIENCE_MS);
-    if (this.state === 'closed') return this.#policy.execute(() => work(false));
     try {
-      return await this.#policy.execute(() => work(true).catch(markInconclusive));
+      return await this.#policy.execute(() => work().catch(markInconclusive));
     } catch (error) {
       throw error instanceof InconclusiveProbe ? error.cause : error;
     }

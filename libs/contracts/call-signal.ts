@@ -1,0 +1,59 @@
+/**
+ * What ends a call before its time: the part of an AbortSignal that whoever works on the call needs. Every AbortSignal
+ * is one; whoever needs a whole one, as the SDKs do, asks `abortSignalOf`.
+ */
+export interface CallSignal {
+  readonly aborted: boolean;
+  /** Once aborted, why. */
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/**
+ * The one who ends a call, and its signal. An AbortController with its signal, its event and the maps of their
+ * listeners costs each call more than a kilobyte; this is a flag and a list.
+ */
+export class CallSwitch implements CallSignal {
+  #aborted = false;
+  #reason: unknown;
+  #listeners: (() => void)[] | undefined;
+
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  /** Each listener is called once, at the abort. */
+  addEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#aborted) return;
+    if (this.#listeners) this.#listeners.push(listener);
+    else this.#listeners = [listener];
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    const place = this.#listeners?.indexOf(listener) ?? -1;
+    if (place >= 0) this.#listeners?.splice(place, 1);
+  }
+
+  abort(reason: unknown): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#reason = reason;
+    const listeners = this.#listeners ?? [];
+    this.#listeners = undefined;
+    for (const listener of listeners) listener();
+  }
+}
+
+/** The same as an AbortSignal. */
+export function abortSignalOf(signal: CallSignal): AbortSignal {
+  if (signal instanceof AbortSignal) return signal;
+  if (signal.aborted) return AbortSignal.abort(signal.reason);
+  const controller = new AbortController();
+  signal.addEventListener('abort', () => controller.abort(signal.reason));
+  return controller.signal;
+}
