@@ -1,9 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, Pool, type Dispatcher } from 'undici';
 import { lookupOutbound } from '../../outbound/metadata-addresses.js';
-import { ConnectionError, toConnectionError } from './connection-failure.js';
-import { LightBody } from './light-body.js';
-import { LightResponse } from './light-response.js';
+import { exchangeForResponse } from './exchange.js';
+import { LightTarget } from './light-target.js';
 
 /** The part of WHATWG fetch that the vendor SDKs use. */
 export type LightFetch = typeof globalThis.fetch;
@@ -35,7 +33,12 @@ const DEFAULTS = {
 const KEEP_ALIVE_PLAIN_MS = 4_000;
 const KEEP_ALIVE_TLS_MS = 30_000;
 
-const agents = new WeakMap<LightFetch, Agent>();
+interface Behind {
+  readonly agent: Agent;
+  readonly maxBodyBytes: number;
+}
+
+const fetches = new WeakMap<LightFetch, Behind>();
 
 /**
  * `fetch` for the vendor SDKs over undici's dispatcher: one keep-alive pool per origin, no WHATWG streams or headers
@@ -47,24 +50,34 @@ const agents = new WeakMap<LightFetch, Agent>();
 export function createLightFetch(options: LightFetchOptions = {}): LightFetch {
   const settings = { ...DEFAULTS, ...options };
   const agent = createAgent(settings);
-  const fetch = (input: string | URL | Request, init: RequestInit = {}): Promise<Response> =>
-    new Promise((resolve, reject) => {
-      const exchange = new Exchange(
-        urlOf(input),
-        init.signal ?? undefined,
-        settings.maxBodyBytes,
-        resolve,
-        reject,
-      );
-      exchange.start(agent, init);
-    });
-  agents.set(fetch, agent);
+  const { maxBodyBytes } = settings;
+  const fetch = async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+    const url = urlOf(input);
+    const { href } = url;
+    const options = dispatchOptions(url, init);
+    const signal = init.signal ?? undefined;
+    const response = await exchangeForResponse(agent, options, { href, signal, maxBodyBytes });
+    // The boundary: SDKs are typed for the whole of `Response`, and use the part that LightResponse has.
+    return response as unknown as Response;
+  };
+  fetches.set(fetch, { agent, maxBodyBytes });
   return fetch;
+}
+
+/**
+ * An address that many requests go to, by the same connections as those of `fetch`.
+ *
+ * @param headers  of all of them
+ * @returns  `undefined` for a fetch that is not of `createLightFetch`
+ */
+export function lightTargetOf(fetch: LightFetch, url: URL, headers: Headers): LightTarget | undefined {
+  const behind = fetches.get(fetch);
+  return behind && new LightTarget(behind.agent, url, requestHeaders(headers), behind.maxBodyBytes);
 }
 
 /** Closes the pools behind `fetch`: calls under way are cut, later ones fail. For the end of the process. */
 export async function closeLightFetch(fetch: LightFetch): Promise<void> {
-  await agents.get(fetch)?.destroy();
+  await fetches.get(fetch)?.agent.destroy();
 }
 
 function createAgent(settings: Required<LightFetchOptions>): Agent {
@@ -81,107 +94,20 @@ function createAgent(settings: Required<LightFetchOptions>): Agent {
   });
 }
 
-/** One call: undici's callbacks -> a promise of the response, then the body. */
-class Exchange implements Dispatcher.DispatchHandler {
-  #controller: Dispatcher.DispatchController | undefined;
-  #body: LightBody | undefined;
-  #aborted = false;
-  #settled = false;
-
-  constructor(
-    private readonly url: URL,
-    private readonly signal: AbortSignal | undefined,
-    private readonly maxBodyBytes: number,
-    private readonly resolve: (response: Response) => void,
-    private readonly reject: (reason: unknown) => void,
-  ) {}
-
-  start(dispatcher: Dispatcher, init: RequestInit): void {
-    if (this.signal?.aborted) return this.#fail(this.signal.reason);
-    this.signal?.addEventListener('abort', this.#onAbort, { once: true });
-    try {
-      dispatcher.dispatch(this.#dispatchOptions(init), this);
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    if (this.#aborted) controller.abort(abortReason(this.signal));
-  }
-
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: IncomingHttpHeaders,
-    statusText = '',
-  ): void {
-    if (status < 200 || this.#settled) return;
-    this.#settled = true;
-    this.#body = new LightBody(controller);
-    const response = new LightResponse(
-      this.url.href,
-      status,
-      statusText,
-      headers,
-      this.#body,
-      this.maxBodyBytes,
-    );
-    // The boundary: SDKs are typed for the whole of `Response`, and use the part that LightResponse has.
-    this.resolve(response as unknown as Response);
-  }
-
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#body?.push(chunk);
-  }
-
-  onResponseEnd(): void {
-    this.#release();
-    this.#body?.end();
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#fail(
-      this.#aborted ? abortReason(this.signal) : asConnectionError(error, this.#controller !== undefined),
-    );
-  }
-
-  readonly #onAbort = (): void => {
-    this.#aborted = true;
-    const reason = abortReason(this.signal);
-    if (this.#body) this.#body.abort(reason);
-    else this.#controller?.abort(reason);
-    this.#fail(reason);
-  };
-
-  #fail(reason: unknown): void {
-    this.#release();
-    this.#body?.fail(reason);
-    if (this.#settled) return;
-    this.#settled = true;
-    this.reject(reason);
-  }
-
-  #release(): void {
-    this.signal?.removeEventListener('abort', this.#onAbort);
-  }
-
-  #dispatchOptions(init: RequestInit): Dispatcher.DispatchOptions {
-    return {
-      origin: this.url.origin,
-      path: this.url.pathname + this.url.search,
-      method: init.method ?? 'GET',
-      headers: requestHeaders(init.headers),
-      body: requestBody(init.body),
-    };
-  }
-}
-
 function urlOf(input: string | URL | Request): URL {
   if (typeof input === 'string') return new URL(input);
   if (input instanceof URL) return input;
   throw new TypeError('light fetch takes a URL, not a Request');
+}
+
+function dispatchOptions(url: URL, init: RequestInit): Dispatcher.DispatchOptions {
+  return {
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method: init.method ?? 'GET',
+    headers: requestHeaders(init.headers),
+    body: requestBody(init.body),
+  };
 }
 
 function requestHeaders(headers: RequestInit['headers']): string[] {
@@ -205,13 +131,4 @@ function requestBody(body: RequestInit['body']): string | Uint8Array | null {
   if (typeof body === 'string' || body instanceof Uint8Array) return body;
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
   throw new TypeError('light fetch takes a string or bytes as body');
-}
-
-function abortReason(signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason;
-  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
-}
-
-function asConnectionError(error: Error, begun: boolean): ConnectionError {
-  return error instanceof ConnectionError ? error : toConnectionError(error, begun);
 }

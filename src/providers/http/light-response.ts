@@ -51,6 +51,24 @@ export function errorBodyText(headers: unknown): string | undefined {
   return typeof headers === 'object' && headers !== null ? errorTexts.get(headers) : undefined;
 }
 
+/** An answer that was read whole. */
+export class LightAnswer {
+  readonly headers: LightHeaders;
+  readonly ok: boolean;
+  readonly text: string;
+
+  constructor(
+    readonly status: number,
+    headers: IncomingHttpHeaders,
+    body: Buffer | undefined,
+  ) {
+    this.headers = new LightHeaders(headers);
+    this.ok = isSuccess(status);
+    this.text = body ? textOf(body) : '';
+    if (!this.ok) errorTexts.set(this.headers, this.text);
+  }
+}
+
 /** The part of WHATWG's `Response` that the three vendor SDKs and our strategies use. */
 export class LightResponse {
   readonly headers: LightHeaders;
@@ -67,7 +85,7 @@ export class LightResponse {
     private readonly maxBodyBytes: number,
   ) {
     this.headers = new LightHeaders(headers);
-    this.ok = status >= 200 && status < 300;
+    this.ok = isSuccess(status);
   }
 
   get bodyUsed(): boolean {
@@ -76,7 +94,7 @@ export class LightResponse {
 
   async text(): Promise<string> {
     const bytes = await this.body.readAll(this.maxBodyBytes);
-    const text = bytes.toString('utf8', startOfText(bytes));
+    const text = textOf(bytes);
     if (!this.ok) errorTexts.set(this.headers, text);
     return text;
   }
@@ -109,7 +127,12 @@ function isDeeperThan(root: unknown, most: number): boolean {
   return false;
 }
 
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** A byte order mark is no part of the text. */
-function startOfText(bytes: Buffer): number {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+function textOf(bytes: Buffer): string {
+  const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+  return bytes.toString('utf8', start);
 }

@@ -7,31 +7,32 @@ import type { WireObject } from './openai-compatible.wire.js';
  * request for usage in streams, and what only the gateway's own answers have.
  */
 export function toWireRequest(call: ProviderCall, dialect: OpenAiDialect, stream: boolean): WireObject {
+  const { request, upstreamModel, maxOutputTokens } = call;
   const {
     max_tokens: _older,
     max_completion_tokens: _newer,
     stream: _stream,
-    stream_options,
+    stream_options: options,
     ...rest
-  } = call.request;
-  return {
-    ...rest,
-    model: call.upstreamModel,
-    messages: wireMessages(call.request.messages, dialect),
-    ...outputLimit(call, dialect),
-    ...(stream ? streamFields(stream_options, dialect) : {}),
-  };
+  } = request;
+  const body: WireObject = rest;
+  body.model = upstreamModel;
+  body.messages = wireMessages(request.messages, dialect);
+  if (maxOutputTokens !== undefined) {
+    body[dialect.outputLimitField(request, upstreamModel)] = maxOutputTokens;
+  }
+  if (stream) addStreamFields(body, options, dialect);
+  return body;
 }
 
-function outputLimit(call: ProviderCall, dialect: OpenAiDialect): WireObject {
-  if (call.maxOutputTokens === undefined) return {};
-  return { [dialect.outputLimitField(call.request, call.upstreamModel)]: call.maxOutputTokens };
-}
-
-function streamFields(options: ChatRequest['stream_options'], dialect: OpenAiDialect): WireObject {
-  const usage = dialect.streamUsage ? { include_usage: true } : {};
-  const merged = { ...options, ...usage };
-  return { stream: true, ...(Object.keys(merged).length > 0 ? { stream_options: merged } : {}) };
+function addStreamFields(
+  body: WireObject,
+  options: ChatRequest['stream_options'],
+  dialect: OpenAiDialect,
+): void {
+  const merged = dialect.streamUsage ? { ...options, include_usage: true } : { ...options };
+  body.stream = true;
+  if (Object.keys(merged).length > 0) body.stream_options = merged;
 }
 
 function wireMessages(messages: ChatMessage[], dialect: OpenAiDialect): ChatMessage[] {

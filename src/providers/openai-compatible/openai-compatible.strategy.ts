@@ -17,14 +17,17 @@ import { toChatCompletion } from './openai-compatible.response.js';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import { readUsage } from './openai-compatible.usage.js';
 import { asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
-import { PreparedPost } from './prepared-post.js';
+import { type PostAnswer, type PostResponse, PreparedPost, refusalOf } from './prepared-post.js';
 
 /** One request may be corrected so often before the server's refusal is handed on. */
 const MAX_CONCESSIONS = 4;
 const MAX_REMEMBERED_MODELS = 500;
 
-interface Sent {
-  readonly response: Response;
+/** What the gateway had to leave out of most requests. */
+const NOTHING: readonly string[] = [];
+
+interface Sent<Answer> {
+  readonly answer: Answer;
   readonly droppedParams: readonly string[];
 }
 
@@ -46,29 +49,34 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     this.cancelStopsBilling = dialect.cancelStopsBilling;
   }
 
-  async complete(given: ProviderCall): Promise<ProviderAnswer> {
+  /** The ordinary way has no async function in it: one promise for the answer, one for what is made of it. */
+  complete(given: ProviderCall): Promise<ProviderAnswer> {
     const call = this.#withDeadline(given);
     try {
-      const { response, droppedParams } = await this.#send(call, false);
-      const body = parseJson(await response.text());
-      return {
-        completion: toChatCompletion(body, this.#context(call)),
-        usage: readUsage(asObject(body)?.usage),
-        providerRequestId: requestIdOf(response),
-        droppedParams,
-      };
+      const body = this.#wireRequest(call, false);
+      return this.#completions.whole(body, this.#headers(call), call.signal).then(
+        (answer) =>
+          answer.ok
+            ? this.#toAnswer(answer, call, NOTHING)
+            : this.#completeOnTerms(call, body, refusalOf(answer)),
+        (thrown: unknown) => this.#completeOnTerms(call, body, thrown),
+      );
     } catch (error) {
-      throw toProviderError(error, call.signal);
+      return Promise.reject(toProviderError(error, call.signal));
     }
   }
 
   async stream(given: ProviderCall): Promise<ProviderStream> {
     const call = this.#withDeadline(given);
+    const body = this.#wireRequest(call, true);
     try {
-      const { response, droppedParams } = await this.#send(call, true);
+      const { answer, droppedParams } = await this.#begin(call, body).then(
+        (answer) => ({ answer, droppedParams: NOTHING }),
+        (thrown: unknown) => this.#negotiate(call, body, thrown, (corrected) => this.#begin(call, corrected)),
+      );
       return {
-        events: await this.#events(response, call),
-        providerRequestId: requestIdOf(response),
+        events: await this.#events(answer, call),
+        providerRequestId: requestIdOf(answer),
         droppedParams,
       };
     } catch (error) {
@@ -89,14 +97,44 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   #withDeadline(call: ProviderCall): ProviderCall {
     const { callTimeoutMs } = this.dialect;
     if (callTimeoutMs === undefined) return call;
-    return {
-      ...call,
-      signal: AbortSignal.any([abortSignalOf(call.signal), AbortSignal.timeout(callTimeoutMs)]),
-    };
+    const signal = AbortSignal.any([abortSignalOf(call.signal), AbortSignal.timeout(callTimeoutMs)]);
+    return { ...call, signal };
+  }
+
+  async #begin(call: ProviderCall, body: WireObject): Promise<PostResponse> {
+    const response = await this.#completions.begin(body, this.#headers(call), call.signal);
+    if (response.ok) return response;
+    const { ok, status, headers } = response;
+    throw await refusalOf({ ok, status, headers, text: await response.text() });
+  }
+
+  #toAnswer(answer: PostAnswer, call: ProviderCall, droppedParams: readonly string[]): ProviderAnswer {
+    try {
+      const body = parseJson(answer.text);
+      const usage = readUsage(asObject(body)?.usage);
+      return {
+        completion: toChatCompletion(body, this.#context(call), usage),
+        usage,
+        providerRequestId: requestIdOf(answer),
+        droppedParams,
+      };
+    } catch (error) {
+      throw toProviderError(error, call.signal);
+    }
+  }
+
+  async #completeOnTerms(call: ProviderCall, body: WireObject, failure: unknown): Promise<ProviderAnswer> {
+    const headers = this.#headers(call);
+    const { answer, droppedParams } = await this.#negotiate(call, body, await failure, async (corrected) => {
+      const answer = await this.#completions.whole(corrected, headers, call.signal);
+      if (answer.ok) return answer;
+      throw await refusalOf(answer);
+    });
+    return this.#toAnswer(answer, call, droppedParams);
   }
 
   /** A server that cannot stream answers whole all the same. */
-  async #events(response: Response, call: ProviderCall): Promise<ProviderStream['events']> {
+  async #events(response: PostResponse, call: ProviderCall): Promise<ProviderStream['events']> {
     const context = this.#context(call);
     if (response.headers.get('content-type')?.includes('application/json')) {
       return completionEvents(toChatCompletion(parseJson(await response.text()), context), context);
@@ -105,30 +143,41 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     return new ChatEventStream(response.body, new ChatStreamTranslator(context), call.signal);
   }
 
-  async #send(call: ProviderCall, stream: boolean): Promise<Sent> {
+  /** After a failure: corrects the request as long as the server refuses it for a field that it can do without. */
+  async #negotiate<Answer>(
+    call: ProviderCall,
+    refused: WireObject,
+    failure: unknown,
+    post: (body: WireObject) => Promise<Answer>,
+  ): Promise<Sent<Answer>> {
     const droppedParams: string[] = [];
-    let body = toWireRequest(call, this.#dialectFor(call.upstreamModel), stream);
+    let body = refused;
+    let thrown = failure;
     for (let concessions = 0; ; concessions += 1) {
+      const refusal = toProviderError(thrown, call.signal);
+      const concession =
+        concessions < MAX_CONCESSIONS ? concede(body, refusal, call.dropUnsupported) : undefined;
+      if (!concession) throw refusal;
+      this.#remember(call.upstreamModel, concession);
+      if (concession.dropped) droppedParams.push(concession.dropped);
+      body = concession.body;
       try {
-        return { response: await this.#post(body, call), droppedParams };
-      } catch (thrown) {
-        const refusal = toProviderError(thrown, call.signal);
-        const concession =
-          concessions < MAX_CONCESSIONS ? concede(body, refusal, call.dropUnsupported) : undefined;
-        if (!concession) throw refusal;
-        this.#remember(call.upstreamModel, concession);
-        if (concession.dropped) droppedParams.push(concession.dropped);
-        body = concession.body;
+        return { answer: await post(body), droppedParams };
+      } catch (error) {
+        thrown = error;
       }
     }
   }
 
-  #post(body: WireObject, call: ProviderCall): Promise<Response> {
-    const headers = {
-      [this.dialect.requestIdHeader]: call.requestId,
-      ...(call.traceparent ? { traceparent: call.traceparent } : {}),
-    };
-    return this.#completions.send(body, headers, abortSignalOf(call.signal));
+  #wireRequest(call: ProviderCall, stream: boolean): WireObject {
+    return toWireRequest(call, this.#dialectFor(call.upstreamModel), stream);
+  }
+
+  #headers(call: ProviderCall): string[] {
+    const { requestIdHeader } = this.dialect;
+    return call.traceparent
+      ? [requestIdHeader, call.requestId, 'traceparent', call.traceparent]
+      : [requestIdHeader, call.requestId];
   }
 
   #dialectFor(model: string): OpenAiDialect {
@@ -162,6 +211,6 @@ function isWithoutModelList(error: Error): boolean {
   return error instanceof ProviderError && (error.upstreamStatus === 404 || error.upstreamStatus === 405);
 }
 
-function requestIdOf(response: Response): string | undefined {
+function requestIdOf(response: Pick<PostResponse, 'headers'>): string | undefined {
   return response.headers.get('x-request-id') ?? response.headers.get('apim-request-id') ?? undefined;
 }

@@ -27,13 +27,14 @@ export function readUsage(block: unknown): Usage | undefined {
 export function completionUsage(block: unknown, usage: Usage | undefined): CompletionUsage | undefined {
   const wire = asObject(block);
   if (!wire || !usage) return undefined;
-  return {
+  const shown: CompletionUsage = {
     ...wire,
     prompt_tokens: usage.inputTokens,
     completion_tokens: usage.outputTokens,
     total_tokens: usage.inputTokens + usage.outputTokens,
-    ...hiddenReasoning(wire, usage),
   };
+  if (hiddenTokens(wire, usage) !== undefined) showReasoning(shown, wire, usage);
+  return shown;
 }
 
 function outputOf(wire: WireObject, inputTokens: number): number | undefined {
@@ -45,21 +46,20 @@ function outputOf(wire: WireObject, inputTokens: number): number | undefined {
 }
 
 function withParts(usage: Usage, wire: WireObject): Usage {
-  const prompt = asObject(wire.prompt_tokens_details) ?? {};
-  const completion = asObject(wire.completion_tokens_details) ?? {};
-  const input = (value: unknown) => part(value, usage.inputTokens);
-  const output = (value: unknown) => part(value, usage.outputTokens);
+  const { inputTokens, outputTokens } = usage;
+  const prompt = asObject(wire.prompt_tokens_details);
+  const completion = asObject(wire.completion_tokens_details);
   // DeepSeek and Moonshot count cached tokens beside the totals.
-  const cached = prompt.cached_tokens ?? wire.prompt_cache_hit_tokens ?? wire.cached_tokens;
-  return withoutUndefined(usage, {
-    cacheReadInputTokens: input(cached),
-    cacheCreationInputTokens: input(prompt.cache_write_tokens),
-    audioInputTokens: input(prompt.audio_tokens),
-    imageInputTokens: input(prompt.image_tokens),
-    reasoningOutputTokens: output(completion.reasoning_tokens) ?? hiddenTokens(wire, usage),
-    audioOutputTokens: output(completion.audio_tokens),
-    imageOutputTokens: output(completion.image_tokens),
-  });
+  const cached = prompt?.cached_tokens ?? wire.prompt_cache_hit_tokens ?? wire.cached_tokens;
+  set(usage, 'cacheReadInputTokens', part(cached, inputTokens));
+  set(usage, 'cacheCreationInputTokens', part(prompt?.cache_write_tokens, inputTokens));
+  set(usage, 'audioInputTokens', part(prompt?.audio_tokens, inputTokens));
+  set(usage, 'imageInputTokens', part(prompt?.image_tokens, inputTokens));
+  const reasoning = part(completion?.reasoning_tokens, outputTokens) ?? hiddenTokens(wire, usage);
+  set(usage, 'reasoningOutputTokens', reasoning);
+  set(usage, 'audioOutputTokens', part(completion?.audio_tokens, outputTokens));
+  set(usage, 'imageOutputTokens', part(completion?.image_tokens, outputTokens));
+  return usage;
 }
 
 /** Output that only the total knows of. */
@@ -68,18 +68,17 @@ function hiddenTokens(wire: WireObject, usage: Usage): number | undefined {
   return reported !== undefined && usage.outputTokens > reported ? usage.outputTokens - reported : undefined;
 }
 
-function hiddenReasoning(wire: WireObject, usage: Usage): Partial<CompletionUsage> {
-  if (hiddenTokens(wire, usage) === undefined) return {};
-  const details = asObject(wire.completion_tokens_details) ?? {};
-  return { completion_tokens_details: { ...details, reasoning_tokens: usage.reasoningOutputTokens ?? 0 } };
+function showReasoning(shown: CompletionUsage, wire: WireObject, usage: Usage): void {
+  const details = asObject(wire.completion_tokens_details);
+  shown.completion_tokens_details = { ...details, reasoning_tokens: usage.reasoningOutputTokens ?? 0 };
 }
 
-/** Sets what was reported; what was not makes no key. */
-function withoutUndefined(usage: Usage, parts: Partial<Record<keyof Usage, number | undefined>>): Usage {
-  let part: keyof Usage;
-  for (part in parts) if (parts[part] !== undefined) Object.assign(usage, { [part]: parts[part] });
-  return usage;
+/** What was not reported makes no key. */
+function set(usage: Usage, name: TokenCount, tokens: number | undefined): void {
+  if (tokens !== undefined) usage[name] = tokens;
 }
+
+type TokenCount = Exclude<keyof Usage, 'serverToolCalls'>;
 
 function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_TOKENS

@@ -1,12 +1,20 @@
+import { abortSignalOf, type CallSignal } from '@app/contracts';
 import type OpenAI from 'openai';
-import type { LightFetch } from '../http/light-fetch.js';
+import { type LightFetch, lightTargetOf } from '../http/light-fetch.js';
+import type { LightTarget } from '../http/light-target.js';
 import { parseJson, type WireObject } from './openai-compatible.wire.js';
 
-/** What the SDK says of all requests to one path: address, credentials, its own headers. */
-interface Prepared {
-  readonly url: URL;
-  readonly headers: [name: string, value: string][];
+/** The part of `Response` that is asked for here: what the SDK gives, or our own HTTP. */
+export interface PostResponse {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: AsyncIterable<Uint8Array> | null;
+  text(): Promise<string>;
 }
+
+/** The same when all of it has been read. */
+export type PostAnswer = Omit<PostResponse, 'text' | 'body'> & { readonly text: string };
 
 const fetches = new WeakMap<OpenAI, LightFetch>();
 
@@ -18,51 +26,69 @@ export function rememberFetch(client: OpenAI, fetch: LightFetch): void {
 /**
  * POSTs to one path of an SDK client. The SDK builds the first request; the others are like it but for body, signal and
  * the gateway's own headers, so they go out without being built anew (headers objects, URL, controllers, log lines),
- * which is much of what a call costs. Errors are the SDK's own, made of the answer as it makes them.
+ * which is much of what a call costs.
+ *
+ * An answer that is not `ok` is given as it is: `refusalOf` makes the SDK's error of it.
  */
 export class PreparedPost {
-  #prepared: Promise<Prepared> | undefined;
+  #target: LightTarget | undefined;
 
   constructor(
     private readonly client: OpenAI,
     private readonly path: string,
   ) {}
 
-  async send(
-    body: WireObject,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<Response> {
+  /** @param headers  the gateway's own: name, value, name, value, … */
+  async begin(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
+    const target = this.#target ?? (await this.#prepare());
+    return target ? target.post(JSON.stringify(body), headers, signal) : this.#bySdk(body, headers, signal);
+  }
+
+  /** Reads all of the answer. */
+  whole(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostAnswer> {
+    return this.#target
+      ? this.#target.postForWhole(JSON.stringify(body), headers, signal)
+      : this.#firstWhole(body, headers, signal);
+  }
+
+  async #firstWhole(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostAnswer> {
+    const target = await this.#prepare();
+    if (target) return target.postForWhole(JSON.stringify(body), headers, signal);
+    const response = await this.#bySdk(body, headers, signal);
+    return {
+      ok: response.ok,
+      status: response.status,
+      headers: response.headers,
+      text: await response.text(),
+    };
+  }
+
+  /** `undefined` for a client with a fetch of another make. */
+  async #prepare(): Promise<LightTarget | undefined> {
     const fetch = fetches.get(this.client);
-    if (!fetch) return this.client.post(this.path, { body, headers, signal }).asResponse();
-    this.#prepared ??= this.#prepare();
-    const prepared = await this.#prepared;
-    const response = await fetch(prepared.url, {
-      method: 'POST',
-      headers: prepared.headers.concat(Object.entries(headers)),
-      body: JSON.stringify(body),
-      signal,
-    });
-    if (!response.ok) throw await this.#toSdkError(response);
-    return response;
-  }
-
-  async #prepare(): Promise<Prepared> {
+    if (!fetch) return undefined;
     const { req, url } = await this.client.buildRequest({ method: 'post', path: this.path, body: {} });
-    const headers: [string, string][] = [];
-    req.headers.forEach((value, name) => headers.push([name, value]));
-    return { url: new URL(url), headers };
+    return (this.#target ??= lightTargetOf(fetch, new URL(url), req.headers));
   }
 
-  async #toSdkError(response: Response): Promise<Error> {
-    const { APIError } = await import('openai');
-    const text = await response.text();
-    const body: unknown = parseJson(text);
-    return APIError.generate(
-      response.status,
-      typeof body === 'object' && body !== null ? body : undefined,
-      body === undefined ? text : undefined,
-      response.headers,
-    );
+  #bySdk(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
+    const named = Object.fromEntries(pairs(headers));
+    return this.client.post(this.path, { body, headers: named, signal: abortSignalOf(signal) }).asResponse();
   }
+}
+
+/** The SDK's own error, made of the answer as the SDK makes it. */
+export async function refusalOf({ status, headers, text }: PostAnswer): Promise<Error> {
+  const { APIError } = await import('openai');
+  const body: unknown = parseJson(text);
+  return APIError.generate(
+    status,
+    typeof body === 'object' && body !== null ? body : undefined,
+    body === undefined ? text : undefined,
+    headers as Headers,
+  );
+}
+
+function pairs(flat: readonly string[]): [string, string][] {
+  return flat.flatMap((name, place) => (place % 2 === 0 ? [[name, flat[place + 1] ?? '']] : []));
 }

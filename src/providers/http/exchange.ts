@@ -1,0 +1,224 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { CallSignal } from '@app/contracts';
+import type { Dispatcher } from 'undici';
+import { ConnectionError, toConnectionError } from './connection-failure.js';
+import { LightBody } from './light-body.js';
+import { LightAnswer, LightResponse } from './light-response.js';
+
+export interface ResponseOptions {
+  readonly href: string;
+  readonly signal: CallSignal | undefined;
+  /** Most bytes of a body that is read whole after all. */
+  readonly maxBodyBytes: number;
+}
+
+/**
+ * One request, resolved as soon as its answer begins.
+ *
+ * @throws ConnectionError, or the signal's reason
+ */
+export function exchangeForResponse(
+  dispatcher: Dispatcher,
+  request: Dispatcher.DispatchOptions,
+  options: ResponseOptions,
+): Promise<LightResponse> {
+  return new Promise((resolve, reject) => {
+    new ResponseExchange({ resolve, reject }, options).start(dispatcher, request);
+  });
+}
+
+/**
+ * One request, resolved when all of its answer is there: one promise for everything.
+ *
+ * @throws as `exchangeForResponse`; ConnectionError `body_too_large` as soon as there are more than `maxBodyBytes`
+ */
+export function exchangeForAnswer(
+  dispatcher: Dispatcher,
+  request: Dispatcher.DispatchOptions,
+  signal: CallSignal,
+  maxBodyBytes: number,
+): Promise<LightAnswer> {
+  return new Promise((resolve, reject) => {
+    new AnswerExchange({ resolve, reject }, signal, maxBodyBytes).start(dispatcher, request);
+  });
+}
+
+interface Waiting<Result> {
+  resolve(result: Result): void;
+  reject(reason: unknown): void;
+}
+
+/** One request: undici's callbacks -> the promise of somebody who waits. */
+abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
+  #waiting: Waiting<Result> | undefined;
+  readonly #signal: CallSignal | undefined;
+  #controller: Dispatcher.DispatchController | undefined;
+  #aborted = false;
+
+  constructor(waiting: Waiting<Result>, signal: CallSignal | undefined) {
+    this.#waiting = waiting;
+    this.#signal = signal;
+  }
+
+  start(dispatcher: Dispatcher, request: Dispatcher.DispatchOptions): void {
+    if (this.#signal?.aborted) return this.fail(this.#signal.reason);
+    this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
+    try {
+      dispatcher.dispatch(request, this);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#aborted) controller.abort(abortReason(this.#signal));
+  }
+
+  abstract onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    statusText?: string,
+  ): void;
+  abstract onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void;
+
+  onResponseEnd(): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.fail(
+      this.#aborted ? abortReason(this.#signal) : asConnectionError(error, this.#controller !== undefined),
+    );
+  }
+
+  /** Nobody waits for a result any more. */
+  protected get isSettled(): boolean {
+    return this.#waiting === undefined;
+  }
+
+  protected succeed(result: Result): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve(result);
+  }
+
+  protected fail(reason: unknown): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.reject(reason);
+  }
+
+  /** The caller wants no more. */
+  protected abandon(reason: Error): void {
+    this.#controller?.abort(reason);
+  }
+
+  readonly #onAbort = (): void => {
+    this.#aborted = true;
+    const reason = abortReason(this.#signal);
+    this.abandon(reason);
+    this.fail(reason);
+  };
+}
+
+class ResponseExchange extends Exchange<LightResponse> {
+  readonly #href: string;
+  readonly #maxBodyBytes: number;
+  #body: LightBody | undefined;
+
+  constructor(waiting: Waiting<LightResponse>, { href, signal, maxBodyBytes }: ResponseOptions) {
+    super(waiting, signal);
+    this.#href = href;
+    this.#maxBodyBytes = maxBodyBytes;
+  }
+
+  override onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+    statusText = '',
+  ): void {
+    if (status < 200 || this.isSettled) return;
+    this.#body = new LightBody(controller);
+    this.succeed(new LightResponse(this.#href, status, statusText, headers, this.#body, this.#maxBodyBytes));
+  }
+
+  override onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#body?.push(chunk);
+  }
+
+  override onResponseEnd(): void {
+    super.onResponseEnd();
+    this.#body?.end();
+  }
+
+  protected override fail(reason: unknown): void {
+    super.fail(reason);
+    this.#body?.fail(reason);
+  }
+
+  protected override abandon(reason: Error): void {
+    if (this.#body) this.#body.abort(reason);
+    else super.abandon(reason);
+  }
+}
+
+class AnswerExchange extends Exchange<LightAnswer> {
+  readonly #maxBodyBytes: number;
+  #status = 0;
+  #headers: IncomingHttpHeaders | undefined;
+  /** Most answers come in one piece. */
+  #firstChunk: Buffer | undefined;
+  #laterChunks: Buffer[] | undefined;
+  #bytes = 0;
+
+  constructor(waiting: Waiting<LightAnswer>, signal: CallSignal, maxBodyBytes: number) {
+    super(waiting, signal);
+    this.#maxBodyBytes = maxBodyBytes;
+  }
+
+  override onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: IncomingHttpHeaders,
+  ): void {
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  override onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#maxBodyBytes) return this.#refuse(controller);
+    if (!this.#firstChunk) this.#firstChunk = chunk;
+    else (this.#laterChunks ??= []).push(chunk);
+  }
+
+  override onResponseEnd(): void {
+    super.onResponseEnd();
+    this.succeed(new LightAnswer(this.#status, this.#headers ?? {}, this.#body()));
+  }
+
+  #refuse(controller: Dispatcher.DispatchController): void {
+    const error = new ConnectionError('body_too_large', 'unknown', undefined);
+    this.fail(error);
+    controller.abort(error);
+  }
+
+  #body(): Buffer | undefined {
+    if (!this.#firstChunk || !this.#laterChunks) return this.#firstChunk;
+    return Buffer.concat([this.#firstChunk, ...this.#laterChunks], this.#bytes);
+  }
+}
+
+function abortReason(signal: CallSignal | undefined): Error {
+  const reason: unknown = signal?.reason;
+  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
+}
+
+function asConnectionError(error: Error, begun: boolean): ConnectionError {
+  return error instanceof ConnectionError ? error : toConnectionError(error, begun);
+}

@@ -1,0 +1,135 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { CallSwitch } from '@app/contracts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { connectionFailure } from './connection-failure.js';
+import { closeLightFetch, createLightFetch, type LightFetchOptions, lightTargetOf } from './light-fetch.js';
+import { errorBodyText } from './light-response.js';
+import type { LightTarget } from './light-target.js';
+
+const cleanUps: (() => Promise<unknown> | void)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
+});
+
+async function target(listener: RequestListener, options?: LightFetchOptions): Promise<LightTarget> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const fetch = createLightFetch(options);
+  cleanUps.push(
+    () => closeLightFetch(fetch),
+    () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  );
+  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1?version=1`);
+  return lightTargetOf(fetch, url, new Headers({ 'x-common': 'yes', 'accept-encoding': 'gzip' }))!;
+}
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => expect.unreachable(),
+    (error: unknown) => error,
+  );
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 200 && !condition(); tries += 1) await pause(10);
+  expect(condition()).toBe(true);
+}
+
+describe('an answer that is read whole', () => {
+  it('is asked for with what all requests have and what this one has', async () => {
+    const to = await target((request, response) => {
+      const { method, url, headers } = request;
+      request.setEncoding('utf8').on('data', (body) => {
+        response.end(JSON.stringify({ method, url, body, headers }));
+      });
+    });
+    const { status, ok, text } = await to.postForWhole('{}', ['x-own', 'too'], new CallSwitch());
+    expect({ status, ok }).toEqual({ status: 200, ok: true });
+    expect(JSON.parse(text)).toMatchObject({
+      method: 'POST',
+      url: '/v1?version=1',
+      body: '{}',
+      headers: { 'x-common': 'yes', 'x-own': 'too', 'accept-encoding': 'identity' },
+    });
+  });
+
+  it('is the same however its bytes are cut, without a byte order mark', async () => {
+    const bytes = Buffer.from('\ufeffgrüße 👋');
+    for (let cut = 1; cut < bytes.length; cut += 1) {
+      const to = await target(async (_request, response) => {
+        response.write(bytes.subarray(0, cut));
+        await pause(2);
+        response.end(bytes.subarray(cut));
+      });
+      expect((await to.postForWhole('', [], new CallSwitch())).text).toBe('grüße 👋');
+    }
+  });
+
+  it('may be empty, or an error whose text its headers lead to', async () => {
+    const empty = await target((_request, response) => response.end());
+    expect(await empty.postForWhole('', [], new CallSwitch())).toMatchObject({ ok: true, text: '' });
+    const refused = await target((_request, response) => response.writeHead(400, { 'x-a': 'b' }).end('no'));
+    const answer = await refused.postForWhole('', [], new CallSwitch());
+    expect(answer).toMatchObject({ ok: false, status: 400, text: 'no' });
+    expect(answer.headers.get('x-a')).toBe('b');
+    expect(errorBodyText(answer.headers)).toBe('no');
+  });
+
+  it('is not read beyond its limit: the upstream is closed', async () => {
+    let closed = false;
+    const to = await target(
+      (_request, response) => {
+        const timer = setInterval(() => response.write('x'.repeat(1000)), 1);
+        response.on('close', () => {
+          closed = true;
+          clearInterval(timer);
+        });
+      },
+      { maxBodyBytes: 5000 },
+    );
+    const error = await failure(to.postForWhole('', [], new CallSwitch()));
+    expect(connectionFailure(error)).toMatchObject({ processed: 'unknown', kind: 'body_too_large' });
+    await until(() => closed);
+  });
+
+  it('fails when its connection does in the middle', async () => {
+    const to = await target((request, response) => {
+      response.write('begun');
+      setTimeout(() => request.socket.destroy(), 20);
+    });
+    const error = await failure(to.postForWhole('', [], new CallSwitch()));
+    expect(connectionFailure(error)).toMatchObject({ processed: 'unknown', kind: 'reset' });
+  });
+
+  it('is given up with the reason of the signal: before the call, while waiting, while reading', async () => {
+    let asked = 0;
+    let closed = 0;
+    const to = await target((request, response) => {
+      asked += 1;
+      response.on('close', () => (closed += 1));
+      if (request.headers['x-begins']) response.write('x');
+    });
+    const reason = new Error('client gone');
+    const gone = new CallSwitch();
+    gone.abort(reason);
+    expect(await failure(to.postForWhole('', [], gone))).toBe(reason);
+    expect(asked).toBe(0);
+    for (const headers of [[], ['x-begins', 'yes']]) {
+      const client = new CallSwitch();
+      const failed = failure(to.postForWhole('', headers, client));
+      setTimeout(() => client.abort(reason), 50);
+      expect(await failed).toBe(reason);
+    }
+    await until(() => closed === 2);
+  });
+});
+
+it('is not there for a fetch of another make', () => {
+  expect(lightTargetOf(globalThis.fetch, new URL('http://localhost'), new Headers())).toBeUndefined();
+});

@@ -1,0 +1,53 @@
+import type { CallSignal } from '@app/contracts';
+import type { Dispatcher } from 'undici';
+import { exchangeForAnswer, exchangeForResponse } from './exchange.js';
+import type { LightAnswer, LightResponse } from './light-response.js';
+
+/** One address that many requests go to: what they have in common is worked out once. */
+export class LightTarget {
+  readonly #href: string;
+  readonly #origin: string;
+  readonly #path: string;
+
+  /** @param headers  of every request: name, value, name, value, … */
+  constructor(
+    private readonly dispatcher: Dispatcher,
+    url: URL,
+    private readonly headers: readonly string[],
+    private readonly maxBodyBytes: number,
+  ) {
+    this.#href = url.href;
+    this.#origin = url.origin;
+    this.#path = url.pathname + url.search;
+  }
+
+  /**
+   * The answer as soon as it begins, to be read as it comes.
+   *
+   * @param headers  further ones, in the same form
+   * @throws as `fetch` does
+   */
+  post(body: string, headers: readonly string[], signal: CallSignal): Promise<LightResponse> {
+    const { maxBodyBytes } = this;
+    return exchangeForResponse(this.dispatcher, this.#options(body, headers), {
+      href: this.#href,
+      signal,
+      maxBodyBytes,
+    });
+  }
+
+  /** The answer when all of it is there. */
+  postForWhole(body: string, headers: readonly string[], signal: CallSignal): Promise<LightAnswer> {
+    return exchangeForAnswer(this.dispatcher, this.#options(body, headers), signal, this.maxBodyBytes);
+  }
+
+  #options(body: string, headers: readonly string[]): Dispatcher.DispatchOptions {
+    return {
+      origin: this.#origin,
+      path: this.#path,
+      method: 'POST',
+      headers: this.headers.concat(headers),
+      body,
+    };
+  }
+}
