@@ -19,14 +19,23 @@ const CONDITIONAL = 'conditionalValidation';
  */
 export function compileRules(dto: new () => object): (body: object) => boolean {
   const fields = readRules(dto);
+  const demanded = fields.filter(({ isOptional }) => !isOptional);
+  const optional = new Map(fields.filter(({ isOptional }) => isOptional).map((field) => [field.name, field]));
   return (body) => {
-    for (const { name, isOptional, checks } of fields) {
-      const value: unknown = Reflect.get(body, name);
-      if (isOptional && (value === undefined || value === null)) continue;
-      for (const check of checks) if (!check(value)) return false;
+    for (const field of demanded) if (!isRight(field, Reflect.get(body, field.name))) return false;
+    // Of the few fields there are, not of the many there may be.
+    for (const name in body) {
+      const field = optional.get(name);
+      const value: unknown = field && Reflect.get(body, name);
+      if (field && value !== undefined && value !== null && !isRight(field, value)) return false;
     }
     return true;
   };
+}
+
+function isRight({ checks }: FieldRules, value: unknown): boolean {
+  for (const check of checks) if (!check(value)) return false;
+  return true;
 }
 
 function readRules(dto: new () => object): FieldRules[] {
