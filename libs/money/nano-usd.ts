@@ -75,6 +75,14 @@ export function ceilPicoToNano(pico: bigint): NanoUsd {
   return pico > 0n ? (pico + PICO_PER_NANO - 1n) / PICO_PER_NANO : pico / PICO_PER_NANO;
 }
 
+export function larger(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
+}
+
+export function smaller(left: bigint, right: bigint): bigint {
+  return left < right ? left : right;
+}
+
 /** What `JSON.stringify` writes as the bare literal it was made from. */
 export interface ExactJsonNumber {
   readonly rawJSON: string;

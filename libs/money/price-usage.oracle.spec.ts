@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parsePricePerMillion } from './nano-usd.js';
 import type { PriceCard, TokenPrices } from './price-card.js';
-import { priceUsage } from './price-usage.js';
+import { priceUsage, usageCostPico } from './price-usage.js';
 
 /**
  * A second opinion: the same usages priced by the public price library, whose arithmetic is floating point. Prices are
@@ -49,8 +49,10 @@ describe('priceUsage agrees with the public price library', () => {
     fc.assert(
       fc.property(usageFor(card), (usage) => {
         const theirs = calcPrice(toLibraryUsage(usage), model, { providerId });
-        const ours = Number(priceUsage(card, usage).costPico) / 1e12;
+        const { costPico } = priceUsage(card, usage);
+        const ours = Number(costPico) / 1e12;
         expect(Math.abs(ours - (theirs?.total_price ?? Number.NaN))).toBeLessThanOrEqual(1e-12 + ours * 1e-9);
+        expect(usageCostPico(card, usage)).toBe(costPico);
       }),
       { numRuns: 400, seed: SEED },
     );

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { priceCardFromJson, priceCardToJson, priceVersionOf } from './price-card-json.js';
 import type { PriceCard } from './price-card.js';
-import { priceUsage, saneUsage, type UsageQuantities } from './price-usage.js';
+import { priceUsage, saneUsage, usageCostPico, type UsageQuantities } from './price-usage.js';
 
 /** $3 in, $15 out, $0.30 cached, $3.75 / $6 cache writes; doubled above 200k. */
 const SONNET: PriceCard = {
@@ -126,6 +126,7 @@ describe('priceUsage', () => {
         expect(sum(false)).toBe(usage.inputTokens);
         expect(sum(true)).toBe(usage.outputTokens);
         expect(lines.every((line) => line.quantity > 0 && line.amountPico >= 0n)).toBe(true);
+        expect(usageCostPico(card, usage)).toBe(costPico);
         expect(costPico).toBe(lines.reduce((total, line) => total + line.amountPico, 0n));
       }),
     );

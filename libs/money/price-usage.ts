@@ -1,4 +1,4 @@
-import { ceilPicoToNano, type NanoUsd } from './nano-usd.js';
+import { ceilPicoToNano, larger, type NanoUsd } from './nano-usd.js';
 import type { PriceCard, TokenPrices } from './price-card.js';
 
 /**
@@ -57,7 +57,7 @@ export interface PricedUsage {
  * Prices what one call used.
  *
  * Categories are made disjoint first: plain input = input − cache reads − cache writes − audio − images. When the parts
- * exceed the total (a vendor's slip), they are cut to it in the order of `splitInput`, so that the quantities on
+ * exceed the total (a vendor's slip), they are cut to it in the order of `addInput`, so that the quantities on
  * the receipt always sum up to the vendor's totals and no line is negative. Reasoning is inside the output and has no
  * price of its own. A tool without a price costs nothing.
  *
@@ -65,14 +65,17 @@ export interface PricedUsage {
  */
 export function priceUsage(card: PriceCard, usage: UsageQuantities): PricedUsage {
   const { prices, aboveInputTokens } = tierFor(card, usage.inputTokens);
-  const lines = [
-    ...splitInput(usage, prices),
-    ...splitOutput(usage, prices),
-    line('request', 1, card.requestPico),
-    ...toolLines(card, usage.serverToolCalls),
-  ].filter((entry) => entry.quantity > 0 && (entry.category !== 'request' || entry.unitPico > 0n));
-  const costPico = lines.reduce((sum, entry) => sum + entry.amountPico, 0n);
+  const receipt = new Receipt();
+  addUsage(receipt, card, prices, usage);
+  const { costPico, lines } = receipt;
   return { costPico, costNano: ceilPicoToNano(costPico), lines, tierAboveInputTokens: aboveInputTokens };
+}
+
+/** `costPico` of `priceUsage` without its lines: every request is charged, few receipts are read. */
+export function usageCostPico(card: PriceCard, usage: UsageQuantities): bigint {
+  const sum = new CostSum();
+  addUsage(sum, card, tierFor(card, usage.inputTokens).prices, usage);
+  return sum.costPico;
 }
 
 /** The whole request is priced by the highest tier that its input exceeds ("above 200k tokens" = from 200,001 on). */
@@ -90,8 +93,9 @@ export function tierFor(
  * no number becomes unknown too, a total that is none becomes 0.
  */
 export function saneUsage<T extends UsageQuantities>(usage: T): T {
-  const sane: Record<string, unknown> = Object.fromEntries(Object.entries(usage));
-  for (const [key, value] of Object.entries(usage)) {
+  const sane: Record<string, unknown> = { ...(usage as object) };
+  for (const key of Object.keys(sane)) {
+    const value = sane[key];
     if (key === 'serverToolCalls') sane[key] = saneToolCalls(value);
     else if (value !== undefined) sane[key] = saneCount(value);
   }
@@ -120,64 +124,93 @@ function saneToolCalls(calls: unknown): Record<string, number> | undefined {
   return Object.fromEntries(sane);
 }
 
-/** Hands out parts of a total until it is used up. */
-function portionsOf(total: number): (wanted: number | undefined) => number {
-  let left = total;
-  return (wanted = 0) => {
-    const portion = Math.max(0, Math.min(wanted, left));
-    left -= portion;
-    return portion;
-  };
+/** What the parts of a usage come to. */
+class CostSum {
+  costPico = 0n;
+
+  /** Most parts of most usages are 0. */
+  add(category: PriceCategory, quantity: number, unitPico: bigint): void {
+    if (quantity <= 0) return;
+    this.addLine(category, quantity, unitPico, BigInt(quantity) * unitPico);
+  }
+
+  protected addLine(
+    _category: PriceCategory,
+    _quantity: number,
+    _unitPico: bigint,
+    amountPico: bigint,
+  ): void {
+    this.costPico += amountPico;
+  }
 }
 
-function splitInput(usage: UsageQuantities, prices: TokenPrices): PriceLine[] {
-  const take = portionsOf(usage.inputTokens);
+/** The same, line by line. */
+class Receipt extends CostSum {
+  readonly lines: PriceLine[] = [];
+
+  protected override addLine(
+    category: PriceCategory,
+    quantity: number,
+    unitPico: bigint,
+    amountPico: bigint,
+  ): void {
+    super.addLine(category, quantity, unitPico, amountPico);
+    this.lines.push({ category, quantity, unitPico, amountPico });
+  }
+}
+
+function addUsage(sum: CostSum, card: PriceCard, prices: TokenPrices, usage: UsageQuantities): void {
+  addInput(sum, prices, usage);
+  addOutput(sum, prices, usage);
+  if (card.requestPico > 0n) sum.add('request', 1, card.requestPico);
+  if (usage.serverToolCalls) addToolCalls(sum, card, usage.serverToolCalls);
+}
+
+/** Hands out parts of a total until it is used up. */
+class Portions {
+  constructor(private left: number) {}
+
+  take(wanted = 0): number {
+    const portion = Math.max(0, Math.min(wanted, this.left));
+    this.left -= portion;
+    return portion;
+  }
+}
+
+function addInput(sum: CostSum, prices: TokenPrices, usage: UsageQuantities): void {
+  const parts = new Portions(usage.inputTokens);
   const read = prices.cacheReadPico ?? prices.inputPico;
   const write = prices.cacheWritePico ?? prices.inputPico;
   const audio = prices.audioInputPico ?? prices.inputPico;
   const longWrites = usage.cacheCreation1hInputTokens ?? 0;
   const audioReads = usage.cacheReadAudioInputTokens ?? 0;
-  return [
-    line('cache_write_1h', take(longWrites), prices.cacheWrite1hPico ?? write),
-    line('cache_write', take((usage.cacheCreationInputTokens ?? 0) - longWrites), write),
-    line('cache_read_audio', take(audioReads), cachedAudioPrice(prices)),
-    line('cache_read', take((usage.cacheReadInputTokens ?? 0) - audioReads), read),
-    line('audio_input', take((usage.audioInputTokens ?? 0) - audioReads), audio),
-    line('image_input', take(usage.imageInputTokens), prices.imageInputPico ?? prices.inputPico),
-    line('input', take(Infinity), prices.inputPico),
-  ];
+  sum.add('cache_write_1h', parts.take(longWrites), prices.cacheWrite1hPico ?? write);
+  sum.add('cache_write', parts.take((usage.cacheCreationInputTokens ?? 0) - longWrites), write);
+  sum.add('cache_read_audio', parts.take(audioReads), cachedAudioPrice(prices));
+  sum.add('cache_read', parts.take((usage.cacheReadInputTokens ?? 0) - audioReads), read);
+  sum.add('audio_input', parts.take((usage.audioInputTokens ?? 0) - audioReads), audio);
+  sum.add('image_input', parts.take(usage.imageInputTokens), prices.imageInputPico ?? prices.inputPico);
+  sum.add('input', parts.take(Infinity), prices.inputPico);
 }
 
 /** Cached audio is a part of the cached and a part of the audio input; without a price of its own the dearer one holds. */
 function cachedAudioPrice(prices: TokenPrices): bigint {
-  if (prices.cacheReadAudioPico !== undefined) return prices.cacheReadAudioPico;
-  const candidates = [prices.cacheReadPico, prices.audioInputPico].filter((price) => price !== undefined);
-  return candidates.length > 0 ? largest(candidates) : prices.inputPico;
+  const { inputPico, cacheReadPico, audioInputPico, cacheReadAudioPico } = prices;
+  if (cacheReadAudioPico !== undefined) return cacheReadAudioPico;
+  if (cacheReadPico === undefined) return audioInputPico ?? inputPico;
+  return audioInputPico === undefined ? cacheReadPico : larger(cacheReadPico, audioInputPico);
 }
 
-function splitOutput(usage: UsageQuantities, prices: TokenPrices): PriceLine[] {
-  const take = portionsOf(usage.outputTokens);
-  return [
-    line('audio_output', take(usage.audioOutputTokens), prices.audioOutputPico ?? prices.outputPico),
-    line('image_output', take(usage.imageOutputTokens), prices.imageOutputPico ?? prices.outputPico),
-    line('output', take(Infinity), prices.outputPico),
-  ];
+function addOutput(sum: CostSum, prices: TokenPrices, usage: UsageQuantities): void {
+  const parts = new Portions(usage.outputTokens);
+  sum.add('audio_output', parts.take(usage.audioOutputTokens), prices.audioOutputPico ?? prices.outputPico);
+  sum.add('image_output', parts.take(usage.imageOutputTokens), prices.imageOutputPico ?? prices.outputPico);
+  sum.add('output', parts.take(Infinity), prices.outputPico);
 }
 
-function toolLines(card: PriceCard, calls: Readonly<Record<string, number>> = {}): PriceLine[] {
-  return Object.entries(calls).map(([name, count]) =>
-    line(
-      `tool:${name}`,
-      count,
-      Object.hasOwn(card.toolCallPico, name) ? (card.toolCallPico[name] ?? 0n) : 0n,
-    ),
-  );
-}
-
-function line(category: PriceCategory, quantity: number, unitPico: bigint): PriceLine {
-  return { category, quantity, unitPico, amountPico: BigInt(quantity) * unitPico };
-}
-
-export function largest(values: readonly bigint[]): bigint {
-  return values.reduce((most, value) => (value > most ? value : most), 0n);
+function addToolCalls(sum: CostSum, card: PriceCard, calls: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(calls)) {
+    const price = Object.hasOwn(card.toolCallPico, name) ? card.toolCallPico[name] : undefined;
+    sum.add(`tool:${name}`, count, price ?? 0n);
+  }
 }

@@ -1,6 +1,5 @@
-import { ceilPicoToNano, PICO_PER_NANO, type NanoUsd } from './nano-usd.js';
+import { ceilPicoToNano, larger, PICO_PER_NANO, type NanoUsd } from './nano-usd.js';
 import type { PriceCard, TokenPrices } from './price-card.js';
-import { largest } from './price-usage.js';
 
 /** Upper bounds of what a request may use, and what it may ask of the model that has a price of its own. */
 export interface UsageBound {
@@ -28,15 +27,16 @@ export interface WorstCase {
  * category it may turn out to be, at the dearest tier it may reach.
  */
 export function worstCase(card: PriceCard, bound: UsageBound): WorstCase {
-  const reachable = [
-    card.base,
-    ...card.tiers.filter((tier) => bound.inputTokens > tier.aboveInputTokens).map((tier) => tier.prices),
-  ];
-  const costs = reachable.map((prices) => inputPico(prices, bound));
-  const outputs = reachable.map((prices) => outputPico(prices, bound));
+  let input = inputPico(card.base, bound);
+  let output = outputPico(card.base, bound);
+  for (const { aboveInputTokens, prices } of card.tiers) {
+    if (bound.inputTokens <= aboveInputTokens) continue;
+    input = larger(input, inputPico(prices, bound));
+    output = larger(output, outputPico(prices, bound));
+  }
   return {
-    fixedPico: largest(costs) + card.requestPico + toolPico(card, bound),
-    outputTokenPico: largest(outputs),
+    fixedPico: input + card.requestPico + toolPico(card, bound.serverToolCalls),
+    outputTokenPico: output,
   };
 }
 
@@ -57,34 +57,34 @@ export function affordableOutputTokens(worst: WorstCase, budget: NanoUsd): numbe
 }
 
 function inputPico(prices: TokenPrices, bound: UsageBound): bigint {
-  const text = largest([
-    prices.inputPico,
-    prices.cacheReadPico ?? 0n,
-    prices.cacheWritePico ?? 0n,
-    bound.longCacheWrites ? (prices.cacheWrite1hPico ?? 0n) : 0n,
-  ]);
-  const audio = largest([text, prices.audioInputPico ?? 0n, prices.cacheReadAudioPico ?? 0n]);
-  const image = largest([text, prices.imageInputPico ?? 0n]);
-  const plain = bound.inputTokens - bound.audioInputTokens - bound.imageInputTokens;
-  return (
-    text * BigInt(Math.max(0, plain)) +
-    audio * BigInt(bound.audioInputTokens) +
-    image * BigInt(bound.imageInputTokens)
-  );
+  const { audioInputTokens, imageInputTokens } = bound;
+  const text = textPico(prices, bound.longCacheWrites);
+  let sum = text * BigInt(Math.max(0, bound.inputTokens - audioInputTokens - imageInputTokens));
+  if (audioInputTokens > 0) {
+    const audio = larger(prices.audioInputPico ?? 0n, prices.cacheReadAudioPico ?? 0n);
+    sum += larger(text, audio) * BigInt(audioInputTokens);
+  }
+  if (imageInputTokens > 0) sum += larger(text, prices.imageInputPico ?? 0n) * BigInt(imageInputTokens);
+  return sum;
+}
+
+/** A token of text may turn out to be read from the cache, or written to it. */
+function textPico(prices: TokenPrices, longCacheWrites: boolean): bigint {
+  const short = larger(prices.cacheReadPico ?? 0n, prices.cacheWritePico ?? 0n);
+  const cached = longCacheWrites ? larger(short, prices.cacheWrite1hPico ?? 0n) : short;
+  return larger(prices.inputPico, cached);
 }
 
 function outputPico(prices: TokenPrices, bound: UsageBound): bigint {
-  return largest([
-    prices.outputPico,
-    prices.imageOutputPico ?? 0n,
-    bound.audioOutput ? (prices.audioOutputPico ?? 0n) : 0n,
-  ]);
+  const drawn = larger(prices.outputPico, prices.imageOutputPico ?? 0n);
+  return bound.audioOutput ? larger(drawn, prices.audioOutputPico ?? 0n) : drawn;
 }
 
-function toolPico(card: PriceCard, bound: UsageBound): bigint {
-  return Object.entries(bound.serverToolCalls).reduce(
-    (sum, [name, calls]) =>
-      Object.hasOwn(card.toolCallPico, name) ? sum + (card.toolCallPico[name] ?? 0n) * BigInt(calls) : sum,
-    0n,
-  );
+function toolPico(card: PriceCard, calls: Readonly<Record<string, number>>): bigint {
+  let sum = 0n;
+  for (const name of Object.keys(calls)) {
+    if (Object.hasOwn(card.toolCallPico, name))
+      sum += (card.toolCallPico[name] ?? 0n) * BigInt(calls[name] ?? 0);
+  }
+  return sum;
 }

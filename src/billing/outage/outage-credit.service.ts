@@ -1,4 +1,4 @@
-import { formatNano, type NanoUsd } from '@app/money';
+import { formatNano, larger, type NanoUsd, smaller } from '@app/money';
 import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -80,12 +80,4 @@ export class OutageCredit implements OnModuleInit {
     else this.#usedBy.delete(userId);
     this.telemetry.event({ kind: 'outage-credit', usedNanoUsd: this.#used });
   }
-}
-
-function smaller(left: NanoUsd, right: NanoUsd): NanoUsd {
-  return left < right ? left : right;
-}
-
-function larger(left: NanoUsd, right: NanoUsd): NanoUsd {
-  return left > right ? left : right;
 }

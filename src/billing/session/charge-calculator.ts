@@ -1,5 +1,5 @@
 import type { Usage } from '@app/contracts';
-import { ceilPicoToNano, NANO_PER_UNIT, type NanoUsd, parseDecimalToNano, priceUsage } from '@app/money';
+import { ceilPicoToNano, NANO_PER_UNIT, type NanoUsd, parseDecimalToNano, usageCostPico } from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -42,8 +42,8 @@ export class ChargeCalculator {
     if (fromCache && Number(factor) === 0) return 0n;
     const card = this.prices.peek(target.priceVersion) ?? (await this.prices.find(target.priceVersion));
     if (!card) return this.#reportUnpriced(identity, target);
-    const priced = priceUsage(card, usage);
-    return fromCache ? scaledCost(priced.costPico, factor) : priced.costNano;
+    const costPico = usageCostPico(card, usage);
+    return fromCache ? scaledCost(costPico, factor) : ceilPicoToNano(costPico);
   }
 
   /** For a charge whose exact amount is known before it is held. */
