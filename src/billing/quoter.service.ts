@@ -27,12 +27,12 @@ export class QuoterService {
    * (`refine`) only when that bound is what the money falls short of.
    */
   quote(plan: RoutePlan, request: ChatRequest, stream: boolean): HoldQuote {
-    for (const target of plan.targets) this.prices.remember(toQuoteTarget(target), target.price);
+    for (const target of plan.targets) this.prices.remember(target, target.price);
     const inputs = plan.targets.map((target): TargetInput => {
       const bound = boundInput(request, target.upstreamModel, target.contextWindow);
       return { bound, textTokens: bound.textBytes };
     });
-    return { ...build(plan, request, stream, inputs), refine: () => refine(plan, request, stream, inputs) };
+    return build(plan, request, stream, inputs, () => refine(plan, request, stream, inputs));
   }
 
   /** The input's bound without any model in mind, tokens: its bytes, and the vendors' formulas for what is not text. */
@@ -54,32 +54,41 @@ function build(
   request: ChatRequest,
   stream: boolean,
   inputs: readonly TargetInput[],
+  refineLater?: () => Promise<HoldQuote>,
 ): HoldQuote {
-  const usages = plan.targets.map((target, index) => usageBound(request, target, inputs[index]));
-  const bounds = plan.targets.map((target, index): TargetBound => ({
-    target: toQuoteTarget(target),
-    worst: worstCase(target.price, usages[index] ?? usageBound(request, target, inputs[index])),
-    maxOutputTokens: target.maxOutputTokens,
-  }));
+  const wishes = wishesOf(request);
+  let inputTokensBound = 0;
+  let modelMaxOutputTokens = 0;
+  let isSliceable = stream && request.reasoning_effort == null;
+  const bounds = plan.targets.map((target, index): TargetBound => {
+    const usage = usageBound(target, inputs[index], wishes);
+    inputTokensBound = Math.max(inputTokensBound, usage.inputTokens);
+    modelMaxOutputTokens = Math.max(modelMaxOutputTokens, target.maxOutputTokens);
+    isSliceable &&= !target.capabilities.reasoning;
+    return {
+      target: toQuoteTarget(target),
+      worst: worstCase(target.price, usage),
+      maxOutputTokens: target.maxOutputTokens,
+    };
+  });
   return {
     model: plan.model.id,
-    inputTokensBound: Math.max(0, ...usages.map((usage) => usage.inputTokens)),
+    inputTokensBound,
     requestedMaxOutputTokens: requestedMaxOutputTokens(request),
-    modelMaxOutputTokens: Math.max(0, ...plan.targets.map((target) => target.maxOutputTokens)),
+    modelMaxOutputTokens,
     choices: Math.max(1, request.n ?? 1),
-    targets: bounds.map((bound) => bound.target),
+    targets: bounds.map(targetOf),
     bounds,
     stream,
-    sliceable: stream && !plan.targets.some((target) => writesUnseen(target, request)),
+    // Reasoning is billed as output and mostly not shown while it is written, so a stream that reasons may have used up
+    // any slice before a single token is seen: its whole worst case is held.
+    sliceable: isSliceable,
+    refine: refineLater,
   };
 }
 
-/**
- * Reasoning is billed as output and mostly not shown while it is written, so a stream that reasons may have used up any
- * slice before a single token is seen: its whole worst case is held.
- */
-function writesUnseen(target: PlannedTarget, request: ChatRequest): boolean {
-  return target.capabilities.reasoning || request.reasoning_effort != null;
+function targetOf({ target }: TargetBound): QuoteTarget {
+  return target;
 }
 
 async function refine(
@@ -97,32 +106,45 @@ async function refine(
   return build(plan, request, stream, counted);
 }
 
-function usageBound(request: ChatRequest, target: PlannedTarget, input: TargetInput | undefined): UsageBound {
-  if (!input) throw new Error('every target has its input');
-  const inputTokens = totalTokens(input.bound, target.contextWindow, input.textTokens);
+/** What a request asks for that has a price of its own, at whatever target. */
+type Wishes = Pick<UsageBound, 'longCacheWrites' | 'audioOutput' | 'serverToolCalls'>;
+
+function wishesOf(request: ChatRequest): Wishes {
   return {
-    inputTokens,
-    audioInputTokens: Math.min(inputTokens, input.bound.audioTokens),
-    imageInputTokens: Math.min(inputTokens, input.bound.imageTokens),
     longCacheWrites: asksForLongCache(request),
     audioOutput: Array.isArray(request['modalities']) && request['modalities'].includes('audio'),
     serverToolCalls: serverToolCallBounds(request),
   };
 }
 
+function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishes: Wishes): UsageBound {
+  if (!input) throw new Error('every target has its input');
+  const inputTokens = totalTokens(input.bound, target.contextWindow, input.textTokens);
+  return {
+    inputTokens,
+    audioInputTokens: Math.min(inputTokens, input.bound.audioTokens),
+    imageInputTokens: Math.min(inputTokens, input.bound.imageTokens),
+    longCacheWrites: wishes.longCacheWrites,
+    audioOutput: wishes.audioOutput,
+    serverToolCalls: wishes.serverToolCalls,
+  };
+}
+
 /** `cache_control: { ttl: "1h" }` may stand on any part, message or tool. */
 function asksForLongCache(request: ChatRequest): boolean {
-  if (!mentions(request, 'cache_control')) return false;
+  if (!mentionsCacheControl(request)) return false;
   return JSON.stringify([request.messages, request.tools]).includes('"ttl":"1h"');
 }
 
-function mentions(request: ChatRequest, key: string): boolean {
-  return (
-    key in request ||
-    request.tools?.some((tool) => key in tool) === true ||
-    request.messages.some(
-      (message) =>
-        key in message || (Array.isArray(message.content) && message.content.some((part) => key in part)),
-    )
-  );
+function mentionsCacheControl(request: ChatRequest): boolean {
+  if (hasCacheControl(request) || request.tools?.some(hasCacheControl)) return true;
+  for (const message of request.messages) {
+    if (hasCacheControl(message)) return true;
+    if (Array.isArray(message.content) && message.content.some(hasCacheControl)) return true;
+  }
+  return false;
+}
+
+function hasCacheControl(value: object): boolean {
+  return 'cache_control' in value;
 }

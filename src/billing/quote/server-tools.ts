@@ -10,10 +10,16 @@ const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/^code_(execution|interpreter)/, 'code_execution'],
 ];
 
+type CallBounds = Readonly<Record<string, number>>;
+
+const NO_CALLS: CallBounds = {};
+
 /** Most calls of the vendors' own tools in one answer, by name. Functions of the client cost nothing by themselves. */
-export function serverToolCallBounds(request: ChatRequest): Record<string, number> {
+export function serverToolCallBounds(request: ChatRequest): CallBounds {
+  const asksForSearch = request['web_search_options'] != null;
+  if (!asksForSearch && !request.tools?.length) return NO_CALLS;
   const bounds = new Map<string, number>();
-  if (request['web_search_options'] != null) bounds.set('web_search', CALLS_WITHOUT_LIMIT);
+  if (asksForSearch) bounds.set('web_search', CALLS_WITHOUT_LIMIT);
   for (const tool of request.tools ?? []) {
     if (tool.type === 'function') continue;
     const name = TOOL_NAMES.find(([pattern]) => pattern.test(tool.type))?.[1] ?? tool.type;
