@@ -6,7 +6,8 @@ import { Telemetry } from '../../telemetry/telemetry.js';
 /** One user gets at most this part of the instance's credit: known with money, or never seen here. */
 const SHARE_OF_KNOWN = 10n;
 const SHARE_OF_UNKNOWN = 100n;
-const MOST_USERS = 10_000;
+/** Whose money is remembered: at least so many users seen last, and at most twice as many. */
+const USERS_REMEMBERED = 5000;
 
 /**
  * What this instance may serve while Postgres is away: a bounded sum that the operator risks, so that an outage of the
@@ -17,8 +18,12 @@ const MOST_USERS = 10_000;
 export class OutageCredit implements OnModuleInit {
   readonly #logger = new Logger('Billing');
   readonly #usedBy = new Map<string, NanoUsd>();
-  /** Users seen last, oldest first. */
-  readonly #available = new Map<string, NanoUsd>();
+  /**
+   * What users were last seen to have: those since the last turn, and those of the turn before. Nothing is taken out of
+   * a map one by one, for then it is built anew again and again.
+   */
+  #available = new Map<string, NanoUsd>();
+  #availableBefore = new Map<string, NanoUsd>();
   readonly #cap: NanoUsd;
   #used: NanoUsd = 0n;
 
@@ -45,18 +50,16 @@ export class OutageCredit implements OnModuleInit {
 
   /** Remembers what a user had free. */
   noteAvailable(userId: string, availableNano: NanoUsd): void {
-    this.#available.delete(userId);
+    if (this.#cap === 0n) return;
     this.#available.set(userId, availableNano);
-    if (this.#available.size <= MOST_USERS) return;
-    for (const oldest of this.#available.keys()) {
-      this.#available.delete(oldest);
-      break;
-    }
+    if (this.#available.size < USERS_REMEMBERED) return;
+    this.#availableBefore = this.#available;
+    this.#available = new Map();
   }
 
   /** What this user may still be served on credit. */
   shareOf(userId: string): NanoUsd {
-    const seen = this.#available.get(userId);
+    const seen = this.#available.get(userId) ?? this.#availableBefore.get(userId);
     const share =
       seen === undefined ? this.#cap / SHARE_OF_UNKNOWN : smaller(this.#cap / SHARE_OF_KNOWN, seen);
     return larger(0n, smaller(share - (this.#usedBy.get(userId) ?? 0n), this.#cap - this.#used));
