@@ -1,6 +1,6 @@
 interface Waiting<Item, Result> {
   readonly item: Item;
-  resolve(result: Result): void;
+  resolve(result: Result | Promise<Result>): void;
   reject(error: unknown): void;
 }
 
@@ -14,10 +14,11 @@ export class NaturalBatcher<Item, Result> {
   #isDue = false;
 
   /**
-   * @param run  one result per item, in the items' order; when it throws, every item of the batch gets the error
+   * @param run  one result per item, in the items' order; when it throws, every item of the batch gets the error. A
+   *             result that takes longer is a promise: nobody else waits for it
    */
   constructor(
-    private readonly run: (items: readonly Item[]) => Promise<readonly Result[]>,
+    private readonly run: (items: readonly Item[]) => Promise<readonly (Result | Promise<Result>)[]>,
     private readonly limits: { readonly batchSize: number; readonly inFlight: number },
   ) {}
 

@@ -79,6 +79,15 @@ describe('a balance for one', () => {
   });
 });
 
+it('several users at once are told apart whatever their names are', async () => {
+  const names = ['', ' ', 'NULL', 'say "hi"', String.raw`a\b`, '{x,y}'].map((name) => `${name}${user()}`);
+  for (const name of names) await fund(db.dataSource, name, 10n);
+  await Promise.all(names.map((name) => machine.holds.hold(order(name, 7n))));
+  for (const name of names) {
+    expect(await booksOf(db.dataSource, name)).toMatchObject({ balance: 10n, held: 7n });
+  }
+});
+
 describe('a user seen for the first time', () => {
   it('is granted the first credit once, however many requests come at once', async () => {
     const fresh = user();

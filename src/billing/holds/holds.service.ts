@@ -5,6 +5,7 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf } from '../money-database.js';
 import { NaturalBatcher } from '../natural-batcher.js';
+import { toTextArray } from '../text-array.js';
 import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import type { HoldGrant, HoldOrder } from './hold-order.js';
@@ -24,13 +25,10 @@ const OTHERS_SETTLE_MS = 150;
 /** Reserves money and says, when it can't, exactly why. */
 @Injectable()
 export class HoldsService {
-  readonly #batcher = new NaturalBatcher<HoldOrder, HoldGrant | 'refused'>(
-    (orders) => this.#holdBatch(orders),
-    {
-      batchSize: BATCH_SIZE,
-      inFlight: BATCHES_IN_FLIGHT,
-    },
-  );
+  readonly #batcher = new NaturalBatcher<HoldOrder, HoldGrant>((orders) => this.#holdBatch(orders), {
+    batchSize: BATCH_SIZE,
+    inFlight: BATCHES_IN_FLIGHT,
+  });
 
   constructor(
     private readonly database: MoneyDatabase,
@@ -45,9 +43,8 @@ export class HoldsService {
    *
    * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
    */
-  async hold(order: HoldOrder): Promise<HoldGrant> {
-    const grant = await this.#batcher.add(order);
-    return grant === 'refused' ? this.#holdPatiently(order) : grant;
+  hold(order: HoldOrder): Promise<HoldGrant> {
+    return this.#batcher.add(order);
   }
 
   /** Reserves more for a hold that is open. False when the account has not enough, or the hold is not open any more. */
@@ -56,17 +53,19 @@ export class HoldsService {
     return rows.length > 0;
   }
 
-  async #holdBatch(orders: readonly HoldOrder[]): Promise<(HoldGrant | 'refused')[]> {
+  async #holdBatch(orders: readonly HoldOrder[]): Promise<(HoldGrant | Promise<HoldGrant>)[]> {
     const [only] = orders;
-    if (only && orders.length === 1) return [await this.#holdSimply(only)];
+    if (only && orders.length === 1) return [(await this.#holdSimply(only)) ?? this.#holdPatiently(only)];
     const input = JSON.stringify(orders.map((order) => this.#toRow(order)));
-    const users = [...new Set(orders.map((order) => order.userId))];
+    const users = toTextArray(new Set(orders.map((order) => order.userId)));
     const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, [input, users]));
-    const grants = new Map(rows.map((row) => [row.id, toGrant(row)]));
-    return orders.map((order) => grants.get(order.billingId) ?? 'refused');
+    const grants = new Map<string, HoldGrant>();
+    for (const row of rows) grants.set(row.id, toGrant(row));
+    return orders.map((order) => grants.get(order.billingId) ?? this.#holdPatiently(order));
   }
 
-  async #holdSimply(order: HoldOrder): Promise<HoldGrant | 'refused'> {
+  /** @returns `undefined` when the account has not enough, or the hold or its key is there already */
+  async #holdSimply(order: HoldOrder): Promise<HoldGrant | undefined> {
     const parameters = [
       order.takeNano.toString(),
       order.userId,
@@ -84,10 +83,10 @@ export class HoldsService {
     ];
     try {
       const [row] = await retryOnce(() => this.database.query<GrantRow>(HOLD_SIMPLE, parameters));
-      return row ? toGrant(row) : 'refused';
+      return row && toGrant(row);
     } catch (error) {
       // The hold or its key is there already: the explanation says which.
-      if (sqlStateOf(error) === SQL_STATE.uniqueViolation) return 'refused';
+      if (sqlStateOf(error) === SQL_STATE.uniqueViolation) return undefined;
       throw error;
     }
   }

@@ -45,6 +45,11 @@ export class PriceVersions {
     return [...this.#unstored.values()];
   }
 
+  /** False, nearly always: then there is nothing to wait for. */
+  get hasUnstored(): boolean {
+    return this.#unstored.size > 0;
+  }
+
   /** Stores what is not stored. No statement at all when there is nothing, which is nearly always. */
   async store(): Promise<void> {
     if (this.#unstored.size === 0) return;

@@ -1,5 +1,5 @@
 import { GatewayError } from '@app/contracts';
-import type { NanoUsd } from '@app/money';
+import { larger, type NanoUsd, smaller } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { databaseUnavailable, isConnectionError } from '../../database/connection-error.js';
 import type { HoldQuote } from '../billing-session.js';
@@ -34,22 +34,29 @@ export class HoldTaker {
   /**
    * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
    */
-  async take(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
-    if (this.instance.isFenced || !this.journal.isHealthy) throw databaseUnavailable();
-    try {
-      return await this.#takeAnyway(identity, quote);
-    } catch (error) {
-      const isShortOfMoney = error instanceof GatewayError && error.status === 402;
-      const refined = isShortOfMoney ? await quote.refine?.() : undefined;
-      if (!refined || refined.inputTokensBound >= quote.inputTokensBound) throw error;
-      return this.#takeAnyway(identity, refined);
-    }
+  take(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
+    if (this.instance.isFenced || !this.journal.isHealthy) return Promise.reject(databaseUnavailable());
+    const limit = outputLimit(quote);
+    const isNamed = quote.requestedMaxOutputTokens !== undefined;
+    const boundNano = quoteCost(quote, limit);
+    const takeNano = quote.sliceable
+      ? smaller(boundNano, quoteCost(quote, Math.ceil(SLICE_TOKENS / quote.choices)))
+      : boundNano;
+    const needNano = isNamed ? boundNano : quoteCost(quote, Math.min(LEAST_OUTPUT_TOKENS, limit));
+    return this.#reserve(this.#order(identity, quote, takeNano, needNano, boundNano)).then(
+      (grant) => {
+        this.credit.noteAvailable(identity.userId, grant.freeNano);
+        return isNamed
+          ? heldOf(quote, limit, boundNano, grant.amountNano, false)
+          : heldWithinGrant(quote, limit, boundNano, grant);
+      },
+      (error: unknown) => this.#takeOtherwise(identity, quote, error),
+    );
   }
 
   /** Reserves exactly an amount that is due already: an answer from the cache that is not free. */
   async takeExactly(identity: SessionIdentity, quote: HoldQuote, amountNano: NanoUsd): Promise<Held> {
-    const amounts = { takeNano: amountNano, needNano: amountNano, boundNano: amountNano };
-    await this.holds.hold(this.#order(identity, quote, amounts));
+    await this.holds.hold(this.#order(identity, quote, amountNano, amountNano, amountNano));
     return {
       quote,
       limit: 0,
@@ -82,28 +89,21 @@ export class HoldTaker {
     }
   }
 
-  async #takeAnyway(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
-    try {
-      await this.prices.store();
-      return await this.#takeFromAccount(identity, quote);
-    } catch (error) {
-      if (!isConnectionError(error) || isBusyDatabase(error)) throw error;
-      return this.#takeFromCredit(identity, quote, error);
-    }
+  /** Prices first: a hold refers to them. */
+  #reserve(order: HoldOrder): Promise<HoldGrant> {
+    if (!this.prices.hasUnstored) return this.holds.hold(order);
+    return this.prices.store().then(() => this.holds.hold(order));
   }
 
-  async #takeFromAccount(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
-    const limit = outputLimit(quote);
-    const isNamed = quote.requestedMaxOutputTokens !== undefined;
-    const boundNano = quoteCost(quote, limit);
-    const sliceNano = quote.sliceable ? quoteCost(quote, Math.ceil(SLICE_TOKENS / quote.choices)) : boundNano;
-    const takeNano = sliceNano < boundNano ? sliceNano : boundNano;
-    const needNano = isNamed ? boundNano : quoteCost(quote, Math.min(LEAST_OUTPUT_TOKENS, limit));
-    const grant = await this.holds.hold(this.#order(identity, quote, { takeNano, needNano, boundNano }));
-    this.credit.noteAvailable(identity.userId, grant.freeNano);
-    if (isNamed) return heldOf(quote, limit, grant.amountNano, false);
-    const covered = await lowerToCovered(quote, limit, grant);
-    return heldOf(covered.quote, covered.limit, grant.amountNano, false);
+  /** On credit while the database is away; with the input counted when the money is short of its bound. */
+  async #takeOtherwise(identity: SessionIdentity, quote: HoldQuote, error: unknown): Promise<Held> {
+    if (isConnectionError(error) && !isBusyDatabase(error)) {
+      return this.#takeFromCredit(identity, quote, error);
+    }
+    const isShortOfMoney = error instanceof GatewayError && error.status === 402;
+    const refined = isShortOfMoney ? await quote.refine?.() : undefined;
+    if (!refined || refined.inputTokensBound >= quote.inputTokensBound) throw error;
+    return this.take(identity, refined);
   }
 
   /** @throws the outage, as 503, when the credit does not cover the request */
@@ -129,55 +129,81 @@ export class HoldTaker {
       this.credit.giveBack(userId, amountNano);
       throw databaseUnavailable(outage);
     }
-    return heldOf(quote, limit, amountNano, true);
+    return heldOf(quote, limit, amountNano, amountNano, true);
   }
 
   #order(
     identity: SessionIdentity,
     quote: HoldQuote,
-    amounts: Pick<HoldOrder, 'takeNano' | 'needNano' | 'boundNano'>,
+    takeNano: NanoUsd,
+    needNano: NanoUsd,
+    boundNano: NanoUsd,
   ): HoldOrder {
     return {
-      ...identity,
+      billingId: identity.billingId,
+      requestId: identity.requestId,
+      userId: identity.userId,
       model: quote.model,
       stream: quote.stream,
       targets: quote.targets,
+      takeNano,
+      needNano,
+      boundNano,
       idempotency: this.claims.get(identity.billingId),
-      ...amounts,
     };
   }
 }
 
 /**
- * The limit that the money covers when the client named none. Counted exactly only when the cheap bound would lower it.
- * A slice is extended out of what is free; a whole hold is all there will be.
+ * Held with the limit that the money covers, for a client that named none. Counted exactly only when the cheap bound
+ * would lower it. A slice is extended out of what is free; a whole hold is all there will be.
  */
+function heldWithinGrant(
+  quote: HoldQuote,
+  limit: number,
+  costNano: NanoUsd,
+  { amountNano, freeNano }: HoldGrant,
+): Held | Promise<Held> {
+  const budgetNano = quote.sliceable ? freeNano : amountNano;
+  if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano, false);
+  return lowerToCovered(quote, limit, budgetNano, amountNano);
+}
+
 async function lowerToCovered(
   quote: HoldQuote,
   limit: number,
-  grant: HoldGrant,
-): Promise<{ readonly quote: HoldQuote; readonly limit: number }> {
-  const budgetNano = quote.sliceable ? grant.freeNano : grant.amountNano;
-  const covered = affordableLimit(quote, budgetNano) ?? 0;
-  if (covered >= limit) return { quote, limit };
+  budgetNano: NanoUsd,
+  amountNano: NanoUsd,
+): Promise<Held> {
   const refined = (await quote.refine?.()) ?? quote;
-  return { quote: refined, limit: Math.min(limit, affordableLimit(refined, budgetNano) ?? 0) };
+  const covered = Math.min(limit, affordableLimit(refined, budgetNano) ?? 0);
+  return heldOf(refined, covered, quoteCost(refined, covered), amountNano, false);
 }
 
-function heldOf(quote: HoldQuote, limit: number, amountNano: NanoUsd, onCredit: boolean): Held {
-  const costNano = quoteCost(quote, limit);
+/** @param costNano  the worst case at this limit */
+function heldOf(
+  quote: HoldQuote,
+  limit: number,
+  costNano: NanoUsd,
+  amountNano: NanoUsd,
+  onCredit: boolean,
+): Held {
   const totalTokens = limit * quote.choices;
-  const covered = (affordableLimit(quote, amountNano) ?? 0) * quote.choices;
+  const isSlice = quote.sliceable && amountNano < costNano;
   return {
     quote,
     limit,
     totalTokens,
     // A refined count lowers neither what is held nor the ceiling under it.
-    boundNano: costNano > amountNano ? costNano : amountNano,
+    boundNano: larger(costNano, amountNano),
     onCredit,
     amountNano,
-    coveredTokens: quote.sliceable && amountNano < costNano ? Math.min(totalTokens, covered) : totalTokens,
+    coveredTokens: isSlice ? Math.min(totalTokens, coveredTokens(quote, amountNano)) : totalTokens,
   };
+}
+
+function coveredTokens(quote: HoldQuote, amountNano: NanoUsd): number {
+  return (affordableLimit(quote, amountNano) ?? 0) * quote.choices;
 }
 
 /** A timeout that the living server reported is a busy row, not an outage: no reason to serve on credit. */

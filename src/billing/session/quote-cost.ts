@@ -1,4 +1,4 @@
-import { affordableOutputTokens, type NanoUsd, worstCaseCost } from '@app/money';
+import { affordableOutputTokens, larger, type NanoUsd, worstCaseCost } from '@app/money';
 import type { HoldQuote } from '../billing-session.js';
 
 /** The output limit of each answer: the client's, and never above the largest of the targets'. */
@@ -8,10 +8,12 @@ export function outputLimit(quote: HoldQuote): number {
 
 /** Worst case when each answer has at most `outputTokens`: the dearest of the targets. */
 export function quoteCost(quote: HoldQuote, outputTokens: number): NanoUsd {
-  return quote.bounds.reduce((most, { worst, maxOutputTokens }) => {
-    const cost = worstCaseCost(worst, Math.min(outputTokens, maxOutputTokens) * quote.choices);
-    return cost > most ? cost : most;
-  }, 0n);
+  let most = 0n;
+  for (const { worst, maxOutputTokens } of quote.bounds) {
+    const tokens = Math.min(outputTokens, maxOutputTokens) * quote.choices;
+    most = larger(most, worstCaseCost(worst, tokens));
+  }
+  return most;
 }
 
 /**
