@@ -2,6 +2,7 @@ import { type CallHandler, type ExecutionContext, Injectable, type NestIntercept
 import type { Request } from 'express';
 import { from, lastValueFrom, type Observable } from 'rxjs';
 import { type RequestContext, requirePrincipal } from '../edge/request-context.js';
+import type { BillingSession } from './billing-session.js';
 import { BillingSessions } from './session/billing-sessions.service.js';
 
 /**
@@ -21,18 +22,22 @@ export class BillingInterceptor implements NestInterceptor {
     return from(this.around(gateway, () => lastValueFrom(next.handle(), { defaultValue: undefined })));
   }
 
-  async around<T>(context: RequestContext, handle: () => Promise<T>): Promise<T> {
+  around<T>(context: RequestContext, handle: () => Promise<T>): Promise<T> {
     const { billingId, requestId } = context;
     const { userId } = requirePrincipal(context);
     const session = this.sessions.open({ billingId, requestId, userId });
     context.billing = session;
     try {
-      return await handle();
+      return handle().catch((error: unknown) => closeAfter(session, error));
     } catch (error) {
-      if (!session.closed) {
-        await session.settle({ kind: 'release', reason: 'handler_failed' }).catch(() => undefined);
-      }
-      throw error;
+      return closeAfter(session, error);
     }
   }
+}
+
+async function closeAfter(session: BillingSession, error: unknown): Promise<never> {
+  if (!session.closed) {
+    await session.settle({ kind: 'release', reason: 'handler_failed' }).catch(() => undefined);
+  }
+  throw error;
 }

@@ -45,7 +45,15 @@ export function answerOfLine({ body, ...answer }: JournaledAnswer): PackedAnswer
   return { ...answer, body: body === null ? null : Buffer.from(body, 'base64') };
 }
 
+const SETTLEMENT_START = '{"t":"S","s":';
+const SETTLEMENT_END = '}';
+
 /** An `S` line around a settlement that is JSON text already. */
 export function settlementLine(json: string): string {
-  return `{"t":"S","s":${json}}`;
+  return `${SETTLEMENT_START}${json}${SETTLEMENT_END}`;
+}
+
+/** The settlement in an `S` line, as JSON text: a view of the line, no copy. */
+export function settlementOfLine(line: string): string {
+  return line.slice(SETTLEMENT_START.length, -SETTLEMENT_END.length);
 }

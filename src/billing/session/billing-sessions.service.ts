@@ -9,6 +9,7 @@ import { ChargeCalculator } from './charge-calculator.js';
 import { FreeBillingSession } from './free-billing-session.js';
 import type { SessionIdentity } from './held.js';
 import { HoldTaker } from './hold-taker.js';
+import { HoldingSessions } from './holding-sessions.js';
 import { MeteredBillingSession, type SessionServices } from './metered-billing-session.js';
 import { SettlementRecords } from './settlement-records.js';
 
@@ -18,8 +19,7 @@ const AFTERLIFE_MS = 600_000;
 /** Opens the money side of requests, and knows those that hold money. */
 @Injectable()
 export class BillingSessions {
-  /** When each began to hold, `performance.now()`. */
-  readonly #holding = new Map<string, number>();
+  readonly #holding = new HoldingSessions();
   readonly #services: SessionServices;
 
   constructor(
@@ -32,26 +32,24 @@ export class BillingSessions {
     telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
-    this.#services = { taker, charges, records, settler, journal, credit, telemetry };
+    const holding = this.#holding;
+    this.#services = { taker, charges, records, settler, journal, credit, telemetry, holding };
     telemetry.addGauge({ name: 'holds_open', read: () => this.#holding.size });
   }
 
   open(identity: SessionIdentity): BillingSession {
     if (!this.config.billing.enabled) return new FreeBillingSession(identity.billingId);
-    return new MeteredBillingSession(identity, this.#services, {
-      onHeld: () => void this.#holding.set(identity.billingId, performance.now()),
-      onClosed: () => void this.#holding.delete(identity.billingId),
-    });
+    return new MeteredBillingSession(identity, this.#services);
   }
 
   /** Ids of the requests that hold money and run. */
   holdingIds(): string[] {
-    return [...this.#holding.keys()];
+    return this.#holding.ids();
   }
 
   /** Those of them that may still be running: what is older than any request may get was forgotten by somebody. */
   aliveIds(): string[] {
     const oldestMs = performance.now() - this.config.timeouts.requestMs - AFTERLIFE_MS;
-    return [...this.#holding].filter(([, sinceMs]) => sinceMs > oldestMs).map(([id]) => id);
+    return this.#holding.idsSince(oldestMs);
   }
 }

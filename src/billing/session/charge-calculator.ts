@@ -1,5 +1,12 @@
 import type { Usage } from '@app/contracts';
-import { ceilPicoToNano, NANO_PER_UNIT, type NanoUsd, parseDecimalToNano, usageCostPico } from '@app/money';
+import {
+  ceilPicoToNano,
+  NANO_PER_UNIT,
+  type NanoUsd,
+  parseDecimalToNano,
+  type PriceCard,
+  usageCostPico,
+} from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -26,11 +33,22 @@ export function scaledCost(costPico: bigint, factor: string): NanoUsd {
 /** Prices what was used, at the version pinned when the request was held. */
 @Injectable()
 export class ChargeCalculator {
+  readonly #cacheIsFree: boolean;
+
   constructor(
     private readonly prices: PriceVersions,
     private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+  ) {
+    this.#cacheIsFree = Number(config.billing.cacheHitPriceFactor) === 0;
+  }
+
+  /** @returns `undefined` when the price is not in memory: ask `price` */
+  priceNow(target: QuoteTarget, usage: Usage, fromCache: boolean): NanoUsd | undefined {
+    if (fromCache && this.#cacheIsFree) return 0n;
+    const card = this.prices.peek(target.priceVersion);
+    return card && this.#cost(card, usage, fromCache);
+  }
 
   async price(
     identity: SessionIdentity,
@@ -38,12 +56,17 @@ export class ChargeCalculator {
     usage: Usage,
     fromCache: boolean,
   ): Promise<NanoUsd> {
-    const factor = this.config.billing.cacheHitPriceFactor;
-    if (fromCache && Number(factor) === 0) return 0n;
-    const card = this.prices.peek(target.priceVersion) ?? (await this.prices.find(target.priceVersion));
-    if (!card) return this.#reportUnpriced(identity, target);
+    const known = this.priceNow(target, usage, fromCache);
+    if (known !== undefined) return known;
+    const card = await this.prices.find(target.priceVersion);
+    return card ? this.#cost(card, usage, fromCache) : this.#reportUnpriced(identity, target);
+  }
+
+  #cost(card: PriceCard, usage: Usage, fromCache: boolean): NanoUsd {
     const costPico = usageCostPico(card, usage);
-    return fromCache ? scaledCost(costPico, factor) : ceilPicoToNano(costPico);
+    return fromCache
+      ? scaledCost(costPico, this.config.billing.cacheHitPriceFactor)
+      : ceilPicoToNano(costPico);
   }
 
   /** For a charge whose exact amount is known before it is held. */

@@ -14,7 +14,9 @@ import { isBroken } from '../broken-guarantees.js';
 import { crashPoint } from '../crash-points.js';
 import type { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
-import { answerLine, settlementLine } from '../journal/journal-record.js';
+import { answerLine, type JournalRecord, settlementOfLine } from '../journal/journal-record.js';
+import type { UsageSource } from '../entities/ledger-entry.entity.js';
+import type { StoredResponse } from '../idempotency/stored-response.js';
 import { packAnswer } from '../idempotency/packed-answer.js';
 import type { OutageCredit } from '../outage/outage-credit.service.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
@@ -22,6 +24,7 @@ import type { Settler, Settling } from '../settle/settler.service.js';
 import type { ChargeCalculator, Due } from './charge-calculator.js';
 import type { HoldTaker } from './hold-taker.js';
 import type { Held, SessionIdentity } from './held.js';
+import type { HoldingSession, HoldingSessions } from './holding-sessions.js';
 import type { SettlementRecords } from './settlement-records.js';
 
 /** The next slice is asked for this many tokens before the last one is used up. */
@@ -37,16 +40,14 @@ export interface SessionServices {
   readonly journal: BillingJournal;
   readonly credit: OutageCredit;
   readonly telemetry: Telemetry;
-}
-
-export interface SessionHooks {
-  readonly onHeld: () => void;
-  readonly onClosed: () => void;
+  readonly holding: HoldingSessions;
 }
 
 /** One request's money: hold → settle | release, exactly once. */
-export class MeteredBillingSession implements BillingSession {
-  readonly #attempts: AttemptReceipt[] = [];
+export class MeteredBillingSession implements BillingSession, HoldingSession {
+  heldSinceMs = 0;
+  holdingPlace = -1;
+  #attempts: readonly AttemptReceipt[] = [];
   #held: Held | undefined;
   #extension: Promise<boolean> | undefined;
   #settled: Promise<SettledCharge> | undefined;
@@ -54,7 +55,6 @@ export class MeteredBillingSession implements BillingSession {
   constructor(
     private readonly identity: SessionIdentity,
     private readonly services: SessionServices,
-    private readonly hooks: SessionHooks,
   ) {}
 
   get billingId(): string {
@@ -68,17 +68,17 @@ export class MeteredBillingSession implements BillingSession {
   attempt(receipt: AttemptReceipt): void {
     const { provider, upstreamModel, outcome, upstreamStatus, providerRequestId } = receipt;
     const durationMs = Math.round(receipt.durationMs);
-    this.#attempts.push({ provider, upstreamModel, outcome, upstreamStatus, providerRequestId, durationMs });
+    const attempt = { provider, upstreamModel, outcome, upstreamStatus, providerRequestId, durationMs };
+    this.#attempts = [...this.#attempts, attempt];
   }
 
-  async hold(quote: HoldQuote): Promise<{ readonly maxOutputTokens: number | undefined }> {
-    if (this.#held || this.closed) throw new Error('a billing session holds once');
-    const held = await this.services.taker.take(this.identity, quote);
-    this.#keep(held);
-    crashPoint('after-hold');
-    const isModelsOwn =
-      quote.requestedMaxOutputTokens === undefined && held.limit >= quote.modelMaxOutputTokens;
-    return { maxOutputTokens: isModelsOwn ? undefined : held.limit };
+  hold(quote: HoldQuote): Promise<{ readonly maxOutputTokens: number | undefined }> {
+    if (this.#held || this.closed) return Promise.reject(new Error('a billing session holds once'));
+    return this.services.taker.take(this.identity, quote).then((held) => {
+      this.#keep(held);
+      crashPoint('after-hold');
+      return { maxOutputTokens: isModelsOwnLimit(held) ? undefined : held.limit };
+    });
   }
 
   covers(outputTokensSoFar: number): Promise<boolean> | true {
@@ -93,13 +93,20 @@ export class MeteredBillingSession implements BillingSession {
   }
 
   settle(settlement: Settlement): Promise<SettledCharge> {
-    this.#settled ??= this.#settle(settlement).finally(() => this.hooks.onClosed());
+    this.#settled ??= this.#extension
+      ? this.#settleAfter(this.#extension, settlement)
+      : this.#settle(settlement);
     return this.#settled;
   }
 
   #keep(held: Held): void {
     this.#held = held;
-    this.hooks.onHeld();
+    this.services.holding.add(this);
+  }
+
+  /** Whoever asks what is held finds it with the settler from here on, or with nobody. */
+  #close(): void {
+    this.services.holding.remove(this);
   }
 
   #extend(held: Held): Promise<boolean> {
@@ -116,9 +123,23 @@ export class MeteredBillingSession implements BillingSession {
     return true;
   }
 
-  async #settle(settlement: Settlement): Promise<SettledCharge> {
-    // The answer to an extension on its way decides what is held.
-    await this.#extension?.catch(() => false);
+  /** The answer to an extension on its way decides what is held. */
+  async #settleAfter(extension: Promise<boolean>, settlement: Settlement): Promise<SettledCharge> {
+    await extension.catch(() => false);
+    return this.#settle(settlement);
+  }
+
+  /** Waits for nothing but the journal when everything else is at hand, as it nearly always is. */
+  #settle(settlement: Settlement): Promise<SettledCharge> {
+    try {
+      return this.#end(settlement);
+    } catch (error) {
+      this.#close();
+      return Promise.reject(error);
+    }
+  }
+
+  #end(settlement: Settlement): Promise<SettledCharge> {
     switch (settlement.kind) {
       case 'release':
         return this.#release(settlement.reason, undefined);
@@ -134,7 +155,7 @@ export class MeteredBillingSession implements BillingSession {
   }
 
   /** Not in the journal: should the process die first, the sweep gives the hold back. */
-  #release(reason: string, unknownTarget: QuoteTarget | undefined): SettledCharge {
+  #release(reason: string, unknownTarget: QuoteTarget | undefined): Promise<SettledCharge> {
     if (unknownTarget) {
       const { provider, upstreamModel } = unknownTarget;
       const { requestId, userId } = this.identity;
@@ -150,61 +171,118 @@ export class MeteredBillingSession implements BillingSession {
         reason,
         unknownTarget,
       );
-      void this.#enqueue(held, { record, json: JSON.stringify(record) });
+      this.#enqueue(held, { record, json: JSON.stringify(record) });
     }
-    return { costNanoUsd: 0n };
+    this.#close();
+    return Promise.resolve({ costNanoUsd: 0n });
   }
 
-  async #charge(
+  #charge(
     target: QuoteTarget,
     reported: Usage,
-    source: 'provider' | 'own',
+    source: UsageSource,
     fromCache: boolean,
   ): Promise<SettledCharge> {
-    const { charges, records, taker } = this.services;
     const usage = saneUsage(reported);
+    const costNano = this.services.charges.priceNow(target, usage, fromCache);
+    const held = this.#held;
+    if (costNano === undefined || (!held && costNano > 0n)) {
+      return this.#chargeLater(target, usage, source, fromCache).finally(() => this.#close());
+    }
+    if (!held) return Promise.resolve({ costNanoUsd: 0n });
+    return this.#book(held, { target, usage, source, costNano, fromCache });
+  }
+
+  /** Something is to be waited for before it can be charged: the price, or the money. */
+  async #chargeLater(
+    target: QuoteTarget,
+    usage: Usage,
+    source: UsageSource,
+    fromCache: boolean,
+  ): Promise<SettledCharge> {
+    const { charges, taker } = this.services;
     const costNano = await charges.price(this.identity, target, usage, fromCache);
     if (!this.#held) {
       if (costNano === 0n) return { costNanoUsd: 0n };
       this.#keep(await taker.takeExactly(this.identity, charges.exactQuote(target), costNano));
     }
-    const held = this.#held as Held;
-    const due: Due = { target, usage, source, costNano, fromCache };
-    const record = records.charge(this.identity, held, this.#attempts, due);
-    await this.#book(held, record);
-    return { costNanoUsd: BigInt(record.chargeable) };
+    return this.#book(this.#held as Held, { target, usage, source, costNano, fromCache });
   }
 
   /** Resolves when the charge survives the process: in the journal or, should its disk fail, in the database. */
-  async #book(held: Held, record: SettlementRecord): Promise<void> {
-    const json = JSON.stringify(record);
-    const kept = this.services.records.answer(record);
-    const answer = kept && (await packAnswer(kept));
+  #book(held: Held, due: Due): Promise<SettledCharge> {
+    const record = this.services.records.charge(this.identity, held, this.#attempts, due);
+    const answer = this.services.records.answer(record);
+    if (answer) return this.#bookWithAnswer(held, record, answer).finally(() => this.#close());
     crashPoint('before-journal');
+    const line = settlementLineOf(record);
+    return this.#write(line).then(
+      (mark) => this.#journaled(held, { record, json: settlementOfLine(line), mark }),
+      () => this.#bookDirectly(held, { record, json: settlementOfLine(line) }),
+    );
+  }
+
+  async #bookWithAnswer(held: Held, record: SettlementRecord, kept: StoredResponse): Promise<SettledCharge> {
+    const answer = await packAnswer(kept);
+    crashPoint('before-journal');
+    const line = settlementLineOf(record);
     // In this order: a charge on the disk has its answer there.
-    const writingAnswer = answer && this.#write(answerLine(record.id, answer));
-    const mark = await this.#write(settlementLine(json));
-    const answerMark = writingAnswer && (await writingAnswer);
-    crashPoint('after-journal');
-    const booked = this.#enqueue(held, { record, json, mark, answer, answerMark });
-    if (!mark && !isBroken('journal-off')) await withinTime(booked);
+    const writingAnswer = this.#write(answerLine(record.id, answer)).catch(() => undefined);
+    const mark = await this.#write(line).catch(() => undefined);
+    const answerMark = await writingAnswer;
+    const settling = { record, json: settlementOfLine(line), mark, answer, answerMark };
+    return mark ? this.#journaled(held, settling) : this.#bookDirectly(held, settling);
   }
 
-  #write(line: string): Promise<JournalMark | undefined> {
-    if (isBroken('journal-off')) return Promise.resolve(undefined);
-    return this.services.journal.append(line).catch(() => undefined);
+  #write(line: string): Promise<JournalMark> {
+    return isBroken('journal-off')
+      ? Promise.reject(new Error('the journal is off'))
+      : this.services.journal.append(line);
   }
 
-  #enqueue(held: Held, settling: Settling): Promise<void> {
+  /** What it may cost is on the disk, and waits for nobody. */
+  #journaled(held: Held, settling: Settling): SettledCharge {
+    try {
+      crashPoint('after-journal');
+      this.#enqueue(held, settling);
+      return { costNanoUsd: BigInt(settling.record.chargeable) };
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** The journal could not keep it: whoever waits for the answer waits until it is booked. */
+  async #bookDirectly(held: Held, settling: Settling): Promise<SettledCharge> {
+    try {
+      crashPoint('after-journal');
+      const booked = new Promise<void>((resolve) => this.#enqueue(held, settling, resolve));
+      if (!isBroken('journal-off')) await withinTime(booked);
+      return { costNanoUsd: BigInt(settling.record.chargeable) };
+    } finally {
+      this.#close();
+    }
+  }
+
+  #enqueue(held: Held, settling: Settling, onBooked?: () => void): void {
     const { settler, credit } = this.services;
-    return new Promise((resolve) => {
-      const onDone = (): void => {
-        if (held.onCredit) credit.giveBack(this.identity.userId, held.amountNano);
-        resolve();
-      };
-      settler.enqueue({ ...settling, onDone });
-    });
+    const { userId } = this.identity;
+    if (!held.onCredit && !onBooked) return settler.enqueue(settling);
+    const onDone = (): void => {
+      if (held.onCredit) credit.giveBack(userId, held.amountNano);
+      onBooked?.();
+    };
+    settler.enqueue({ ...settling, onDone });
   }
+}
+
+/** The client named no limit, and none is needed. */
+function isModelsOwnLimit({ quote, limit }: Held): boolean {
+  return quote.requestedMaxOutputTokens === undefined && limit >= quote.modelMaxOutputTokens;
+}
+
+/** Made in one go: the longest text of a request is not copied again. */
+function settlementLineOf(record: SettlementRecord): string {
+  return JSON.stringify({ t: 'S', s: record } satisfies JournalRecord);
 }
 
 function withinTime(booked: Promise<void>): Promise<void> {
