@@ -28,18 +28,18 @@ export class SettlementRecords {
     due: Due,
   ): SettlementRecord {
     const ceilingNano = (held.boundNano * CEILING_PERCENT) / 100n;
-    return {
-      ...this.#common(identity, held, attempts),
-      cost: due.costNano.toString(),
-      chargeable: (due.costNano < ceilingNano ? due.costNano : ceilingNano).toString(),
-      outcome: due.fromCache ? 'cache-hit' : 'usage',
-      usage: due.usage,
-      source: due.source,
-      provider: due.target.provider,
-      upstream_model: due.target.upstreamModel,
-      price_version: due.target.priceVersion,
-      price_factor: due.fromCache ? this.config.billing.cacheHitPriceFactor : undefined,
-    };
+    const { target, costNano, fromCache } = due;
+    const record = this.#begin(identity, held, attempts);
+    record.cost = costNano.toString();
+    record.chargeable = costNano < ceilingNano ? record.cost : ceilingNano.toString();
+    record.outcome = fromCache ? 'cache-hit' : 'usage';
+    record.usage = due.usage;
+    record.source = due.source;
+    record.provider = target.provider;
+    record.upstream_model = target.upstreamModel;
+    record.price_version = target.priceVersion;
+    if (fromCache) record.price_factor = this.config.billing.cacheHitPriceFactor;
+    return record;
   }
 
   /** What a retry with the same Idempotency-Key gets; it goes where its charge goes. */
@@ -58,17 +58,21 @@ export class SettlementRecords {
     reason: string,
     unknownTarget: QuoteTarget | undefined,
   ): SettlementRecord {
-    return {
-      ...this.#common(identity, held, attempts),
-      release: true,
-      unknown: unknownTarget !== undefined,
-      outcome: reason,
-      provider: unknownTarget?.provider,
-      upstream_model: unknownTarget?.upstreamModel,
-    };
+    const record = this.#begin(identity, held, attempts);
+    record.release = true;
+    record.unknown = unknownTarget !== undefined;
+    record.outcome = reason;
+    record.provider = unknownTarget?.provider;
+    record.upstream_model = unknownTarget?.upstreamModel;
+    return record;
   }
 
-  #common(identity: SessionIdentity, held: Held, attempts: readonly AttemptReceipt[]): SettlementRecord {
+  /** All that does not depend on the ending. One object with all its fields from the start: it is made for every request. */
+  #begin(
+    identity: SessionIdentity,
+    held: Held,
+    attempts: readonly AttemptReceipt[],
+  ): Writable<SettlementRecord> {
     const claim = this.claims.get(identity.billingId);
     return {
       id: identity.billingId,
@@ -88,8 +92,16 @@ export class SettlementRecords {
       chargeable: '0',
       outcome: '',
       attempts,
+      usage: undefined,
+      source: undefined,
+      provider: undefined,
+      upstream_model: undefined,
+      price_version: undefined,
+      price_factor: undefined,
       provider_request_id: attempts.at(-1)?.providerRequestId,
       description: `Chat completion with ${held.quote.model}`,
     };
   }
 }
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };

@@ -42,7 +42,6 @@ export interface SettlementRecord {
 
 /** What became of a settlement in the database. */
 export interface BookedSettlement {
-  readonly capturedNano: bigint;
   /** Cost that nobody paid: above the ceiling, or not there. The operator's loss. */
   readonly shortfallNano: bigint;
   readonly balanceNano: bigint;

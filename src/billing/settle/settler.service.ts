@@ -8,6 +8,7 @@ import { ResponseStore } from '../idempotency/response-store.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
+import { toTextArray } from '../text-array.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -48,7 +49,7 @@ interface Queued extends Settling {
   readonly position: number;
   readonly queuedAtMs: number;
   /** What came of it, when that is known already and its answer is not stored yet. */
-  result?: BookedSettlement | undefined;
+  result: BookedSettlement | undefined;
   /** Booked, or refused for good: not to be tried or told again. */
   done: boolean;
 }
@@ -68,7 +69,6 @@ export class Settler {
   #urgentPosition = 0;
   #stopGathering: (() => void) | undefined;
   readonly #refused = new Set<string>();
-  readonly #lastOfUser = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
 
   constructor(
@@ -106,14 +106,20 @@ export class Settler {
   }
 
   enqueue(settling: Settling): void {
+    const { record, json, mark, answer, answerMark, onDone } = settling;
     this.#lastPosition += 1;
     this.#queue.push({
-      ...settling,
+      record,
+      json,
+      mark,
+      answer,
+      answerMark,
+      onDone,
       position: this.#lastPosition,
       queuedAtMs: performance.now(),
+      result: undefined,
       done: false,
     });
-    this.#lastOfUser.set(settling.record.user_id, this.#lastPosition);
     if (!canWait(settling)) this.#hurry(this.#lastPosition);
     else if (this.#queue.length === BATCH_SIZE) this.#stopGathering?.();
     if (this.#running) return;
@@ -127,8 +133,7 @@ export class Settler {
    * @returns true when there was something and it is booked now; false when there was nothing, or time ran out
    */
   async drain(options: { readonly userId?: string; readonly timeoutMs: number }): Promise<boolean> {
-    const goal =
-      options.userId === undefined ? this.#lastPosition : (this.#lastOfUser.get(options.userId) ?? 0);
+    const goal = options.userId === undefined ? this.#lastPosition : this.#lastPositionOf(options.userId);
     if (goal <= this.#bookedPosition) return false;
     this.#hurry(goal);
     const deadlineMs = performance.now() + options.timeoutMs;
@@ -138,6 +143,12 @@ export class Settler {
       await this.#progress(leftMs);
     }
     return true;
+  }
+
+  /** 0 when nothing of this user is on its way. Asked for seldom, so nothing is kept for it. */
+  #lastPositionOf(userId: string): number {
+    const isTheirs = ({ record }: Queued): boolean => record.user_id === userId;
+    return (this.#queue.findLast(isTheirs) ?? this.#booking.findLast(isTheirs))?.position ?? 0;
   }
 
   async #run(): Promise<void> {
@@ -196,10 +207,7 @@ export class Settler {
 
   #finish(batch: readonly Queued[]): void {
     this.#booking = [];
-    for (const { record, position } of batch) {
-      this.#bookedPosition = Math.max(this.#bookedPosition, position);
-      if (this.#lastOfUser.get(record.user_id) === position) this.#lastOfUser.delete(record.user_id);
-    }
+    for (const { position } of batch) this.#bookedPosition = Math.max(this.#bookedPosition, position);
     for (const wake of this.#waiting) wake();
   }
 
@@ -267,7 +275,9 @@ export class Settler {
       if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
       rows = await this.database.query<BookedRow>(...statement);
     }
-    return new Map(rows.map((row) => [row.id, toBooked(row)]));
+    const booked = new Map<string, BookedSettlement>();
+    for (const row of rows) booked.set(row.id, toBooked(row));
+    return booked;
   }
 
   /** Charges whose hold the database never saw. A release without a hold has nothing to give back. */
@@ -300,11 +310,15 @@ export class Settler {
   }
 
   #report(batch: readonly Queued[]): void {
-    const done = batch.filter((settling) => settling.mark);
-    this.journal.booked(
-      done.flatMap(({ mark, answerMark }) => [mark, answerMark].filter((each) => each !== undefined)),
-      done.map(({ record }) => record.id),
-    );
+    const marks: JournalMark[] = [];
+    const ids: string[] = [];
+    for (const { record, mark, answerMark } of batch) {
+      if (!mark) continue;
+      ids.push(record.id);
+      marks.push(mark);
+      if (answerMark) marks.push(answerMark);
+    }
+    this.journal.booked(marks, ids);
     for (const settling of batch) {
       const { record, result } = settling;
       settling.done = true;
@@ -328,24 +342,19 @@ function canWait({ record, mark, answer }: Settling): boolean {
 
 interface BookedRow {
   id: string;
-  captured_nano: string;
   shortfall_nano: string;
   balance_nano: string;
 }
 
 function toBooked(row: BookedRow): BookedSettlement {
-  return {
-    capturedNano: BigInt(row.captured_nano),
-    shortfallNano: BigInt(row.shortfall_nano),
-    balanceNano: BigInt(row.balance_nano),
-  };
+  return { shortfallNano: BigInt(row.shortfall_nano), balanceNano: BigInt(row.balance_nano) };
 }
 
 function statementFor(batch: readonly Queued[]): [sql: string, parameters: unknown[]] {
   const [only] = batch;
   if (only && batch.length === 1 && !only.record.unknown) return [SETTLE_ONE, parametersOf(only.record)];
-  const holds = batch.map(({ record }) => record.id);
-  const users = [...new Set(batch.map(({ record }) => record.user_id))];
+  const holds = toTextArray(batch.map(({ record }) => record.id));
+  const users = toTextArray(new Set(batch.map(({ record }) => record.user_id)));
   return [SETTLE_BATCH, [toArray(batch), holds, users]];
 }
 
@@ -367,6 +376,9 @@ function parametersOf(record: SettlementRecord): unknown[] {
   ];
 }
 
+/** Strung together, and copied once, when it is sent. */
 function toArray(batch: readonly Queued[]): string {
-  return `[${batch.map(({ json }) => json).join(',')}]`;
+  let text = '[';
+  for (const { json } of batch) text += text === '[' ? json : `,${json}`;
+  return `${text}]`;
 }
