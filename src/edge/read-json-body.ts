@@ -59,7 +59,7 @@ function readBytes(
   resolve: (bytes: Buffer) => void,
   reject: (error: GatewayError) => void,
 ): void {
-  const chunks: Buffer[] = [];
+  let chunks: Buffer[] = [];
   let bytes = 0;
   const fail = (cause?: unknown): void =>
     reject(new GatewayError('invalid_json', 'The body ended before it was complete.', { cause }));
@@ -67,11 +67,12 @@ function readBytes(
     bytes += chunk.length;
     if (bytes <= limitBytes) return void chunks.push(chunk);
     // What still comes is read and dropped until the refusal is sent: a reset would overtake it.
-    chunks.length = 0;
+    chunks = [];
     reject(tooLarge(limitBytes));
   });
   request.on('end', () => {
     if (bytes <= limitBytes) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+    chunks = []; // the request lives as long as its stream, and its listeners with it
   });
   request.on('error', fail);
   request.on('close', () => {
