@@ -1,5 +1,4 @@
 import {
-  type CallPlacement,
   GatewayError,
   type ProviderAnswer,
   type ProviderCall,
@@ -37,10 +36,27 @@ export interface DispatchedStream {
 
 type Answered = Pick<ProviderAnswer, 'providerRequestId'>;
 
-interface Start {
-  readonly at: Date;
-  readonly ms: number;
+/** How a whole answer and a stream differ. */
+interface Way<Result, Dispatched> {
+  readonly ask: (strategy: ProviderStrategy, call: ProviderCall) => Promise<Result>;
+  readonly dispatched: (
+    target: PlannedTarget,
+    result: Result,
+    attempts: readonly AttemptRecord[],
+  ) => Dispatched;
 }
+
+const WHOLE: Way<ProviderAnswer, DispatchedAnswer> = {
+  ask: (strategy, call) => strategy.complete(call),
+  dispatched: (target, answer, attempts) => ({ target, answer, attempts }),
+};
+
+const STREAM: Way<ProviderStream, DispatchedStream> = {
+  ask: (strategy, call) => strategy.stream(call),
+  dispatched: (target, stream, attempts) => ({ target, stream, attempts }),
+};
+
+const ignore: OnAttempt = () => undefined;
 
 /** One walk along a plan. */
 interface Walk {
@@ -49,10 +65,14 @@ interface Walk {
   readonly kind: AnswerKind;
   readonly deadlineAtMs: number;
   readonly attempts: AttemptRecord[];
-  readonly failures: TargetFailure[];
+  /** `undefined` while none has failed. */
+  failures: TargetFailure[] | undefined;
   readonly onAttempt: OnAttempt;
   /** Windows up to this many tokens have proved too small. */
   tooSmallWindow: number;
+  /** When the attempt under way began, by the wall clock and by a monotonic one. */
+  startedAt: Date;
+  startedMs: number;
 }
 
 /**
@@ -69,66 +89,82 @@ export class Dispatcher {
   ) {}
 
   /** @throws ProviderError, GatewayError; the signal's reason when the caller aborted */
-  async complete(plan: RoutePlan, template: CallTemplate, onAttempt?: OnAttempt): Promise<DispatchedAnswer> {
-    const walk = this.#walk(plan, template, 'whole', onAttempt);
-    const { target, result } = await this.#run(walk, (strategy, call) => strategy.complete(call));
-    return { target, answer: result, attempts: walk.attempts };
+  complete(plan: RoutePlan, template: CallTemplate, onAttempt = ignore): Promise<DispatchedAnswer> {
+    return this.#run(this.#walk(plan, template, 'whole', onAttempt), WHOLE);
   }
 
   /** Resolves with the stream's first event at hand. @throws as `complete` */
-  async stream(plan: RoutePlan, template: CallTemplate, onAttempt?: OnAttempt): Promise<DispatchedStream> {
-    const walk = this.#walk(plan, template, 'stream', onAttempt);
-    const { target, result } = await this.#run(walk, (strategy, call) => strategy.stream(call));
-    return { target, stream: result, attempts: walk.attempts };
+  stream(plan: RoutePlan, template: CallTemplate, onAttempt = ignore): Promise<DispatchedStream> {
+    return this.#run(this.#walk(plan, template, 'stream', onAttempt), STREAM);
   }
 
-  #walk(
-    plan: RoutePlan,
-    template: CallTemplate,
-    kind: AnswerKind,
-    onAttempt: OnAttempt = () => undefined,
-  ): Walk {
-    const deadlineAtMs = performance.now() + this.config.timeouts.requestMs;
-    return { plan, template, kind, deadlineAtMs, attempts: [], failures: [], onAttempt, tooSmallWindow: 0 };
+  #walk(plan: RoutePlan, template: CallTemplate, kind: AnswerKind, onAttempt: OnAttempt): Walk {
+    const nowMs = performance.now();
+    return {
+      plan,
+      template,
+      kind,
+      onAttempt,
+      deadlineAtMs: nowMs + this.config.timeouts.requestMs,
+      attempts: [],
+      failures: undefined,
+      tooSmallWindow: 0,
+      startedAt: new Date(),
+      startedMs: nowMs,
+    };
   }
 
-  async #run<T extends Answered>(
+  async #run<Result extends Answered, Dispatched>(
     walk: Walk,
-    ask: (strategy: ProviderStrategy, call: ProviderCall) => Promise<T>,
-  ): Promise<{ target: PlannedTarget; result: T }> {
-    const { plan, template, failures } = walk;
-    for (const [index, target] of plan.targets.entries()) {
-      if (target.contextWindow <= walk.tooSmallWindow || performance.now() >= walk.deadlineAtMs) continue;
-      const start = { at: new Date(), ms: performance.now() };
+    way: Way<Result, Dispatched>,
+  ): Promise<Dispatched> {
+    const { plan, template } = walk;
+    for (let index = 0; index < plan.targets.length; index += 1) {
+      const target = plan.targets[index]!;
+      if (!this.#begins(walk, target, index)) continue;
       try {
-        const result = await ask(this.registry.get(target.provider), this.#call(walk, target, index));
-        this.#succeeded(walk, target, start, result);
-        return { target, result };
+        const result = await way.ask(this.registry.get(target.provider), this.#call(walk, target, index));
+        this.#succeeded(walk, target, result);
+        return way.dispatched(target, result, walk.attempts);
       } catch (error) {
-        this.#failed(walk, target, start, error);
+        this.#failed(walk, target, error);
         if (template.signal.aborted || !mayTryElsewhere(error)) throw error;
       }
     }
-    throw chooseError(failures) ?? new Error(`no target could be tried for ${plan.model.id}`);
+    throw chooseError(walk.failures ?? []) ?? new Error(`no target could be tried for ${plan.model.id}`);
+  }
+
+  /** The first target is tried in any case. @returns false when this one need not be */
+  #begins(walk: Walk, target: PlannedTarget, index: number): boolean {
+    if (index === 0) return true;
+    walk.startedMs = performance.now();
+    walk.startedAt = new Date();
+    return target.contextWindow > walk.tooSmallWindow && walk.startedMs < walk.deadlineAtMs;
   }
 
   #call(walk: Walk, target: PlannedTarget, index: number): ProviderCall {
     const { template, deadlineAtMs } = walk;
-    const placement: CallPlacement = {
-      hasAlternative: this.#hasAlternative(walk, target, index),
-      deadlineAtMs,
-      onRepeat: ({ error, startedAt, durationMs }) => this.#note(walk, target, startedAt, durationMs, error),
-    };
     return {
-      ...template,
+      request: template.request,
       upstreamModel: target.upstreamModel,
+      clientModel: template.clientModel,
       maxOutputTokens: lowest(template.maxOutputTokens, target.maxOutputTokens),
-      placement,
+      requestId: template.requestId,
+      traceparent: template.traceparent,
+      signal: template.signal,
+      dropUnsupported: template.dropUnsupported,
+      placement: {
+        hasAlternative: this.#hasAlternative(walk, target, index),
+        deadlineAtMs,
+        onRepeat: ({ error, startedAt, durationMs }) =>
+          this.#note(walk, target, startedAt, durationMs, error),
+      },
     };
   }
 
   /** Only the same model counts: to wait a moment is better than to answer with another one. */
   #hasAlternative({ plan, tooSmallWindow }: Walk, { modelId }: PlannedTarget, index: number): boolean {
+    if (index + 1 === plan.targets.length) return false;
     return plan.targets.some(
       (other, place) =>
         place > index &&
@@ -138,16 +174,16 @@ export class Dispatcher {
     );
   }
 
-  #succeeded(walk: Walk, target: PlannedTarget, start: Start, result: Answered): void {
-    const durationMs = performance.now() - start.ms;
+  #succeeded(walk: Walk, target: PlannedTarget, result: Answered): void {
+    const durationMs = performance.now() - walk.startedMs;
     this.latencies.note(target.provider, target.upstreamModel, walk.kind, durationMs);
-    this.#note(walk, target, start.at, durationMs, undefined, result.providerRequestId);
+    this.#note(walk, target, walk.startedAt, durationMs, undefined, result.providerRequestId);
   }
 
-  #failed(walk: Walk, target: PlannedTarget, start: Start, error: unknown): void {
-    const durationMs = performance.now() - start.ms;
-    this.#note(walk, target, start.at, durationMs, error);
-    walk.failures.push({ isAskedModel: target.modelId === walk.plan.model.id, error });
+  #failed(walk: Walk, target: PlannedTarget, error: unknown): void {
+    const durationMs = performance.now() - walk.startedMs;
+    this.#note(walk, target, walk.startedAt, durationMs, error);
+    (walk.failures ??= []).push({ isAskedModel: target.modelId === walk.plan.model.id, error });
     if (!(error instanceof ProviderError)) return;
     if (error.code === 'first_chunk_timeout') {
       this.latencies.note(target.provider, target.upstreamModel, walk.kind, durationMs);

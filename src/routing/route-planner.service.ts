@@ -60,6 +60,7 @@ export class RoutePlanner {
 
   plan(model: CatalogModel, request: ChatRequest, context: PlanningContext): RoutePlan {
     const targets = this.#order(model, request, context);
+    if (targets.length === 1 && model.fallbacks.length === 0) return { model, targets };
     const seen = new Set(targets.map(({ provider, upstreamModel }) => `${provider}\n${upstreamModel}`));
     for (const fallback of this.#fallbacks(model, context.principal)) {
       for (const target of this.#order(fallback, request, context)) {
