@@ -10,6 +10,8 @@ export interface CallSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
+type Listener = () => void;
+
 /**
  * The one who ends a call, and its signal. An AbortController with its signal, its event and the maps of their
  * listeners costs each call more than a kilobyte; this is a flag and a list.
@@ -17,7 +19,8 @@ export interface CallSignal {
 export class CallSwitch implements CallSignal {
   #aborted = false;
   #reason: unknown;
-  #listeners: (() => void)[] | undefined;
+  /** Most calls have one or two. */
+  #listeners: Listener | Listener[] | undefined;
 
   get aborted(): boolean {
     return this.#aborted;
@@ -28,24 +31,28 @@ export class CallSwitch implements CallSignal {
   }
 
   /** Each listener is called once, at the abort. */
-  addEventListener(_type: 'abort', listener: () => void): void {
+  addEventListener(_type: 'abort', listener: Listener): void {
     if (this.#aborted) return;
-    if (this.#listeners) this.#listeners.push(listener);
-    else this.#listeners = [listener];
+    if (this.#listeners === undefined) this.#listeners = listener;
+    else if (Array.isArray(this.#listeners)) this.#listeners.push(listener);
+    else this.#listeners = [this.#listeners, listener];
   }
 
-  removeEventListener(_type: 'abort', listener: () => void): void {
-    const place = this.#listeners?.indexOf(listener) ?? -1;
-    if (place >= 0) this.#listeners?.splice(place, 1);
+  removeEventListener(_type: 'abort', listener: Listener): void {
+    if (this.#listeners === listener) this.#listeners = undefined;
+    else if (Array.isArray(this.#listeners)) {
+      this.#listeners = this.#listeners.filter((other) => other !== listener);
+    }
   }
 
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    const listeners = this.#listeners ?? [];
+    const listeners = this.#listeners;
     this.#listeners = undefined;
-    for (const listener of listeners) listener();
+    if (Array.isArray(listeners)) for (const listener of listeners) listener();
+    else listeners?.();
   }
 }
 

@@ -142,6 +142,8 @@ class ResponseExchange extends Exchange<LightResponse> {
     statusText = '',
   ): void {
     if (status < 200 || this.isSettled) return;
+    // Each raw header is a view of the packet it came in, which a long stream would keep.
+    controller.rawHeaders = null;
     this.#body = new LightBody(controller);
     this.succeed(new LightResponse(this.#href, status, statusText, headers, this.#body, this.#maxBodyBytes));
   }

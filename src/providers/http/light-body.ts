@@ -16,7 +16,9 @@ interface Waiter {
  * `getReader()` for Google's. One consumer, read once.
  */
 export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, ReadyEvents<Uint8Array> {
-  #chunks: Uint8Array[] = [];
+  /** A reader that keeps up leaves one at most, so a list for more is made only for one that does not. */
+  #next: Uint8Array | undefined;
+  #later: Uint8Array[] | undefined;
   #bytes = 0;
   #ended = false;
   #failure: { reason: unknown } | undefined;
@@ -39,7 +41,8 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     this.#wakeUp();
     const waiter = this.#takeWaiter();
     if (waiter) return waiter.resolve({ done: false, value: chunk });
-    this.#chunks.push(chunk);
+    if (this.#next) (this.#later ??= []).push(chunk);
+    else this.#next = chunk;
     this.#bytes += chunk.length;
     if (this.#bytes >= HIGH_WATER_MARK_BYTES) this.controller.pause();
   }
@@ -60,7 +63,8 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
 
   /** The caller wants no more: what has arrived is dropped and the upstream is closed. */
   abort(reason: Error): void {
-    this.#chunks = [];
+    this.#next = undefined;
+    this.#later = undefined;
     this.fail(reason);
     if (!this.#ended) this.controller.abort(reason);
   }
@@ -82,13 +86,15 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
 
   takeReady(): Uint8Array | undefined {
     this.#used = true;
-    const value = this.#chunks.shift();
-    if (value) this.#release(value.length);
+    const value = this.#next;
+    if (!value) return undefined;
+    this.#next = this.#later?.shift();
+    this.#release(value.length);
     return value;
   }
 
   untilReady(): Promise<void> | undefined {
-    if (this.#ended || this.#failure || this.#chunks.length > 0 || this.#wake) return undefined;
+    if (this.#ended || this.#failure || this.#next || this.#wake) return undefined;
     return new Promise((resolve) => (this.#wake = resolve));
   }
 

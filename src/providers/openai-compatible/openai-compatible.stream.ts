@@ -45,14 +45,15 @@ export class ChatStreamTranslator implements EventTranslator {
   readonly complete = false;
   #templates: ChunkTemplate[] = [];
   #fruitlessLessons = 0;
-  readonly #choices = new Map<number, ChoiceState>();
+  /** Nearly always one: a map would cost more than it saves. */
+  readonly #choices: ChoiceState[] = [];
   #id: string | undefined;
   #created: number | undefined;
   #usage: Usage | undefined;
   #usageBlock: unknown;
   #usageShown = false;
   /** What chunks before the first choice say (Azure's prompt filter): goes out with the first chunk that has one. */
-  #prelude: WireObject = {};
+  #prelude: WireObject | undefined;
 
   constructor(private readonly context: StreamContext) {}
 
@@ -77,8 +78,8 @@ export class ChatStreamTranslator implements EventTranslator {
 
   /** `[DONE]`, or the end of the body. */
   finish(out: ChatStreamEvent[]): void {
-    if (this.#choices.size === 0) throw badResponse('The provider ended the stream without an answer.');
-    for (const choice of this.#choices.values()) {
+    if (this.#choices.length === 0) throw badResponse('The provider ended the stream without an answer.');
+    for (const choice of this.#choices) {
       if (!choice.ended) throw badResponse('The provider ended the stream before the answer was complete.');
     }
     if (this.#usage && !this.#usageShown) out.push(this.#usageEvent({ choices: [] }));
@@ -86,7 +87,7 @@ export class ChatStreamTranslator implements EventTranslator {
 
   /** Something of the answer has been seen. */
   get begun(): boolean {
-    return this.#choices.size > 0;
+    return this.#choices.length > 0;
   }
 
   #rewriteAt(text: string, at: number): RewrittenChunk | undefined {
@@ -131,7 +132,7 @@ export class ChatStreamTranslator implements EventTranslator {
     if (readUsage(chunk.usage)) {
       out.push(this.#usageEvent(chunk));
     } else if (!this.begun) {
-      Object.assign(this.#prelude, withoutEnvelope(chunk));
+      this.#prelude = { ...this.#prelude, ...withoutEnvelope(chunk) };
     } else if (Object.keys(withoutEnvelope(chunk)).length > 0) {
       out.push(event(JSON.stringify(this.#envelope(chunk, [])), '', undefined));
     }
@@ -170,12 +171,12 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #stateOf(index: number): ChoiceState {
-    const known = this.#choices.get(index);
+    const known = this.#choices.find((choice) => choice.index === index);
     if (known) return known;
-    if (this.#choices.size >= MAX_CHOICES)
+    if (this.#choices.length >= MAX_CHOICES)
       throw badResponse('The provider sent more choices than anybody asks for.');
-    const made = new ChoiceState();
-    this.#choices.set(index, made);
+    const made = new ChoiceState(index);
+    this.#choices.push(made);
     return made;
   }
 
@@ -193,7 +194,7 @@ export class ChatStreamTranslator implements EventTranslator {
     const { usage: _usage, ...rest } = chunk;
     this.#id = asText(chunk.id) ?? this.#id ?? `chatcmpl-${this.context.requestId}`;
     this.#created = asUnixSeconds(chunk.created) ?? this.#created ?? unixSeconds();
-    const prelude = choices.length > 0 ? this.#takePrelude() : {};
+    const prelude = choices.length > 0 ? this.#takePrelude() : undefined;
     return {
       ...prelude,
       ...rest,
@@ -206,9 +207,9 @@ export class ChatStreamTranslator implements EventTranslator {
     };
   }
 
-  #takePrelude(): WireObject {
+  #takePrelude(): WireObject | undefined {
     const prelude = this.#prelude;
-    this.#prelude = {};
+    this.#prelude = undefined;
     return prelude;
   }
 }
@@ -225,6 +226,8 @@ class ChoiceState {
   #roleSaid = false;
   #toolCalls = 0;
   #currentCall = 0;
+
+  constructor(readonly index: number) {}
 
   get hasToolCalls(): boolean {
     return this.#toolCalls > 0;

@@ -104,24 +104,26 @@ class CallState {
   }
 }
 
-/** A call that has answered. `ended`: the rest of a stream; nobody needs to look at it for the slot to be held. */
-interface Begun<Result> {
-  readonly ended: Promise<Result>;
-}
-
 /** What is done under the policies. */
 interface Work<Result> {
-  /** The call to its end. */
-  whole(): Promise<Result>;
-  /** The same, in two steps: resolves when the answer has begun. */
-  begin(): Promise<Begun<Result>>;
+  /** Resolves when the answer has begun. A whole one is over then, too. */
+  readonly begin: () => Promise<Result>;
+  /** When nothing more can come of a stream, or what broke it. */
+  readonly rest?: (begun: Result) => Promise<void>;
 }
+
+interface BegunStream {
+  readonly stream: ProviderStream;
+  readonly events: GuardedEvents;
+}
+
+const restOfStream = ({ events }: BegunStream): Promise<void> => events.ended;
 
 /**
  * A strategy that fails fast, in time, and not together with everybody else: bulkhead(retry(breaker(limits(call)))).
  *
- * A policy ends when its promise does, and a stream is not over when it has begun. So the policies run around the
- * whole life of a stream: its slot is held, and its failures count, until the last event; the caller gets the stream
+ * A policy ends when its promise does, and a stream is not over when it has begun. So bulkhead and breaker run around
+ * the whole life of a stream: its slot is held, and its failures count, until the last event; the caller gets the stream
  * as soon as the first event is there, by another promise.
  */
 export class ResilientStrategy implements ProviderStrategy {
@@ -158,20 +160,52 @@ export class ResilientStrategy implements ProviderStrategy {
 
   complete(call: ProviderCall): Promise<ProviderAnswer> {
     const state = this.#open(call);
-    const whole = (): Promise<ProviderAnswer> => state.guard.race(this.inner.complete(state.call));
-    return this.#run(state, {
-      whole,
-      begin: async () => ({ ended: Promise.resolve(await whole()) }),
-    });
+    const begin = (): Promise<ProviderAnswer> => state.guard.race(this.inner.complete(state.call));
+    return this.#bulkhead
+      .execute(() => this.#withRepeats(state, { begin }))
+      .then(
+        (answer) => {
+          state.guard.end();
+          return answer;
+        },
+        (error: unknown) => {
+          state.guard.end();
+          throw this.#shown(error);
+        },
+      );
   }
 
   /** Resolves when the first event is there; a failure before it is repeated, or the caller's to try elsewhere. */
   stream(call: ProviderCall): Promise<ProviderStream> {
-    return new Promise((resolve, reject) => {
-      const state = this.#open(call);
-      const begin = (): Promise<Begun<void>> => this.#deliver(state, resolve);
-      this.#run(state, { whole: () => begin().then(endOf), begin }).catch(reject);
-    });
+    return new Promise((resolve, reject) => this.#stream(this.#open(call), resolve, reject));
+  }
+
+  /** The slot is held until the stream has ended; what was only there to begin it is let go of before. */
+  #stream(
+    state: CallState,
+    resolve: (stream: ProviderStream) => void,
+    reject: (reason: unknown) => void,
+  ): void {
+    const work: Work<BegunStream> = { begin: () => this.#begin(state), rest: restOfStream };
+    this.#bulkhead
+      .execute(() =>
+        this.#withRepeats(state, work).then((begun) => {
+          resolve({ ...begun.stream, events: begun.events });
+          return begun.events.ended;
+        }),
+      )
+      .then(
+        () => state.guard.end(),
+        (error: unknown) => {
+          state.guard.end();
+          if (state.isDelivered) this.#noteLimit(state, error);
+          reject(this.#shown(error));
+        },
+      );
+  }
+
+  #shown(error: unknown): unknown {
+    return error instanceof BulkheadRejectedError ? bulkheadFull(this.providerName) : error;
   }
 
   #open(call: ProviderCall): CallState {
@@ -190,21 +224,9 @@ export class ResilientStrategy implements ProviderStrategy {
   }
 
   /** Promises are handed on and not awaited, all the way down: an async function in each layer costs ten times as much. */
-  #run<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+  #withRepeats<Result>(state: CallState, work: Work<Result>): Promise<Result> {
     this.#budget.noteCall();
-    const attempt = (): Promise<Result> => this.#attempt(state, work);
-    return this.#bulkhead
-      .execute(() => this.#retry.execute(attempt))
-      .then(
-        (result) => {
-          state.guard.end();
-          return result;
-        },
-        (error: unknown) => {
-          state.guard.end();
-          throw error instanceof BulkheadRejectedError ? bulkheadFull(this.providerName) : error;
-        },
-      );
+    return this.#retry.execute(() => this.#attempt(state, work));
   }
 
   #attempt<Result>(state: CallState, work: Work<Result>): Promise<Result> {
@@ -223,11 +245,8 @@ export class ResilientStrategy implements ProviderStrategy {
   /** @throws Repeat  when the call is to be made again, else the error */
   #failed(state: CallState, error: unknown): never {
     concealSecrets(error, this.settings.secrets);
-    if (error instanceof ProviderError && error.code === 'provider_rate_limited') {
-      this.shared.cooldowns.note(this.providerName, state.upstreamModel, error.retryAfterMs);
-    }
-    const isOpenNow = this.shared.breakers.refuses(this.providerName, state.upstreamModel);
-    if (state.isDelivered || isOpenNow) throw error;
+    this.#noteLimit(state, error);
+    if (this.shared.breakers.refuses(this.providerName, state.upstreamModel)) throw error;
     const { placement } = state;
     const delayMs = this.#repeat.delayMs(error, state.attempt, placement);
     if (delayMs === undefined || !(error instanceof ProviderError)) throw error;
@@ -240,39 +259,27 @@ export class ResilientStrategy implements ProviderStrategy {
     throw new Repeat(delayMs);
   }
 
-  #throughBreaker<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+  #noteLimit({ upstreamModel }: CallState, error: unknown): void {
+    if (!(error instanceof ProviderError) || error.code !== 'provider_rate_limited') return;
+    this.shared.cooldowns.note(this.providerName, upstreamModel, error.retryAfterMs);
+  }
+
+  #throughBreaker<Result>(state: CallState, { begin, rest }: Work<Result>): Promise<Result> {
     const breaker = this.shared.breakers.find(this.providerName, state.upstreamModel);
-    if (!breaker) return begunBy(work.whole);
-    return breaker.isClosed ? breaker.run(work.whole) : this.#probe(breaker, work);
+    if (!breaker) return begunBy(begin);
+    if (!breaker.isClosed) return probe(breaker, begin, rest);
+    return rest ? watchToItsEnd(breaker, begin, rest) : breaker.run(begin);
   }
 
-  /** A probe has told what it can as soon as the answer has begun; of any other call the end counts. */
-  async #probe<Result>(breaker: TargetBreaker, work: Work<Result>): Promise<Result> {
-    const begun = await breaker.probe(work.begin);
-    try {
-      return await begun.ended;
-    } catch (error) {
-      breaker.noteFailure(error);
-      throw error;
-    }
-  }
-
-  async #deliver(state: CallState, deliver: (stream: ProviderStream) => void): Promise<GuardedEvents> {
-    const { stream, events } = await this.#begin(state.call, state.guard);
-    state.noteDelivered();
-    deliver({ ...stream, events });
-    return events;
-  }
-
-  async #begin(
-    call: ProviderCall,
-    guard: CallGuard,
-  ): Promise<{ stream: ProviderStream; events: GuardedEvents }> {
+  async #begin(state: CallState): Promise<BegunStream> {
+    const { guard } = state;
     const { firstChunkMs } = this.settings;
     guard.limitStage(firstChunkMs, () => firstChunkTimeout(this.providerName, firstChunkMs));
     try {
-      const stream = await this.#openStream(call, guard);
-      return { stream, events: await this.#firstOf(stream, guard) };
+      const stream = await this.#openStream(state.call, guard);
+      const events = await this.#firstOf(stream, guard);
+      state.noteDelivered();
+      return { stream, events };
     } finally {
       guard.endStage();
     }
@@ -310,8 +317,30 @@ async function begunBy<Result>(work: () => Promise<Result>): Promise<Result> {
   return work();
 }
 
-function endOf<Result>({ ended }: Begun<Result>): Promise<Result> {
-  return ended;
+/** A probe has told what it can as soon as the answer has begun; what breaks a stream later is counted by itself. */
+async function probe<Result>(
+  breaker: TargetBreaker,
+  begin: () => Promise<Result>,
+  rest: Work<Result>['rest'],
+): Promise<Result> {
+  const begun = await breaker.probe(begin);
+  rest?.(begun).catch((error: unknown) => breaker.noteFailure(error));
+  return begun;
+}
+
+/** Of any other stream the end counts; whoever asked for it gets it when it has begun. */
+function watchToItsEnd<Result>(
+  breaker: TargetBreaker,
+  begin: () => Promise<Result>,
+  rest: (begun: Result) => Promise<void>,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const toItsEnd = (begun: Result): Promise<void> => {
+      resolve(begun);
+      return rest(begun);
+    };
+    breaker.run(() => begin().then(toItsEnd)).catch(reject);
+  });
 }
 
 function close(source: AsyncIterator<unknown>): void {
