@@ -23,14 +23,16 @@ export class MoneyDatabase {
   constructor(private readonly statements: StatementRunner) {}
 
   /**
-   * Runs one statement.
+   * Runs one statement. Its parameters are gone when it was answered; when it failed they are there for another try.
    *
    * @throws GatewayError `database_unavailable` when nothing is known about the statement's effect
    * @throws QueryFailedError when the database itself refused it (see `sqlStateOf`)
    */
   async query<Row>(sql: string, parameters: unknown[] = []): Promise<Row[]> {
     try {
-      return await this.#breaker.execute(() => this.statements.query<Row & object>(sql, parameters));
+      const rows = await this.#breaker.execute(() => this.statements.query<Row & object>(sql, parameters));
+      letGo(parameters);
+      return rows;
     } catch (error) {
       if (error instanceof BrokenCircuitError || isConnectionError(error)) throw databaseUnavailable(error);
       throw error;
@@ -41,6 +43,14 @@ export class MoneyDatabase {
   get isReachable(): boolean {
     return this.#breaker.state === CircuitState.Closed;
   }
+}
+
+/**
+ * The driver has the same array and may be kept alive for seconds by what is dead but was moved to the old objects; the
+ * texts of a batch are the largest that it would keep alive with it.
+ */
+function letGo(parameters: unknown[]): void {
+  parameters.length = 0;
 }
 
 /** SQLSTATE of what the database refused; `undefined` for any other error. */
