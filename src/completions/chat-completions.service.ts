@@ -27,33 +27,45 @@ export class ChatCompletionsService {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  async answer(
-    request: ChatRequest,
-    isStream: boolean,
-    incoming: Request,
-    response: Response,
-  ): Promise<void> {
+  /** Promises are handed on and not awaited: an open stream keeps alive whoever waits for its end. */
+  answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
     run.context.hasRecord = true;
+    const failed = (error: unknown): void => this.failed(run, response, error);
     try {
-      const principal = requirePrincipal(run.context);
-      run.model = this.catalog.require(request.model, principal); // 404, 403
-      const release = this.admission.isOff ? undefined : await this.admission.admit(run, response); // 429
-      try {
-        if (isStream) await this.answerStream(run, incoming, response);
-        else await this.answerWhole(run, incoming, response);
-      } finally {
-        release?.();
-      }
+      run.model = this.catalog.require(request.model, requirePrincipal(run.context)); // 404, 403
+      const answered = this.admission.isOff
+        ? this.respond(run, incoming, response)
+        : this.respondAdmitted(run, incoming, response);
+      return answered.catch(failed);
     } catch (error) {
-      this.finish(run, error);
-      // That a client left is no failure, and there is nobody to answer.
-      if (run.context.isClientGone && run.context.billing?.closed !== false) return;
-      if (!response.headersSent) {
-        setHeaders(response, run.headers());
-        throw error;
-      }
+      return Promise.reject(error as Error).catch(failed);
     }
+  }
+
+  private respond(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
+    return run.isStream
+      ? this.answerStream(run, incoming, response)
+      : this.answerWhole(run, incoming, response);
+  }
+
+  private async respondAdmitted(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
+    const release = await this.admission.admit(run, response); // 429
+    try {
+      await this.respond(run, incoming, response);
+    } finally {
+      release();
+    }
+  }
+
+  /** @throws the error when there is still somebody to answer with it */
+  private failed(run: CompletionRun, response: Response, error: unknown): void {
+    this.finish(run, error);
+    // That a client left is no failure, and there is nobody to answer.
+    if (run.context.isClientGone && run.context.billing?.closed !== false) return;
+    if (response.headersSent) return;
+    setHeaders(response, run.headers());
+    throw error;
   }
 
   /** What would happen, for operators: targets in order, their prices and the hold. Sends nothing. */
@@ -106,7 +118,7 @@ export class ChatCompletionsService {
       clearTimeout(patience);
     }
     if (!response.headersSent) setHeaders(response, { ...run.headers(), ...answer.headers });
-    await sse.pipe(answer.events);
+    return sse.pipe(answer.events);
   }
 
   /** Tells metrics, logs and traces, once. */

@@ -39,37 +39,32 @@ export class SseResponse {
   async pipe(events: AsyncIterable<string>): Promise<void> {
     this.open();
     const iterator = events[Symbol.asyncIterator]();
+    const ready = readyEventsOf(iterator);
     try {
-      if (await this.#pump(iterator)) this.response.end(this.#takeGathered() + DONE);
+      while (this.#isOpen()) {
+        this.#gatherReady(ready);
+        if (this.response.writableNeedDrain) {
+          await drained(this.response);
+          continue;
+        }
+        const more = ready.untilReady();
+        if (more) {
+          this.#flush();
+          await more;
+          continue;
+        }
+        this.#flushLater();
+        const { done, value } = await iterator.next();
+        if (done) break;
+        this.#gather(value);
+      }
+      if (this.#isOpen()) this.response.end(this.#takeGathered() + DONE);
       else await iterator.return?.();
     } catch (error) {
       this.fail(error);
     } finally {
       this.#stopHeartbeat();
     }
-  }
-
-  /** @returns false when the client has left before the end */
-  async #pump(events: AsyncIterator<string>): Promise<boolean> {
-    const ready = readyEventsOf(events);
-    while (this.#isOpen()) {
-      this.#gatherReady(ready);
-      if (this.response.writableNeedDrain) {
-        await drained(this.response);
-        continue;
-      }
-      const more = ready.untilReady();
-      if (more) {
-        this.#flush();
-        await more;
-        continue;
-      }
-      this.#flushLater();
-      const { done, value } = await events.next();
-      if (done) return this.#isOpen();
-      this.#gather(value);
-    }
-    return false;
   }
 
   #gatherReady(ready: ReadyEvents<string>): void {
