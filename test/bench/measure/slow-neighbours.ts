@@ -13,7 +13,7 @@ import { summarise } from './statistics.ts';
 const PER_SECOND = 200;
 const WARM_UP_REQUESTS = 6_000;
 const SECONDS = 4;
-const SLOW_PER_SECOND = 50;
+const SLOW_IN_FLIGHT = 100;
 const SLOW_MS = 2_000;
 const CONDITIONS = ['all well', 'Langfuse and Sentry hang', 'another provider takes 2 s'] as const;
 type Condition = (typeof CONDITIONS)[number];
@@ -54,13 +54,18 @@ export async function measureSlowNeighbours(
     },
   });
   const background = await LoadDriver.start();
-  const plan = (subject: Subject, perSecond: number, seconds: number, waitMs: number): LoadPlan =>
+  const plan = (
+    subject: Subject,
+    arrivals: LoadPlan['arrivals'],
+    seconds: number,
+    waitMs: number,
+  ): LoadPlan =>
     campaign.plan(subject, {
       load: {
-        arrivals: { perSecond },
+        arrivals,
         seconds,
         warmSeconds: 0.4,
-        spreadSeconds: 0,
+        spreadSeconds: waitMs / 1000,
         end: 'drained',
         isStream: false,
       },
@@ -68,7 +73,7 @@ export async function measureSlowNeighbours(
       users: 1_000,
     });
   await driver.run(
-    { ...plan(gateway, 0, 60, 0), arrivals: { inFlight: 64 }, maxRequests: WARM_UP_REQUESTS },
+    { ...plan(gateway, { inFlight: 64 }, 60, 0), maxRequests: WARM_UP_REQUESTS },
     () => undefined,
   );
   runInRealTime([...toolPids, ...gateway.pids, ...gateway.helperPids, background.pid]);
@@ -76,16 +81,23 @@ export async function measureSlowNeighbours(
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < CONDITIONS.length; turn++) {
       const condition = CONDITIONS[(turn + round) % CONDITIONS.length]!;
-      const direct = await driver.run(plan(upstream, PER_SECOND, SECONDS / 2, 0), () => undefined);
+      const direct = await driver.run(
+        plan(upstream, { perSecond: PER_SECOND }, SECONDS / 2, 0),
+        () => undefined,
+      );
       const isHanging = condition === 'Langfuse and Sentry hang';
       await fetch(`http://127.0.0.1:${sinkPort}/${isHanging ? 'hang' : 'well'}`);
       const slow =
         condition === 'another provider takes 2 s'
-          ? background.run(plan(gateway, SLOW_PER_SECOND, SECONDS + 2, SLOW_MS), () => undefined)
+          ? // A closed loop: two clocks of arrivals on one core would keep each other waiting.
+            background.run(plan(gateway, { inFlight: SLOW_IN_FLIGHT }, SECONDS + 2, SLOW_MS), () => undefined)
           : undefined;
       // They must be waiting before it begins.
       if (slow) await new Promise((resolve) => setTimeout(resolve, SLOW_MS));
-      const { result } = await driver.run(plan(gateway, PER_SECOND, SECONDS, 0), () => undefined);
+      const { result } = await driver.run(
+        plan(gateway, { perSecond: PER_SECOND }, SECONDS, 0),
+        () => undefined,
+      );
       const behind = await slow;
       for (const { failures, firstFailure } of behind ? [result, behind.result] : [result]) {
         if (failures > 0) campaign.failures.push(`${condition}: ${failures} failed: ${firstFailure}`);

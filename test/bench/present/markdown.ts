@@ -2,6 +2,7 @@ import type { Summary, Trend } from '../measure/statistics.ts';
 import { type Metric, METRIC_TITLES, type Report, type Row, type Target } from './report.ts';
 import { verdict } from './targets.ts';
 import { warningsOf } from './warnings.ts';
+import { WHAT_LIMITS } from './what-limits.ts';
 
 const LIMITS_OF_THE_FIGURES = [
   'Microseconds are this machine’s; the ratios carry over to another one, roughly. Two runs of the same program differ by some per cent.',
@@ -28,6 +29,10 @@ export function toMarkdown(report: Report): string {
     '## Targets',
     '',
     ...targetTable(report.targets),
+    '',
+    'What limits them now:',
+    '',
+    ...WHAT_LIMITS.map((line) => `- ${line}`),
     '',
     'Where the gateway’s time goes: [profile.txt](profile.txt).',
     '',
