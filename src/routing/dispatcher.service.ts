@@ -64,7 +64,7 @@ interface Walk {
   readonly template: CallTemplate;
   readonly kind: AnswerKind;
   readonly deadlineAtMs: number;
-  readonly attempts: AttemptRecord[];
+  attempts: readonly AttemptRecord[];
   /** `undefined` while none has failed. */
   failures: TargetFailure[] | undefined;
   readonly onAttempt: OnAttempt;
@@ -213,7 +213,8 @@ export class Dispatcher {
       upstreamStatus: failure?.upstreamStatus,
       providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
     };
-    walk.attempts.push(attempt);
+    // A list that grows in place has room for seventeen, and mostly there is one.
+    walk.attempts = walk.attempts.concat(attempt);
     walk.onAttempt(attempt);
   }
 }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { targetKey } from '../providers/resilience/target-key.js';
 
 /** A whole answer and the first chunk of a stream are figures of different size. */
 export type AnswerKind = 'whole' | 'stream';
@@ -14,7 +15,7 @@ const MEMORY_MS = 30_000;
 const LEAST_WEIGHT = 0.1;
 /** What was measured before says nothing any more: the target is to be tried again. */
 const STALE_AFTER_MS = 60_000;
-const MAX_ENTRIES = 2000;
+const MAX_ENTRIES = 1000;
 
 /**
  * How long targets take to begin: an average that forgets with time (EWMA), in ms. `undefined` = not known, or not
@@ -22,15 +23,16 @@ const MAX_ENTRIES = 2000;
  */
 @Injectable()
 export class LatencyBook {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries: Record<AnswerKind, Map<string, Entry>> = { whole: new Map(), stream: new Map() };
 
   note(provider: string, model: string, kind: AnswerKind, elapsedMs: number): void {
-    const key = `${kind}\n${provider}\n${model}`;
+    const entries = this.#entries[kind];
+    const key = targetKey(provider, model);
     const nowMs = performance.now();
-    const entry = this.#entries.get(key);
+    const entry = entries.get(key);
     if (!entry) {
-      if (this.#entries.size >= MAX_ENTRIES) this.#entries.clear();
-      this.#entries.set(key, { averageMs: elapsedMs, atMs: nowMs });
+      if (entries.size >= MAX_ENTRIES) entries.clear();
+      entries.set(key, { averageMs: elapsedMs, atMs: nowMs });
       return;
     }
     const weight = Math.max(LEAST_WEIGHT, 1 - Math.exp((entry.atMs - nowMs) / MEMORY_MS));
@@ -39,7 +41,7 @@ export class LatencyBook {
   }
 
   averageMs(provider: string, model: string, kind: AnswerKind): number | undefined {
-    const entry = this.#entries.get(`${kind}\n${provider}\n${model}`);
+    const entry = this.#entries[kind].get(targetKey(provider, model));
     return entry && performance.now() - entry.atMs < STALE_AFTER_MS ? entry.averageMs : undefined;
   }
 }

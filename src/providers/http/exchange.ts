@@ -22,9 +22,9 @@ export function exchangeForResponse(
   request: Dispatcher.DispatchOptions,
   options: ResponseOptions,
 ): Promise<LightResponse> {
-  return new Promise((resolve, reject) => {
-    new ResponseExchange({ resolve, reject }, options).start(dispatcher, request);
-  });
+  const waiting = Promise.withResolvers<LightResponse>();
+  new ResponseExchange(waiting, options).start(dispatcher, request);
+  return waiting.promise;
 }
 
 /**
@@ -38,9 +38,9 @@ export function exchangeForAnswer(
   signal: CallSignal,
   maxBodyBytes: number,
 ): Promise<LightAnswer> {
-  return new Promise((resolve, reject) => {
-    new AnswerExchange({ resolve, reject }, signal, maxBodyBytes).start(dispatcher, request);
-  });
+  const waiting = Promise.withResolvers<LightAnswer>();
+  new AnswerExchange(waiting, signal, maxBodyBytes).start(dispatcher, request);
+  return waiting.promise;
 }
 
 interface Waiting<Result> {

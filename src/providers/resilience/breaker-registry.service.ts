@@ -3,6 +3,7 @@ import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { type Clock, monotonicClock } from './resilience.js';
 import { type BreakerSnapshot, TargetBreaker } from './target-breaker.js';
+import { targetKey } from './target-key.js';
 
 /** A wildcard model can have any number of names; the longest unused closed breakers go first. */
 const MAX_BREAKERS = 1000;
@@ -21,7 +22,7 @@ export class BreakerRegistry {
   /** `undefined` with CIRCUIT_BREAKER_ENABLED=false. */
   find(provider: string, model: string): TargetBreaker | undefined {
     if (!this.config.circuitBreaker.enabled) return undefined;
-    const key = `${provider}\n${model}`;
+    const key = targetKey(provider, model);
     let breaker = this.#breakers.get(key);
     if (!breaker) {
       if (this.#breakers.size >= MAX_BREAKERS) this.#forgetOne();
@@ -32,7 +33,7 @@ export class BreakerRegistry {
 
   /** True while a call to the target would be refused. Makes no breaker. */
   refuses(provider: string, model: string): boolean {
-    return this.#breakers.get(`${provider}\n${model}`)?.refuses ?? false;
+    return this.#breakers.get(targetKey(provider, model))?.refuses ?? false;
   }
 
   /** For health pages; only targets that were called. */

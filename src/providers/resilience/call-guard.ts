@@ -67,10 +67,10 @@ export class CallGuard extends CallSwitch {
       return Promise.reject(this.reason);
     }
     // What has been settled is not settled again, so nobody has to be told that the work is over.
-    return new Promise<T>((resolve, reject) => {
-      this.#waiting = reject;
-      work.then(resolve, reject);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiting = reject;
+    work.then(resolve, reject);
+    return promise;
   }
 
   async sleep(ms: number): Promise<void> {

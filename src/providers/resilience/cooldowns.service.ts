@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { monotonicClock } from './resilience.js';
+import { targetKey } from './target-key.js';
 
 /** After a 429 that names no time. */
 const DEFAULT_COOLDOWN_MS = 5000;
@@ -16,13 +17,13 @@ export class Cooldowns {
   note(provider: string, model: string, retryAfterMs: number | undefined): void {
     if (this.#untilMs.size >= MAX_ENTRIES) this.#untilMs.clear();
     const pauseMs = Math.min(retryAfterMs ?? DEFAULT_COOLDOWN_MS, MAX_COOLDOWN_MS);
-    this.#untilMs.set(`${provider}\n${model}`, monotonicClock() + pauseMs);
+    this.#untilMs.set(targetKey(provider, model), monotonicClock() + pauseMs);
   }
 
   /** ms left; 0 = none. */
   leftMs(provider: string, model: string): number {
     if (this.#untilMs.size === 0) return 0;
-    const key = `${provider}\n${model}`;
+    const key = targetKey(provider, model);
     const untilMs = this.#untilMs.get(key);
     if (untilMs === undefined) return 0;
     const leftMs = untilMs - monotonicClock();

@@ -1,0 +1,19 @@
+/** Of one provider. A wildcard can have any number of models. */
+const MAX_REMEMBERED = 1000;
+
+const keys = new Map<string, Map<string, string>>();
+
+/**
+ * What a provider's model is called in maps. Remembered, because a key that is put together anew has to be copied and
+ * hashed for each look into each map.
+ */
+export function targetKey(provider: string, model: string): string {
+  let ofProvider = keys.get(provider);
+  if (!ofProvider) keys.set(provider, (ofProvider = new Map()));
+  let key = ofProvider.get(model);
+  if (key === undefined) {
+    if (ofProvider.size >= MAX_REMEMBERED) ofProvider.clear();
+    ofProvider.set(model, (key = `${provider}\n${model}`));
+  }
+  return key;
+}
