@@ -3,7 +3,7 @@ import { isBroken } from '../broken-guarantees.js';
 /** Columns of a hold as the statements below take them: keys of the JSON objects in their first parameter. */
 const HOLD_INPUT = `
   id uuid, request_id text, user_id text, model text, stream boolean, targets jsonb,
-  take bigint, need bigint, bound bigint, instance_id uuid, ttl_ms bigint, idem_key text, fingerprint text`;
+  take bigint, need bigint, bound bigint, idem_key text, fingerprint text`;
 
 const HOLD_COLUMNS = `id, request_id, user_id, model, stream, targets, amount_nano, bound_nano, instance_id, idem_key,
   fingerprint, expires_at`;
@@ -18,8 +18,8 @@ const ENOUGH_FOR_SIMPLE = isBroken('guard-off')
 /** Every statement that locks several accounts locks them in this order. */
 const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
 
-const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, ${GRANTED}, bound, instance_id, idem_key,
-  decode(fingerprint, 'hex'), now() + ttl_ms * interval '1 millisecond'`;
+const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, ${GRANTED}, bound, $3::uuid, idem_key,
+  decode(fingerprint, 'hex'), now() + $4::bigint * interval '1 millisecond'`;
 
 /**
  * Reserves for several requests at once. Each gets what it wants or, when its account has not enough after those before
@@ -30,6 +30,7 @@ const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, ${GRANTED}
  *
  * $1 array of holds, in order of arrival; $2 their users. Users are given apart, because the planner sees how many they
  * are, and takes the index whatever the size of the table; of a JSON array it always expects a hundred.
+ * $3 instance, $4 term in ms
  * Returns id, amount, and what was free before it.
  */
 export const HOLD_BATCH = `
@@ -74,7 +75,7 @@ export const HOLD_SIMPLE = `
 
 /**
  * Reserves for one request: what it wants, or as much as there is when that is at least what it needs.
- * $1 array of one hold, $2 its user
+ * $1 array of one hold, $2 its user, $3 instance, $4 term in ms
  */
 export const HOLD_ONE = `
   WITH wanted AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS (${HOLD_INPUT})),

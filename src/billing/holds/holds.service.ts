@@ -56,9 +56,10 @@ export class HoldsService {
   async #holdBatch(orders: readonly HoldOrder[]): Promise<(HoldGrant | Promise<HoldGrant>)[]> {
     const [only] = orders;
     if (only && orders.length === 1) return [(await this.#holdSimply(only)) ?? this.#holdPatiently(only)];
-    const input = JSON.stringify(orders.map((order) => this.#toRow(order)));
+    const input = JSON.stringify(orders.map(toRow));
     const users = toTextArray(new Set(orders.map((order) => order.userId)));
-    const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, [input, users]));
+    const parameters = [input, users, this.instance.id, this.config.billing.holdTtlMs];
+    const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, parameters));
     const grants = new Map<string, HoldGrant>();
     for (const row of rows) grants.set(row.id, toGrant(row));
     return orders.map((order) => grants.get(order.billingId) ?? this.#holdPatiently(order));
@@ -107,9 +108,9 @@ export class HoldsService {
         if (!moneyIsComing) await sleep(OTHERS_SETTLE_MS);
         waited ||= !moneyIsComing;
       }
-      const [row] = await retryOnce(() =>
-        this.database.query<GrantRow>(HOLD_ONE, [JSON.stringify([this.#toRow(order)]), order.userId]),
-      );
+      const input = JSON.stringify([toRow(order)]);
+      const parameters = [input, order.userId, this.instance.id, this.config.billing.holdTtlMs];
+      const [row] = await retryOnce(() => this.database.query<GrantRow>(HOLD_ONE, parameters));
       if (row) return toGrant(row);
     }
     const { balanceNano, heldNano } = await this.accounts.require(order.userId);
@@ -131,24 +132,23 @@ export class HoldsService {
       ownGrant: ownAmount === undefined ? undefined : { amountNano: ownAmount, freeNano: ownAmount },
     };
   }
+}
 
-  #toRow(order: HoldOrder): Record<string, unknown> {
-    return {
-      id: order.billingId,
-      request_id: order.requestId,
-      user_id: order.userId,
-      model: order.model,
-      stream: order.stream,
-      targets: order.targets,
-      take: order.takeNano.toString(),
-      need: order.needNano.toString(),
-      bound: order.boundNano.toString(),
-      instance_id: this.instance.id,
-      ttl_ms: this.config.billing.holdTtlMs,
-      idem_key: order.idempotency?.key,
-      fingerprint: order.idempotency?.fingerprintHex,
-    };
-  }
+/** A hold as the batch statements take it. */
+function toRow(order: HoldOrder): Record<string, unknown> {
+  return {
+    id: order.billingId,
+    request_id: order.requestId,
+    user_id: order.userId,
+    model: order.model,
+    stream: order.stream,
+    targets: order.targets,
+    take: order.takeNano.toString(),
+    need: order.needNano.toString(),
+    bound: order.boundNano.toString(),
+    idem_key: order.idempotency?.key,
+    fingerprint: order.idempotency?.fingerprintHex,
+  };
 }
 
 interface Explanation {
