@@ -20,7 +20,9 @@ export class IdempotencyClaims {
     this.#byBillingId.set(billingId, claim);
   }
 
+  /** Most often there is none at all, and no need to hash an id that nobody else looks up. */
   get(billingId: string): IdempotencyClaim | undefined {
+    if (this.#byBillingId.size === 0) return undefined;
     return this.#byBillingId.get(billingId);
   }
 

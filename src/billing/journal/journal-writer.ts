@@ -18,7 +18,8 @@ interface Line {
   readonly text: string;
   readonly bytes: number;
   /** Absent for a note: nobody waits for it, it goes with the next group. */
-  readonly waiter: { resolve(mark: JournalMark): void; reject(error: unknown): void } | undefined;
+  readonly resolve: ((mark: JournalMark) => void) | undefined;
+  readonly reject: ((error: unknown) => void) | undefined;
 }
 
 const DEFAULT_SEGMENT_BYTES = 8 * 1024 * 1024;
@@ -83,14 +84,14 @@ export class JournalWriter {
       return Promise.reject(new RangeError('a journal record this large is not for the journal'));
     }
     return new Promise((resolve, reject) => {
-      this.#pending.push({ text, bytes, waiter: { resolve, reject } });
+      this.#pending.push({ text, bytes, resolve, reject });
       this.#wake();
     });
   }
 
   /** Writes a line some time soon; nobody waits for it and nothing depends on it. */
   note(text: string): void {
-    this.#pending.push({ text, bytes: encodedBytes(text), waiter: undefined });
+    this.#pending.push({ text, bytes: encodedBytes(text), resolve: undefined, reject: undefined });
     this.#noteTimer ??= setTimeout(() => this.#wake(), NOTE_DELAY_MS).unref();
   }
 
@@ -128,7 +129,7 @@ export class JournalWriter {
       .then(() => this.#run())
       .finally(() => {
         this.#running = undefined;
-        if (this.#pending.some((line) => line.waiter)) this.#wake();
+        if (this.#pending.some((line) => line.resolve)) this.#wake();
       });
   }
 
@@ -141,7 +142,7 @@ export class JournalWriter {
       } catch (error) {
         this.#canWrite = false;
         this.onFault(error);
-        for (const line of group) line.waiter?.reject(error);
+        for (const line of group) line.reject?.(error);
         this.#later(() => void this.append(PROBE).then((mark) => this.booked([mark]), ignore));
       }
     }
@@ -163,7 +164,7 @@ export class JournalWriter {
     const data = Buffer.allocUnsafe(group.reduce((sum, line) => sum + line.bytes, 0));
     let offset = 0;
     for (const line of group) offset = encodeRecord(data, offset, line.text);
-    const durably = group.some((line) => line.waiter);
+    const durably = group.some((line) => line.resolve);
     if (!this.#active.hasRoomFor(data.length)) await this.#rotate();
     try {
       await this.#active.write(data, durably);
@@ -174,9 +175,9 @@ export class JournalWriter {
     }
     const mark = { segment: this.#active };
     for (const line of group) {
-      if (!line.waiter) continue;
+      if (!line.resolve) continue;
       mark.segment.unbooked += 1;
-      line.waiter.resolve(mark);
+      line.resolve(mark);
     }
   }
 
