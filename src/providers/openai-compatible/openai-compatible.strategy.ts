@@ -68,8 +68,8 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
 
   async stream(given: ProviderCall): Promise<ProviderStream> {
     const call = this.#withDeadline(given);
-    const body = this.#wireRequest(call, true);
     try {
+      const body = this.#wireRequest(call, true);
       const { answer, droppedParams } = await this.#begin(call, body).then(
         (answer) => ({ answer, droppedParams: NOTHING }),
         (thrown: unknown) => this.#negotiate(call, body, thrown, (corrected) => this.#begin(call, corrected)),

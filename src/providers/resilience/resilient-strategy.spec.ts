@@ -284,6 +284,17 @@ describe('Retry-After', () => {
     await vi.advanceTimersByTimeAsync(20_001);
     expect(cooldowns.leftMs('scripted', 'm')).toBe(0);
   });
+
+  it('cools the target down, too, when a stream ends so that had begun', async () => {
+    for (const breakerEnabled of [true, false]) {
+      const limited = () => Promise.reject(rateLimited(20_000));
+      const { strategy, scripted, cooldowns } = rig(() => cut(limited, 'a'), {}, breakerEnabled);
+      const { events } = await strategy.stream(call());
+      expect((await failure(read(events))).code).toBe('provider_rate_limited');
+      expect(cooldowns.leftMs('scripted', 'm')).toBeCloseTo(20_000, -2);
+      expect(scripted.calls).toHaveLength(1);
+    }
+  });
 });
 
 describe('the retry budget', () => {
