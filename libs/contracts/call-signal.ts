@@ -45,7 +45,7 @@ export class CallSwitch implements CallSignal {
     }
   }
 
-  abort(reason: unknown): void {
+  abort(reason: unknown = new DOMException('This operation was aborted', 'AbortError')): void {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;

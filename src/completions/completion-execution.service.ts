@@ -1,4 +1,5 @@
 import {
+  type CallSignal,
   type ChatCompletion,
   type ChatStreamEvent,
   GatewayError,
@@ -183,11 +184,7 @@ export class CompletionExecution {
     return this.inFlight.begin();
   }
 
-  private call(
-    run: CompletionRun,
-    upstream: AbortController,
-    heldOutputTokens: number | undefined,
-  ): CallTemplate {
+  private call(run: CompletionRun, upstream: CallSignal, heldOutputTokens: number | undefined): CallTemplate {
     const { request, context } = run;
     return {
       request,
@@ -195,7 +192,7 @@ export class CompletionExecution {
       maxOutputTokens: heldOutputTokens ?? requestedMaxOutputTokens(request),
       requestId: context.requestId,
       traceparent: context.traceparent,
-      signal: upstream.signal,
+      signal: upstream,
       dropUnsupported: this.config.completions.dropUnsupportedParams,
     };
   }

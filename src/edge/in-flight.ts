@@ -1,4 +1,4 @@
-import { GatewayError } from '@app/contracts';
+import { CallSwitch, GatewayError } from '@app/contracts';
 import { Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Telemetry } from '../telemetry/telemetry.js';
@@ -6,7 +6,7 @@ import { Telemetry } from '../telemetry/telemetry.js';
 const POLL_MS = 20;
 
 /** Aborts one completion's upstream calls. */
-class Upstream extends AbortController {
+class Upstream extends CallSwitch {
   /** Its index among those under way. */
   place = 0;
 }

@@ -15,6 +15,7 @@ import type {
 } from '../../billing/billing-session.js';
 import type { CompletionRun } from '../completion-run.js';
 import type { DrainPool } from './drain-pool.js';
+import { GatheredText } from './gathered-text.js';
 import { ownUsage } from './own-usage.js';
 
 export interface BilledStreamParts {
@@ -23,7 +24,7 @@ export interface BilledStreamParts {
   readonly target: QuoteTarget;
   readonly billing: BillingSession;
   /** Aborts the upstream call. */
-  readonly upstream: AbortController;
+  readonly upstream: { abort(): void };
   readonly cancelStopsBilling: boolean;
   /** The answer is kept for a retry (Idempotency-Key): it is read to its end without a client, too. */
   readonly keepsAnswer?: boolean;
@@ -57,7 +58,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   readonly #parts: BilledStreamParts;
   readonly #events: AsyncIterator<ChatStreamEvent>;
   readonly #ready: ReadyEvents<ChatStreamEvent>;
-  #outputText = '';
+  readonly #outputText = new GatheredText();
   #outputBytes = 0;
   #usage: Usage | undefined;
   #usageIsFinal = false;
@@ -169,7 +170,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     run.noteFirstChunk();
     if (this.#parts.onUpstreamEvent) for (const one of eventsOf(event)) this.#parts.onUpstreamEvent(one);
     if (event.outputText !== '') {
-      this.#outputText += event.outputText;
+      this.#outputText.add(event.outputText);
       this.#outputBytes += Buffer.byteLength(event.outputText);
     }
     if (event.finishReason) run.finishReason = event.finishReason;
@@ -293,9 +294,9 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     const usage =
       this.#usage && this.#usageIsFinal
         ? this.#usage
-        : await ownUsage(run.request, this.#outputText, this.#usage);
+        : await ownUsage(run.request, String(this.#outputText), this.#usage);
     run.usage = usage;
-    run.output = this.#outputText;
+    run.output = String(this.#outputText);
     await this.#settle({ kind: 'usage', target, usage, source: fromProvider ? 'provider' : 'own' });
   }
 

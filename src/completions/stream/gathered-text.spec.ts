@@ -1,0 +1,41 @@
+import fc from 'fast-check';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it } from 'vitest';
+import { GatheredText } from './gathered-text.js';
+
+function gathered(pieces: readonly string[]): GatheredText {
+  const text = new GatheredText();
+  for (const piece of pieces) text.add(piece);
+  return text;
+}
+
+describe('GatheredText', () => {
+  it('is all its pieces, characters that were cut in two included', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 300 }), { maxLength: 60 }), (pieces) => {
+        expect(String(gathered(pieces))).toBe(pieces.join(''));
+      }),
+    );
+    const halves = Array.from('😀'.repeat(5_000)).flatMap((face) => [face[0]!, face[1]!]);
+    expect(String(gathered(halves))).toBe('😀'.repeat(5_000));
+  });
+
+  it('does not keep alive the chunks that its pieces were cut from', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const chunkLength = 10_000;
+    const chunks = 2_000;
+    const text = new GatheredText();
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let index = 0; index < chunks; index += 1) {
+      const chunk = Buffer.alloc(chunkLength, 'a').toString('latin1');
+      text.add(chunk.slice(index % 100, (index % 100) + 20));
+    }
+    collect();
+    // All of the chunks are 20 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan((chunkLength * chunks) / 4);
+    expect(String(text)).toBe('a'.repeat(20 * chunks));
+  });
+});
