@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { isHousekeeper } from './process-cost.ts';
 
 export type Priority = 'usual' | 'real time in open loops' | 'real time throughout';
 
@@ -15,15 +14,9 @@ export const priority: Priority = isRealTime()
     ? 'real time in open loops'
     : 'usual';
 
-/**
- * Real-time priority for everybody alike, so that other work on the machine does not show as their latency. Not for the
- * databases' housekeeping: in real time a checkpoint would keep load generator and upstream waiting for a tenth of a second.
- */
+/** Real-time priority for everybody alike, so that other work on the machine does not show as their latency. */
 export function runInRealTime(pids: readonly number[]): void {
-  change(
-    pids.filter((pid) => !isHousekeeper(pid)),
-    ['-r', '-p', '1'],
-  );
+  change(pids, ['-r', '-p', '1']);
 }
 
 export function runAsUsual(pids: readonly number[]): void {

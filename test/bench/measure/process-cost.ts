@@ -65,18 +65,6 @@ export function isPostgres(pid: number): boolean {
   return /postgres/.test(read(`/proc/${pid}/comm`));
 }
 
-/**
- * Whether it is one of PostgreSQL's that no client waits for: the postmaster (whose children inherit what it is given),
- * checkpointer, background writer, autovacuum, replication.
- */
-export function isHousekeeper(pid: number): boolean {
-  if (!isPostgres(pid)) return false;
-  const title = read(`/proc/${pid}/cmdline`);
-  return (
-    !title.startsWith('postgres: ') || /^postgres: (?:autovacuum|background|checkpoint|logical)/.test(title)
-  );
-}
-
 function list(folder: string): string[] {
   try {
     return readdirSync(folder);
