@@ -1,32 +1,11 @@
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import Anthropic from '@anthropic-ai/sdk';
 import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConnectionError, connectionFailure } from './connection-failure.js';
-import { closeLightFetch, createLightFetch, type LightFetch, type LightFetchOptions } from './light-fetch.js';
-
-const cleanUps: (() => Promise<unknown> | void)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
-});
-
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanUps.push(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-function lightFetch(options?: LightFetchOptions): LightFetch {
-  const fetch = createLightFetch(options);
-  cleanUps.push(() => closeLightFetch(fetch));
-  return fetch;
-}
+import { failure, lightFetch, pause, serve, until } from './fixtures/local-server.js';
+import { closeLightFetch, createLightFetch, type LightFetch } from './light-fetch.js';
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   let text = '';
@@ -41,20 +20,6 @@ function json(
   headers: Record<string, string> = {},
 ): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
-}
-
-async function failure(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => expect.unreachable(),
-    (error: unknown) => error,
-  );
-}
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200 && !condition(); tries += 1) await pause(10);
-  expect(condition()).toBe(true);
 }
 
 describe('light fetch', () => {

@@ -1,44 +1,16 @@
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { CallSwitch } from '@app/contracts';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { connectionFailure } from './connection-failure.js';
-import { closeLightFetch, createLightFetch, type LightFetchOptions, lightTargetOf } from './light-fetch.js';
+import { failure, lightFetch, pause, serve, until } from './fixtures/local-server.js';
+import { type LightFetchOptions, lightTargetOf } from './light-fetch.js';
 import { errorBodyText } from './light-response.js';
 import type { LightTarget } from './light-target.js';
 
-const cleanUps: (() => Promise<unknown> | void)[] = [];
-afterEach(async () => {
-  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
-});
-
 async function target(listener: RequestListener, options?: LightFetchOptions): Promise<LightTarget> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const fetch = createLightFetch(options);
-  cleanUps.push(
-    () => closeLightFetch(fetch),
-    () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  );
-  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1?version=1`);
-  return lightTargetOf(fetch, url, new Headers({ 'x-common': 'yes', 'accept-encoding': 'gzip' }))!;
-}
-
-async function failure(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => expect.unreachable(),
-    (error: unknown) => error,
-  );
-}
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200 && !condition(); tries += 1) await pause(10);
-  expect(condition()).toBe(true);
+  const url = new URL(`${await serve(listener)}/v1?version=1`);
+  const headers = new Headers({ 'x-common': 'yes', 'accept-encoding': 'gzip' });
+  return lightTargetOf(lightFetch(options), url, headers)!;
 }
 
 describe('an answer that is read whole', () => {
