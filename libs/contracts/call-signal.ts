@@ -64,3 +64,9 @@ export function abortSignalOf(signal: CallSignal): AbortSignal {
   signal.addEventListener('abort', () => controller.abort(signal.reason));
   return controller.signal;
 }
+
+/** What an aborted signal stands for: its reason when it is an error, else an AbortError. */
+export function abortReason(signal: CallSignal | undefined): Error {
+  const reason: unknown = signal?.reason;
+  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
+}

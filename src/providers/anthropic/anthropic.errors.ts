@@ -1,4 +1,5 @@
 import {
+  abortReason,
   type CallSignal,
   type GatewayErrorCode,
   ProviderError,
@@ -124,11 +125,6 @@ export function badResponse(problem: string, requestId: string | undefined, caus
     ...(requestId !== undefined && { providerRequestId: requestId }),
     cause,
   });
-}
-
-export function abortReason(signal: CallSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new DOMException('The call was aborted', 'AbortError');
 }
 
 /** The SDK's errors are read by their fields, so that this file needs no SDK. */

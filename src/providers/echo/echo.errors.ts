@@ -1,10 +1,4 @@
-import {
-  GatewayError,
-  ProviderError,
-  type CallSignal,
-  type ChatRequest,
-  type ProviderErrorOptions,
-} from '@app/contracts';
+import { GatewayError, ProviderError, type ChatRequest, type ProviderErrorOptions } from '@app/contracts';
 import { ECHO_CONTEXT_WINDOW } from './echo.models.js';
 
 const DECLINED = { processed: 'no', countsAsFailure: false, tryElsewhere: false } as const;
@@ -71,9 +65,4 @@ export function unsupported(field: string): GatewayError {
   return new GatewayError('unsupported_parameter', `The echo models do not support ${field}.`, {
     param: field,
   });
-}
-
-export function abortReason(signal: CallSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
 }

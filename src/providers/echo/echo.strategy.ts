@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import {
+  abortReason,
   abortSignalOf,
   type CallSignal,
   type ChatStreamEvent,
@@ -10,7 +11,6 @@ import {
 } from '@app/contracts';
 import { answerOf, type EchoAnswer } from './echo.answer.js';
 import {
-  abortReason,
   brokenStream,
   contextTooLong,
   scriptedError,

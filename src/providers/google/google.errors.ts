@@ -1,4 +1,5 @@
 import {
+  abortReason,
   type CallSignal,
   ProviderError,
   type GatewayErrorCode,
@@ -94,11 +95,6 @@ export function toProviderError(error: unknown, signal: CallSignal): Error {
       : 'The connection to Google broke before the answer was complete.',
     { processed: failure.processed, countsAsFailure: true, tryElsewhere: true, cause: error },
   );
-}
-
-function abortReason(signal: CallSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
 }
 
 export function badResponse(message: string, cause?: unknown): ProviderError {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { CallSignal } from '@app/contracts';
+import { abortReason, type CallSignal } from '@app/contracts';
 import type { Dispatcher } from 'undici';
 import { ConnectionError, toConnectionError } from './connection-failure.js';
 import { LightBody } from './light-body.js';
@@ -214,11 +214,6 @@ class AnswerExchange extends Exchange<LightAnswer> {
     if (!this.#firstChunk || !this.#laterChunks) return this.#firstChunk;
     return Buffer.concat([this.#firstChunk, ...this.#laterChunks], this.#bytes);
   }
-}
-
-function abortReason(signal: CallSignal | undefined): Error {
-  const reason: unknown = signal?.reason;
-  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
 }
 
 function asConnectionError(error: Error, begun: boolean): ConnectionError {

@@ -1,4 +1,5 @@
 import {
+  abortReason,
   type CallSignal,
   GatewayError,
   ProviderError,
@@ -69,7 +70,7 @@ const TOO_LARGE = /request too large/i;
  * signal, which stands for what the caller wanted and not for what the provider did.
  */
 export function toProviderError(thrown: unknown, signal: CallSignal): Error {
-  if (signal.aborted) return abortReason(signal);
+  if (signal.aborted) return whyAborted(signal);
   if (thrown instanceof GatewayError) return thrown;
   const connection = connectionFailure(thrown);
   if (connection) return connectionError(connection.processed, connection.kind, thrown);
@@ -92,10 +93,9 @@ export function badResponse(message: string, cause?: unknown): ProviderError {
   return new ProviderError('provider_bad_response', message, { ...VERDICTS.failed, cause });
 }
 
-export function abortReason(signal: CallSignal): Error {
-  const reason: unknown = signal.reason;
-  if (reason instanceof DOMException && reason.name === 'TimeoutError') return outOfTime(reason);
-  return reason instanceof Error ? reason : new DOMException('This operation was aborted', 'AbortError');
+function whyAborted(signal: CallSignal): Error {
+  const reason = abortReason(signal);
+  return reason.name === 'TimeoutError' && reason instanceof DOMException ? outOfTime(reason) : reason;
 }
 
 /** The limit that the operator set for calls to this provider. */

@@ -1,4 +1,4 @@
-import { type CallSignal, CallSwitch } from '@app/contracts';
+import { abortReason, type CallSignal, CallSwitch } from '@app/contracts';
 
 type Reject = (reason: unknown) => void;
 
@@ -77,10 +77,4 @@ export class CallGuard extends CallSwitch {
     await this.race(new Promise<void>((resolve) => (this.#stageLimit = setTimeout(resolve, ms))));
     this.#stageLimit = undefined;
   }
-}
-
-/** What an aborted signal stands for: its reason when it is an error, else an AbortError. */
-export function abortReason(signal: CallSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new DOMException('The call was aborted', 'AbortError');
 }

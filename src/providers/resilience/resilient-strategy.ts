@@ -1,4 +1,5 @@
 import {
+  abortReason,
   type CallPlacement,
   type ProviderAnswer,
   type ProviderCall,
@@ -16,7 +17,7 @@ import {
   type RetryPolicy,
 } from 'cockatiel';
 import type { BreakerRegistry } from './breaker-registry.service.js';
-import { abortReason, CallGuard } from './call-guard.js';
+import { CallGuard } from './call-guard.js';
 import type { Cooldowns } from './cooldowns.service.js';
 import { concealSecrets } from './conceal-secrets.js';
 import { GuardedEvents, type StreamHooks } from './guarded-events.js';
