@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/principal.js';
 import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import { isAllowed, ModelCatalog } from '../models/model-catalog.service.js';
+import { targetKey } from '../providers/resilience/target-key.js';
 import { type AnswerKind, LatencyBook } from './latency-book.service.js';
 import { randomOrder, rendezvousOrder, type Weighted } from './rendezvous-order.js';
 import { type Capability, requestNeeds } from './request-needs.js';
@@ -61,10 +62,10 @@ export class RoutePlanner {
   plan(model: CatalogModel, request: ChatRequest, context: PlanningContext): RoutePlan {
     const targets = this.#order(model, request, context);
     if (targets.length === 1 && model.fallbacks.length === 0) return { model, targets };
-    const seen = new Set(targets.map(({ provider, upstreamModel }) => `${provider}\n${upstreamModel}`));
+    const seen = new Set(targets.map(({ provider, upstreamModel }) => targetKey(provider, upstreamModel)));
     for (const fallback of this.#fallbacks(model, context.principal)) {
       for (const target of this.#order(fallback, request, context)) {
-        const id = `${target.provider}\n${target.upstreamModel}`;
+        const id = targetKey(target.provider, target.upstreamModel);
         if (!seen.has(id)) targets.push({ ...target, reason: 'fallback' });
         seen.add(id);
       }
