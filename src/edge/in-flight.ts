@@ -2,24 +2,19 @@ import { CallSwitch, GatewayError } from '@app/contracts';
 import { Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Telemetry } from '../telemetry/telemetry.js';
+import { PlacedList } from './placed-list.js';
 
 const POLL_MS = 20;
 
 /** Aborts one completion's upstream calls. */
 class Upstream extends CallSwitch {
-  /** Its index among those under way. */
   place = 0;
 }
 
-/**
- * The completions under way, so that a shutdown can wait for them and, when its grace is over, end them.
- *
- * In a list without order and not in a Set: a Set that is always added to and taken from makes itself a new table every
- * so often, and the old ones keep what was in them, whole requests, until the next full collection.
- */
+/** The completions under way, so that a shutdown can wait for them and, when its grace is over, end them. */
 @Injectable()
 export class InFlight {
-  readonly #upstreams: Upstream[] = [];
+  readonly #upstreams = new PlacedList<Upstream>();
   #streams = 0;
 
   constructor(telemetry: Telemetry) {
@@ -27,22 +22,17 @@ export class InFlight {
   }
 
   get count(): number {
-    return this.#upstreams.length;
+    return this.#upstreams.size;
   }
 
   begin(): Upstream {
     const upstream = new Upstream();
-    upstream.place = this.#upstreams.push(upstream) - 1;
+    this.#upstreams.add(upstream);
     return upstream;
   }
 
-  /** Once for each that began; the last of the list takes its place. */
   end(upstream: Upstream): void {
-    if (this.#upstreams[upstream.place] !== upstream) return;
-    const last = this.#upstreams.pop()!;
-    if (last === upstream) return;
-    this.#upstreams[upstream.place] = last;
-    last.place = upstream.place;
+    this.#upstreams.remove(upstream);
   }
 
   streamOpened(): void {
@@ -63,6 +53,6 @@ export class InFlight {
   /** Ends what is left: its clients get an error event, its money is settled like a provider's failure. */
   abortAll(): void {
     const reason = new GatewayError('draining', 'The gateway is shutting down.', { retryAfterMs: 1000 });
-    for (const upstream of this.#upstreams.slice()) upstream.abort(reason);
+    for (const upstream of this.#upstreams.items.slice()) upstream.abort(reason);
   }
 }

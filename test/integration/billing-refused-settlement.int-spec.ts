@@ -49,7 +49,7 @@ it('a charge that the database refuses keeps its hold, and the next start books 
   await machine.holds.hold(hold);
   await refuseCharges();
   const charge = settling(hold, 4n);
-  machine.settler.enqueue({ ...charge, mark: await machine.journal.append(settlementLine(charge.json)) });
+  machine.settler.enqueue({ ...charge, mark: await machine.journal.append(settlementLine(charge.record)) });
   await machine.settler.drain({ timeoutMs: 2000 });
   expect(machine.settler.refused).toBe(1);
 

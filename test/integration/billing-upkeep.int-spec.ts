@@ -129,7 +129,7 @@ describe('a journal without an owner', () => {
     const [charged, lost] = [order(user, 10n), order(user, 20n)];
     await machine.holds.hold(charged);
     await machine.holds.hold(lost);
-    const dead = await deadJournal({}, settlementLine(settling(charged, 7n).json));
+    const dead = await deadJournal({}, settlementLine(settling(charged, 7n).record));
     await db.dataSource.query('UPDATE hold SET instance_id = $1', [dead]);
     await machine.upkeep.runOnce();
     expect(await holdRow(charged.billingId)).toMatchObject({ state: 'captured', captured_nano: '7' });
@@ -144,7 +144,7 @@ describe('a journal without an owner', () => {
     await machine.holds.hold(hold);
     await deadJournal(
       {},
-      settlementLine(settling(hold, 7n).json),
+      settlementLine(settling(hold, 7n).record),
       JSON.stringify({ t: 'D', ids: [hold.billingId] }),
     );
     await machine.upkeep.runOnce();
@@ -182,7 +182,7 @@ describe('a journal without an owner', () => {
     const good = order(user, 10n);
     await machine.holds.hold(good);
     const bad = settling(order(user, 10n), 7n, { cost: 'nonsense' });
-    const dead = await deadJournal({}, settlementLine(bad.json), settlementLine(settling(good, 7n).json));
+    const dead = await deadJournal({}, settlementLine(bad.record), settlementLine(settling(good, 7n).record));
     await machine.upkeep.runOnce();
     expect(await holdRow(good.billingId)).toMatchObject({ state: 'captured' });
     const kept = await readFile(join(dataDir, 'journal', `refused-${dead}.jsonl`), 'utf8');

@@ -48,9 +48,9 @@ export function answerOfLine({ body, ...answer }: JournaledAnswer): PackedAnswer
 const SETTLEMENT_START = '{"t":"S","s":';
 const SETTLEMENT_END = '}';
 
-/** An `S` line around a settlement that is JSON text already. */
-export function settlementLine(json: string): string {
-  return `${SETTLEMENT_START}${json}${SETTLEMENT_END}`;
+/** An `S` line, made in one go: the longest text of a request is not copied again. */
+export function settlementLine(settlement: unknown): string {
+  return JSON.stringify({ t: 'S', s: settlement } satisfies JournalRecord);
 }
 
 /** The settlement in an `S` line, as JSON text: a view of the line, no copy. */

@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const line = (id: string) => settlementLine(JSON.stringify({ id, pad: 'x'.repeat(200) }));
+const line = (id: string) => settlementLine({ id, pad: 'x'.repeat(200) });
 const idsIn = async () => (await readJournal(directory)).settlements.map((settlement) => settlement.id);
 const segments = async () => (await readdir(directory)).filter((name) => name.endsWith('.journal')).sort();
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type HoldingSession, HoldingSessions } from './holding-sessions.js';
 
-const session = (billingId: string): HoldingSession => ({ billingId, heldSinceMs: 0, holdingPlace: -1 });
+const session = (billingId: string): HoldingSession => ({ billingId, heldSinceMs: 0, place: -1 });
 
 describe('HoldingSessions', () => {
   it('knows who holds, in whatever order they end, twice too', () => {

@@ -1,45 +1,36 @@
+import { type Placed, PlacedList } from '../../edge/placed-list.js';
+
 /** A request that holds money. */
-export interface HoldingSession {
+export interface HoldingSession extends Placed {
   readonly billingId: string;
   /** When it began to hold, `performance.now()`. */
   heldSinceMs: number;
-  /** Its place among those that hold; -1 for none. */
-  holdingPlace: number;
 }
 
-/**
- * The requests that hold money and run. An array in which each knows its place: a map that has an entry added and
- * removed for every request is built anew again and again, and its old tables keep alive what they held.
- */
+/** The requests that hold money and run. */
 export class HoldingSessions {
-  readonly #sessions: HoldingSession[] = [];
+  readonly #sessions = new PlacedList<HoldingSession>();
 
   get size(): number {
-    return this.#sessions.length;
+    return this.#sessions.size;
   }
 
   add(session: HoldingSession): void {
     session.heldSinceMs = performance.now();
-    session.holdingPlace = this.#sessions.push(session) - 1;
+    this.#sessions.add(session);
   }
 
-  /** The last one takes its place. Nothing happens to one that is not there. */
+  /** Nothing happens to one that is not there. */
   remove(session: HoldingSession): void {
-    const { holdingPlace } = session;
-    if (holdingPlace < 0) return;
-    session.holdingPlace = -1;
-    const last = this.#sessions.pop();
-    if (!last || last === session) return;
-    last.holdingPlace = holdingPlace;
-    this.#sessions[holdingPlace] = last;
+    this.#sessions.remove(session);
   }
 
   ids(): string[] {
-    return this.#sessions.map((session) => session.billingId);
+    return this.#sessions.items.map((session) => session.billingId);
   }
 
   idsSince(oldestMs: number): string[] {
-    return this.#sessions
+    return this.#sessions.items
       .filter((session) => session.heldSinceMs > oldestMs)
       .map(({ billingId }) => billingId);
   }

@@ -14,7 +14,7 @@ import { isBroken } from '../broken-guarantees.js';
 import { crashPoint } from '../crash-points.js';
 import type { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
-import { answerLine, type JournalRecord, settlementOfLine } from '../journal/journal-record.js';
+import { answerLine, settlementLine, settlementOfLine } from '../journal/journal-record.js';
 import type { UsageSource } from '../entities/ledger-entry.entity.js';
 import type { StoredResponse } from '../idempotency/stored-response.js';
 import { packAnswer } from '../idempotency/packed-answer.js';
@@ -46,7 +46,7 @@ export interface SessionServices {
 /** One request's money: hold → settle | release, exactly once. */
 export class MeteredBillingSession implements BillingSession, HoldingSession {
   heldSinceMs = 0;
-  holdingPlace = -1;
+  place = -1;
   #attempts: readonly AttemptReceipt[] = [];
   #held: Held | undefined;
   #extension: Promise<boolean> | undefined;
@@ -215,7 +215,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     const answer = this.services.records.answer(record);
     if (answer) return this.#bookWithAnswer(held, record, answer).finally(() => this.#close());
     crashPoint('before-journal');
-    const line = settlementLineOf(record);
+    const line = settlementLine(record);
     return this.#write(line).then(
       (mark) => this.#journaled(held, { record, json: settlementOfLine(line), mark }),
       () => this.#bookDirectly(held, { record, json: settlementOfLine(line) }),
@@ -225,7 +225,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   async #bookWithAnswer(held: Held, record: SettlementRecord, kept: StoredResponse): Promise<SettledCharge> {
     const answer = await packAnswer(kept);
     crashPoint('before-journal');
-    const line = settlementLineOf(record);
+    const line = settlementLine(record);
     // In this order: a charge on the disk has its answer there.
     const writingAnswer = this.#write(answerLine(record.id, answer)).catch(() => undefined);
     const mark = await this.#write(line).catch(() => undefined);
@@ -278,11 +278,6 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
 /** The client named no limit, and none is needed. */
 function isModelsOwnLimit({ quote, limit }: Held): boolean {
   return quote.requestedMaxOutputTokens === undefined && limit >= quote.modelMaxOutputTokens;
-}
-
-/** Made in one go: the longest text of a request is not copied again. */
-function settlementLineOf(record: SettlementRecord): string {
-  return JSON.stringify({ t: 'S', s: record } satisfies JournalRecord);
 }
 
 function withinTime(booked: Promise<void>): Promise<void> {
