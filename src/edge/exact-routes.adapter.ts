@@ -2,7 +2,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import type { Request, RequestHandler, Response } from 'express';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { sendError, toGatewayError } from './gateway-error.filter.js';
-import { LeanResponse } from './lean-response.js';
+import { HeadStart, LeanResponse } from './lean-response.js';
 
 /** The promise is kept when the handler has answered, or a filter its error. */
 type RouteHandler = (request: Request, response: Response) => Promise<void>;
@@ -23,7 +23,7 @@ interface ExactRoute {
 export class ExactRoutesAdapter extends ExpressAdapter {
   readonly #routes = new Map<string, ExactRoute>();
   #edge: readonly RequestHandler[] = [];
-  #headers: readonly string[] = [];
+  #start = new HeadStart();
 
   /**
    * Gives POSTs to these paths the short way.
@@ -39,7 +39,7 @@ export class ExactRoutesAdapter extends ExpressAdapter {
   ): void {
     for (const path of paths) this.#routes.set(path, { path, handler });
     this.#edge = edge;
-    this.#headers = headers;
+    this.#start = new HeadStart(headers);
   }
 
   override status(response: ServerResponse, statusCode: number): ServerResponse {
@@ -62,7 +62,7 @@ export class ExactRoutesAdapter extends ExpressAdapter {
   }
 
   #serve(route: ExactRoute, incoming: IncomingMessage, outgoing: LeanResponse): void {
-    outgoing.keepHead(this.#headers);
+    outgoing.keepHead(this.#start);
     // The boundary: the handlers of exact routes use only what Node's own request and response have.
     const request = incoming as Request;
     const response = outgoing as ServerResponse as Response;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, get, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { LeanResponse } from './lean-response.js';
+import { HeadStart, LeanResponse } from './lean-response.js';
 
 let server: Server;
 afterEach(() => void server.close());
@@ -17,8 +17,11 @@ async function answerOf(answer: (response: LeanResponse) => void): Promise<Incom
   return response;
 }
 
+const start = new HeadStart(['X-Frame', 'DENY', 'X-Policy', 'none']);
+
 describe.each([
   ['as a list', (response: LeanResponse) => response.keepHead()],
+  ['as a list behind a start', (response: LeanResponse) => response.keepHead(start)],
   ['as Node keeps them', () => undefined],
 ])('headers kept %s', (_how, begin) => {
   it('are sent with the body, the last value of a name only, in any case', async () => {
@@ -80,5 +83,39 @@ describe.each([
       if (!response.headersSent) response.writeHead(500).end();
     });
     expect(headers['set-cookie']).toBeUndefined();
+  });
+});
+
+describe('what all heads begin with', () => {
+  const rawOf = async (answer: (response: LeanResponse) => void): Promise<string[]> => {
+    const { rawHeaders } = await answerOf((response) => {
+      response.keepHead(start);
+      answer(response);
+      response.end('ok');
+    });
+    return rawHeaders.slice(0, rawHeaders.indexOf('Date'));
+  };
+
+  it('is sent before the rest', async () => {
+    const raw = await rawOf((response) => response.setHeader('X-One', '1').setHeader('Content-Length', 2));
+    expect(raw).toEqual(['X-Frame', 'DENY', 'X-Policy', 'none', 'X-One', '1', 'Content-Length', '2']);
+  });
+
+  it('gives way to another value', async () => {
+    const raw = await rawOf((response) => response.setHeader('X-One', '1').setHeader('x-policy', 'all'));
+    expect(raw).toEqual(['X-Frame', 'DENY', 'X-Policy', 'all', 'X-One', '1']);
+  });
+
+  it('can be asked for and taken back', async () => {
+    const raw = await rawOf((response) => {
+      expect(response.getHeader('x-policy')).toBe('none');
+      response.removeHeader('x-frame');
+    });
+    expect(raw).toEqual(['X-Policy', 'none']);
+  });
+
+  it('cannot break the head', () => {
+    expect(() => new HeadStart(['X-Bad', 'a\r\nSet-Cookie: b'])).toThrow('Invalid character');
+    expect(() => new HeadStart(['X Bad', 'a'])).toThrow('valid HTTP token');
   });
 });
