@@ -52,13 +52,16 @@ export class ChunkTemplate {
     const written = frameOf(JSON.stringify(normalise(frame)));
     if (!written || (written.afterPadding === undefined) !== (parts.afterPadding === undefined))
       return undefined;
+    const head = ownText(parts.head);
+    const tail = ownText(parts.tail);
+    const afterPadding = parts.afterPadding && ownText(parts.afterPadding);
     return new ChunkTemplate(
-      parts.head,
-      parts.tail,
-      parts.afterPadding,
-      written.head,
-      written.tail,
-      written.afterPadding ?? '',
+      head,
+      tail,
+      afterPadding,
+      sameOr(head, written.head),
+      sameOr(tail, written.tail),
+      sameOr(afterPadding, written.afterPadding ?? ''),
     );
   }
 
@@ -90,6 +93,16 @@ export class ChunkTemplate {
     const padding = text.slice(start, end);
     return NOT_PLAIN.test(padding) ? undefined : padding;
   }
+}
+
+/** The text without what it was cut from: a slice keeps all of that alive, for as long as the stream goes on. */
+function ownText(text: string): string {
+  return Buffer.from(text).toString();
+}
+
+/** Most frames need no change: then their text is kept once. */
+function sameOr(known: string | undefined, text: string): string {
+  return known === text ? known : ownText(text);
 }
 
 interface Frame {

@@ -46,7 +46,7 @@ export class ChatStreamTranslator implements EventTranslator {
   #templates: ChunkTemplate[] = [];
   #fruitlessLessons = 0;
   /** Nearly always one: a map would cost more than it saves. */
-  readonly #choices: ChoiceState[] = [];
+  #choices: readonly ChoiceState[] = [];
   #id: string | undefined;
   #created: number | undefined;
   #usage: Usage | undefined;
@@ -176,7 +176,8 @@ export class ChatStreamTranslator implements EventTranslator {
     if (this.#choices.length >= MAX_CHOICES)
       throw badResponse('The provider sent more choices than anybody asks for.');
     const made = new ChoiceState(index);
-    this.#choices.push(made);
+    // A list that grows in place has room for seventeen.
+    this.#choices = this.#choices.concat(made);
     return made;
   }
 
