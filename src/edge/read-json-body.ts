@@ -52,32 +52,61 @@ function checkHeaders(request: IncomingMessage): void {
   }
 }
 
+/** A body on its way. */
+interface Reading {
+  readonly chunks: Buffer[];
+  bytes: number;
+  readonly limitBytes: number;
+  readonly resolve: (bytes: Buffer) => void;
+  readonly reject: (error: GatewayError) => void;
+}
+
+const READING = Symbol('reading');
+
+/** The request lives as long as its answer, and its listeners with it: so these hold nothing, and all is let go of at the end. */
+interface ReadRequest extends IncomingMessage {
+  [READING]?: Reading | undefined;
+}
+
 /** By events and not `for await`, whose iterator over a request costs more than the reading. */
 function readBytes(
-  request: IncomingMessage,
+  request: ReadRequest,
   limitBytes: number,
   resolve: (bytes: Buffer) => void,
   reject: (error: GatewayError) => void,
 ): void {
-  let chunks: Buffer[] = [];
-  let bytes = 0;
-  const fail = (cause?: unknown): void =>
-    reject(new GatewayError('invalid_json', 'The body ended before it was complete.', { cause }));
-  request.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes <= limitBytes) return void chunks.push(chunk);
-    // What still comes is read and dropped until the refusal is sent: a reset would overtake it.
-    chunks = [];
-    reject(tooLarge(limitBytes));
-  });
-  request.on('end', () => {
-    if (bytes <= limitBytes) resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
-    chunks = []; // the request lives as long as its stream, and its listeners with it
-  });
-  request.on('error', fail);
-  request.on('close', () => {
-    if (!request.readableEnded) fail();
-  });
+  request[READING] = { chunks: [], bytes: 0, limitBytes, resolve, reject };
+  request.on('data', onData).on('end', onEnd).on('error', onEndBefore).on('close', onClose);
+}
+
+function onData(this: ReadRequest, chunk: Buffer): void {
+  const reading = this[READING];
+  // What still comes after a refusal is read and dropped until that is sent: a reset would overtake it.
+  if (!reading) return;
+  reading.bytes += chunk.length;
+  reading.chunks.push(chunk);
+  if (reading.bytes > reading.limitBytes) taken(this)?.reject(tooLarge(reading.limitBytes));
+}
+
+function onEnd(this: ReadRequest): void {
+  const reading = taken(this);
+  if (!reading) return;
+  const { chunks, bytes } = reading;
+  reading.resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+}
+
+function onEndBefore(this: ReadRequest, cause?: unknown): void {
+  taken(this)?.reject(new GatewayError('invalid_json', 'The body ended before it was complete.', { cause }));
+}
+
+function onClose(this: ReadRequest): void {
+  onEndBefore.call(this);
+}
+
+function taken(request: ReadRequest): Reading | undefined {
+  const reading = request[READING];
+  request[READING] = undefined;
+  return reading;
 }
 
 function tooLarge(limitBytes: number): GatewayError {
