@@ -6,12 +6,17 @@ import {
   validateHeaderValue,
 } from 'node:http';
 
+const SENT = 'sent';
+
 type HeaderValue = number | string | readonly string[];
 
 declare module 'node:http' {
   interface OutgoingMessage {
     /** Makes the head's text. `writeHead` calls it, with the head's first line and the headers. */
     _storeHeader(firstLine: string, headers: unknown): void;
+    /** The head's text. Once it is sent, it is only asked whether there is one. */
+    _header: string | null;
+    _headerSent: boolean;
   }
 }
 
@@ -73,6 +78,12 @@ export class LeanResponse extends ServerResponse {
 
   override _storeHeader(firstLine: string, headers: unknown): void {
     super._storeHeader(firstLine + this.#start.text, headers);
+  }
+
+  /** A stream may go on for long after: the text of its head, a kilobyte, is not kept for it. */
+  override flushHeaders(): void {
+    super.flushHeaders();
+    if (this._headerSent) this._header = SENT;
   }
 
   override getHeader(name: string): ReturnType<ServerResponse['getHeader']> {
