@@ -8,7 +8,8 @@ import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
  * record that metrics, logs and traces are made of.
  */
 export class CompletionRun {
-  readonly startedAt = new Date();
+  /** A number: a Date is kept for as long as the run is. */
+  readonly #startedAtMs = Date.now();
   model: CatalogModel | undefined;
   /** Who answered: now, or when the answer was cached. */
   target: Pick<CatalogTarget, 'provider' | 'upstreamModel' | 'priceVersion'> | undefined;
@@ -38,6 +39,10 @@ export class CompletionRun {
     /** What should go to the same target again, for the provider's prompt cache. */
     readonly stickyKey: string | undefined = undefined,
   ) {}
+
+  get startedAt(): Date {
+    return new Date(this.#startedAtMs);
+  }
 
   /** The model, once it was looked up. */
   get catalogModel(): CatalogModel {
