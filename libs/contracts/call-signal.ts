@@ -6,11 +6,12 @@ export interface CallSignal {
   readonly aborted: boolean;
   /** Once aborted, why. */
   readonly reason: unknown;
-  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
+  addEventListener(type: 'abort', listener: AbortListener, options?: { once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: AbortListener): void;
 }
 
-type Listener = () => void;
+/** A function, or an object that is told without one, as EventTarget has it: a closure less for who lives long. */
+export type AbortListener = (() => void) | { handleEvent(): void };
 
 /**
  * The one who ends a call, and its signal. An AbortController with its signal, its event and the maps of their
@@ -20,7 +21,7 @@ export class CallSwitch implements CallSignal {
   #aborted = false;
   #reason: unknown;
   /** Most calls have one or two. */
-  #listeners: Listener | Listener[] | undefined;
+  #listeners: AbortListener | AbortListener[] | undefined;
 
   get aborted(): boolean {
     return this.#aborted;
@@ -31,14 +32,14 @@ export class CallSwitch implements CallSignal {
   }
 
   /** Each listener is called once, at the abort. */
-  addEventListener(_type: 'abort', listener: Listener): void {
+  addEventListener(_type: 'abort', listener: AbortListener): void {
     if (this.#aborted) return;
     if (this.#listeners === undefined) this.#listeners = listener;
     else if (Array.isArray(this.#listeners)) this.#listeners.push(listener);
     else this.#listeners = [this.#listeners, listener];
   }
 
-  removeEventListener(_type: 'abort', listener: Listener): void {
+  removeEventListener(_type: 'abort', listener: AbortListener): void {
     if (this.#listeners === listener) this.#listeners = undefined;
     else if (Array.isArray(this.#listeners)) {
       this.#listeners = this.#listeners.filter((other) => other !== listener);
@@ -51,9 +52,14 @@ export class CallSwitch implements CallSignal {
     this.#reason = reason;
     const listeners = this.#listeners;
     this.#listeners = undefined;
-    if (Array.isArray(listeners)) for (const listener of listeners) listener();
-    else listeners?.();
+    if (Array.isArray(listeners)) for (const listener of listeners) tell(listener);
+    else if (listeners) tell(listeners);
   }
+}
+
+function tell(listener: AbortListener): void {
+  if (typeof listener === 'function') listener();
+  else listener.handleEvent();
 }
 
 /** The same as an AbortSignal. */

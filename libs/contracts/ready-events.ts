@@ -1,18 +1,19 @@
 /**
  * Events of which some may be at hand: a provider's packet often holds several. Whoever reads them takes what is there
- * layer by layer without a promise for each event, and waits for more with one promise, made where the bytes arrive,
- * instead of one or more in every layer on the way. `next` is for what is left: the end, a failure, and a layer that
- * has something to settle first.
+ * layer by layer without a promise for each event, and is called where the bytes arrive when there are more, instead of
+ * by one promise or more in every layer on the way. `next` is for what is left: the end, a failure, and a layer that has
+ * something to settle first.
  */
 export interface ReadyEvents<Event> {
-  /** The next event if it is there now; `undefined` says nothing but "ask `untilReady`, then `next`". */
+  /** The next event if it is there now; `undefined` says nothing but "ask `whenReady`, then `next`". */
   takeReady(): Event | undefined;
   /**
-   * Resolves, and never rejects, as soon as it is worth asking again: bytes have come, or the end, or a failure, or
-   * `return` was called.
-   * Takes nothing away from whoever calls `next`. `undefined`: only `next` knows what comes.
+   * Calls `wake` once, and never at once but in a microtask, when it is worth asking again: bytes have come, or the end,
+   * or a failure, or `return` was called. It must not throw. Takes nothing away from whoever calls `next`.
+   *
+   * @returns false when only `next` knows what comes: then nobody is called
    */
-  untilReady(): Promise<void> | undefined;
+  whenReady(wake: () => void): boolean;
 }
 
 /** The same iterator, if it has events at hand; of any other nothing is ever ready. */
@@ -20,4 +21,4 @@ export function readyEventsOf<Event>(iterator: AsyncIterator<Event>): ReadyEvent
   return 'takeReady' in iterator ? (iterator as AsyncIterator<Event> & ReadyEvents<Event>) : NOTHING_READY;
 }
 
-const NOTHING_READY: ReadyEvents<never> = { takeReady: () => undefined, untilReady: () => undefined };
+const NOTHING_READY: ReadyEvents<never> = { takeReady: () => undefined, whenReady: () => false };

@@ -12,12 +12,17 @@ import { CompletionExecution } from './completion-execution.service.js';
 import { CompletionRun } from './completion-run.js';
 import { IdempotentAnswers } from './idempotent-answers.service.js';
 import type { StreamAnswer } from './answer.js';
+import { Deadlines } from '../timing/deadlines.js';
 import { SseResponse } from './respond/sse-response.js';
 import { sendJson } from './respond/json-response.js';
+
+const NO_HEADERS: Request['headers'] = Object.freeze({});
 
 /** The story of one completion: find the model, admit, answer (replayed, cached or fresh), respond, record. */
 @Injectable()
 export class ChatCompletionsService {
+  readonly #heartbeats = new Deadlines();
+
   constructor(
     private readonly catalog: ModelCatalog,
     private readonly admission: AdmissionService,
@@ -27,7 +32,7 @@ export class ChatCompletionsService {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  /** Promises are handed on and not awaited: an open stream keeps alive whoever waits for its end. */
+  /** Promises are handed on and not awaited: the fewer the cheaper. Resolves when a whole answer is sent, or a stream has begun. */
   answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
     run.context.hasRecord = true;
@@ -49,13 +54,17 @@ export class ChatCompletionsService {
       : this.answerWhole(run, incoming, response);
   }
 
+  /** A stream gives its place back when it is over, which is long after it has begun. */
   private async respondAdmitted(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
     const release = await this.admission.admit(run, response); // 429
     try {
-      await this.respond(run, incoming, response);
-    } finally {
+      if (run.isStream) return await this.answerStream(run, incoming, response, release);
+      await this.answerWhole(run, incoming, response);
+    } catch (error) {
       release();
+      throw error;
     }
+    release();
   }
 
   /** @throws the error when there is still somebody to answer with it */
@@ -94,8 +103,18 @@ export class ChatCompletionsService {
     });
   }
 
-  private async answerStream(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
-    const sse = new SseResponse(response, this.config.completions.heartbeatMs);
+  /**
+   * Resolves when the stream has begun: nobody has to wait for its end, and be kept alive by it.
+   *
+   * @param onOver  called when it has ended, unless it did not begin
+   */
+  private async answerStream(
+    run: CompletionRun,
+    incoming: Request,
+    response: Response,
+    onOver?: () => void,
+  ): Promise<void> {
+    const sse = new SseResponse(response, this.config.completions.heartbeatMs, this.#heartbeats);
     // A provider that thinks for long must not look like a dead connection: then the headers go first, and a failure
     // is an event. Before that, it is a plain answer with its own status.
     const patience = setTimeout(
@@ -118,7 +137,8 @@ export class ChatCompletionsService {
       clearTimeout(patience);
     }
     if (!response.headersSent) setHeaders(response, { ...run.headers(), ...answer.headers });
-    return sse.pipe(answer.events);
+    forgetHeaders(incoming);
+    sse.pipe(answer.events, onOver);
   }
 
   /** Tells metrics, logs and traces, once. */
@@ -137,6 +157,12 @@ function stickyKey(request: ChatRequest, incoming: Request): string | undefined 
   const session = incoming.headers['x-session-id'];
   if (typeof session === 'string' && session.length <= 256) return session;
   return request.user ?? undefined;
+}
+
+/** Node keeps a request as long as its answer: the token and the rest of what it said is not kept for a stream. */
+function forgetHeaders(incoming: Request): void {
+  incoming.headers = NO_HEADERS;
+  incoming.rawHeaders = [];
 }
 
 function setHeaders(response: Response, headers: Readonly<Record<string, string>>): void {

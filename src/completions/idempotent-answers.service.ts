@@ -1,3 +1,4 @@
+import { abortSignalOf } from '@app/contracts';
 import { formatNano } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
@@ -93,7 +94,7 @@ export class IdempotentAnswers {
       // The route decides whether it streams, so that the same body on both routes is two requests.
       body: { ...run.request, stream: run.isStream },
       stream: run.isStream,
-      signal: context.clientGone,
+      signal: abortSignalOf(context.clientGone),
     });
   }
 }

@@ -1,3 +1,4 @@
+import { type CallSignal, CallSwitch } from '@app/contracts';
 import type { NextFunction, Request, Response } from 'express';
 import type { Principal } from '../auth/principal.js';
 import type { BillingSession } from '../billing/billing-session.js';
@@ -33,7 +34,7 @@ class OpenContext implements RequestContext {
   hasRecord = false;
   errorCode: RequestContext['errorCode'] = undefined;
   readonly #request: Request;
-  #gone: AbortController | undefined;
+  #gone: CallSwitch | undefined;
 
   constructor(request: Request, response: Response) {
     this.#request = request;
@@ -48,12 +49,12 @@ class OpenContext implements RequestContext {
     });
   }
 
-  get clientGone(): AbortSignal {
+  get clientGone(): CallSignal {
     if (!this.#gone) {
-      this.#gone = new AbortController();
+      this.#gone = new CallSwitch();
       if (this.isClientGone) this.#gone.abort();
     }
-    return this.#gone.signal;
+    return this.#gone;
   }
 
   get clientAddress(): string {

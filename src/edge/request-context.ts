@@ -1,4 +1,4 @@
-import type { GatewayErrorCode } from '@app/contracts';
+import type { CallSignal, GatewayErrorCode } from '@app/contracts';
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Request } from 'express';
 import type { Principal } from '../auth/principal.js';
@@ -20,7 +20,7 @@ export interface RequestContext {
   /** The client went away before its answer was complete. */
   readonly isClientGone: boolean;
   /** Aborted when the client goes away before its answer is complete. Made when it is asked for: most never ask. */
-  readonly clientGone: AbortSignal;
+  readonly clientGone: CallSignal;
   /** W3C trace context of the client, when sane. */
   readonly traceparent: string | undefined;
   readonly clientAddress: string;

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import type { ReadyEvents } from '@app/contracts';
 import type { Response } from 'express';
 import { describe, expect, it } from 'vitest';
+import { Deadlines } from '../../timing/deadlines.js';
 import { SseResponse } from './sse-response.js';
 
 /** The part of a response that is written to; `isFull` is a client that does not read. */
@@ -70,9 +71,10 @@ class Packets implements AsyncIterableIterator<string>, ReadyEvents<string> {
     return event;
   }
 
-  untilReady(): Promise<void> | undefined {
-    if (this.#isEnded || this.#at.length > 0) return undefined;
-    return new Promise((resolve) => (this.#wake = resolve));
+  whenReady(wake: () => void): boolean {
+    if (this.#isEnded || this.#at.length > 0) return false;
+    this.#wake = () => queueMicrotask(wake);
+    return true;
   }
 
   next(): Promise<IteratorResult<string>> {
@@ -90,7 +92,8 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 function piped() {
   const client = new Client();
   const events = new Packets();
-  const ended = new SseResponse(client as unknown as Response, 0).pipe(events);
+  const sse = new SseResponse(client as unknown as Response, 0, new Deadlines());
+  const ended = new Promise<void>((resolve) => sse.pipe(events, resolve));
   return { client, events, ended };
 }
 

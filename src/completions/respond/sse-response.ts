@@ -1,6 +1,7 @@
 import { GatewayError, type ReadyEvents, readyEventsOf } from '@app/contracts';
 import type { Response } from 'express';
 import { toGatewayError } from '../../edge/gateway-error.filter.js';
+import type { Deadlines, Timed } from '../../timing/deadlines.js';
 
 const PING = ': ping\n\n';
 const DONE = 'data: [DONE]\n\n';
@@ -15,13 +16,22 @@ const MAX_GATHERED_LENGTH = 32 * 1024;
  * packet) go out in one write: nobody waits for it, and it saves writes. An error after the first byte is an event of
  * its own, and then no `[DONE]`: only a stream that ended well has it.
  */
-export class SseResponse {
-  #heartbeat: NodeJS.Timeout | undefined;
+export class SseResponse implements Timed {
+  dueAtMs = 0;
+  earlier: Timed | undefined = undefined;
+  later: Timed | undefined = undefined;
   #gathered = '';
+  #events: AsyncIterator<string> | undefined = undefined;
+  #ready: ReadyEvents<string> | undefined = undefined;
+  #onOver: (() => void) | undefined = undefined;
+  /** One for the whole stream; a promise for each chunk, and a function that waits for it, would be dearer. */
+  readonly #goOn = (): void => this.#pump();
 
+  /** @param heartbeats  of all streams with this `heartbeatMs`; 0 = none */
   constructor(
     private readonly response: Response,
     private readonly heartbeatMs: number,
+    private readonly heartbeats: Deadlines,
   ) {}
 
   /** Sends the headers and begins to say `: ping` whenever nothing else is said for `heartbeatMs`. */
@@ -32,44 +42,93 @@ export class SseResponse {
     this.response.setHeader('Cache-Control', 'no-cache, no-transform');
     this.response.setHeader('X-Accel-Buffering', 'no');
     this.response.flushHeaders();
-    if (this.heartbeatMs > 0) this.#heartbeat = setTimeout(() => this.#ping(), this.heartbeatMs);
+    this.#rest();
   }
 
-  /** @param events  JSON texts, one event or a run of them each; iterated to the end or until the client is gone */
-  async pipe(events: AsyncIterable<string>): Promise<void> {
+  /**
+   * Begins to write them, and does not throw: a failure is an event.
+   *
+   * @param events  JSON texts, one event or a run of them each; iterated to the end or until the client is gone
+   * @param onOver  called once, when the stream has ended, whoever ended it
+   */
+  pipe(events: AsyncIterable<string>, onOver?: () => void): void {
     this.open();
-    const iterator = events[Symbol.asyncIterator]();
-    const ready = readyEventsOf(iterator);
+    this.#onOver = onOver;
+    this.#events = events[Symbol.asyncIterator]();
+    this.#ready = readyEventsOf(this.#events);
+    this.#pump();
+  }
+
+  /** Nothing was said for a while. */
+  onDue(): void {
+    if (!this.#isOpen()) return;
+    // A reader that has not taken the last bytes needs no more of them.
+    if (!this.response.writableNeedDrain) this.response.write(PING);
+    this.#rest();
+  }
+
+  /** Writes what is there, and comes back when there is more, or room for it. */
+  #pump(): void {
     try {
       while (this.#isOpen()) {
-        this.#gatherReady(ready);
-        if (this.response.writableNeedDrain) {
-          await drained(this.response);
-          continue;
-        }
-        const more = ready.untilReady();
-        if (more) {
-          this.#flush();
-          await more;
-          continue;
-        }
+        this.#gatherReady();
+        if (this.response.writableNeedDrain) return whenDrained(this.response, this.#goOn);
+        if (this.#ready?.whenReady(this.#goOn)) return this.#flush();
         this.#flushLater();
-        const { done, value } = await iterator.next();
-        if (done) break;
-        this.#gather(value);
+        return void this.#pull();
       }
-      if (this.#isOpen()) this.response.end(this.#takeGathered() + DONE);
-      else await iterator.return?.();
+      void this.#leave();
     } catch (error) {
-      this.fail(error);
-    } finally {
-      this.#stopHeartbeat();
+      this.#break(error);
     }
   }
 
-  #gatherReady(ready: ReadyEvents<string>): void {
+  /** One step that takes a promise: what comes next, the end, or a failure. */
+  async #pull(): Promise<void> {
+    try {
+      const { done, value } = await this.#events!.next();
+      if (done) return this.#finish();
+      this.#gather(value);
+    } catch (error) {
+      return this.#break(error);
+    }
+    this.#pump();
+  }
+
+  #finish(): void {
+    if (!this.#isOpen()) return void this.#leave();
+    this.response.end(this.#takeGathered() + DONE);
+    this.#over();
+  }
+
+  /** The client is gone. */
+  async #leave(): Promise<void> {
+    try {
+      await this.#events?.return?.();
+      this.#over();
+    } catch (error) {
+      this.#break(error);
+    }
+  }
+
+  #break(error: unknown): void {
+    try {
+      this.fail(error);
+    } finally {
+      this.#over();
+    }
+  }
+
+  #over(): void {
+    this.heartbeats.clear(this);
+    const onOver = this.#onOver;
+    this.#onOver = undefined;
+    onOver?.();
+  }
+
+  #gatherReady(): void {
     while (!this.response.writableNeedDrain) {
-      const json = ready.takeReady();
+      const json = this.#ready?.takeReady();
       if (json === undefined) return;
       this.#gather(json);
     }
@@ -77,7 +136,7 @@ export class SseResponse {
 
   /** Ends the stream with an error event. */
   fail(error: unknown): void {
-    this.#stopHeartbeat();
+    this.heartbeats.clear(this);
     if (!this.#isOpen()) return;
     const shown: GatewayError = toGatewayError(error);
     this.response.end(`${this.#takeGathered()}data: ${JSON.stringify(shown.toEnvelope())}\n\n`);
@@ -99,9 +158,10 @@ export class SseResponse {
 
   #flush(): void {
     if (this.#gathered === '') return;
-    this.#heartbeat?.refresh();
     const frames = this.#takeGathered();
-    if (this.#isOpen()) this.response.write(frames);
+    if (!this.#isOpen()) return;
+    this.#rest();
+    this.response.write(frames);
   }
 
   #takeGathered(): string {
@@ -110,29 +170,19 @@ export class SseResponse {
     return frames;
   }
 
-  #ping(): void {
-    if (!this.#isOpen()) return;
-    // A reader that has not taken the last bytes needs no more of them.
-    if (!this.response.writableNeedDrain) this.response.write(PING);
-    this.#heartbeat?.refresh();
-  }
-
-  #stopHeartbeat(): void {
-    clearTimeout(this.#heartbeat);
-    this.#heartbeat = undefined;
+  /** From now on nothing is said. */
+  #rest(): void {
+    if (this.heartbeatMs > 0) this.heartbeats.set(this, this.heartbeatMs);
   }
 }
 
-/** Resolves when the socket takes more, or is closed. */
-function drained(response: Response): Promise<void> {
-  if (response.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      response.off('drain', done);
-      response.off('close', done);
-      resolve();
-    };
-    response.once('drain', done);
-    response.once('close', done);
-  });
+/** Calls back when the socket takes more, or is closed. */
+function whenDrained(response: Response, goOn: () => void): void {
+  const done = (): void => {
+    response.off('drain', done);
+    response.off('close', done);
+    goOn();
+  };
+  response.once('drain', done);
+  response.once('close', done);
 }

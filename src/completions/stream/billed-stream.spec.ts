@@ -1,4 +1,11 @@
-import { type ChatStreamEvent, ProviderError, RUN_SEPARATOR, type Usage } from '@app/contracts';
+import {
+  type CallSignal,
+  CallSwitch,
+  type ChatStreamEvent,
+  ProviderError,
+  RUN_SEPARATOR,
+  type Usage,
+} from '@app/contracts';
 import { describe, expect, it, vi } from 'vitest';
 import type { BillingSession, Settlement } from '../../billing/billing-session.js';
 import type { RequestContext } from '../../edge/request-context.js';
@@ -34,7 +41,7 @@ function fixture(
     onUpstreamEvent?: (event: ChatStreamEvent) => void;
   } = {},
 ) {
-  const gone = new AbortController();
+  const gone = new CallSwitch();
   const upstream = new AbortController();
   const settlements: Settlement[] = [];
   const ends: StreamEnd[] = [];
@@ -52,7 +59,7 @@ function fixture(
       return Promise.resolve({ costNanoUsd: 5n });
     },
   };
-  const context = { clientGone: gone.signal, billingId: 'b', startedAtMs: 0 } as RequestContext;
+  const context = { clientGone: gone as CallSignal, billingId: 'b', startedAtMs: 0 } as RequestContext;
   const request = {
     model: 'alias',
     messages: [{ role: 'user' as const, content: 'one two three' }],

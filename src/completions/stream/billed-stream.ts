@@ -71,15 +71,19 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
   #ended = false;
   #settling: Promise<SettledCharge> | undefined;
-  readonly #onClientGone = (): void => void this.#abandon();
 
   constructor(parts: BilledStreamParts) {
     this.#parts = parts;
     this.#events = parts.stream.events[Symbol.asyncIterator]();
     this.#ready = readyEventsOf(this.#events);
     const { clientGone } = parts.run.context;
-    if (clientGone.aborted) this.#onClientGone();
-    else clientGone.addEventListener('abort', this.#onClientGone, { once: true });
+    if (clientGone.aborted) this.handleEvent();
+    else clientGone.addEventListener('abort', this, { once: true });
+  }
+
+  /** The client has left. */
+  handleEvent(): void {
+    void this.#abandon();
   }
 
   [Symbol.asyncIterator](): this {
@@ -120,8 +124,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     return undefined;
   }
 
-  untilReady(): Promise<void> | undefined {
-    return this.#isFlowing ? this.#ready.untilReady() : undefined;
+  whenReady(wake: () => void): boolean {
+    return this.#isFlowing && this.#ready.whenReady(wake);
   }
 
   /** Nothing has to be settled or refused before the next event. */
@@ -284,7 +288,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     if (this.#ended) return false;
     this.#ended = true;
     this.#parts.run.noteUpstreamEnd();
-    this.#parts.run.context.clientGone.removeEventListener('abort', this.#onClientGone);
+    this.#parts.run.context.clientGone.removeEventListener('abort', this);
     return true;
   }
 

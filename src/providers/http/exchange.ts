@@ -62,7 +62,7 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
 
   start(dispatcher: Dispatcher, request: Dispatcher.DispatchOptions): void {
     if (this.#signal?.aborted) return this.fail(this.#signal.reason);
-    this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#signal?.addEventListener('abort', this, { once: true });
     try {
       dispatcher.dispatch(request, this);
     } catch (error) {
@@ -84,7 +84,7 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
   abstract onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void;
 
   onResponseEnd(): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#signal?.removeEventListener('abort', this);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -105,7 +105,7 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
   }
 
   protected fail(reason: unknown): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#signal?.removeEventListener('abort', this);
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.reject(reason);
@@ -116,12 +116,13 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
     this.#controller?.abort(reason);
   }
 
-  readonly #onAbort = (): void => {
+  /** The call is aborted. */
+  handleEvent(): void {
     this.#aborted = true;
     const reason = abortReason(this.#signal);
     this.abandon(reason);
     this.fail(reason);
-  };
+  }
 }
 
 class ResponseExchange extends Exchange<LightResponse> {

@@ -4,6 +4,7 @@ import { ConnectionError } from './connection-failure.js';
 
 /** Bytes kept for a reader that is slower than the sender, before the socket is told to wait. */
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
+const SETTLED = Promise.resolve();
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 interface Waiter {
@@ -93,9 +94,10 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     return value;
   }
 
-  untilReady(): Promise<void> | undefined {
-    if (this.#ended || this.#failure || this.#next || this.#wake) return undefined;
-    return new Promise((resolve) => (this.#wake = resolve));
+  whenReady(wake: () => void): boolean {
+    if (this.#ended || this.#failure || this.#next || this.#wake) return false;
+    this.#wake = wake;
+    return true;
   }
 
   return(): Promise<IteratorReturnResult<undefined>> {
@@ -147,8 +149,11 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
   }
 
   #wakeUp(): void {
-    this.#wake?.();
+    const wake = this.#wake;
+    if (!wake) return;
     this.#wake = undefined;
+    // After all that came in the same packet.
+    void SETTLED.then(wake);
   }
 
   #takeWaiter(): Waiter | undefined {

@@ -138,6 +138,11 @@ describe('a reader who takes what is ready', () => {
   });
 });
 
+function untilReady(events: ChatEventStream): Promise<void> | undefined {
+  const woken = Promise.withResolvers<void>();
+  return events.whenReady(woken.resolve) ? woken.promise : undefined;
+}
+
 describe('a reader who waits for what is ready', () => {
   it('is woken by bytes, by the end, by a failure, and when the stream is left', async () => {
     const wakers: ((of: ReturnType<typeof opened>) => unknown)[] = [
@@ -149,7 +154,7 @@ describe('a reader who waits for what is ready', () => {
     for (const wake of wakers) {
       const stream = opened();
       let isAwake = false;
-      const waiting = stream.events.untilReady()?.then(() => (isAwake = true));
+      const waiting = untilReady(stream.events)?.then(() => (isAwake = true));
       await new Promise((resolve) => setImmediate(resolve));
       expect(isAwake).toBe(false);
       void wake(stream);
@@ -160,7 +165,7 @@ describe('a reader who waits for what is ready', () => {
 
   it('takes nothing from who reads meanwhile', async () => {
     const { body, events } = opened();
-    const waiting = events.untilReady();
+    const waiting = untilReady(events);
     const reading = events.next();
     body.push(bytes(data(TEXTS[0]).join('')));
     await waiting;
@@ -171,10 +176,10 @@ describe('a reader who waits for what is ready', () => {
   it('is told to ask when there is nothing to wait for', async () => {
     const { body, events } = opened();
     body.push(bytes(data(TEXTS[0]).join('')));
-    expect(events.untilReady()).toBeUndefined();
+    expect(untilReady(events)).toBeUndefined();
     expect(events.takeReady()?.outputText).toBe('a');
     body.end();
-    expect(events.untilReady()).toBeUndefined();
+    expect(untilReady(events)).toBeUndefined();
     await expect(events.next()).rejects.toMatchObject({ code: 'provider_bad_response' });
   });
 });

@@ -79,8 +79,8 @@ export class ChatEventStream
     return this.#shift();
   }
 
-  untilReady(): Promise<void> | undefined {
-    return this.#ended || this.#position < this.#ready.length ? undefined : this.#packets.untilReady();
+  whenReady(wake: () => void): boolean {
+    return !this.#ended && this.#position >= this.#ready.length && this.#packets.whenReady(wake);
   }
 
   /** For the decoder. */

@@ -1,4 +1,5 @@
 import { abortReason, type CallSignal, CallSwitch } from '@app/contracts';
+import type { Deadlines, Timed } from '../../timing/deadlines.js';
 
 type Reject = (reason: unknown) => void;
 
@@ -8,23 +9,30 @@ const nobody: Reject = () => undefined;
  * The end of one call, whoever brings it about: the caller's signal, or one of our own limits. Gives the strategy one
  * signal, itself, and lets nobody wait on for a strategy that does not heed it.
  */
-export class CallGuard extends CallSwitch {
+export class CallGuard extends CallSwitch implements Timed {
   readonly #parent: CallSignal;
   /** Whoever waits for the call: one at a time, an attempt or an event after the other. */
   #waiting = nobody;
-  #wholeLimit: NodeJS.Timeout | undefined;
+  #wholeLimits: Deadlines | undefined;
   #stageLimit: NodeJS.Timeout | undefined;
-  readonly #onParentAbort = (): void => this.abort(abortReason(this.#parent));
+  dueAtMs = 0;
+  earlier: Timed | undefined = undefined;
+  later: Timed | undefined = undefined;
 
   constructor(parent: CallSignal) {
     super();
     this.#parent = parent;
-    if (parent.aborted) this.#onParentAbort();
-    else parent.addEventListener('abort', this.#onParentAbort, { once: true });
+    if (parent.aborted) this.handleEvent();
+    else parent.addEventListener('abort', this, { once: true });
   }
 
   get signal(): CallSignal {
     return this;
+  }
+
+  /** The caller's signal is aborted. */
+  handleEvent(): void {
+    this.abort(abortReason(this.#parent));
   }
 
   /** Ends the call with this error, once. */
@@ -38,14 +46,21 @@ export class CallGuard extends CallSwitch {
 
   /** Lets go of timers and of the caller's signal. The call may not be aborted by them any more. */
   end(): void {
-    this.#parent.removeEventListener('abort', this.#onParentAbort);
-    clearTimeout(this.#wholeLimit);
+    this.#parent.removeEventListener('abort', this);
+    this.#wholeLimits?.clear(this);
     clearTimeout(this.#stageLimit);
   }
 
-  /** Aborts the call with what `reason` says unless it has ended by then. */
-  limitWhole(ms: number, reason: () => unknown): void {
-    this.#wholeLimit = setTimeout(() => this.abort(reason()), ms);
+  /** Aborts the call with what `lateReason` says unless it has ended by then. */
+  limitWhole(limits: Deadlines, ms: number): void {
+    if (this.aborted) return;
+    this.#wholeLimits = limits;
+    limits.set(this, ms);
+  }
+
+  /** For the list of deadlines. */
+  onDue(): void {
+    this.abort(this.lateReason());
   }
 
   /** Aborts the call with what `reason` says unless `endStage` is called by then. One stage at a time. */
@@ -76,5 +91,10 @@ export class CallGuard extends CallSwitch {
   async sleep(ms: number): Promise<void> {
     await this.race(new Promise<void>((resolve) => (this.#stageLimit = setTimeout(resolve, ms))));
     this.#stageLimit = undefined;
+  }
+
+  /** What a call is aborted with that takes too long in all. */
+  protected lateReason(): unknown {
+    return new DOMException('The call takes too long', 'TimeoutError');
   }
 }

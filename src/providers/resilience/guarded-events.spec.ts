@@ -1,6 +1,7 @@
 import { type ChatStreamEvent, ProviderError } from '@app/contracts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { event } from '../../../test/support/scripted-strategy.js';
+import { Deadlines } from '../../timing/deadlines.js';
 import { CallGuard } from './call-guard.js';
 import { GuardedEvents } from './guarded-events.js';
 
@@ -31,8 +32,9 @@ class Source implements AsyncIterator<ChatStreamEvent> {
     return this.at.shift();
   }
 
-  untilReady(): Promise<void> {
-    return new Promise((resolve) => (this.#wake = resolve));
+  whenReady(wake: () => void): boolean {
+    this.#wake = wake;
+    return true;
   }
 
   send(text: string): void {
@@ -44,13 +46,20 @@ class Source implements AsyncIterator<ChatStreamEvent> {
 function guarded() {
   const source = new Source();
   const guard = new CallGuard(new AbortController().signal);
+  const onOver = vi.fn();
   const events = new GuardedEvents(source, guard, event('first'), {
     idleMs: IDLE_MS,
+    idleLimits: new Deadlines(),
     onIdle: () => IDLE,
     onFailure: () => undefined,
+    onOver,
   });
-  events.ended.catch(() => undefined);
-  return { source, guard, events };
+  return { source, guard, events, onOver };
+}
+
+function untilReady(events: GuardedEvents<CallGuard>): Promise<void> | undefined {
+  const woken = Promise.withResolvers<void>();
+  return events.whenReady(woken.resolve) ? woken.promise : undefined;
 }
 
 beforeEach(() => {
@@ -64,7 +73,7 @@ describe('events at hand', () => {
   it('are given in their order, the first one too', async () => {
     const { source, events } = guarded();
     expect(events.takeReady()?.outputText).toBe('first');
-    const waiting = events.untilReady();
+    const waiting = untilReady(events);
     source.send('second');
     await waiting;
     expect(events.takeReady()?.outputText).toBe('second');
@@ -72,18 +81,18 @@ describe('events at hand', () => {
   });
 
   it('end with a pause that is too long while their reader waits', async () => {
-    const { source, events } = guarded();
+    const { source, guard, events, onOver } = guarded();
     events.takeReady();
-    const waiting = events.untilReady();
+    const waiting = untilReady(events);
     await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
     expect(source.left).toBe(0);
     await vi.advanceTimersByTimeAsync(1);
     await waiting;
     expect(source.left).toBe(1);
     expect(events.takeReady()).toBeUndefined();
-    expect(events.untilReady()).toBeUndefined();
+    expect(untilReady(events)).toBeUndefined();
     await expect(events.next()).rejects.toBe(IDLE);
-    await expect(events.ended).rejects.toBe(IDLE);
+    expect(onOver.mock.calls).toEqual([[guard, { error: IDLE }]]);
   });
 
   it('may be left lying by a slow reader, and each pause counts anew', async () => {
@@ -91,7 +100,7 @@ describe('events at hand', () => {
     events.takeReady();
     for (const text of ['a', 'b', 'c']) {
       await vi.advanceTimersByTimeAsync(3 * IDLE_MS);
-      const waiting = events.untilReady();
+      const waiting = untilReady(events);
       await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
       source.send(text);
       await waiting;
@@ -103,7 +112,7 @@ describe('events at hand', () => {
   it('are over for a reader who waits when the call is aborted', async () => {
     const { guard, events } = guarded();
     events.takeReady();
-    const waiting = events.untilReady();
+    const waiting = untilReady(events);
     guard.abort(IDLE);
     await waiting;
     expect(events.takeReady()).toBeUndefined();

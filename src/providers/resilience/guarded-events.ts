@@ -1,53 +1,55 @@
 import { type ChatStreamEvent, type ProviderError, type ReadyEvents, readyEventsOf } from '@app/contracts';
+import type { Deadlines, Timed } from '../../timing/deadlines.js';
 import type { CallGuard } from './call-guard.js';
 
 const DONE: IteratorResult<ChatStreamEvent> = Object.freeze({ done: true, value: undefined });
 
-export interface StreamHooks {
+/** What the streams of a provider have in common. */
+export interface StreamHooks<Guard extends CallGuard> {
   /** The longest pause while the reader waits. */
   readonly idleMs: number;
+  readonly idleLimits: Deadlines;
   readonly onIdle: () => ProviderError;
   /** Sees what broke the stream before anybody else does. */
   readonly onFailure: (error: unknown) => void;
+  /** Called once, when nothing more can come: it ended well or was given up by its reader, or what broke it. */
+  readonly onOver: (guard: Guard, failure: StreamFailure | undefined) => void;
+}
+
+export interface StreamFailure {
+  readonly error: unknown;
 }
 
 /**
  * A stream that has begun, on its way to the reader: its first event is already here, a pause that is too long ends
- * it, and `ended` tells when nothing more can come, whatever the reader does.
+ * it, and `onOver` tells when nothing more can come, whatever the reader does.
  *
  * The pause is counted only while the reader waits for the provider, so a slow reader is not taken for a slow provider.
  * An object and not a generator: `return` must work at once, also before the first `next` and during one.
  */
-export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, ReadyEvents<ChatStreamEvent> {
-  /** Resolves when the stream ended well or was given up by its reader; rejects with what broke it. */
-  readonly ended: Promise<void>;
-  #resolveEnded: () => void = () => undefined;
-  #rejectEnded: (error: unknown) => void = () => undefined;
+export class GuardedEvents<Guard extends CallGuard>
+  implements AsyncIterableIterator<ChatStreamEvent>, ReadyEvents<ChatStreamEvent>, Timed
+{
+  dueAtMs = 0;
+  earlier: Timed | undefined = undefined;
+  later: Timed | undefined = undefined;
   readonly #ready: ReadyEvents<ChatStreamEvent>;
   #first: ChatStreamEvent | undefined;
   #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
-  /** The reader waits by `untilReady`. */
+  /** The reader waits by `whenReady`. */
   #isAwaited = false;
   #isOver = false;
-  #failure: { readonly error: unknown } | undefined;
-  readonly #idleTimer: NodeJS.Timeout;
+  #failure: StreamFailure | undefined;
 
   constructor(
     private readonly source: AsyncIterator<ChatStreamEvent>,
-    private readonly guard: CallGuard,
+    private readonly guard: Guard,
     first: ChatStreamEvent,
-    private readonly hooks: StreamHooks,
+    private readonly hooks: StreamHooks<Guard>,
   ) {
     this.#ready = readyEventsOf(source);
     this.#first = first;
-    this.ended = new Promise((resolve, reject) => {
-      this.#resolveEnded = resolve;
-      this.#rejectEnded = reject;
-    });
-    this.#idleTimer = setTimeout(() => {
-      if (this.#pending || this.#isAwaited) this.guard.abort(hooks.onIdle());
-    }, hooks.idleMs);
-    guard.addEventListener('abort', () => this.#fail(guard.reason));
+    guard.addEventListener('abort', this);
   }
 
   [Symbol.asyncIterator](): this {
@@ -61,7 +63,7 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, Re
     if (this.#failure) return Promise.reject(this.#failure.error);
     if (this.#isOver) return Promise.resolve(DONE);
     this.#isAwaited = false;
-    this.#idleTimer.refresh();
+    this.#limitPause();
     return (this.#pending = this.#pull());
   }
 
@@ -74,25 +76,36 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, Re
   }
 
   /** Whatever ends the stream closes the source, which wakes who waits for it. */
-  untilReady(): Promise<void> | undefined {
-    if (this.#first || this.#pending || this.#isOver) return undefined;
-    const ready = this.#ready.untilReady();
-    if (!ready) return undefined;
+  whenReady(wake: () => void): boolean {
+    if (this.#first || this.#pending || this.#isOver || !this.#ready.whenReady(wake)) return false;
     this.#isAwaited = true;
-    this.#idleTimer.refresh();
-    return ready;
+    this.#limitPause();
+    return true;
   }
 
   /** The reader wants no more: the upstream is closed and the slot is free when this returns. */
   return(): Promise<IteratorResult<ChatStreamEvent>> {
     this.#first = undefined;
     if (!this.#isOver) {
-      this.#over();
-      this.#resolveEnded();
+      this.#over(undefined);
       this.guard.abort(new DOMException('The reader wants no more', 'AbortError'));
       this.#closeSource();
     }
     return Promise.resolve(DONE);
+  }
+
+  /** The call is aborted. */
+  handleEvent(): void {
+    this.#fail(this.guard.reason);
+  }
+
+  /** A pause is over that is too long, if anybody waits. */
+  onDue(): void {
+    if (this.#pending || this.#isAwaited) this.guard.abort(this.hooks.onIdle());
+  }
+
+  #limitPause(): void {
+    this.hooks.idleLimits.set(this, this.hooks.idleMs);
   }
 
   #takeFirst(): ChatStreamEvent | undefined {
@@ -105,8 +118,7 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, Re
     try {
       const step = await this.guard.race(this.source.next());
       if (!step.done) return step;
-      this.#over();
-      this.#resolveEnded();
+      if (!this.#isOver) this.#over(undefined);
       return DONE;
     } catch (error) {
       this.#fail(error);
@@ -120,16 +132,16 @@ export class GuardedEvents implements AsyncIterableIterator<ChatStreamEvent>, Re
   #fail(error: unknown): void {
     if (this.#isOver) return;
     this.hooks.onFailure(error);
-    this.#over();
     this.#failure = { error };
-    this.#rejectEnded(error);
+    this.#over(this.#failure);
     this.#closeSource();
   }
 
-  #over(): void {
+  #over(failure: StreamFailure | undefined): void {
     this.#isOver = true;
-    clearTimeout(this.#idleTimer);
+    this.hooks.idleLimits.clear(this);
     this.guard.end();
+    this.hooks.onOver(this.guard, failure);
   }
 
   #closeSource(): void {

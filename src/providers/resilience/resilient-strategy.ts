@@ -16,11 +16,12 @@ import {
   retry,
   type RetryPolicy,
 } from 'cockatiel';
+import { Deadlines } from '../../timing/deadlines.js';
 import type { BreakerRegistry } from './breaker-registry.service.js';
 import { CallGuard } from './call-guard.js';
 import type { Cooldowns } from './cooldowns.service.js';
 import { concealSecrets } from './conceal-secrets.js';
-import { GuardedEvents, type StreamHooks } from './guarded-events.js';
+import { GuardedEvents, type StreamFailure, type StreamHooks } from './guarded-events.js';
 import { RepeatPolicy, type RepeatSettings } from './repeat-policy.js';
 import {
   bulkheadFull,
@@ -58,23 +59,24 @@ class Repeat extends Error {
   }
 }
 
-/** One call, through all its attempts. */
-class CallState {
+/** One call, through all its attempts, and its end. */
+class CallState extends CallGuard {
   readonly upstreamModel: string;
   attempt = 0;
   delayMs = 0;
   /** The attempt under way began, by the wall clock and by ours. */
   startedAtMs = 0;
   startedMs = 0;
-  /** The answer is in the caller's hands: what fails now is not repeated. */
-  isDelivered = false;
+  /** Counts how a stream ends. */
+  breaker: TargetBreaker | undefined = undefined;
+  readonly #providerName: string;
   #call: ProviderCall | undefined;
+  #freeSlot: (() => void) | undefined = undefined;
 
-  constructor(
-    given: ProviderCall,
-    readonly guard: CallGuard,
-  ) {
+  constructor(given: ProviderCall, providerName: string) {
+    super(given.signal);
     this.upstreamModel = given.upstreamModel;
+    this.#providerName = providerName;
     this.#call = {
       request: given.request,
       upstreamModel: given.upstreamModel,
@@ -82,13 +84,13 @@ class CallState {
       maxOutputTokens: given.maxOutputTokens,
       requestId: given.requestId,
       traceparent: given.traceparent,
-      signal: guard.signal,
+      signal: this.signal,
       dropUnsupported: given.dropUnsupported,
       placement: given.placement,
     };
   }
 
-  /** As the strategy gets it: the guard ends it. */
+  /** As the strategy gets it: this guard ends it. */
   get call(): ProviderCall {
     if (!this.#call) throw new Error('what was delivered is not asked for again');
     return this.#call;
@@ -98,34 +100,51 @@ class CallState {
     return this.#call?.placement;
   }
 
+  /** The answer is in the caller's hands: what fails now is not repeated. */
+  get isDelivered(): boolean {
+    return this.#call === undefined;
+  }
+
   /** A stream may go on for long: the request and all that hangs on it is not kept for it here. */
   noteDelivered(): void {
-    this.isDelivered = true;
     this.#call = undefined;
   }
-}
 
-/** What is done under the policies. */
-interface Work<Result> {
-  /** Resolves when the answer has begun. A whole one is over then, too. */
-  readonly begin: () => Promise<Result>;
-  /** When nothing more can come of a stream, or what broke it. */
-  readonly rest?: (begun: Result) => Promise<void>;
+  /** For the bulkhead: resolves when `leave` is called. */
+  stay(): Promise<void> {
+    return new Promise((resolve) => (this.#freeSlot = resolve));
+  }
+
+  get hasSlot(): boolean {
+    return this.#freeSlot !== undefined;
+  }
+
+  leave(): void {
+    this.end();
+    this.#freeSlot?.();
+  }
+
+  protected override lateReason(): ProviderError {
+    return requestTimeout(this.#providerName, this.isDelivered);
+  }
 }
 
 interface BegunStream {
   readonly stream: ProviderStream;
-  readonly events: GuardedEvents;
+  readonly events: GuardedEvents<CallState>;
 }
 
-const restOfStream = ({ events }: BegunStream): Promise<void> => events.ended;
+/** With no closure around what only the beginning of a stream needs: it lasts as long as the stream does. */
+function stayOf(state: CallState): () => Promise<void> {
+  return () => state.stay();
+}
 
 /**
  * A strategy that fails fast, in time, and not together with everybody else: bulkhead(retry(breaker(limits(call)))).
  *
- * A policy ends when its promise does, and a stream is not over when it has begun. So bulkhead and breaker run around
- * the whole life of a stream: its slot is held, and its failures count, until the last event; the caller gets the stream
- * as soon as the first event is there, by another promise.
+ * A policy ends when its promise does, and a stream is not over when it has begun. So the bulkhead waits for a promise of
+ * its own, which is kept when the last event has come, and the breaker is told then how the stream has ended. Nothing else
+ * of the policies lasts as long as the stream: a promise in each of them, with what it hangs on, cost two kilobytes.
  */
 export class ResilientStrategy implements ProviderStrategy {
   readonly providerName: string;
@@ -133,7 +152,8 @@ export class ResilientStrategy implements ProviderStrategy {
   readonly probe?: (signal: AbortSignal) => Promise<void>;
   readonly #bulkhead: BulkheadPolicy;
   readonly #retry: RetryPolicy;
-  readonly #streamHooks: StreamHooks;
+  readonly #streamHooks: StreamHooks<CallState>;
+  readonly #wholeLimits = new Deadlines();
   readonly #budget: RetryBudget;
   readonly #repeat: RepeatPolicy;
 
@@ -149,8 +169,10 @@ export class ResilientStrategy implements ProviderStrategy {
     this.#repeat = new RepeatPolicy(settings.repeat, this.#budget, shared.now, shared.random);
     this.#streamHooks = {
       idleMs: settings.streamIdleMs,
+      idleLimits: new Deadlines(),
       onIdle: () => streamIdleTimeout(this.providerName, settings.streamIdleMs),
       onFailure: (error) => concealSecrets(error, settings.secrets),
+      onOver: (state, failure) => this.#over(state, failure),
     };
     this.#bulkhead = bulkhead(settings.maxConcurrentCalls);
     this.#retry = retry(handleType(Repeat), {
@@ -161,48 +183,43 @@ export class ResilientStrategy implements ProviderStrategy {
 
   complete(call: ProviderCall): Promise<ProviderAnswer> {
     const state = this.#open(call);
-    const begin = (): Promise<ProviderAnswer> => state.guard.race(this.inner.complete(state.call));
+    const begin = (): Promise<ProviderAnswer> => state.race(this.inner.complete(state.call));
     return this.#bulkhead
-      .execute(() => this.#withRepeats(state, { begin }))
+      .execute(() => this.#withRepeats(state, begin, false))
       .then(
         (answer) => {
-          state.guard.end();
+          state.end();
           return answer;
         },
         (error: unknown) => {
-          state.guard.end();
+          state.end();
           throw this.#shown(error);
         },
       );
   }
 
   /** Resolves when the first event is there; a failure before it is repeated, or the caller's to try elsewhere. */
-  stream(call: ProviderCall): Promise<ProviderStream> {
-    return new Promise((resolve, reject) => this.#stream(this.#open(call), resolve, reject));
+  async stream(call: ProviderCall): Promise<ProviderStream> {
+    const state = this.#open(call);
+    const slot = this.#bulkhead.execute(stayOf(state));
+    try {
+      // Who is not let in is told so at once, by the promise; who is has to wait for it no more.
+      if (!state.hasSlot) await slot;
+      const { stream, events } = await this.#withRepeats(state, () => this.#begin(state), true);
+      return { ...stream, events };
+    } catch (error) {
+      state.leave();
+      throw this.#shown(error);
+    }
   }
 
-  /** The slot is held until the stream has ended; what was only there to begin it is let go of before. */
-  #stream(
-    state: CallState,
-    resolve: (stream: ProviderStream) => void,
-    reject: (reason: unknown) => void,
-  ): void {
-    const work: Work<BegunStream> = { begin: () => this.#begin(state), rest: restOfStream };
-    this.#bulkhead
-      .execute(() =>
-        this.#withRepeats(state, work).then((begun) => {
-          resolve({ ...begun.stream, events: begun.events });
-          return begun.events.ended;
-        }),
-      )
-      .then(
-        () => state.guard.end(),
-        (error: unknown) => {
-          state.guard.end();
-          if (state.isDelivered) this.#noteLimit(state, error);
-          reject(this.#shown(error));
-        },
-      );
+  /** Of a stream that had begun. */
+  #over(state: CallState, failure: StreamFailure | undefined): void {
+    if (failure) {
+      this.#noteLimit(state, failure.error);
+      void state.breaker?.noteFailure(failure.error);
+    } else state.breaker?.noteSuccess();
+    state.leave();
   }
 
   #shown(error: unknown): unknown {
@@ -210,10 +227,8 @@ export class ResilientStrategy implements ProviderStrategy {
   }
 
   #open(call: ProviderCall): CallState {
-    const state = new CallState(call, new CallGuard(call.signal));
-    state.guard.limitWhole(this.#timeLeftMs(call), () =>
-      requestTimeout(this.providerName, state.isDelivered),
-    );
+    const state = new CallState(call, this.providerName);
+    state.limitWhole(this.#wholeLimits, this.#timeLeftMs(call));
     return state;
   }
 
@@ -224,23 +239,29 @@ export class ResilientStrategy implements ProviderStrategy {
       : requestMs;
   }
 
-  /** Promises are handed on and not awaited, all the way down: an async function in each layer costs ten times as much. */
-  #withRepeats<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+  /**
+   * Promises are handed on and not awaited, all the way down: an async function in each layer costs ten times as much.
+   *
+   * @param begin  resolves when the answer has begun; a whole one is over then, too
+   */
+  #withRepeats<Result>(state: CallState, begin: () => Promise<Result>, isStream: boolean): Promise<Result> {
     this.#budget.noteCall();
-    return this.#retry.execute(() => this.#attempt(state, work));
+    return this.#retry.execute(() => this.#attempt(state, begin, isStream));
   }
 
-  #attempt<Result>(state: CallState, work: Work<Result>): Promise<Result> {
-    const { guard, delayMs } = state;
-    if (guard.aborted) return Promise.reject(abortReason(guard));
-    return delayMs > 0 ? guard.sleep(delayMs).then(() => this.#ask(state, work)) : this.#ask(state, work);
+  #attempt<Result>(state: CallState, begin: () => Promise<Result>, isStream: boolean): Promise<Result> {
+    const { delayMs } = state;
+    if (state.aborted) return Promise.reject(abortReason(state));
+    return delayMs > 0
+      ? state.sleep(delayMs).then(() => this.#ask(state, begin, isStream))
+      : this.#ask(state, begin, isStream);
   }
 
-  #ask<Result>(state: CallState, work: Work<Result>): Promise<Result> {
+  #ask<Result>(state: CallState, begin: () => Promise<Result>, isStream: boolean): Promise<Result> {
     state.attempt += 1;
     state.startedAtMs = Date.now();
     state.startedMs = this.shared.now();
-    return this.#throughBreaker(state, work).catch((error: unknown) => this.#failed(state, error));
+    return this.#throughBreaker(state, begin, isStream).catch((error: unknown) => this.#failed(state, error));
   }
 
   /** @throws Repeat  when the call is to be made again, else the error */
@@ -265,33 +286,38 @@ export class ResilientStrategy implements ProviderStrategy {
     this.shared.cooldowns.note(this.providerName, upstreamModel, error.retryAfterMs);
   }
 
-  #throughBreaker<Result>(state: CallState, { begin, rest }: Work<Result>): Promise<Result> {
+  /** Of a stream the end counts, so the breaker does not run it; of a probe, that it has begun. */
+  #throughBreaker<Result>(
+    state: CallState,
+    begin: () => Promise<Result>,
+    isStream: boolean,
+  ): Promise<Result> {
     const breaker = this.shared.breakers.find(this.providerName, state.upstreamModel);
     if (!breaker) return begunBy(begin);
-    if (!breaker.isClosed) return probe(breaker, begin, rest);
-    return rest ? watchToItsEnd(breaker, begin, rest) : breaker.run(begin);
+    if (isStream) state.breaker = breaker;
+    if (!breaker.isClosed) return breaker.probe(begin);
+    return isStream ? begunBy(begin).catch((error) => failedBy(breaker, error)) : breaker.run(begin);
   }
 
   async #begin(state: CallState): Promise<BegunStream> {
-    const { guard } = state;
     const { firstChunkMs } = this.settings;
-    guard.limitStage(firstChunkMs, () => firstChunkTimeout(this.providerName, firstChunkMs));
+    state.limitStage(firstChunkMs, () => firstChunkTimeout(this.providerName, firstChunkMs));
     try {
-      const stream = await this.#openStream(state.call, guard);
-      const events = await this.#firstOf(stream, guard);
+      const stream = await this.#openStream(state);
+      const events = await this.#firstOf(stream, state);
       state.noteDelivered();
       return { stream, events };
     } finally {
-      guard.endStage();
+      state.endStage();
     }
   }
 
-  async #firstOf(stream: ProviderStream, guard: CallGuard): Promise<GuardedEvents> {
+  async #firstOf(stream: ProviderStream, state: CallState): Promise<GuardedEvents<CallState>> {
     const source = stream.events[Symbol.asyncIterator]();
     try {
-      const first = await guard.race(source.next());
+      const first = await state.race(source.next());
       if (first.done) throw emptyStream(this.providerName);
-      return new GuardedEvents(source, guard, first.value, this.#streamHooks);
+      return new GuardedEvents(source, state, first.value, this.#streamHooks);
     } catch (error) {
       close(source);
       throw error;
@@ -299,10 +325,10 @@ export class ResilientStrategy implements ProviderStrategy {
   }
 
   /** A stream that arrives after everybody has gone is closed. */
-  async #openStream(call: ProviderCall, guard: CallGuard): Promise<ProviderStream> {
-    const opening = this.inner.stream(call);
+  async #openStream(state: CallState): Promise<ProviderStream> {
+    const opening = this.inner.stream(state.call);
     try {
-      return await guard.race(opening);
+      return await state.race(opening);
     } catch (error) {
       void opening.then(
         (late) => close(late.events[Symbol.asyncIterator]()),
@@ -318,30 +344,10 @@ async function begunBy<Result>(work: () => Promise<Result>): Promise<Result> {
   return work();
 }
 
-/** A probe has told what it can as soon as the answer has begun; what breaks a stream later is counted by itself. */
-async function probe<Result>(
-  breaker: TargetBreaker,
-  begin: () => Promise<Result>,
-  rest: Work<Result>['rest'],
-): Promise<Result> {
-  const begun = await breaker.probe(begin);
-  rest?.(begun).catch((error: unknown) => breaker.noteFailure(error));
-  return begun;
-}
-
-/** Of any other stream the end counts; whoever asked for it gets it when it has begun. */
-function watchToItsEnd<Result>(
-  breaker: TargetBreaker,
-  begin: () => Promise<Result>,
-  rest: (begun: Result) => Promise<void>,
-): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const toItsEnd = (begun: Result): Promise<void> => {
-      resolve(begun);
-      return rest(begun);
-    };
-    breaker.run(() => begin().then(toItsEnd)).catch(reject);
-  });
+/** @throws the same error, counted: what is decided next depends on it */
+async function failedBy(breaker: TargetBreaker, error: unknown): Promise<never> {
+  await breaker.noteFailure(error);
+  throw error;
 }
 
 function close(source: AsyncIterator<unknown>): void {

@@ -96,9 +96,14 @@ export class TargetBreaker {
     }
   }
 
-  /** Counts a failure that showed itself after `run` was over. */
-  noteFailure(error: unknown): void {
-    if (this.state === 'closed') this.#policy.execute(() => Promise.reject(error)).catch(() => undefined);
+  /** Counts a stream that has ended well. A breaker that has opened meanwhile does not heed it. */
+  noteSuccess(): void {
+    if (this.isClosed) void this.#policy.execute(() => undefined);
+  }
+
+  /** Counts the failure of a call that was not run here; resolves when it is counted. As `noteSuccess`, only while closed. */
+  async noteFailure(error: unknown): Promise<void> {
+    if (this.isClosed) await this.#policy.execute(() => Promise.reject(error)).catch(() => undefined);
   }
 
   snapshot(): BreakerSnapshot {
