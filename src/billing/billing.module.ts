@@ -13,6 +13,8 @@ import { IdempotencyClaims } from './idempotency/idempotency-claims.js';
 import { IdempotencyService } from './idempotency/idempotency.service.js';
 import { ResponseStore } from './idempotency/response-store.js';
 import { BillingJournal } from './journal/billing-journal.service.js';
+import { LeaseUpkeep } from './leases/lease-upkeep.service.js';
+import { Leases } from './leases/leases.service.js';
 import { MoneyDatabase } from './money-database.js';
 import { OutageCredit } from './outage/outage-credit.service.js';
 import { PriceVersions } from './prices/price-versions.service.js';
@@ -40,6 +42,8 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
       useFactory: ({ prepared }: DatabaseService) => new MoneyDatabase(prepared),
     },
     GatewayInstance,
+    Leases,
+    LeaseUpkeep,
     AccountsService,
     BookingsService,
     PriceVersions,

@@ -53,6 +53,16 @@ function letGo(parameters: unknown[]): void {
   parameters.length = 0;
 }
 
+/** A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right. */
+export async function retryOnce<T>(statement: () => Promise<T>): Promise<T> {
+  try {
+    return await statement();
+  } catch (error) {
+    if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
+    return statement();
+  }
+}
+
 /** SQLSTATE of what the database refused; `undefined` for any other error. */
 export function sqlStateOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -78,6 +88,8 @@ export const SQL_STATE = {
   deadlockDetected: '40P01',
   numericOutOfRange: '22003',
 } as const;
+
+const WORTH_A_RETRY: readonly string[] = [SQL_STATE.checkViolation, SQL_STATE.deadlockDetected];
 
 /** A timeout that the living server reported itself is one busy row, not a missing database. */
 function saysDatabaseIsAway(error: unknown): boolean {

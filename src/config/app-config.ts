@@ -91,6 +91,8 @@ export interface AppConfig {
     /** What one instance may serve on credit, in all, while Postgres is away. */
     readonly outageCreditNanoUsd: bigint;
     readonly holdTtlMs: number;
+    /** Money is reserved ahead for active users. */
+    readonly leases: boolean;
     readonly cacheHitPriceFactor: string;
     readonly idempotencyTtlMs: number;
     /** 0 = only when somebody asks. */

@@ -124,6 +124,7 @@ function billing(environment: Environment, findings: Findings): AppConfig['billi
     outageMode: environment.BILLING_OUTAGE_MODE,
     outageCreditNanoUsd: nano(environment.BILLING_OUTAGE_CREDIT),
     holdTtlMs: milliseconds(environment.HOLD_TTL_SECONDS),
+    leases: environment.BILLING_LEASES,
     cacheHitPriceFactor: environment.CACHE_HIT_PRICE_FACTOR,
     idempotencyTtlMs: milliseconds(environment.IDEMPOTENCY_TTL_HOURS * 3600),
     auditIntervalMs: milliseconds(environment.LEDGER_AUDIT_INTERVAL_HOURS * 3600),

@@ -106,6 +106,7 @@ export class Environment {
   @OneOf(['degraded', 'closed']) BILLING_OUTAGE_MODE: 'degraded' | 'closed' = 'degraded';
   @DecimalText(9, 'an amount in BILLING_CURRENCY') BILLING_OUTAGE_CREDIT = '10';
   @Fractional(1, 7 * DAY_SECONDS, 'seconds') HOLD_TTL_SECONDS = 900;
+  @Flag() BILLING_LEASES = true;
   @Fractional(0.01, 24 * 365, 'hours') IDEMPOTENCY_TTL_HOURS = 24;
   @Fractional(0, 24 * 365, 'hours') LEDGER_AUDIT_INTERVAL_HOURS = 24;
   @DecimalText(9, 'the share of the price charged for a cached answer') CACHE_HIT_PRICE_FACTOR = '0';

@@ -82,6 +82,7 @@ describe('loadConfiguration', () => {
         usdRate: '1',
         defaultBalanceNanoUsd: 100_000_000_000n,
         holdTtlMs: 900_000,
+        leases: true,
         idempotencyTtlMs: 86_400_000,
         auditIntervalMs: 86_400_000,
       },

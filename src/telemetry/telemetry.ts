@@ -133,7 +133,8 @@ export interface Gauge {
     | 'journal_oldest_seconds'
     | 'drains_active'
     | 'streams_open'
-    | 'outage_credit_used';
+    | 'outage_credit_used'
+    | 'leased';
   read(): number;
 }
 

@@ -18,6 +18,7 @@ import {
 import { ResponseStore } from '../../src/billing/idempotency/response-store.js';
 import type { StoredResponse } from '../../src/billing/idempotency/stored-response.js';
 import { BillingJournal } from '../../src/billing/journal/billing-journal.service.js';
+import { Leases } from '../../src/billing/leases/leases.service.js';
 import { MoneyDatabase, type StatementRunner } from '../../src/billing/money-database.js';
 import { OutageCredit } from '../../src/billing/outage/outage-credit.service.js';
 import { BILLING_ENTITIES, BILLING_MIGRATIONS } from '../../src/billing/persistence.js';
@@ -67,6 +68,7 @@ export function billingConfig(changes: Partial<AppConfig['billing']> = {}, dataD
     outageMode: 'degraded',
     outageCreditNanoUsd: 0n,
     holdTtlMs: 900_000,
+    leases: false,
     cacheHitPriceFactor: '0',
     idempotencyTtlMs: 86_400_000,
     auditIntervalMs: 0,
@@ -97,6 +99,7 @@ export interface BillingMachine extends AsyncDisposable {
   readonly idempotency: IdempotencyService;
   readonly instance: GatewayInstance;
   readonly journal: BillingJournal;
+  readonly leases: Leases;
   readonly prices: PriceVersions;
   readonly quoter: QuoterService;
   readonly recovery: JournalRecovery;
@@ -118,16 +121,17 @@ export async function startMachine(
   telemetry.addSink({ event: (event) => void events.push(event) });
   const instance = new GatewayInstance();
   const database = new MoneyDatabase(statementsOf(dataSource));
-  const accounts = new AccountsService(database, config);
+  const credit = new OutageCredit(telemetry, config);
+  const leases = new Leases(database, instance, credit, telemetry, config);
+  const accounts = new AccountsService(database, leases, config);
   const prices = new PriceVersions(database, config);
   const journal = new BillingJournal(instance, telemetry, config);
   if (config.billing.enabled) await journal.open();
   const responses = new ResponseStore(database, telemetry, config);
   const settler = new Settler(database, accounts, prices, journal, responses, telemetry);
-  const holds = new HoldsService(database, accounts, settler, instance, config);
-  const credit = new OutageCredit(telemetry, config);
+  const holds = new HoldsService(database, accounts, settler, leases, instance, config);
   const claims = new IdempotencyClaims();
-  const taker = new HoldTaker(holds, journal, prices, credit, claims, instance);
+  const taker = new HoldTaker(holds, leases, journal, prices, credit, claims, instance);
   const charges = new ChargeCalculator(prices, telemetry, config);
   const records = new SettlementRecords(claims, instance, config);
   const sessions = new BillingSessions(taker, charges, records, settler, journal, credit, telemetry, config);
@@ -139,6 +143,7 @@ export async function startMachine(
     instance,
     journal,
     settler,
+    leases,
     recovery,
     forgotten,
     sessions,
@@ -157,6 +162,7 @@ export async function startMachine(
     idempotency,
     instance,
     journal,
+    leases,
     prices,
     quoter: new QuoterService(prices),
     recovery,

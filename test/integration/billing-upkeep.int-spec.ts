@@ -1,14 +1,13 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { settlementLine } from '../../src/billing/journal/journal-record.js';
-import { JournalWriter } from '../../src/billing/journal/journal-writer.js';
 import {
   type BillingDatabase,
   booksOf,
   chat,
+  deadJournal,
   fund,
   identityOf,
   openBillingDatabase,
@@ -43,22 +42,6 @@ const holdRow = async (id: string) =>
       [id],
     )
   )[0];
-
-/** The journal of a process that is no more, with these settlements in it. */
-async function deadJournal(owner: Record<string, unknown>, ...lines: string[]): Promise<string> {
-  const id = randomUUID();
-  const directory = join(dataDir, 'journal', id);
-  await mkdir(directory, { recursive: true });
-  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  await writeFile(
-    join(directory, 'owner.json'),
-    JSON.stringify({ host: hostname(), boot, process: '999999-1', ...owner }),
-  );
-  const writer = await JournalWriter.open(directory, { segmentBytes: 65_536 });
-  for (const line of lines) await writer.append(line);
-  await writer.close();
-  return id;
-}
 
 describe('a running request', () => {
   it('keeps its hold however long it takes', async () => {
@@ -129,7 +112,7 @@ describe('a journal without an owner', () => {
     const [charged, lost] = [order(user, 10n), order(user, 20n)];
     await machine.holds.hold(charged);
     await machine.holds.hold(lost);
-    const dead = await deadJournal({}, settlementLine(settling(charged, 7n).record));
+    const dead = await deadJournal(dataDir, {}, settlementLine(settling(charged, 7n).record));
     await db.dataSource.query('UPDATE hold SET instance_id = $1', [dead]);
     await machine.upkeep.runOnce();
     expect(await holdRow(charged.billingId)).toMatchObject({ state: 'captured', captured_nano: '7' });
@@ -143,6 +126,7 @@ describe('a journal without an owner', () => {
     const hold = order(user, 10n);
     await machine.holds.hold(hold);
     await deadJournal(
+      dataDir,
       {},
       settlementLine(settling(hold, 7n).record),
       JSON.stringify({ t: 'D', ids: [hold.billingId] }),
@@ -153,13 +137,13 @@ describe('a journal without an owner', () => {
 
   it('of an earlier boot of this machine is dead whatever its process id says', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
-    await deadJournal({ boot: 'another', process: String(process.pid) });
+    await deadJournal(dataDir, { boot: 'another', process: String(process.pid) });
     expect(await machine.recovery.recover()).toBe(1);
   });
 
   it('of another host is left alone until that host has been silent for long', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
-    const elsewhere = await deadJournal({ host: 'pod-2' });
+    const elsewhere = await deadJournal(dataDir, { host: 'pod-2' });
     expect(await machine.recovery.recover()).toBe(0);
     await db.dataSource.query(
       "INSERT INTO gateway_instance (id, host, heartbeat_at) VALUES ($1, 'pod-2', now() - interval '1 minute')",
@@ -182,7 +166,12 @@ describe('a journal without an owner', () => {
     const good = order(user, 10n);
     await machine.holds.hold(good);
     const bad = settling(order(user, 10n), 7n, { cost: 'nonsense' });
-    const dead = await deadJournal({}, settlementLine(bad.record), settlementLine(settling(good, 7n).record));
+    const dead = await deadJournal(
+      dataDir,
+      {},
+      settlementLine(bad.record),
+      settlementLine(settling(good, 7n).record),
+    );
     await machine.upkeep.runOnce();
     expect(await holdRow(good.billingId)).toMatchObject({ state: 'captured' });
     const kept = await readFile(join(dataDir, 'journal', `refused-${dead}.jsonl`), 'utf8');

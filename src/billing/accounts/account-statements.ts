@@ -16,5 +16,8 @@ export const OPEN_ACCOUNTS = `
     RETURNING user_id)
   SELECT user_id FROM opened`;
 
-/** $1 user id */
-export const READ_ACCOUNT = `SELECT user_id, balance_nano, held_nano FROM account WHERE user_id = $1`;
+/** What is reserved ahead is held by no request. $1 user id */
+export const READ_ACCOUNT = `
+  SELECT user_id, balance_nano,
+         held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = $1) AS held_nano
+    FROM account WHERE user_id = $1`;

@@ -1,10 +1,14 @@
 import type { NanoUsd } from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { Leases } from '../leases/leases.service.js';
 import { MoneyDatabase } from '../money-database.js';
 import { OPEN_ACCOUNTS, READ_ACCOUNT } from './account-statements.js';
 
-/** What an account has. `held` is reserved for requests in flight; `available` is the rest. */
+/**
+ * What an account has. `held` is reserved for requests in flight; `available` is the rest. What other instances have
+ * reserved ahead counts as available, since they give it back when it is asked for.
+ */
 export interface AccountBalance {
   readonly userId: string;
   readonly balanceNano: NanoUsd;
@@ -17,13 +21,14 @@ export interface AccountBalance {
 export class AccountsService {
   constructor(
     private readonly database: MoneyDatabase,
+    private readonly leases: Leases,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   /** `undefined` when the user was never seen. */
   async find(userId: string): Promise<AccountBalance | undefined> {
     const [row] = await this.database.query<AccountRow>(READ_ACCOUNT, [userId]);
-    return row && toBalance(row);
+    return row && toBalance(row, this.leases.heldNano(userId));
   }
 
   /** Opens the account, with BILLING_DEFAULT_BALANCE, when the user is seen for the first time. */
@@ -47,8 +52,8 @@ interface AccountRow {
   held_nano: string;
 }
 
-function toBalance(row: AccountRow): AccountBalance {
+function toBalance(row: AccountRow, leasedNano: NanoUsd): AccountBalance {
   const balanceNano = BigInt(row.balance_nano);
-  const heldNano = BigInt(row.held_nano);
+  const heldNano = BigInt(row.held_nano) + leasedNano;
   return { userId: row.user_id, balanceNano, heldNano, availableNano: balanceNano - heldNano };
 }

@@ -6,9 +6,13 @@ export const AUDIT_CHECKS = {
      WHERE a.balance_nano IS DISTINCT FROM coalesce(l.total, 0)`,
 
   held_is_sum_of_open_holds: `
-    SELECT a.user_id AS subject, format('held %s, open holds %s', a.held_nano, coalesce(h.total, 0)) AS detail
+    SELECT a.user_id AS subject, format('held %s, open holds and leases %s', a.held_nano, coalesce(h.total, 0)) AS detail
       FROM account a
-      FULL JOIN (SELECT user_id, sum(amount_nano) AS total FROM hold WHERE state = 'open' GROUP BY user_id) h USING (user_id)
+      FULL JOIN (
+        SELECT user_id, sum(amount_nano) AS total
+          FROM (SELECT user_id, amount_nano FROM hold WHERE state = 'open'
+                UNION ALL SELECT user_id, amount_nano FROM lease) reserved
+         GROUP BY user_id) h USING (user_id)
      WHERE a.held_nano IS DISTINCT FROM coalesce(h.total, 0)`,
 
   captured_is_in_ledger: `
@@ -29,7 +33,9 @@ export const AUDIT_CHECKS = {
 
   no_hold_past_its_term: `
     SELECT id::text AS subject, format('open since %s', created_at) AS detail
-      FROM hold WHERE state = 'open' AND expires_at < now() - interval '5 minutes'`,
+      FROM (SELECT id, created_at, expires_at FROM hold WHERE state = 'open'
+            UNION ALL SELECT id, created_at, expires_at FROM lease) reserved
+     WHERE expires_at < now() - interval '5 minutes'`,
 } as const satisfies Record<string, string>;
 
 /** Of the instances that live: ids are in the order of their starts. */

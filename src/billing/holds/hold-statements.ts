@@ -95,13 +95,14 @@ export const HOLD_ONE = `
 
 /**
  * Why a hold was not given: "no row" alone says nothing (no account, no money, a repeated request, a spent key).
- * $1 user id, $2 hold id, $3 idempotency key
+ * $1 user id, $2 hold id, $3 idempotency key, $4 instance
  */
 export const EXPLAIN_HOLD = `
   SELECT a.balance_nano, a.held_nano,
          h.state AS own_state, h.amount_nano AS own_amount_nano,
          EXISTS (SELECT 1 FROM hold k WHERE k.user_id = $1 AND k.idem_key = $3 AND k.id <> $2
-                   AND k.state IN ('open', 'captured')) AS key_taken
+                   AND k.state IN ('open', 'captured')) AS key_taken,
+         EXISTS (SELECT 1 FROM lease WHERE lease.user_id = $1 AND instance_id <> $4) AS leased_elsewhere
     FROM (SELECT 1) one
     LEFT JOIN account a ON a.user_id = $1
     LEFT JOIN hold h ON h.id = $2`;

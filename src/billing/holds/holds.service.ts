@@ -3,7 +3,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
-import { MoneyDatabase, SQL_STATE, sqlStateOf } from '../money-database.js';
+import { MoneyDatabase, retryOnce, SQL_STATE, sqlStateOf } from '../money-database.js';
+import { Leases } from '../leases/leases.service.js';
 import { NaturalBatcher } from '../natural-batcher.js';
 import { toTextArray } from '../text-array.js';
 import { Settler } from '../settle/settler.service.js';
@@ -34,6 +35,7 @@ export class HoldsService {
     private readonly database: MoneyDatabase,
     private readonly accounts: AccountsService,
     private readonly settler: Settler,
+    private readonly leases: Leases,
     private readonly instance: GatewayInstance,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
@@ -103,8 +105,13 @@ export class HoldsService {
       else if (found.account.balanceNano - found.account.heldNano < order.needNano) {
         const { balanceNano, heldNano } = found.account;
         if (balanceNano < order.needNano) throw insufficientBalance(order.needNano, balanceNano, heldNano);
-        const moneyIsComing = await this.settler.drain({ userId: order.userId, timeoutMs: DRAIN_LIMIT_MS });
-        if (!moneyIsComing && waited) throw balanceReserved(order.needNano, balanceNano, heldNano);
+        const { isLeasedElsewhere } = found;
+        if (isLeasedElsewhere && round === 0) await this.leases.recallElsewhere(order.userId);
+        const moneyIsComing =
+          (await this.leases.recall(order.userId)) ||
+          (await this.settler.drain({ userId: order.userId, timeoutMs: DRAIN_LIMIT_MS }));
+        if (!moneyIsComing && waited && !isLeasedElsewhere)
+          throw balanceReserved(order.needNano, balanceNano, heldNano);
         if (!moneyIsComing) await sleep(OTHERS_SETTLE_MS);
         waited ||= !moneyIsComing;
       }
@@ -118,7 +125,7 @@ export class HoldsService {
   }
 
   async #explain(order: HoldOrder): Promise<Explanation> {
-    const parameters = [order.userId, order.billingId, order.idempotency?.key ?? null];
+    const parameters = [order.userId, order.billingId, order.idempotency?.key ?? null, this.instance.id];
     const [row] = await this.database.query<ExplainRow>(EXPLAIN_HOLD, parameters);
     if (!row) throw new Error('the explanation of a refused hold is one row, always');
     const account =
@@ -129,6 +136,7 @@ export class HoldsService {
     return {
       account,
       keyTaken: row.key_taken,
+      isLeasedElsewhere: row.leased_elsewhere,
       ownGrant: ownAmount === undefined ? undefined : { amountNano: ownAmount, freeNano: ownAmount },
     };
   }
@@ -154,6 +162,8 @@ function toRow(order: HoldOrder): Record<string, unknown> {
 interface Explanation {
   readonly account: { readonly balanceNano: NanoUsd; readonly heldNano: NanoUsd } | undefined;
   readonly keyTaken: boolean;
+  /** Other instances have reserved some of it ahead. */
+  readonly isLeasedElsewhere: boolean;
   /** This very hold is there: an earlier try whose answer was lost. */
   readonly ownGrant: HoldGrant | undefined;
 }
@@ -170,20 +180,9 @@ interface ExplainRow {
   own_state: string | null;
   own_amount_nano: string | null;
   key_taken: boolean;
+  leased_elsewhere: boolean;
 }
 
 function toGrant(row: GrantRow): HoldGrant {
   return { amountNano: BigInt(row.amount_nano), freeNano: BigInt(row.free_nano) };
-}
-
-const WORTH_A_RETRY: readonly string[] = [SQL_STATE.checkViolation, SQL_STATE.deadlockDetected];
-
-/** A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right. */
-async function retryOnce<T>(statement: () => Promise<T>): Promise<T> {
-  try {
-    return await statement();
-  } catch (error) {
-    if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
-    return statement();
-  }
 }

@@ -32,7 +32,9 @@ export function spendReport(grouping: Grouping): string {
 
 /** $1 LIKE pattern, $2 limit, $3 offset */
 export const LIST_USERS = `
-  SELECT user_id, balance_nano::text, held_nano::text, created_at, count(*) OVER ()::int AS total
+  SELECT user_id, balance_nano::text, created_at, count(*) OVER ()::int AS total,
+         (held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = account.user_id))::text
+           AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
 /** Holds of one request, newest first. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */

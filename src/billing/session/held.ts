@@ -1,5 +1,6 @@
 import type { NanoUsd } from '@app/money';
 import type { HoldQuote } from '../billing-session.js';
+import type { Lease } from '../leases/lease.js';
 
 /** Who asks and who pays, for the rows of one request. */
 export interface SessionIdentity {
@@ -19,6 +20,8 @@ export interface Held {
   readonly boundNano: NanoUsd;
   /** Taken from the outage credit instead of the account. */
   readonly onCredit: boolean;
+  /** Taken from what is reserved ahead: the database knows nothing of this hold until it is settled. */
+  readonly leased: { readonly lease: Lease; readonly heldAtMs: number } | undefined;
   /** Reserved so far; grows with the slices of a stream. */
   amountNano: NanoUsd;
   /** Output tokens that `amountNano` covers. */

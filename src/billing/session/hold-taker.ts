@@ -5,6 +5,8 @@ import { databaseUnavailable, isConnectionError } from '../../database/connectio
 import type { HoldQuote } from '../billing-session.js';
 import type { HoldGrant, HoldOrder } from '../holds/hold-order.js';
 import { HoldsService } from '../holds/holds.service.js';
+import { Lease } from '../leases/lease.js';
+import { Leases } from '../leases/leases.service.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import { SQL_STATE, sqlStateOf } from '../money-database.js';
@@ -24,6 +26,7 @@ const LEAST_OUTPUT_TOKENS = 1;
 export class HoldTaker {
   constructor(
     private readonly holds: HoldsService,
+    private readonly leases: Leases,
     private readonly journal: BillingJournal,
     private readonly prices: PriceVersions,
     private readonly credit: OutageCredit,
@@ -42,16 +45,34 @@ export class HoldTaker {
     const takeNano = quote.sliceable
       ? smaller(boundNano, quoteCost(quote, Math.ceil(SLICE_TOKENS / quote.choices)))
       : boundNano;
-    const needNano = isNamed ? boundNano : quoteCost(quote, Math.min(LEAST_OUTPUT_TOKENS, limit));
-    return this.#reserve(this.#order(identity, quote, takeNano, needNano, boundNano)).then(
-      (grant) => {
+    const reserve = (): Promise<Held> => {
+      const needNano = isNamed ? boundNano : quoteCost(quote, Math.min(LEAST_OUTPUT_TOKENS, limit));
+      return this.#reserve(this.#order(identity, quote, takeNano, needNano, boundNano)).then((grant) => {
         this.credit.noteAvailable(identity.userId, grant.freeNano);
         return isNamed
-          ? heldOf(quote, limit, boundNano, grant.amountNano, false)
+          ? heldOf(quote, limit, boundNano, grant.amountNano)
           : heldWithinGrant(quote, limit, boundNano, grant);
-      },
-      (error: unknown) => this.#takeOtherwise(identity, quote, error),
-    );
+      });
+    };
+    const lease = this.#lease(identity, takeNano, boundNano);
+    if (lease instanceof Lease) return Promise.resolve(heldOf(quote, limit, boundNano, takeNano, lease));
+    const held = lease
+      ? lease.then((grown) => (grown ? heldOf(quote, limit, boundNano, takeNano, grown) : reserve()))
+      : reserve();
+    return held.catch((error: unknown) => this.#takeOtherwise(identity, quote, error));
+  }
+
+  /**
+   * Out of what is reserved ahead, when that covers the whole worst case. Not with an Idempotency-Key: its claim is the
+   * hold's row. Not before the prices are stored: a hold refers to them.
+   */
+  #lease(
+    { billingId, userId }: SessionIdentity,
+    takeNano: NanoUsd,
+    boundNano: NanoUsd,
+  ): Lease | Promise<Lease | undefined> | undefined {
+    if (this.prices.hasUnstored || this.claims.get(billingId)) return undefined;
+    return this.leases.hold(userId, takeNano, boundNano);
   }
 
   /** Reserves exactly an amount that is due already: an answer from the cache that is not free. */
@@ -63,6 +84,7 @@ export class HoldTaker {
       totalTokens: 0,
       boundNano: amountNano,
       onCredit: false,
+      leased: undefined,
       amountNano,
       coveredTokens: 0,
     };
@@ -73,15 +95,16 @@ export class HoldTaker {
     const tokens = Math.min(held.totalTokens, held.coveredTokens + SLICE_TOKENS);
     const wholeNano = quoteCost(held.quote, Math.ceil(tokens / held.quote.choices));
     const byNano = wholeNano > held.amountNano ? wholeNano - held.amountNano : 0n;
-    if (byNano > 0n && !(await this.#reserveMore(identity, byNano))) return false;
+    if (byNano > 0n && !(await this.#reserveMore(identity, held, byNano))) return false;
     held.amountNano += byNano;
     held.coveredTokens = tokens;
     return true;
   }
 
   /** A stream that was affordable when it began is not cut because the store is away. */
-  async #reserveMore(identity: SessionIdentity, byNano: NanoUsd): Promise<boolean> {
+  async #reserveMore(identity: SessionIdentity, { leased }: Held, byNano: NanoUsd): Promise<boolean> {
     try {
+      if (leased) return await this.leases.extend(leased.lease, byNano);
       return await this.holds.extend(identity.billingId, byNano);
     } catch (error) {
       if (isConnectionError(error)) return true;
@@ -129,7 +152,7 @@ export class HoldTaker {
       this.credit.giveBack(userId, amountNano);
       throw databaseUnavailable(outage);
     }
-    return heldOf(quote, limit, amountNano, amountNano, true);
+    return { ...heldOf(quote, limit, amountNano, amountNano), onCredit: true };
   }
 
   #order(
@@ -165,7 +188,7 @@ function heldWithinGrant(
   { amountNano, freeNano }: HoldGrant,
 ): Held | Promise<Held> {
   const budgetNano = quote.sliceable ? freeNano : amountNano;
-  if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano, false);
+  if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano);
   return lowerToCovered(quote, limit, budgetNano, amountNano);
 }
 
@@ -177,7 +200,7 @@ async function lowerToCovered(
 ): Promise<Held> {
   const refined = (await quote.refine?.()) ?? quote;
   const covered = Math.min(limit, affordableLimit(refined, budgetNano) ?? 0);
-  return heldOf(refined, covered, quoteCost(refined, covered), amountNano, false);
+  return heldOf(refined, covered, quoteCost(refined, covered), amountNano);
 }
 
 /** @param costNano  the worst case at this limit */
@@ -186,7 +209,7 @@ function heldOf(
   limit: number,
   costNano: NanoUsd,
   amountNano: NanoUsd,
-  onCredit: boolean,
+  lease?: Lease,
 ): Held {
   const totalTokens = limit * quote.choices;
   const isSlice = quote.sliceable && amountNano < costNano;
@@ -196,7 +219,8 @@ function heldOf(
     totalTokens,
     // A refined count lowers neither what is held nor the ceiling under it.
     boundNano: larger(costNano, amountNano),
-    onCredit,
+    onCredit: false,
+    leased: lease && { lease, heldAtMs: Date.now() },
     amountNano,
     coveredTokens: isSlice ? Math.min(totalTokens, coveredTokens(quote, amountNano)) : totalTokens,
   };

@@ -1,5 +1,5 @@
 import type { Usage } from '@app/contracts';
-import { saneUsage } from '@app/money';
+import { saneUsage, smaller } from '@app/money';
 import { databaseUnavailable } from '../../database/connection-error.js';
 import type { Telemetry } from '../../telemetry/telemetry.js';
 import type {
@@ -263,9 +263,14 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     }
   }
 
-  #enqueue(held: Held, settling: Settling, onBooked?: () => void): void {
+  #enqueue(held: Held, settling: Writable<Settling>, onBooked?: () => void): void {
     const { settler, credit } = this.services;
     const { userId } = this.identity;
+    if (held.leased) {
+      const { lease } = held.leased;
+      lease.settle(held.amountNano, smaller(BigInt(settling.record.chargeable), held.amountNano));
+      settling.lease = lease;
+    }
     if (!held.onCredit && !onBooked) return settler.enqueue(settling);
     const onDone = (): void => {
       if (held.onCredit) credit.giveBack(userId, held.amountNano);
@@ -274,6 +279,8 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     settler.enqueue({ ...settling, onDone });
   }
 }
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** The client named no limit, and none is needed. */
 function isModelsOwnLimit({ quote, limit }: Held): boolean {

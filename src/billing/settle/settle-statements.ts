@@ -116,6 +116,82 @@ export const SETTLE_ONE = `
          (balance_nano - captured)::text AS balance_nano
     FROM priced`;
 
+/**
+ * Ends up to fifty requests that held of a lease, as SETTLE_BATCH does. Their holds are written now, ended from the start:
+ * the money was reserved with the lease, and what is charged comes out of it. What is not charged stays in the lease, whose
+ * owner has it back already. Of a lease that was given back meanwhile nothing comes: the charge is paid from free money.
+ *
+ * Accounts are locked, in order, before anything else is (see lease-statements.ts). A request whose hold is there has ended
+ * and is passed over; should another process write it at this very moment, it is a duplicate key, and the same statement
+ * again passes it over.
+ *
+ * $1 array of settlement records, $2 their ids, $3 their users, $4 their leases
+ * Returns what became of each that was ended now.
+ */
+export const SETTLE_LEASED = `
+  WITH known AS MATERIALIZED (SELECT id FROM hold WHERE id = ANY($2::uuid[])),
+  records AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($1::jsonb) AS (
+      id uuid, request_id text, user_id text, model text, stream boolean, targets jsonb, instance_id uuid, bound bigint,
+      lease_id uuid, leased bigint, held_at bigint, release boolean, "unknown" boolean, cost bigint, chargeable bigint,
+      outcome text, attempts jsonb, usage jsonb, source text, provider text, upstream_model text, price_version text,
+      price_factor text, provider_request_id text, description text)
+     WHERE id NOT IN (SELECT id FROM known)),
+  locked AS MATERIALIZED (
+    SELECT user_id, balance_nano, held_nano FROM account
+     WHERE user_id = ANY($3::text[]) AND (SELECT count(*) FROM records) > 0 ORDER BY ${LOCK_ORDER} FOR UPDATE),
+  dues AS MATERIALIZED (
+    SELECT id, lease_id, balance_nano, balance_nano - held_nano AS free,
+           CASE WHEN release THEN 0 ELSE LEAST(chargeable, leased) END AS due
+      FROM records JOIN locked USING (user_id)),
+  taken AS (
+    UPDATE lease SET amount_nano = amount_nano - sums.due
+      FROM (SELECT lease_id, sum(due)::bigint AS due FROM dues GROUP BY lease_id) sums
+     WHERE lease.id = sums.lease_id AND lease.id = ANY($4::uuid[]) AND amount_nano >= sums.due
+    RETURNING lease.id AS lease_id),
+  covered AS MATERIALIZED (
+    SELECT id, balance_nano, free, CASE WHEN taken.lease_id IS NULL THEN 0 ELSE due END AS covered
+      FROM dues LEFT JOIN taken USING (lease_id)),
+  priced AS MATERIALIZED (
+    SELECT id, user_id, release, cost, chargeable, balance_nano, covered,
+           (covered + GREATEST(0, LEAST(chargeable - covered,
+              free - (sum(chargeable - covered) OVER account_queue - (chargeable - covered)))))::bigint AS captured
+      FROM covered JOIN records USING (id)
+    WINDOW account_queue AS (PARTITION BY user_id ORDER BY id)),
+  ended AS (
+    INSERT INTO hold (id, request_id, user_id, model, stream, targets, amount_nano, bound_nano, state, captured_nano,
+                      shortfall_nano, outcome, attempts, instance_id, created_at, expires_at, closed_at)
+    SELECT id, request_id, records.user_id, model, stream, targets, leased, bound,
+           CASE WHEN records.release THEN 'released' ELSE 'captured' END,
+           CASE WHEN records.release THEN NULL ELSE captured END,
+           CASE WHEN records.release THEN NULL ELSE records.cost - captured END,
+           outcome, attempts, instance_id, to_timestamp(held_at / 1000.0), now(), now()
+      FROM priced JOIN records USING (id)),
+  moved AS (
+    UPDATE account
+       SET held_nano = account.held_nano - LEAST(sums.freed, account.held_nano),
+           balance_nano = account.balance_nano
+             - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))
+      FROM (SELECT user_id, sum(covered)::bigint AS freed, sum(chargeable)::bigint AS charged FROM priced GROUP BY user_id) sums
+     WHERE account.user_id = sums.user_id AND account.user_id = ANY($3::text[])),
+  booked AS (
+    INSERT INTO ledger (id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
+                        model, provider, upstream_model, usage, usage_source, price_version, price_factor)
+    SELECT id, id, priced.user_id, 'charge', 'revenue', -captured,
+           balance_nano - sum(captured) OVER (PARTITION BY priced.user_id ORDER BY id), description, request_id,
+           model, provider, upstream_model, usage, source, price_version, price_factor
+      FROM priced JOIN records USING (id) WHERE NOT priced.release
+     ORDER BY priced.user_id, id),
+  noted AS (
+    INSERT INTO unknown_cost (hold_id, request_id, user_id, provider, upstream_model, provider_request_id, reason)
+    SELECT id, request_id, priced.user_id, provider, upstream_model, provider_request_id, outcome
+      FROM priced JOIN records USING (id) WHERE records."unknown"
+    ON CONFLICT DO NOTHING)
+  SELECT id, captured::text AS captured_nano,
+         CASE WHEN release THEN '0' ELSE (cost - captured)::text END AS shortfall_nano,
+         (balance_nano - sum(captured) OVER (PARTITION BY user_id))::text AS balance_nano
+    FROM priced`;
+
 /** Which of these holds are there. $1 ids */
 export const FIND_HOLDS = `SELECT id FROM hold WHERE id = ANY($1::uuid[])`;
 

@@ -20,6 +20,12 @@ export interface SettlementRecord {
   readonly on_credit: boolean;
   /** The worst case accepted at the start. */
   readonly bound: string;
+  /** Of a hold that was taken from what is reserved ahead, and that the database knows nothing of yet: its lease, */
+  readonly lease_id?: string | undefined;
+  /** its amount, */
+  readonly leased?: string | undefined;
+  /** and when it was taken, in ms since 1970. */
+  readonly held_at?: number | undefined;
   /** True: the hold goes back, nothing is charged. */
   readonly release: boolean;
   /** True: sent, no answer; the operator gets a row to reconcile. Implies `release`. */

@@ -7,6 +7,7 @@ import type { PackedAnswer } from '../idempotency/packed-answer.js';
 import { ResponseStore } from '../idempotency/response-store.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
+import type { Lease } from '../leases/lease.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
 import { toTextArray } from '../text-array.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
@@ -16,6 +17,7 @@ import {
   CREATE_MISSING_HOLDS,
   FIND_HOLDS,
   SETTLE_BATCH,
+  SETTLE_LEASED,
   SETTLE_ONE,
   WRITE_OFF,
 } from './settle-statements.js';
@@ -29,7 +31,15 @@ const BATCH_SIZE = 50;
 const GATHER_MS = 20;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2000;
-const WORTH_A_RETRY: readonly string[] = [SQL_STATE.checkViolation, SQL_STATE.deadlockDetected];
+/**
+ * A CHECK that refused a row version nobody sees any more, a deadlock, or a leased hold that another process wrote at this
+ * very moment: the same again is right.
+ */
+const WORTH_A_RETRY: readonly string[] = [
+  SQL_STATE.checkViolation,
+  SQL_STATE.deadlockDetected,
+  SQL_STATE.uniqueViolation,
+];
 
 /** A settlement on its way to the database. */
 export interface Settling {
@@ -41,6 +51,8 @@ export interface Settling {
   /** What a retry with the same Idempotency-Key gets: stored after the charge is booked. */
   readonly answer?: PackedAnswer | undefined;
   readonly answerMark?: JournalMark | undefined;
+  /** What its request held of, and that waits to hear that it is booked. */
+  readonly lease?: Lease | undefined;
   /** Called when it is done with: booked now, known to be booked before, or refused by the database for good. */
   readonly onDone?: ((result: BookedSettlement | 'known' | 'refused') => void) | undefined;
 }
@@ -106,7 +118,7 @@ export class Settler {
   }
 
   enqueue(settling: Settling): void {
-    const { record, json, mark, answer, answerMark, onDone } = settling;
+    const { record, json, mark, answer, answerMark, lease, onDone } = settling;
     this.#lastPosition += 1;
     this.#queue.push({
       record,
@@ -114,6 +126,7 @@ export class Settler {
       mark,
       answer,
       answerMark,
+      lease,
       onDone,
       position: this.#lastPosition,
       queuedAtMs: performance.now(),
@@ -228,9 +241,8 @@ export class Settler {
   async #book(batch: readonly Queued[]): Promise<void> {
     await this.prices.store();
     try {
-      const booked = await this.#settle(batch);
+      await this.#settle(batch);
       crashPoint('after-settle-commit-before-mark');
-      for (const settling of batch) settling.result ??= booked.get(settling.record.id);
       await this.#storeAnswers(batch);
       this.#report(batch);
     } catch (error) {
@@ -253,31 +265,33 @@ export class Settler {
     crashPoint('after-answer-stored');
   }
 
-  async #settle(batch: readonly Queued[]): Promise<Map<string, BookedSettlement>> {
-    const booked = await this.#settleKnown(batch);
-    const unexplained = batch.filter(({ record }) => !booked.has(record.id));
+  async #settle(batch: readonly Queued[]): Promise<void> {
+    const [leased, held] = split(batch);
+    if (held.length > 0) await this.#settleBy(statementFor(held), held);
+    if (leased.length > 0) await this.#settleBy(leasedStatementFor(leased), leased);
+    const unexplained = batch.filter(({ result }) => !result);
     const missing = unexplained.length > 0 ? await this.#withoutHold(unexplained) : [];
-    if (missing.length > 0) {
-      await this.accounts.open([...new Set(missing.map(({ record }) => record.user_id))].sort());
-      await this.database.query(CREATE_MISSING_HOLDS, [toArray(missing)]);
-      for (const [id, result] of await this.#settleKnown(missing)) booked.set(id, result);
-    }
-    return booked;
+    if (missing.length === 0) return;
+    await this.accounts.open([...new Set(missing.map(({ record }) => record.user_id))].sort());
+    await this.database.query(CREATE_MISSING_HOLDS, [toArray(missing)]);
+    await this.#settleBy(statementFor(missing), missing);
   }
 
-  async #settleKnown(batch: readonly Queued[]): Promise<Map<string, BookedSettlement>> {
-    const statement = statementFor(batch);
+  /** Notes at each what became of it: whatever happens later, it is not told as booked before. */
+  async #settleBy(statement: [sql: string, parameters: unknown[]], batch: readonly Queued[]): Promise<void> {
     let rows: BookedRow[];
     try {
       rows = await this.database.query<BookedRow>(...statement);
     } catch (error) {
-      // A CHECK that refused a row version nobody sees any more, or a deadlock: the same again is right.
       if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
       rows = await this.database.query<BookedRow>(...statement);
     }
-    const booked = new Map<string, BookedSettlement>();
-    for (const row of rows) booked.set(row.id, toBooked(row));
-    return booked;
+    const booked = new Map<string, BookedRow>();
+    for (const row of rows) booked.set(row.id, row);
+    for (const settling of batch) {
+      const row = booked.get(settling.record.id);
+      if (row) settling.result = toBooked(row);
+    }
   }
 
   /** Charges whose hold the database never saw. A release without a hold has nothing to give back. */
@@ -301,6 +315,7 @@ export class Settler {
     // Left in the journal: the next start tries again, perhaps with a program that knows better.
     this.#refused.add(record.id);
     settling.done = true;
+    settling.lease?.booked();
     settling.onDone?.('refused');
     this.#tell(error, record.request_id);
   }
@@ -322,6 +337,7 @@ export class Settler {
     for (const settling of batch) {
       const { record, result } = settling;
       settling.done = true;
+      settling.lease?.booked();
       settling.onDone?.(result ?? 'known');
       if (!result) continue;
       this.telemetry.event({ kind: 'balance', userId: record.user_id, balanceNanoUsd: result.balanceNano });
@@ -348,6 +364,21 @@ interface BookedRow {
 
 function toBooked(row: BookedRow): BookedSettlement {
   return { shortfallNano: BigInt(row.shortfall_nano), balanceNano: BigInt(row.balance_nano) };
+}
+
+/** Those that held of a lease, and those with a hold of their own. */
+function split(batch: readonly Queued[]): [leased: readonly Queued[], held: readonly Queued[]] {
+  const leased = batch.filter(({ record }) => record.lease_id !== undefined);
+  if (leased.length === 0) return [leased, batch];
+  if (leased.length === batch.length) return [batch, []];
+  return [leased, batch.filter(({ record }) => record.lease_id === undefined)];
+}
+
+function leasedStatementFor(batch: readonly Queued[]): [sql: string, parameters: unknown[]] {
+  const holds = toTextArray(batch.map(({ record }) => record.id));
+  const users = toTextArray(new Set(batch.map(({ record }) => record.user_id)));
+  const leases = toTextArray(new Set(batch.map(({ record }) => record.lease_id ?? '')));
+  return [SETTLE_LEASED, [toArray(batch), holds, users, leases]];
 }
 
 function statementFor(batch: readonly Queued[]): [sql: string, parameters: unknown[]] {

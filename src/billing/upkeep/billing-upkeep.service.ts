@@ -13,6 +13,8 @@ import { Telemetry } from '../../telemetry/telemetry.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import { MoneyDatabase } from '../money-database.js';
 import { BillingSessions } from '../session/billing-sessions.service.js';
+import { SWEEP_LEASES } from '../leases/lease-statements.js';
+import { Leases } from '../leases/leases.service.js';
 import { Settler } from '../settle/settler.service.js';
 import { ForgottenHolds } from './forgotten-holds.service.js';
 import { GatewayInstance } from './gateway-instance.service.js';
@@ -32,6 +34,8 @@ const THOROUGH_EVERY = 6;
 /** A boot waits this long for the money of dead processes to be back, so that its first users do not miss it. */
 const FIRST_ROUND_LIMIT_MS = 15_000;
 const LAST_DRAIN_MS = 10_000;
+/** Rows that one sweep of leases gives back at most. */
+const SWEPT_AT_ONCE = 500;
 
 /**
  * What billing does without being asked: says that it lives, takes over from those that do not, gives back what they held,
@@ -50,6 +54,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly instance: GatewayInstance,
     private readonly journal: BillingJournal,
     private readonly settler: Settler,
+    private readonly leases: Leases,
     private readonly recovery: JournalRecovery,
     private readonly forgotten: ForgottenHolds,
     private readonly sessions: BillingSessions,
@@ -120,16 +125,24 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   }
 
   async #sweep(): Promise<void> {
-    const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(SWEEP_ORPHANS);
-    if (!row) return;
+    await this.#free(SWEEP_ORPHANS);
+    while ((await this.#free(SWEEP_LEASES)) === SWEPT_AT_ONCE);
+  }
+
+  /** @returns how many were given back */
+  async #free(statement: string): Promise<number> {
+    const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(statement);
+    if (!row) return 0;
     if (row.by_evidence > 0) {
       this.telemetry.event({ kind: 'orphan-released', reason: 'evidence', count: row.by_evidence });
     }
     if (row.by_timer > 0)
       this.telemetry.event({ kind: 'orphan-released', reason: 'timer', count: row.by_timer });
+    return row.by_evidence + row.by_timer;
   }
 
   async #leave(): Promise<void> {
+    await this.leases.leave();
     await this.database.query(MARK_REPLAYED, [this.instance.id, this.instance.host]);
     await this.#sweep();
     if (this.settler.refused === 0) await this.journal.remove();

@@ -70,5 +70,5 @@ export const PURGE_RESPONSES = `
 /** Instances long gone that no open hold refers to. */
 export const PURGE_INSTANCES = `
   DELETE FROM gateway_instance g
-   WHERE replayed_at < now() - interval '30 days'
+   WHERE replayed_at < now() - interval '30 days' AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.instance_id = g.id)
      AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.instance_id = g.id AND h.state = 'open')`;

@@ -38,6 +38,11 @@ const OWNERS_GAUGES = {
     help: 'Served on credit while the database is away, in units of BILLING_CURRENCY.',
     aggregator: 'sum',
   },
+  leased: {
+    name: 'llm_gateway_leased',
+    help: 'Reserved ahead for active users, in units of BILLING_CURRENCY.',
+    aggregator: 'sum',
+  },
 } as const satisfies Record<Gauge['name'], { name: string; help: string; aggregator: 'sum' | 'max' }>;
 
 /** The text of `/metrics`: this process's, or with several workers the sum over all of them. */

@@ -17,6 +17,7 @@ const GAUGES: readonly Gauge['name'][] = [
   'drains_active',
   'streams_open',
   'outage_credit_used',
+  'leased',
 ];
 
 const read = (path: string) => readFileSync(new URL(path, FOLDER), 'utf8');

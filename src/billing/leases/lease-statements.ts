@@ -1,0 +1,100 @@
+/**
+ * Every statement here locks accounts first, in order, and touches leases under that lock: so does the settlement, and no
+ * two of them wait for each other in a circle. What it takes from a lease, or adds to it, it moves in `account.held_nano`
+ * by the rows that were really written: a lease that somebody else gave back meanwhile moves nothing.
+ */
+
+/**
+ * Reserves ahead for several users at once, each at most once in a batch: a new lease, or more for one that is there. It
+ * gets what it wants or, when that is more, its share of what is free; no row when that is less than the least.
+ *
+ * $1 array of wishes, $2 their users, $3 instance, $4 term in ms
+ * Returns id, what was granted, and what was free before it.
+ */
+export const GRANT_LEASES = `
+  WITH wanted AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset($1::jsonb) AS (
+      id uuid, user_id text, is_new boolean, want bigint, least bigint, share bigint)),
+  locked AS MATERIALIZED (
+    SELECT user_id, balance_nano - held_nano AS free_nano FROM account
+     WHERE user_id = ANY($2::text[]) ORDER BY user_id FOR UPDATE),
+  granted AS MATERIALIZED (
+    SELECT id, user_id, is_new, free_nano, LEAST(want, free_nano / share) AS amount
+      FROM wanted JOIN locked USING (user_id) WHERE LEAST(want, free_nano / share) >= least),
+  made AS (
+    INSERT INTO lease (id, user_id, instance_id, amount_nano, expires_at)
+    SELECT id, user_id, $3::uuid, amount, now() + $4::bigint * interval '1 millisecond' FROM granted WHERE is_new
+    RETURNING id),
+  grown AS (
+    UPDATE lease SET amount_nano = lease.amount_nano + granted.amount
+      FROM granted WHERE NOT granted.is_new AND lease.id = granted.id AND NOT lease.recalled
+    RETURNING lease.id),
+  reserved AS MATERIALIZED (
+    SELECT granted.* FROM granted JOIN (SELECT id FROM made UNION ALL SELECT id FROM grown) written USING (id)),
+  moved AS (
+    UPDATE account SET held_nano = held_nano + LEAST(amount, balance_nano - held_nano)
+      FROM reserved WHERE account.user_id = reserved.user_id AND account.user_id = ANY($2::text[]))
+  SELECT id, amount::text AS amount_nano, free_nano::text FROM reserved`;
+
+/** Gives back leases, whole. Any number of times. $1 ids, $2 their users */
+export const RETURN_LEASES = `
+  WITH locked AS MATERIALIZED (
+    SELECT user_id FROM account WHERE user_id = ANY($2::text[]) ORDER BY user_id FOR UPDATE),
+  gone AS (
+    DELETE FROM lease WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0
+    RETURNING user_id, amount_nano)
+  UPDATE account SET held_nano = held_nano - LEAST(freed, held_nano)
+    FROM (SELECT user_id, sum(amount_nano)::bigint AS freed FROM gone GROUP BY user_id) sums
+   WHERE account.user_id = sums.user_id AND account.user_id = ANY($2::text[])`;
+
+/** Gives back a part. $1 id, $2 user, $3 how much */
+export const SHRINK_LEASE = `
+  WITH locked AS MATERIALIZED (SELECT user_id FROM account WHERE user_id = $2 FOR UPDATE),
+  shrunk AS (
+    UPDATE lease SET amount_nano = amount_nano - $3::bigint
+     WHERE id = $1 AND amount_nano >= $3::bigint AND (SELECT count(*) FROM locked) > 0
+    RETURNING user_id)
+  UPDATE account SET held_nano = held_nano - LEAST($3::bigint, held_nano) FROM shrunk
+   WHERE account.user_id = shrunk.user_id AND account.user_id = $2`;
+
+/** The leases of a living instance live on; which of them are still there. $1 instance, $2 term in ms */
+export const RENEW_LEASES = `
+  UPDATE lease SET expires_at = now() + $2::bigint * interval '1 millisecond' WHERE instance_id = $1 RETURNING id`;
+
+/** A request elsewhere needs the money. $1 instance */
+export const FIND_RECALLED_LEASES = `SELECT id FROM lease WHERE instance_id = $1 AND recalled`;
+
+/** Asks the other instances for what they have reserved ahead. $1 user, $2 instance that asks */
+export const RECALL_LEASES = `
+  UPDATE lease SET recalled = true WHERE user_id = $1 AND instance_id <> $2 AND NOT recalled`;
+
+/**
+ * Leases of this instance that it knows nothing of: the answer to their statement never came.
+ * $1 instance, $2 ids it knows, $3 spare those younger than this, ms
+ */
+export const FIND_FORGOTTEN_LEASES = `
+  SELECT id, user_id FROM lease
+   WHERE instance_id = $1 AND created_at < now() - $3::bigint * interval '1 millisecond' AND NOT id = ANY($2::uuid[])
+   LIMIT 500`;
+
+/**
+ * Gives back what dead instances had reserved ahead, by the same evidence as their holds (see SWEEP_ORPHANS): the journal
+ * was replayed, so no charge is still to come out of it; or, last, nobody could replay it and the term is over.
+ */
+export const SWEEP_LEASES = `
+  WITH found AS MATERIALIZED (
+    SELECT l.id, l.user_id, g.replayed_at IS NOT NULL AS evident
+      FROM lease l LEFT JOIN gateway_instance g ON g.id = l.instance_id
+     WHERE g.replayed_at IS NOT NULL OR l.expires_at < now()
+     ORDER BY l.id LIMIT 500),
+  locked AS MATERIALIZED (
+    SELECT user_id FROM account WHERE user_id IN (SELECT user_id FROM found) ORDER BY user_id FOR UPDATE),
+  gone AS (
+    DELETE FROM lease USING found
+     WHERE lease.id = found.id AND (found.evident OR lease.expires_at < now()) AND (SELECT count(*) FROM locked) > 0
+    RETURNING lease.user_id, lease.amount_nano, found.evident),
+  moved AS (
+    UPDATE account SET held_nano = held_nano - LEAST(freed, held_nano)
+      FROM (SELECT user_id, sum(amount_nano)::bigint AS freed FROM gone GROUP BY user_id) sums
+     WHERE account.user_id = sums.user_id)
+  SELECT count(*) FILTER (WHERE evident)::int AS by_evidence, count(*) FILTER (WHERE NOT evident)::int AS by_timer FROM gone`;

@@ -1,0 +1,83 @@
+import type { NanoUsd } from '@app/money';
+
+/**
+ * Money of one user that this instance has reserved ahead. Requests take their holds from it without asking anybody; what
+ * they are not charged comes back to it at once. In the database it shrinks as their settlements are booked, so its row is
+ * always what is free here + what requests hold + what is charged and not booked yet.
+ */
+export class Lease {
+  lastUsedMs = performance.now();
+  /** A statement about it was sent and its answer never came: what the database has may be more than what is known here. */
+  isUncertain = false;
+  #freeNano: NanoUsd;
+  #heldNano: NanoUsd = 0n;
+  /** Requests that hold of it, and settlements that are not booked. */
+  #users = 0;
+
+  /** @param validUntilMs  `performance.now()`: nobody gives it to others before then */
+  constructor(
+    readonly id: string,
+    readonly userId: string,
+    amountNano: NanoUsd,
+    public validUntilMs: number,
+  ) {
+    this.#freeNano = amountNano;
+  }
+
+  get freeNano(): NanoUsd {
+    return this.#freeNano;
+  }
+
+  /** What requests in flight hold of it. */
+  get heldNano(): NanoUsd {
+    return this.#heldNano;
+  }
+
+  /** No request holds of it and every charge is booked: what is left in the database is free. */
+  get isUnused(): boolean {
+    return this.#users === 0;
+  }
+
+  /** A request's hold. False, and nothing taken, when less than `needNano` is free or the term is over. */
+  hold(amountNano: NanoUsd, needNano: NanoUsd): boolean {
+    const nowMs = performance.now();
+    if (needNano > this.#freeNano || amountNano > this.#freeNano || nowMs > this.validUntilMs) return false;
+    this.lastUsedMs = nowMs;
+    this.#users += 1;
+    this.#move(amountNano);
+    return true;
+  }
+
+  /** More for a request that holds already. */
+  extend(byNano: NanoUsd): boolean {
+    if (byNano > this.#freeNano || performance.now() > this.validUntilMs) return false;
+    this.#move(byNano);
+    return true;
+  }
+
+  /** A request ended; `booked` is called when its settlement is. @param chargedNano  at most `heldNano` */
+  settle(heldNano: NanoUsd, chargedNano: NanoUsd): void {
+    this.#heldNano -= heldNano;
+    this.#freeNano += heldNano - chargedNano;
+  }
+
+  booked(): void {
+    this.#users -= 1;
+  }
+
+  grow(byNano: NanoUsd): void {
+    this.#freeNano += byNano;
+  }
+
+  /** Takes out all that is free, to be given back. */
+  empty(): NanoUsd {
+    const freeNano = this.#freeNano;
+    this.#freeNano = 0n;
+    return freeNano;
+  }
+
+  #move(amountNano: NanoUsd): void {
+    this.#freeNano -= amountNano;
+    this.#heldNano += amountNano;
+  }
+}

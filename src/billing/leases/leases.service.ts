@@ -1,0 +1,346 @@
+import { larger, type NanoUsd } from '@app/money';
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { uuidV7 } from '../../edge/uuid-v7.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
+import { MoneyDatabase, retryOnce } from '../money-database.js';
+import { NaturalBatcher } from '../natural-batcher.js';
+import { OutageCredit } from '../outage/outage-credit.service.js';
+import { toTextArray } from '../text-array.js';
+import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import { ActiveUsers } from './active-users.js';
+import { Lease } from './lease.js';
+import {
+  FIND_FORGOTTEN_LEASES,
+  FIND_RECALLED_LEASES,
+  GRANT_LEASES,
+  RECALL_LEASES,
+  RENEW_LEASES,
+  RETURN_LEASES,
+  SHRINK_LEASE,
+} from './lease-statements.js';
+
+/** A lease is made for so many requests like the one that asks. */
+const REQUESTS_AHEAD = 16n;
+/** Not worth it for fewer. */
+const LEAST_REQUESTS = 2n;
+/** Of what a user has free, one such part at most is reserved ahead with each grant: the rest is for other instances. */
+const SHARE = 5n;
+const BATCH_SIZE = 50;
+const RETURN_BATCH_SIZE = 500;
+/** A lease is given back when nobody has used it for so long. */
+const IDLE_MS = 30_000;
+/** Nobody gives a lease to others while this part of its term lasts; renewed after a quarter. */
+const SAFE_PART = 0.8;
+const RENEW_AFTER_PART = 0.25;
+/** Younger leases may belong to a grant whose answer is still on its way. */
+const SPARE_MS = 30_000;
+
+/**
+ * Reserves money ahead for users who ask again and again, so that their requests wait for no statement and share no row
+ * with each other. Never needed: whoever gets nothing here holds in the database as everybody else does.
+ *
+ * What is reserved ahead is part of `held_nano`, so all instances together never promise more than there is. It comes back
+ * as holds do: from its owner, when it is idle, when it is recalled, or by the evidence that the owner's journal was
+ * replayed.
+ */
+@Injectable()
+export class Leases {
+  readonly #users = new ActiveUsers();
+  /** Those that requests take from, by user. */
+  readonly #open = new Map<string, Lease>();
+  /** Those that nobody takes from any more; gone when they are unused and given back. */
+  readonly #closing = new Set<Lease>();
+  readonly #growing = new Map<string, Promise<void>>();
+  /** Ids of grants on their way. */
+  readonly #asked = new Set<string>();
+  readonly #isEnabled: boolean;
+  #renewedMs = performance.now();
+  readonly #grants = new NaturalBatcher<Wish, Grant | 'refused'>((wishes) => this.#grantBatch(wishes), {
+    batchSize: BATCH_SIZE,
+    inFlight: 2,
+  });
+
+  constructor(
+    private readonly database: MoneyDatabase,
+    private readonly instance: GatewayInstance,
+    private readonly credit: OutageCredit,
+    telemetry: Telemetry,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {
+    const { enabled, leases, outageMode } = config.billing;
+    // With `closed` nothing is served that the database has not agreed to, request by request.
+    this.#isEnabled = enabled && leases && outageMode === 'degraded';
+    telemetry.addGauge({ name: 'leased', read: () => Number(this.#leasedNano()) / 1e9 });
+  }
+
+  /**
+   * A hold out of what is reserved ahead: at once when it is there, after one statement when this user is active and it
+   * must be reserved first.
+   *
+   * @param amountNano  what to hold
+   * @param needNano    what must be free
+   * @returns the lease that the request holds of; `undefined`: hold it in the database
+   * @throws what holding in the database throws while it is away
+   */
+  hold(
+    userId: string,
+    amountNano: NanoUsd,
+    needNano: NanoUsd,
+  ): Lease | Promise<Lease | undefined> | undefined {
+    if (!this.#isEnabled) return undefined;
+    const lease = this.#open.get(userId);
+    if (lease?.hold(amountNano, needNano)) return lease;
+    if (!this.#users.see(userId)) return undefined;
+    return this.#growAndHold(userId, amountNano, needNano);
+  }
+
+  /** More for a request that holds of this lease, whether it is open or closing. False when the account has not so much. */
+  async extend(lease: Lease, byNano: NanoUsd): Promise<boolean> {
+    if (lease.extend(byNano)) return true;
+    const { id, userId } = lease;
+    for (let other = this.#growing.get(userId); other; other = this.#growing.get(userId)) {
+      await other.catch(() => undefined);
+      if (lease.extend(byNano)) return true;
+    }
+    let isCovered = false;
+    await this.#inTurn(userId, async () => {
+      const wish = { id, userId, isNew: false, wantNano: byNano, leastNano: byNano, share: 1n };
+      const grant = await this.#ask(lease, wish);
+      if (grant === 'refused') return;
+      lease.grow(grant.amountNano);
+      isCovered = lease.extend(byNano);
+    });
+    return isCovered;
+  }
+
+  /** What requests in flight here hold of leases of this user. */
+  heldNano(userId: string): NanoUsd {
+    let sumNano = this.#open.get(userId)?.heldNano ?? 0n;
+    for (const lease of this.#closing) if (lease.userId === userId) sumNano += lease.heldNano;
+    return sumNano;
+  }
+
+  /**
+   * Gives back what is reserved ahead for this user and not in use, here and soon elsewhere.
+   *
+   * @returns whether something came back here
+   */
+  async recall(userId: string): Promise<boolean> {
+    this.#users.pause(userId);
+    const lease = this.#open.get(userId);
+    if (!lease) return false;
+    const hadSome = lease.freeNano > 0n;
+    await this.#close([lease]);
+    return hadSome;
+  }
+
+  /** The other instances give back theirs within a second or so. */
+  async recallElsewhere(userId: string): Promise<void> {
+    await this.database.query(RECALL_LEASES, [userId, this.instance.id]);
+  }
+
+  /** What is due from time to time: see `LeaseUpkeep`. */
+  async tend(idleMs = IDLE_MS): Promise<void> {
+    if (this.#open.size === 0 && this.#closing.size === 0) return;
+    const leaving = [...this.#idle(idleMs), ...(await this.#recalled())];
+    await this.#close([...new Set(leaving)]);
+    await this.#renew();
+    await this.#giveBack([...this.#closing]);
+  }
+
+  /** Gives back what the database has for this instance and nobody here knows of. */
+  async tendForgotten(spareMs = SPARE_MS): Promise<void> {
+    const known = [...this.#open.values(), ...this.#closing].map((lease) => lease.id);
+    const parameters = [this.instance.id, [...known, ...this.#asked], spareMs];
+    const rows = await this.database.query<{ id: string; user_id: string }>(
+      FIND_FORGOTTEN_LEASES,
+      parameters,
+    );
+    if (rows.length > 0) await this.#return(rows.map((row) => ({ id: row.id, userId: row.user_id })));
+  }
+
+  /** Gives back everything that no request holds of, for good: this instance takes no more requests. */
+  leave(): Promise<void> {
+    return this.#close([...this.#open.values(), ...this.#closing]);
+  }
+
+  async #growAndHold(userId: string, amountNano: NanoUsd, needNano: NanoUsd): Promise<Lease | undefined> {
+    const grow = (): Promise<void> => this.#grow(userId, larger(amountNano, needNano));
+    await (this.#growing.get(userId) ?? this.#inTurn(userId, grow));
+    const lease = this.#open.get(userId);
+    return lease?.hold(amountNano, needNano) ? lease : undefined;
+  }
+
+  /** One at a time for each user: a batch of grants takes no user twice. */
+  #inTurn(userId: string, grow: () => Promise<void>): Promise<void> {
+    const growing = grow().finally(() => this.#growing.delete(userId));
+    this.#growing.set(userId, growing);
+    return growing;
+  }
+
+  async #grow(userId: string, needNano: NanoUsd): Promise<void> {
+    const lease = this.#open.get(userId);
+    const askedMs = performance.now();
+    const wish: Wish = {
+      id: lease?.id ?? uuidV7(),
+      userId,
+      isNew: lease === undefined,
+      wantNano: larger(needNano * REQUESTS_AHEAD, lease ? lease.freeNano + lease.heldNano : 0n),
+      leastNano: needNano * (lease ? 1n : LEAST_REQUESTS),
+      share: SHARE,
+    };
+    const grant = await this.#ask(lease, wish);
+    if (grant === 'refused') {
+      // Money is short: all of it is better where every instance and every request finds it.
+      await this.recall(userId);
+      return;
+    }
+    this.credit.noteAvailable(userId, grant.freeNano);
+    if (lease) return lease.grow(grant.amountNano);
+    this.#open.set(userId, new Lease(wish.id, userId, grant.amountNano, this.#validUntil(askedMs)));
+  }
+
+  async #ask(lease: Lease | undefined, wish: Wish): Promise<Grant | 'refused'> {
+    this.#asked.add(wish.id);
+    try {
+      return await this.#grants.add(wish);
+    } catch (error) {
+      if (lease) lease.isUncertain = true;
+      throw error;
+    } finally {
+      this.#asked.delete(wish.id);
+    }
+  }
+
+  async #grantBatch(wishes: readonly Wish[]): Promise<(Grant | 'refused')[]> {
+    const input = JSON.stringify(wishes.map(toRow));
+    const users = toTextArray(new Set(wishes.map(({ userId }) => userId)));
+    const rows = await retryOnce(() =>
+      this.database.query<GrantRow>(GRANT_LEASES, [
+        input,
+        users,
+        this.instance.id,
+        this.config.billing.holdTtlMs,
+      ]),
+    );
+    const grants = new Map<string, Grant>();
+    for (const row of rows) {
+      grants.set(row.id, { amountNano: BigInt(row.amount_nano), freeNano: BigInt(row.free_nano) });
+    }
+    return wishes.map((wish) => grants.get(wish.id) ?? 'refused');
+  }
+
+  #idle(idleMs: number): Lease[] {
+    const sinceMs = performance.now() - idleMs;
+    return [...this.#open.values()].filter((lease) => lease.isUncertain || lease.lastUsedMs < sinceMs);
+  }
+
+  async #recalled(): Promise<Lease[]> {
+    const rows = await this.database.query<{ id: string }>(FIND_RECALLED_LEASES, [this.instance.id]);
+    if (rows.length === 0) return [];
+    const ids = new Set(rows.map((row) => row.id));
+    const recalled = [...this.#open.values()].filter((lease) => ids.has(lease.id));
+    for (const lease of recalled) this.#users.pause(lease.userId);
+    return recalled;
+  }
+
+  async #renew(): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs - this.#renewedMs < this.config.billing.holdTtlMs * RENEW_AFTER_PART) return;
+    const leases = [...this.#open.values(), ...this.#closing];
+    const parameters = [this.instance.id, this.config.billing.holdTtlMs];
+    const rows = await this.database.query<{ id: string }>(RENEW_LEASES, parameters);
+    this.#renewedMs = nowMs;
+    const renewed = new Set(rows.map((row) => row.id));
+    for (const lease of leases) {
+      if (renewed.has(lease.id)) lease.validUntilMs = this.#validUntil(nowMs);
+      // Somebody gave it back: the clock was ours no longer.
+      else this.#drop(lease);
+    }
+  }
+
+  #validUntil(fromMs: number): number {
+    return fromMs + this.config.billing.holdTtlMs * SAFE_PART;
+  }
+
+  #drop(lease: Lease): void {
+    lease.empty();
+    this.#closing.delete(lease);
+    if (this.#open.get(lease.userId) === lease) this.#open.delete(lease.userId);
+  }
+
+  /** Nobody takes from them any more; what is free of them goes back. */
+  #close(leases: readonly Lease[]): Promise<void> {
+    for (const lease of leases) {
+      if (this.#open.get(lease.userId) === lease) this.#open.delete(lease.userId);
+      this.#closing.add(lease);
+    }
+    return this.#giveBack(leases);
+  }
+
+  async #giveBack(leases: readonly Lease[]): Promise<void> {
+    const unused = leases.filter((lease) => lease.isUnused);
+    for (let at = 0; at < unused.length; at += RETURN_BATCH_SIZE) {
+      const some = unused.slice(at, at + RETURN_BATCH_SIZE);
+      for (const lease of some) lease.empty();
+      await this.#return(some);
+      for (const lease of some) this.#closing.delete(lease);
+    }
+    for (const lease of leases) {
+      if (lease.isUnused || lease.freeNano === 0n) continue;
+      // Out of it first: should the answer be lost, it comes back with the rest.
+      const amountNano = lease.empty();
+      await retryOnce(() =>
+        this.database.query(SHRINK_LEASE, [lease.id, lease.userId, amountNano.toString()]),
+      );
+    }
+  }
+
+  async #return(leases: readonly { readonly id: string; readonly userId: string }[]): Promise<void> {
+    const ids = leases.map(({ id }) => id);
+    const users = new Set(leases.map(({ userId }) => userId));
+    await retryOnce(() => this.database.query(RETURN_LEASES, [toTextArray(ids), toTextArray(users)]));
+  }
+
+  #leasedNano(): NanoUsd {
+    let sumNano = 0n;
+    for (const lease of this.#open.values()) sumNano += lease.freeNano + lease.heldNano;
+    for (const lease of this.#closing) sumNano += lease.freeNano + lease.heldNano;
+    return sumNano;
+  }
+}
+
+interface Wish {
+  readonly id: string;
+  readonly userId: string;
+  readonly isNew: boolean;
+  readonly wantNano: NanoUsd;
+  /** Less than this is of no use. */
+  readonly leastNano: NanoUsd;
+  /** No more than what is free divided by this. */
+  readonly share: bigint;
+}
+
+interface Grant {
+  readonly amountNano: NanoUsd;
+  /** What was free before it. */
+  readonly freeNano: NanoUsd;
+}
+
+interface GrantRow {
+  id: string;
+  amount_nano: string;
+  free_nano: string;
+}
+
+function toRow(wish: Wish): Record<string, unknown> {
+  return {
+    id: wish.id,
+    user_id: wish.userId,
+    is_new: wish.isNew,
+    want: wish.wantNano.toString(),
+    least: wish.leastNano.toString(),
+    share: wish.share.toString(),
+  };
+}
