@@ -6,6 +6,7 @@ import {
   type Gateway,
   startGateway,
   type TestDatabase,
+  HELD_BY_REQUESTS,
 } from '@app/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -50,7 +51,7 @@ describe('the connection to Postgres is cut while it commits', () => {
   async function booksOf(userPrefix: string): Promise<{ charges: number; held: string; unbalanced: number }> {
     const [row] = await database.query<{ charges: number; held: string; unbalanced: number }>(
       `SELECT (SELECT count(*)::int FROM ledger WHERE user_id LIKE $1 AND kind = 'charge') AS charges,
-              (SELECT coalesce(sum(held_nano), 0)::text FROM account WHERE user_id LIKE $1) AS held,
+              (SELECT coalesce(sum(${HELD_BY_REQUESTS}), 0)::text FROM account WHERE user_id LIKE $1) AS held,
               (SELECT count(*)::int FROM account WHERE user_id LIKE $1 AND balance_nano <>
                  (SELECT sum(amount_nano) FROM ledger WHERE ledger.user_id = account.user_id)) AS unbalanced`,
       [`${userPrefix}%`],

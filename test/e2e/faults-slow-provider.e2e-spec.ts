@@ -6,6 +6,7 @@ import {
   readEvents,
   startGateway,
   type TestDatabase,
+  HELD_BY_REQUESTS,
 } from '@app/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { outcomes, percentileMs, type Seen, see, seeInTurn } from '../support/measure-load.js';
@@ -122,7 +123,7 @@ describe('a provider that is slow', () => {
     }
     await eventually('every hold is released', async () => {
       const held = await database.query(
-        `SELECT 1 FROM account WHERE user_id LIKE 'slow-%' AND held_nano > 0`,
+        `SELECT 1 FROM account WHERE user_id LIKE 'slow-%' AND ${HELD_BY_REQUESTS} > 0`,
       );
       return held.length === 0;
     });

@@ -5,6 +5,7 @@ import {
   mintToken,
   startGateway,
   type TestDatabase,
+  HELD_BY_REQUESTS,
 } from '@app/testing';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
@@ -197,7 +198,7 @@ describe(`${READERS} clients that read ${READ_BYTES} bytes a second`, () => {
       10_000,
     );
     await eventually('every hold is given back', async () => {
-      return (await database.query('SELECT 1 FROM account WHERE held_nano > 0')).length === 0;
+      return (await database.query(`SELECT 1 FROM account WHERE ${HELD_BY_REQUESTS} > 0`)).length === 0;
     });
   });
 });

@@ -8,6 +8,7 @@ import {
   startRedis,
   type TestDatabase,
   type TestRedis,
+  HELD_BY_REQUESTS,
 } from '@app/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -98,7 +99,7 @@ describe('Redis and Postgres both gone under load', () => {
   async function booked(): Promise<{ charges: number; held: number; wrong: number }> {
     const [row] = await database.query<{ charges: number; held: string; wrong: number }>(
       `SELECT (SELECT count(*)::int FROM ledger WHERE kind = 'charge') AS charges,
-              (SELECT coalesce(sum(held_nano), 0)::text FROM account) AS held,
+              (SELECT coalesce(sum(${HELD_BY_REQUESTS}), 0)::text FROM account) AS held,
               (SELECT count(*)::int FROM account WHERE balance_nano < 0) AS wrong`,
     );
     return { charges: row?.charges ?? 0, held: Number(row?.held), wrong: row?.wrong ?? 0 };

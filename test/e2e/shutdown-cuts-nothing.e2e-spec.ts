@@ -7,6 +7,7 @@ import {
   readEvents,
   startGateway,
   type TestDatabase,
+  HELD_BY_REQUESTS,
 } from '@app/testing';
 import { createServer, type Server, type Socket, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -155,7 +156,7 @@ describe('shutdown', () => {
     // A charge is safe before its answer ends, and in the ledger some 20 ms later (settler.service.ts).
     const sums = await eventually('every hold is settled', async () => {
       const [found] = await database.query<{ held: string; charges: string }>(
-        `SELECT (SELECT held_nano FROM account WHERE user_id = 'roller') AS held,
+        `SELECT (SELECT ${HELD_BY_REQUESTS} FROM account WHERE user_id = 'roller') AS held,
               (SELECT count(*) FROM ledger WHERE user_id = 'roller' AND kind = 'charge') AS charges`,
       );
       return found?.held === '0' && found;
