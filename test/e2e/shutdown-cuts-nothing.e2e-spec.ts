@@ -159,7 +159,7 @@ describe('shutdown', () => {
         `SELECT (SELECT ${HELD_BY_REQUESTS} FROM account WHERE user_id = 'roller') AS held,
               (SELECT count(*) FROM ledger WHERE user_id = 'roller' AND kind = 'charge') AS charges`,
       );
-      return found?.held === '0' && found;
+      return found?.held === '0' && Number(found.charges) >= state.done && found;
     });
     expect(sums).toEqual({ held: '0', charges: String(state.done) });
   }, 120_000);
