@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { sendError, toGatewayError } from './gateway-error.filter.js';
 import { HeadStart, LeanResponse } from './lean-response.js';
 
-/** The promise is kept when the handler has answered, or a filter its error. */
+/** The promise is kept when the handler has answered, or a filter its error; it is never rejected. */
 type RouteHandler = (request: Request, response: Response) => Promise<void>;
 
 interface ExactRoute {
@@ -68,11 +68,10 @@ export class ExactRoutesAdapter extends ExpressAdapter {
     const response = outgoing as ServerResponse as Response;
     request.app = this.getInstance();
     request.route = route;
-    const fail = (error: unknown): void => sendError(response, toGatewayError(error), request);
     try {
-      if (passesAll(this.#edge, request, response)) route.handler(request, response).catch(fail);
+      if (passesAll(this.#edge, request, response)) void route.handler(request, response);
     } catch (error) {
-      fail(error);
+      sendError(response, toGatewayError(error), request);
     }
   }
 }

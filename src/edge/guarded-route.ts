@@ -6,6 +6,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import type { Request, Response } from 'express';
+import { sendError, toGatewayError } from './gateway-error.filter.js';
 
 type Handler = (request: Request, response: Response) => Promise<void>;
 type HttpArguments = ReturnType<ArgumentsHost['switchToHttp']>;
@@ -29,6 +30,8 @@ export interface GuardedRoute<Method extends string> {
  * A route's guards, handler and filter, run as Nest runs them, except that nobody waits for what is there already: Nest
  * wraps a guard, all guards, pipes, interceptors, handler and result in a promise each, which is a tenth of what the
  * gateway spends on a short answer.
+ *
+ * @returns  a handler whose promise is never rejected
  */
 export function guardedRoute<Method extends string>(route: GuardedRoute<Method>): Handler {
   const { guards, controller, method, filter } = route;
@@ -38,7 +41,13 @@ export function guardedRoute<Method extends string>(route: GuardedRoute<Method>)
   const handle = filter.catch.bind(filter);
   return (request, response) => {
     const execution = new RouteExecution(request, response, type, handler);
-    const fail = (error: unknown): void => handle(error, execution);
+    const fail = (error: unknown): void => {
+      try {
+        handle(error, execution);
+      } catch (fault) {
+        sendError(response, toGatewayError(fault), request);
+      }
+    };
     try {
       return pass(0).catch(fail);
     } catch (error) {

@@ -1,7 +1,8 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
-import { readJsonBody } from './read-json-body.js';
+import { useJsonBody } from './read-json-body.js';
 
 /**
  * The last guard: reads the body of a request that the guards before it have let through. So an unknown caller cannot
@@ -19,9 +20,12 @@ export class JsonBodyGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<Request>();
     const { method } = request;
     if (method === 'GET' || method === 'HEAD' || method === 'OPTIONS') return true;
-    return readJsonBody(request, this.config.http.bodyLimitBytes).then((body) => {
-      request.body = body;
-      return true;
-    });
+    return useJsonBody(request, this.config.http.bodyLimitBytes, keepBody);
   }
+}
+
+/** Here and not behind the promise of the body: with each further one a request goes once more through the queue. */
+function keepBody(body: unknown, request: IncomingMessage): true {
+  (request as Request).body = body;
+  return true;
 }

@@ -12,25 +12,40 @@ const FORBIDDEN_KEYS = new Set(['__proto__']);
  * The request's body as JSON.
  *
  * @returns `undefined` for an empty body
- * @throws GatewayError `unsupported_media_type` (not JSON, not UTF-8, compressed), `body_too_large`, `invalid_json`
+ * @throws as `useJsonBody`
  */
 export function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
-  return new Promise((resolve, reject) => {
+  return useJsonBody(request, limitBytes, (body) => body);
+}
+
+/**
+ * What `use` makes of the request's body as JSON (`undefined` for an empty one), without a promise in between.
+ *
+ * @throws GatewayError `unsupported_media_type` (not JSON, not UTF-8, compressed), `body_too_large`, `invalid_json`
+ */
+export function useJsonBody<T>(
+  request: IncomingMessage,
+  limitBytes: number,
+  use: (body: unknown, request: IncomingMessage) => T,
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  try {
     const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN);
     const isAbsent = Number.isNaN(declaredBytes) && request.headers['transfer-encoding'] === undefined;
-    if (declaredBytes === 0 || isAbsent) return resolve(undefined);
-    checkHeaders(request);
-    if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
-    const read = (bytes: Buffer): void => {
-      try {
+    if (declaredBytes === 0 || isAbsent) resolve(use(undefined, request));
+    else {
+      checkHeaders(request);
+      if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
+      const read = (bytes: Buffer): void => {
         const text = decodeUtf8(bytes);
-        resolve(text.trim() === '' ? undefined : checkStructure(parse(text)));
-      } catch (error) {
-        reject(error);
-      }
-    };
-    readBytes(request, limitBytes, read, reject);
-  });
+        resolve(use(text.trim() === '' ? undefined : checkStructure(parse(text)), request));
+      };
+      readBytes(request, limitBytes, read, reject);
+    }
+  } catch (error) {
+    reject(error);
+  }
+  return promise;
 }
 
 function checkHeaders(request: IncomingMessage): void {
@@ -57,8 +72,8 @@ interface Reading {
   readonly chunks: Buffer[];
   bytes: number;
   readonly limitBytes: number;
-  readonly resolve: (bytes: Buffer) => void;
-  readonly reject: (error: GatewayError) => void;
+  readonly read: (bytes: Buffer) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 const READING = Symbol('reading');
@@ -72,10 +87,10 @@ interface ReadRequest extends IncomingMessage {
 function readBytes(
   request: ReadRequest,
   limitBytes: number,
-  resolve: (bytes: Buffer) => void,
-  reject: (error: GatewayError) => void,
+  read: (bytes: Buffer) => void,
+  reject: (error: unknown) => void,
 ): void {
-  request[READING] = { chunks: [], bytes: 0, limitBytes, resolve, reject };
+  request[READING] = { chunks: [], bytes: 0, limitBytes, read, reject };
   request.on('data', onData).on('end', onEnd).on('error', onEndBefore).on('close', onClose);
 }
 
@@ -92,7 +107,11 @@ function onEnd(this: ReadRequest): void {
   const reading = taken(this);
   if (!reading) return;
   const { chunks, bytes } = reading;
-  reading.resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+  try {
+    reading.read(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+  } catch (error) {
+    reading.reject(error);
+  }
 }
 
 function onEndBefore(this: ReadRequest, cause?: unknown): void {

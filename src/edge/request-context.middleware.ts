@@ -14,10 +14,16 @@ const SANE_TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
  * Decides nothing and refuses nobody: security lives in guards.
  */
 export function requestContext(request: Request, response: Response, next: NextFunction): void {
-  const context = new OpenContext(request, response);
+  const context = new OpenContext(request);
   request.gateway = context;
   response.setHeader('x-request-id', context.requestId);
+  response.on('close', noteClose);
   next();
+}
+
+/** One for all responses, which know their request. It comes once: a listener that takes itself off would be dearer. */
+function noteClose(this: Response): void {
+  if (!this.writableFinished) (this.req.gateway as OpenContext).noteClientGone();
 }
 
 class OpenContext implements RequestContext {
@@ -36,17 +42,16 @@ class OpenContext implements RequestContext {
   readonly #request: Request;
   #gone: CallSwitch | undefined;
 
-  constructor(request: Request, response: Response) {
+  constructor(request: Request) {
     this.#request = request;
     this.requestId = sane(request.headers['x-request-id'], SANE_REQUEST_ID) ?? uuidV7();
     this.path = request.path ?? request.url;
     this.traceparent = sane(request.headers.traceparent, SANE_TRACEPARENT);
-    // It comes once: a listener that takes itself off would only be dearer.
-    response.on('close', () => {
-      if (response.writableFinished) return;
-      this.isClientGone = true;
-      this.#gone?.abort();
-    });
+  }
+
+  noteClientGone(): void {
+    this.isClientGone = true;
+    this.#gone?.abort();
   }
 
   get clientGone(): CallSignal {

@@ -6,10 +6,12 @@ import type { Telemetry } from '../telemetry.js';
  * completions that were refused before they began (no token, too many, not valid). Mounted after `requestContext`.
  */
 export function accessLog(telemetry: Telemetry): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction) => {
-    response.on('close', () => {
-      if (!request.gateway.hasRecord) tell(telemetry, request, response);
-    });
+  /** One for all responses, which know their request. */
+  function onClose(this: Response): void {
+    if (!this.req.gateway.hasRecord) tell(telemetry, this.req, this);
+  }
+  return (_request: Request, response: Response, next: NextFunction) => {
+    response.on('close', onClose);
     next();
   };
 }
