@@ -1,4 +1,5 @@
-import type { Charge, Decision, LimitStore, Slot } from './limit-store.js';
+import type { Charge, Decision, LimitStore, Slot, WindowState } from './limit-store.js';
+import type { SlidingWindow } from './sliding-window.js';
 import { SlotTable } from './slot-table.js';
 import { WindowTable } from './window-table.js';
 
@@ -17,20 +18,22 @@ export class MemoryLimitStore implements LimitStore {
     this.#windows = new WindowTable(maxWindowsPerRule);
   }
 
+  /** Every window is looked up once: a table of many users is in no processor's cache. */
   take(charges: readonly Charge[]): Decision {
     const nowMs = this.now();
+    const found = charges.map(({ rule, key }) => this.#windows.find(rule, key, nowMs));
     const refusedBy = charges.findIndex(
-      (charge) => this.#used(charge, nowMs) + charge.cost > charge.rule.limit,
+      ({ rule, cost }, index) => (found[index]?.sum ?? 0) + cost > rule.limit,
     );
-    const allowed = refusedBy === -1;
-    if (allowed) for (const { rule, key, cost } of charges) this.#windows.add(rule, key, nowMs, cost);
-    return {
-      allowed,
-      refusedBy,
-      retryAfterMs: allowed ? 0 : this.#retryAfterMs(charges[refusedBy]!, nowMs),
-      windows: charges.map(({ rule, key }) => this.#windows.find(rule, key, nowMs)?.state(nowMs) ?? EMPTY),
-      degraded: false,
-    };
+    if (refusedBy !== -1) {
+      const retryAfterMs = freesInMs(found[refusedBy], charges[refusedBy]!, nowMs);
+      return { allowed: false, refusedBy, retryAfterMs, windows: statesOf(found, nowMs), degraded: false };
+    }
+    for (let index = 0; index < charges.length; index += 1) {
+      const { rule, key, cost } = charges[index]!;
+      found[index] = this.#windows.add(rule, key, nowMs, cost, found[index]);
+    }
+    return { allowed: true, refusedBy, retryAfterMs: 0, windows: statesOf(found, nowMs), degraded: false };
   }
 
   correct({ rule, key }: Charge, delta: number): void {
@@ -55,15 +58,16 @@ export class MemoryLimitStore implements LimitStore {
   get size(): number {
     return this.#windows.size;
   }
+}
 
-  #used({ rule, key }: Charge, nowMs: number): number {
-    return this.#windows.find(rule, key, nowMs)?.sum ?? 0;
-  }
+type Found = SlidingWindow | undefined;
 
-  #retryAfterMs(charge: Charge, nowMs: number): number {
-    const window = this.#windows.find(charge.rule, charge.key, nowMs);
-    return window?.freesInMs(nowMs, window.sum + charge.cost - charge.rule.limit) ?? 0;
-  }
+function freesInMs(window: Found, { rule, cost }: Charge, nowMs: number): number {
+  return window?.freesInMs(nowMs, window.sum + cost - rule.limit) ?? 0;
+}
+
+function statesOf(windows: readonly Found[], nowMs: number): WindowState[] {
+  return windows.map((window) => window?.state(nowMs) ?? EMPTY);
 }
 
 const EMPTY = Object.freeze({ used: 0, growsInMs: 0, emptyInMs: 0 });

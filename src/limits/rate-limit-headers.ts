@@ -14,8 +14,13 @@ const POLICY_NAMES: Readonly<Record<string, string>> = { minute: 'rpm', hour: 'r
  */
 export class RateLimitHeaders {
   readonly #policy: string;
+  /** What the values begin with, or are, by rule: the same in every answer. */
+  readonly #limits: readonly string[];
+  readonly #quotas: readonly string[];
 
   constructor(private readonly rules: readonly WindowRule[]) {
+    this.#limits = rules.map(({ limit }) => String(limit));
+    this.#quotas = rules.map((rule, index) => `${index > 0 ? ', ' : ''}"${policyName(rule)}";r=`);
     this.#policy = rules
       .map((rule) => `"${policyName(rule)}";q=${rule.limit};w=${rule.windowMs / 1000}`)
       .join(', ');
@@ -27,7 +32,7 @@ export class RateLimitHeaders {
     const tightest = this.#tightest(decision);
     const rule = this.rules[tightest]!;
     const window = decision.windows[tightest]!;
-    response.setHeader('x-ratelimit-limit-requests', String(rule.limit));
+    response.setHeader('x-ratelimit-limit-requests', this.#limits[tightest]!);
     response.setHeader('x-ratelimit-remaining-requests', String(remaining(rule, window.used)));
     response.setHeader('x-ratelimit-reset-requests', goDuration(window.emptyInMs));
     response.setHeader('RateLimit-Policy', this.#policy);
@@ -48,10 +53,9 @@ export class RateLimitHeaders {
 
   #state({ windows }: Decision): string {
     let text = '';
-    for (const [index, rule] of this.rules.entries()) {
+    for (let index = 0; index < this.rules.length; index++) {
       const { used, growsInMs } = windows[index]!;
-      if (index > 0) text += ', ';
-      text += `"${policyName(rule)}";r=${remaining(rule, used)};t=${Math.ceil(growsInMs / 1000)}`;
+      text += `${this.#quotas[index]}${remaining(this.rules[index]!, used)};t=${Math.ceil(growsInMs / 1000)}`;
     }
     return text;
   }

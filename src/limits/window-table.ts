@@ -29,10 +29,15 @@ export class WindowTable {
     return made;
   }
 
-  /** Adds and keeps the table in order of last use, as finely as buckets are. */
-  add(rule: WindowRule, key: string, nowMs: number, units: number): void {
-    const window = this.open(rule, key, nowMs);
+  /**
+   * Adds and keeps the table in order of last use, as finely as buckets are.
+   *
+   * @param found  the window, when it was looked up just now
+   */
+  add(rule: WindowRule, key: string, nowMs: number, units: number, found?: SlidingWindow): SlidingWindow {
+    const window = found ?? this.open(rule, key, nowMs);
     if (window.add(nowMs, units)) this.#touch(rule, key, window);
+    return window;
   }
 
   /** Makes a window's sum what somebody who sees all of it says it is. */
