@@ -17,6 +17,7 @@ export interface AnswerContext {
  * A body with status 200 -> the client's completion: everything as received, unknown keys included, with the client's
  * name for the model; only what OpenAI's schema demands and the server left out is added.
  *
+ * @param body     becomes the completion: it is changed in place, and not copied
  * @param usage    what the body's usage says, for whoever has read it already
  * @throws ProviderError  for an error object in the body, or an answer without a choice
  */
@@ -32,19 +33,15 @@ export function toChatCompletion(
     toChoice(choice, position, context.dialect),
   );
   if (choices.length === 0) throw badResponse('The provider answered without a choice.');
-  // One copy of the ordinary answer: what is not there is taken away only where that is needed.
-  const completion: ChatCompletion = {
-    ...wire,
-    id: asText(wire.id) ?? `chatcmpl-${context.requestId}`,
-    object: 'chat.completion',
-    created: asUnixSeconds(wire.created) ?? unixSeconds(),
-    model: context.clientModel,
-    choices,
-  };
+  wire.id = asText(wire.id) ?? `chatcmpl-${context.requestId}`;
+  wire.object = 'chat.completion';
+  wire.created = asUnixSeconds(wire.created) ?? unixSeconds();
+  wire.model = context.clientModel;
+  wire.choices = choices;
   const shown = completionUsage(wire.usage, usage);
-  if (shown) completion.usage = shown;
-  else delete completion.usage;
-  return completion;
+  if (shown) wire.usage = shown;
+  else if ('usage' in wire) delete wire.usage;
+  return wire as ChatCompletion;
 }
 
 export function unixSeconds(): number {
@@ -59,27 +56,19 @@ function toChoice(choice: unknown, position: number, dialect: OpenAiDialect): Ch
   const calls = asArray(message.tool_calls).map(normaliseToolCall);
   const word = asText(wire.finish_reason);
   const reason = finishReason(word ?? 'stop', calls.length > 0, dialect);
-  const shown: ChatChoice = {
-    ...wire,
-    index: typeof wire.index === 'number' ? wire.index : position,
-    message: toMessage(message, calls as ToolCalls),
-    finish_reason: reason,
-  };
+  if (typeof wire.index !== 'number') wire.index = position;
+  wire.message = toMessage(message, calls);
+  wire.finish_reason = reason;
   if (word !== undefined && word !== reason && wire.native_finish_reason === undefined)
-    shown.native_finish_reason = word;
-  return shown;
+    wire.native_finish_reason = word;
+  return wire as ChatChoice;
 }
 
-function toMessage(message: WireObject, calls: ToolCalls): AssistantMessage {
-  const shown: AssistantMessage = {
-    ...message,
-    role: 'assistant',
-    content: typeof message.content === 'string' ? message.content : null,
-  };
-  if (calls.length > 0) shown.tool_calls = calls;
-  else delete shown.tool_calls;
-  return shown;
+/** @param calls  `normaliseToolCall` has put in what the type demands */
+function toMessage(message: WireObject, calls: WireObject[]): AssistantMessage {
+  message.role = 'assistant';
+  if (typeof message.content !== 'string') message.content = null;
+  if (calls.length > 0) message.tool_calls = calls;
+  else if ('tool_calls' in message) delete message.tool_calls;
+  return message as unknown as AssistantMessage;
 }
-
-/** `normaliseToolCall` has put in what the type demands. */
-type ToolCalls = NonNullable<ChatChoice['message']['tool_calls']>;

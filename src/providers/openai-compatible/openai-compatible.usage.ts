@@ -27,6 +27,7 @@ export function readUsage(block: unknown): Usage | undefined {
 export function completionUsage(block: unknown, usage: Usage | undefined): CompletionUsage | undefined {
   const wire = asObject(block);
   if (!wire || !usage) return undefined;
+  if (addsUp(wire, usage)) return wire as unknown as CompletionUsage;
   const shown: CompletionUsage = {
     ...wire,
     prompt_tokens: usage.inputTokens,
@@ -35,6 +36,14 @@ export function completionUsage(block: unknown, usage: Usage | undefined): Compl
   };
   if (hiddenTokens(wire, usage) !== undefined) showReasoning(shown, wire, usage);
   return shown;
+}
+
+function addsUp(wire: WireObject, { inputTokens, outputTokens }: Usage): boolean {
+  return (
+    wire.prompt_tokens === inputTokens &&
+    wire.completion_tokens === outputTokens &&
+    wire.total_tokens === inputTokens + outputTokens
+  );
 }
 
 function outputOf(wire: WireObject, inputTokens: number): number | undefined {
