@@ -21,18 +21,18 @@ export class CachedAnswers {
 
   whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
     const plan = this.#plan(run, incoming);
-    return plan ? this.#wholeOrKnown(run, plan) : this.execution.complete(run).then(toWhole);
+    return plan ? this.#wholeOrKnown(run, plan) : this.execution.complete(run);
   }
 
   async #wholeOrKnown(run: CompletionRun, plan: CachePlan): Promise<WholeAnswer> {
     const found = await this.#lookUp(plan, run);
-    if (found.known) return toWhole(wholeOf(found.known, run));
+    if (found.known) return { json: JSON.stringify(wholeOf(found.known, run)) };
     let kept: CachedAnswer | undefined;
     try {
-      const completion = await this.execution.complete(run);
-      kept = { kind: 'whole', completion, usage: run.usage, target: targetOf(run) };
+      const fresh = await this.execution.complete(run);
+      kept = { kind: 'whole', completion: fresh.completion, usage: run.usage, target: targetOf(run) };
       await this.cache.store(plan, kept);
-      return toWhole(completion);
+      return fresh;
     } finally {
       found.land(kept);
     }
@@ -96,10 +96,6 @@ export class CachedAnswers {
       },
     };
   }
-}
-
-function toWhole(completion: ChatCompletion): WholeAnswer {
-  return { json: JSON.stringify(completion) };
 }
 
 /** The kind of answer is part of the key, so only the right one is ever found. */

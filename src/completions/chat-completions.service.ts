@@ -9,9 +9,9 @@ import { ModelCatalog } from '../models/model-catalog.service.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import { AdmissionService } from './admission.service.js';
 import { CompletionExecution } from './completion-execution.service.js';
-import { CompletionRun } from './completion-run.js';
+import { type Capture, CompletionRun } from './completion-run.js';
 import { IdempotentAnswers } from './idempotent-answers.service.js';
-import type { StreamAnswer } from './answer.js';
+import type { StreamAnswer, WholeAnswer } from './answer.js';
 import { Deadlines } from '../timing/deadlines.js';
 import { SseResponse } from './respond/sse-response.js';
 import { sendJson } from './respond/json-response.js';
@@ -22,6 +22,7 @@ const NO_HEADERS: Request['headers'] = Object.freeze({});
 @Injectable()
 export class ChatCompletionsService {
   readonly #heartbeats = new Deadlines();
+  readonly #capture: Capture;
 
   constructor(
     private readonly catalog: ModelCatalog,
@@ -30,7 +31,9 @@ export class ChatCompletionsService {
     private readonly execution: CompletionExecution,
     private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+  ) {
+    this.#capture = captureOf(config);
+  }
 
   /** Promises are handed on and not awaited: the fewer the cheaper. Resolves when a whole answer is sent, or a stream has begun. */
   answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
@@ -93,14 +96,16 @@ export class ChatCompletionsService {
   }
 
   private answerWhole(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
-    return this.answers.whole(run, incoming).then((answer) => {
-      this.finish(run, undefined);
-      if (response.destroyed) return;
-      setHeaders(response, run.headers());
-      if (answer.headers) setHeaders(response, answer.headers);
-      if (run.costNanoUsd !== undefined) response.setHeader('x-request-cost', formatNano(run.costNanoUsd));
-      sendJson(response, answer.json);
-    });
+    return this.answers.whole(run, incoming).then((answer) => this.sendWhole(run, response, answer));
+  }
+
+  private sendWhole(run: CompletionRun, response: Response, { headers, json }: WholeAnswer): void {
+    this.finish(run, undefined);
+    if (response.destroyed) return;
+    run.eachHeader((name, value) => response.setHeader(name, value));
+    if (headers) setHeaders(response, headers);
+    if (run.costNanoUsd !== undefined) response.setHeader('x-request-cost', formatNano(run.costNanoUsd));
+    sendJson(response, json);
   }
 
   /**
@@ -148,9 +153,13 @@ export class ChatCompletionsService {
     const shown = error === undefined ? undefined : toGatewayError(error);
     const code: GatewayErrorCode | undefined = clientGone ? undefined : shown?.code;
     const status = clientGone ? 499 : (shown?.status ?? 200);
-    const captureContent = this.config.observability.langfuse?.captureContent ?? false;
-    this.telemetry.request(run.record(status, code, captureContent));
+    this.telemetry.request(run.record(status, code, this.#capture));
   }
+}
+
+function captureOf({ observability: { langfuse } }: AppConfig): Capture {
+  if (!langfuse) return 'nothing';
+  return langfuse.captureContent ? 'everything' : 'parameters';
 }
 
 function stickyKey(request: ChatRequest, incoming: Request): string | undefined {

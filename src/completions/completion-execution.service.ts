@@ -8,6 +8,7 @@ import {
   type Usage,
 } from '@app/contracts';
 import { Inject, Injectable } from '@nestjs/common';
+import type { Principal } from '../auth/principal.js';
 import type { BillingSession, QuoteTarget, Settlement } from '../billing/billing-session.js';
 import { QuoterService } from '../billing/quoter.service.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
@@ -16,8 +17,9 @@ import { requirePrincipal } from '../edge/request-context.js';
 import { ProviderRegistry } from '../providers/provider-registry.service.js';
 import { type CallTemplate, Dispatcher } from '../routing/dispatcher.service.js';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
-import { RoutePlanner } from '../routing/route-planner.service.js';
+import { type PlanningContext, RoutePlanner } from '../routing/route-planner.service.js';
 import type { AttemptRecord } from '../telemetry/telemetry.js';
+import { FreshAnswer } from './answer.js';
 import type { CompletionRun } from './completion-run.js';
 import { BilledStream, type StreamEnd } from './stream/billed-stream.js';
 import { DrainPool } from './stream/drain-pool.js';
@@ -49,13 +51,7 @@ export class CompletionExecution {
   ) {}
 
   private plan(run: CompletionRun): RoutePlan {
-    const principal = requirePrincipal(run.context);
-    return this.planner.plan(run.catalogModel, run.request, {
-      principal,
-      inputTokensBound: this.quoter.inputTokensBound(run.request),
-      stickyKey: run.stickyKey,
-      isStream: run.isStream,
-    });
+    return this.planner.plan(run.catalogModel, run.request, new Planning(run, this.quoter));
   }
 
   /** What would be done, without doing it. */
@@ -83,7 +79,7 @@ export class CompletionExecution {
    * A whole answer. Once the provider works on it, it is finished and charged even when the client has left: it
    * cannot be un-billed, and with an Idempotency-Key the retry gets it.
    */
-  async complete(run: CompletionRun): Promise<ChatCompletion> {
+  async complete(run: CompletionRun): Promise<FreshAnswer> {
     const billing = billingOf(run);
     const plan = this.plan(run);
     const { maxOutputTokens } = await this.hold(run, billing, plan);
@@ -100,14 +96,16 @@ export class CompletionExecution {
       run.output = answer.completion.choices[0]?.message;
       const usage = answer.usage ?? (await ownUsage(run.request, outputText(answer.completion), undefined));
       run.usage = usage;
-      run.answerText ??= () => JSON.stringify(answer.completion);
-      await this.settle(run, billing, {
+      const fresh = new FreshAnswer(answer.completion);
+      run.answerText ??= () => fresh.json;
+      const settlement = this.beginSettlement(run, billing, {
         kind: 'usage',
         target: quoteTarget(dispatched.target),
         usage,
         source: answer.usage ? 'provider' : 'own',
       });
-      return answer.completion;
+      noteSettled(run, await settlement);
+      return fresh;
     } catch (error) {
       await this.settleFailure(run, billing, plan, error);
       throw error;
@@ -202,13 +200,18 @@ export class CompletionExecution {
     billing.attempt(attempt);
   }
 
-  private settle(run: CompletionRun, billing: BillingSession, settlement: Settlement): Promise<void> {
+  private async settle(run: CompletionRun, billing: BillingSession, settlement: Settlement): Promise<void> {
+    noteSettled(run, await this.beginSettlement(run, billing, settlement));
+  }
+
+  private beginSettlement(
+    run: CompletionRun,
+    billing: BillingSession,
+    settlement: Settlement,
+  ): ReturnType<BillingSession['settle']> {
     run.noteUpstreamEnd();
     run.enterStage('settle');
-    return billing.settle(settlement).then((charge) => {
-      run.leaveStage();
-      run.costNanoUsd = charge.costNanoUsd;
-    });
+    return billing.settle(settlement);
   }
 
   /** Nothing answered: free for the user. When a provider may have worked on it, the operator gets a row to reconcile. */
@@ -255,6 +258,31 @@ export class CompletionExecution {
       source: 'own',
     });
   }
+}
+
+/** What the planner may ask. Its input is measured only then: most models have one target, and nothing to choose. */
+class Planning implements PlanningContext {
+  readonly principal: Principal;
+  readonly stickyKey: string | undefined;
+  readonly isStream: boolean;
+
+  constructor(
+    private readonly run: CompletionRun,
+    private readonly quoter: QuoterService,
+  ) {
+    this.principal = requirePrincipal(run.context);
+    this.stickyKey = run.stickyKey;
+    this.isStream = run.isStream;
+  }
+
+  get inputTokensBound(): number {
+    return this.quoter.inputTokensBound(this.run.request);
+  }
+}
+
+function noteSettled(run: CompletionRun, { costNanoUsd }: { readonly costNanoUsd: bigint }): void {
+  run.leaveStage();
+  run.costNanoUsd = costNanoUsd;
 }
 
 function billingOf(run: CompletionRun): BillingSession {

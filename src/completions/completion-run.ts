@@ -3,6 +3,8 @@ import type { RequestContext } from '../edge/request-context.js';
 import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
 
+export type Capture = 'nothing' | 'parameters' | 'everything';
+
 /**
  * What becomes known of one completion while it runs: read for the response headers and, at the end, for the one
  * record that metrics, logs and traces are made of.
@@ -62,9 +64,10 @@ export class CompletionRun {
   }
 
   leaveStage(): void {
+    if (this.#stage === undefined) return;
     const tookMs = performance.now() - this.#stageStartedMs;
     if (this.#stage === 'hold') this.#holdMs = (this.#holdMs ?? 0) + tookMs;
-    else if (this.#stage === 'settle') this.#settleMs = (this.#settleMs ?? 0) + tookMs;
+    else this.#settleMs = (this.#settleMs ?? 0) + tookMs;
     this.#stage = undefined;
   }
 
@@ -88,20 +91,25 @@ export class CompletionRun {
   }
 
   headers(): Record<string, string> {
-    const headers: Record<string, string> = { 'x-cache': this.cache };
-    if (this.target) {
-      headers['x-gateway-provider'] = this.target.provider;
-      headers['x-gateway-model'] = this.target.upstreamModel;
-    }
-    headers['x-gateway-attempts'] = String(this.attempts.length);
-    if (this.droppedParams.length > 0) headers['x-gateway-dropped-params'] = this.droppedParams.join(', ');
-    if (this.isReplay) headers['x-idempotent-replay'] = 'true';
+    const headers: Record<string, string> = {};
+    this.eachHeader((name, value) => (headers[name] = value));
     return headers;
   }
 
-  /** @param captureContent  prompts and answers go into the record only for a sink that asked for them */
-  record(status: number, errorCode: GatewayErrorCode | undefined, captureContent: boolean): RequestRecord {
-    const { context, request } = this;
+  eachHeader(set: (name: string, value: string) => void): void {
+    set('x-cache', this.cache);
+    if (this.target) {
+      set('x-gateway-provider', this.target.provider);
+      set('x-gateway-model', this.target.upstreamModel);
+    }
+    set('x-gateway-attempts', String(this.attempts.length));
+    if (this.droppedParams.length > 0) set('x-gateway-dropped-params', this.droppedParams.join(', '));
+    if (this.isReplay) set('x-idempotent-replay', 'true');
+  }
+
+  /** @param capture  how much of request and answer goes into the record: no more than a sink has asked for */
+  record(status: number, errorCode: GatewayErrorCode | undefined, capture: Capture): RequestRecord {
+    const { context } = this;
     this.leaveStage();
     return {
       requestId: context.requestId,
@@ -125,10 +133,15 @@ export class CompletionRun {
       traceparent: context.traceparent,
       startedAt: this.startedAt,
       stagesMs: this.#stages(),
-      content: captureContent
-        ? { input: request.messages, output: this.output, parameters: modelParameters(request) }
-        : { input: undefined, output: undefined, parameters: modelParameters(request) },
+      content: capture === 'nothing' ? undefined : this.#content(capture === 'everything'),
     };
+  }
+
+  #content(withText: boolean): RequestRecord['content'] {
+    const parameters = modelParameters(this.request);
+    return withText
+      ? { input: this.request.messages, output: this.output, parameters }
+      : { input: undefined, output: undefined, parameters };
   }
 
   /** Those that were gone through, the guards' among them. */

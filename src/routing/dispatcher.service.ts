@@ -175,8 +175,9 @@ export class Dispatcher {
   }
 
   #succeeded(walk: Walk, target: PlannedTarget, result: Answered): void {
-    const durationMs = performance.now() - walk.startedMs;
-    this.latencies.note(target.provider, target.upstreamModel, walk.kind, durationMs);
+    const nowMs = performance.now();
+    const durationMs = nowMs - walk.startedMs;
+    this.latencies.note(target.provider, target.upstreamModel, walk.kind, durationMs, nowMs);
     this.#note(walk, target, walk.startedAt, durationMs, undefined, result.providerRequestId);
   }
 
@@ -214,16 +215,18 @@ export class Dispatcher {
       providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
     };
     // A list that grows in place has room for seventeen, and mostly there is one.
-    walk.attempts = walk.attempts.concat(attempt);
+    walk.attempts = walk.attempts.length === 0 ? [attempt] : walk.attempts.concat(attempt);
     walk.onAttempt(attempt);
   }
 }
 
 const MOST_ID_CHARACTERS = 200;
+const PRINTABLE = /^[\x21-\x7e]*$/;
 
 /** An id that a provider gave goes into logs, traces and the database, which does not take every character. */
 function printable(id: string | undefined): string | undefined {
-  return id?.slice(0, MOST_ID_CHARACTERS).replace(/[^\x21-\x7e]/g, '?');
+  if (id === undefined || (id.length <= MOST_ID_CHARACTERS && PRINTABLE.test(id))) return id;
+  return id.slice(0, MOST_ID_CHARACTERS).replace(/[^\x21-\x7e]/g, '?');
 }
 
 function outcomeOf({ template }: Walk, error: unknown): AttemptRecord['outcome'] {

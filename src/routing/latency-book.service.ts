@@ -25,10 +25,15 @@ const MAX_ENTRIES = 1000;
 export class LatencyBook {
   readonly #entries: Record<AnswerKind, Map<string, Entry>> = { whole: new Map(), stream: new Map() };
 
-  note(provider: string, model: string, kind: AnswerKind, elapsedMs: number): void {
+  note(
+    provider: string,
+    model: string,
+    kind: AnswerKind,
+    elapsedMs: number,
+    nowMs = performance.now(),
+  ): void {
     const entries = this.#entries[kind];
     const key = targetKey(provider, model);
-    const nowMs = performance.now();
     const entry = entries.get(key);
     if (!entry) {
       if (entries.size >= MAX_ENTRIES) entries.clear();

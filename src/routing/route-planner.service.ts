@@ -12,6 +12,7 @@ import { type Availability, TargetAvailability } from './target-availability.ser
 
 /** More would not be tried within anybody's patience, and a hold has to cover the dearest of them. */
 export const MAX_TARGETS = 8;
+const MAX_SETTLED = 1000;
 /** A target drawn by weight gives way to the next one only when it is so many times slower: weights are promises. */
 const CLEARLY_SLOWER = 2;
 /**
@@ -22,7 +23,7 @@ const BYTES_PER_TOKEN = 6;
 
 export interface PlanningContext {
   readonly principal: Principal;
-  /** Upper bound of the input, tokens. */
+  /** Upper bound of the input, tokens. Asked for only where there is a choice. */
   readonly inputTokensBound?: number | undefined;
   /** What should stay with one target, e.g. a session: its prompt is cached there. */
   readonly stickyKey?: string | undefined;
@@ -53,6 +54,9 @@ type Candidate = CatalogTarget & Weighted;
  */
 @Injectable()
 export class RoutePlanner {
+  /** By model: the plans of those with one target and no fallback, which are always the same. */
+  readonly #settled = new Map<string, RoutePlan>();
+
   constructor(
     @Inject(ModelCatalog) private readonly catalog: Pick<ModelCatalog, 'snapshot'>,
     @Inject(TargetAvailability) private readonly availability: Pick<TargetAvailability, 'of'>,
@@ -60,8 +64,15 @@ export class RoutePlanner {
   ) {}
 
   plan(model: CatalogModel, request: ChatRequest, context: PlanningContext): RoutePlan {
+    const settled = this.#settled.get(model.id);
+    if (settled?.model === model) return settled; // one that was configured anew is another object
     const targets = this.#order(model, request, context);
-    if (targets.length === 1 && model.fallbacks.length === 0) return { model, targets };
+    if (targets.length === 1 && model.fallbacks.length === 0) {
+      const plan = { model, targets };
+      if (this.#settled.size >= MAX_SETTLED) this.#settled.clear();
+      this.#settled.set(model.id, plan);
+      return plan;
+    }
     const seen = new Set(targets.map(({ provider, upstreamModel }) => targetKey(provider, upstreamModel)));
     for (const fallback of this.#fallbacks(model, context.principal)) {
       for (const target of this.#order(fallback, request, context)) {

@@ -28,12 +28,14 @@ export interface RequestRecord {
   readonly startedAt: Date;
   /** Durations of the gateway's own stages, by name (`auth`, `limits`, `hold`, `settle`). */
   readonly stagesMs: Readonly<Record<string, number>>;
-  /** Present only for sinks that were told to capture content (Langfuse). Never logged. */
-  readonly content: {
-    readonly input: unknown;
-    readonly output: unknown;
-    readonly parameters: Record<string, unknown>;
-  };
+  /** For Langfuse, and there only where that is on; input and output only when it is to capture them. Never logged. */
+  readonly content:
+    | {
+        readonly input: unknown;
+        readonly output: unknown;
+        readonly parameters: Record<string, unknown>;
+      }
+    | undefined;
 }
 
 /** One upstream call. */
