@@ -466,6 +466,7 @@ describe('a settlement', () => {
     }
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT - 30n * 700n, charges: 30 });
     expect(await amountLeased(user)).toBe(100_000n - 30n * 700n);
+    expect([one, two].map(({ settler }) => settler.refused)).toEqual([0, 0]);
     expect([one, two].flatMap(({ events }) => events).filter(({ kind }) => kind === 'shortfall')).toEqual([]);
   });
 
