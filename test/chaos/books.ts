@@ -26,6 +26,8 @@ export interface HoldCounts {
   expired: number;
   written_off: number;
   on_credit: number;
+  /** Taken from what was reserved ahead. */
+  leased: number;
   shortfall: string;
   unknown_cost: number;
 }
@@ -56,6 +58,7 @@ export async function readBooks(postgres: PostgresServer): Promise<Books> {
             count(*) FILTER (WHERE outcome = 'expired')::int AS expired,
             count(*) FILTER (WHERE outcome = 'written-off')::int AS written_off,
             count(*) FILTER (WHERE on_credit)::int AS on_credit,
+            count(*) FILTER (WHERE expires_at = closed_at)::int AS leased,
             coalesce(sum(shortfall_nano), 0)::text AS shortfall,
             (SELECT count(*) FROM unknown_cost)::int AS unknown_cost FROM hold`,
   );
@@ -74,6 +77,16 @@ export async function readBooks(postgres: PostgresServer): Promise<Books> {
     keysChargedTwice: twice.map((row) => row.idem_key),
     topups: topups.count,
   };
+}
+
+/** What is reserved for anybody, by whatever. */
+export async function reservedSums(postgres: PostgresServer): Promise<string[]> {
+  const rows = await postgres.query<{ user_id: string; held: string; leased: string }>(
+    `SELECT user_id, held_nano::text AS held,
+            (SELECT count(*) FROM lease WHERE lease.user_id = account.user_id)::text AS leased
+       FROM account WHERE held_nano > 0`,
+  );
+  return rows.map((row) => `${row.user_id}: ${row.held} held, ${row.leased} leases`);
 }
 
 export async function countOpenHolds(postgres: PostgresServer): Promise<number> {

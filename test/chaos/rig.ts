@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { eventually } from '../../libs/testing/eventually.ts';
 import { mintToken, TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
-import { type Books, countOpenHolds, readBooks } from './books.ts';
+import { type Books, countOpenHolds, readBooks, reservedSums } from './books.ts';
 import { Clients, type Operation } from './clients.ts';
 import { chargedKeys, compare, type Disagreements, type Tally } from './compare.ts';
 import { GatewayFleet } from './gateway-fleet.ts';
@@ -37,6 +37,8 @@ export interface Findings extends Disagreements {
   deadlocks: string[];
   unexpectedExits: string[];
   journalsLeft: string[];
+  /** Reserved for somebody when all gateways have ended. */
+  reservedLeft: string[];
   notLive: string[];
 }
 
@@ -130,6 +132,7 @@ export class Rig {
     await writeFile(join(this.#directory, 'history.jsonl'), clients.operations.map(toLine).join(''));
     await fleet.stop();
     const { disagreements, tally } = compare(clients.operations, books);
+    const reservedLeft = await reservedSums(postgres);
     const deadlocks = await postgres.deadlocks();
     return {
       scenario: this.#scenario,
@@ -161,6 +164,7 @@ export class Rig {
         deadlocks: deadlocks > 0 ? [`${deadlocks} deadlocks`] : [],
         unexpectedExits: fleet.unexpectedExits(),
         journalsLeft: await this.#journalsLeft(fleet),
+        reservedLeft,
         notLive,
       },
     };
