@@ -101,6 +101,16 @@ describe('a call', () => {
     });
   });
 
+  it('says nothing of the machine that it comes from', async () => {
+    const { strategy, requests } = await upstream(answer(200, completion));
+    await strategy.complete(call());
+    await strategy.complete(call());
+    for (const { headers } of requests) {
+      expect(Object.keys(headers).filter((name) => name.startsWith('x-stainless'))).toEqual([]);
+    }
+    expect(requests).toHaveLength(2);
+  });
+
   it('sends no variable of OpenAI’s to another vendor, and no key to a server that has none', async () => {
     vi.stubEnv('OPENAI_API_KEY', 'sk-secret');
     vi.stubEnv('OPENAI_ORG_ID', 'org-secret');

@@ -16,6 +16,12 @@ export interface PostResponse {
 /** The same when all of it has been read. */
 export type PostAnswer = Omit<PostResponse, 'text' | 'body'> & { readonly text: string };
 
+/**
+ * What the SDK tells its vendor of its own retries and of the machine that it runs on. These requests are not its own, no
+ * server needs to know, and half of all headers is left.
+ */
+const OF_THE_SDK = 'x-stainless-';
+
 const fetches = new WeakMap<OpenAI, LightFetch>();
 
 /** Tells which fetch a client was made with: the SDK keeps it to itself. */
@@ -68,6 +74,9 @@ export class PreparedPost {
     const fetch = fetches.get(this.client);
     if (!fetch) return undefined;
     const { req, url } = await this.client.buildRequest({ method: 'post', path: this.path, body: {} });
+    for (const name of Array.from(req.headers.keys(), String)) {
+      if (name.startsWith(OF_THE_SDK)) req.headers.delete(name);
+    }
     return (this.#target ??= lightTargetOf(fetch, new URL(url), req.headers));
   }
 
