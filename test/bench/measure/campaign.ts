@@ -10,6 +10,9 @@ import { summarise, type Summary } from './statistics.ts';
 /** Figures of one visit of a subject. */
 type Visit = Partial<Record<Metric, number>>;
 
+/** Of each user, in front of a visit at a fixed rate. */
+const REQUESTS_BEFORE = 2;
+
 type Asked = Pick<Scenario, 'load' | 'body' | 'gatewayBody' | 'users'>;
 
 /** What a subject adds is against the upstream itself, asked in the same round. */
@@ -84,6 +87,7 @@ export class Campaign {
     let direct: LoadResult | undefined;
     for (let turn = 0; turn < subjects.length; turn++) {
       const subject = subjects[(turn + round) % subjects.length]!;
+      if (isOpenLoop(scenario)) await this.#acquaint(subject, scenario);
       const windowed = await this.#run(subject, scenario);
       if (subject.name === DIRECT) direct = windowed.result;
       if (isOpenLoop(scenario)) this.lateness.push(windowed.result.lateness.p99);
@@ -96,6 +100,21 @@ export class Campaign {
     }
     this.#visits.set(scenario.name, [...(this.#visits.get(scenario.name) ?? []), figures]);
     return [...figures].flatMap(([name, visit]) => inShort(name, visit)).join(', ');
+  }
+
+  /**
+   * At a steady rate every user has asked a few seconds ago, and whoever remembers its users would know them: a visit
+   * begins as if it had gone on before, and not after the minute in which the others were visited.
+   */
+  async #acquaint(subject: Subject, scenario: Scenario): Promise<void> {
+    const load = {
+      ...scenario.load,
+      arrivals: { inFlight: 16 },
+      warmSeconds: 0,
+      seconds: 30,
+      maxRequests: REQUESTS_BEFORE * scenario.users,
+    };
+    await this.#run(subject, { ...scenario, load });
   }
 
   rows(scenarios: readonly Scenario[]): Row[] {
