@@ -3,6 +3,7 @@ import { Deadlines, type Timed } from './deadlines.js';
 
 class Entry implements Timed {
   dueAtMs = 0;
+  checkAtMs = 0;
   earlier: Timed | undefined;
   later: Timed | undefined;
 
@@ -65,6 +66,27 @@ describe('Deadlines', () => {
     expect(log).toEqual(['first']);
     deadlines.set(second, 10);
     deadlines.clear(second);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('can be moved back again and again, past others, and forth', () => {
+    const deadlines = new Deadlines();
+    const [moved, other] = [new Entry('moved', log), new Entry('other', log)];
+    deadlines.set(moved, 10);
+    deadlines.set(other, 25);
+    for (let moves = 0; moves < 4; moves += 1) {
+      vi.advanceTimersByTime(5);
+      deadlines.set(moved, 10);
+    }
+    vi.advanceTimersByTime(5);
+    expect(log).toEqual(['other']);
+    vi.advanceTimersByTime(4);
+    deadlines.set(moved, 100);
+    deadlines.set(moved, 3);
+    vi.advanceTimersByTime(2);
+    expect(log).toEqual(['other']);
+    vi.advanceTimersByTime(1);
+    expect(log).toEqual(['other', 'moved']);
     expect(vi.getTimerCount()).toBe(0);
   });
 

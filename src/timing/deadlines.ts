@@ -1,6 +1,8 @@
 /** Something that has a deadline in one list at most. All but `onDue` is the list's. */
 export interface Timed {
   dueAtMs: number;
+  /** Its place in the list is by this: when it is looked at, which is before it is due if that was moved. */
+  checkAtMs: number;
   earlier: Timed | undefined;
   later: Timed | undefined;
   /** The deadline has come; it is in no list any more. */
@@ -11,12 +13,19 @@ export interface Timed {
  * Deadlines of one kind, by one timer of Node for all of them. An open stream has three, and moves two of them with
  * every chunk: a timer for each, with its closure, costs a quarter of a kilobyte.
  *
- * What is set looks for its place from the end of the list on, so this is for deadlines that come up in about the order
- * in which they are set, as with the same delay for all.
+ * A deadline that is moved back stays where it is in the list until its old time has come: with every chunk there is but a
+ * number to write. What is put into the list looks for its place from the end on, so this is for deadlines that come up in
+ * about the order in which they are set, as with the same delay for all.
  */
 export class Deadlines {
   /** Both ends of the ring. */
-  readonly #ends: Timed = { dueAtMs: 0, earlier: undefined, later: undefined, onDue: () => undefined };
+  readonly #ends: Timed = {
+    dueAtMs: 0,
+    checkAtMs: 0,
+    earlier: undefined,
+    later: undefined,
+    onDue: () => undefined,
+  };
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = 0;
 
@@ -26,12 +35,11 @@ export class Deadlines {
 
   /** Sets the deadline, or moves it. */
   set(timed: Timed, inMs: number): void {
-    unlink(timed);
     timed.dueAtMs = Math.ceil(performance.now() + inMs);
-    let before = this.#ends.earlier!;
-    while (before !== this.#ends && before.dueAtMs > timed.dueAtMs) before = before.earlier!;
-    link(timed, before);
-    if (!this.#timer || timed.dueAtMs < this.#timerAtMs) this.#arm();
+    if (timed.later && timed.dueAtMs >= timed.checkAtMs) return;
+    unlink(timed);
+    this.#place(timed);
+    if (!this.#timer || timed.checkAtMs < this.#timerAtMs) this.#arm();
   }
 
   /** Nothing happens to what has none. */
@@ -42,9 +50,16 @@ export class Deadlines {
     this.#timer = undefined;
   }
 
+  #place(timed: Timed): void {
+    timed.checkAtMs = timed.dueAtMs;
+    let before = this.#ends.earlier!;
+    while (before !== this.#ends && before.checkAtMs > timed.checkAtMs) before = before.earlier!;
+    link(timed, before);
+  }
+
   #arm(): void {
     clearTimeout(this.#timer);
-    this.#timerAtMs = this.#ends.later!.dueAtMs;
+    this.#timerAtMs = this.#ends.later!.checkAtMs;
     // Node's longest delay; when it is over and nothing is due, the rest is waited for.
     const inMs = Math.min(Math.max(1, this.#timerAtMs - performance.now()), 2 ** 31 - 1);
     this.#timer = setTimeout(() => this.#fire(), Math.ceil(inMs));
@@ -56,9 +71,10 @@ export class Deadlines {
     try {
       for (;;) {
         const next = this.#ends.later!;
-        if (next === this.#ends || next.dueAtMs > nowMs) break;
+        if (next === this.#ends || next.checkAtMs > nowMs) break;
         unlink(next);
-        next.onDue();
+        if (next.dueAtMs > nowMs) this.#place(next);
+        else next.onDue();
       }
     } finally {
       if (this.#ends.later !== this.#ends && !this.#timer) this.#arm();

@@ -18,6 +18,7 @@ const MAX_GATHERED_LENGTH = 32 * 1024;
  */
 export class SseResponse implements Timed {
   dueAtMs = 0;
+  checkAtMs = 0;
   earlier: Timed | undefined = undefined;
   later: Timed | undefined = undefined;
   #gathered = '';

@@ -16,6 +16,7 @@ export class CallGuard extends CallSwitch implements Timed {
   #wholeLimits: Deadlines | undefined;
   #stageLimit: NodeJS.Timeout | undefined;
   dueAtMs = 0;
+  checkAtMs = 0;
   earlier: Timed | undefined = undefined;
   later: Timed | undefined = undefined;
 

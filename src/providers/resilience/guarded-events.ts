@@ -31,6 +31,7 @@ export class GuardedEvents<Guard extends CallGuard>
   implements AsyncIterableIterator<ChatStreamEvent>, ReadyEvents<ChatStreamEvent>, Timed
 {
   dueAtMs = 0;
+  checkAtMs = 0;
   earlier: Timed | undefined = undefined;
   later: Timed | undefined = undefined;
   readonly #ready: ReadyEvents<ChatStreamEvent>;
