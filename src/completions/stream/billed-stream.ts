@@ -66,7 +66,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   /** Whether what came is covered is not known yet; what comes next waits for it. */
   #covering: Promise<void> | undefined;
   #coverFailure: { readonly error: unknown } | undefined;
-  #lastJson = '';
+  /** Any would do: what a closing chunk is made of they have in common. The first is no view of a packet. */
+  #firstJson = '';
   /** What the reader waits for: when it leaves meanwhile, the event is the drain's. */
   #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
   #ended = false;
@@ -186,7 +187,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 
   #show(json: string): string {
-    this.#lastJson = json;
+    if (this.#firstJson === '') this.#firstJson = json;
     if (this.#parts.onEvent) for (const chunk of chunksOf(json)) this.#parts.onEvent(chunk);
     return json;
   }
@@ -226,7 +227,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     this.#parts.upstream.abort();
     void this.#events.return?.();
     this.#parts.run.finishReason = 'length';
-    return this.#show(lengthChunk(this.#lastJson, this.#parts.run));
+    return this.#show(lengthChunk(this.#firstJson, this.#parts.run));
   }
 
   async #abandon(): Promise<void> {
@@ -325,13 +326,12 @@ function eventsOf(event: ChatStreamEvent): ChatStreamEvent[] {
 }
 
 /** A closing chunk in the form of the stream's own chunks. */
-function lengthChunk(lastJson: string, run: CompletionRun): string {
-  const lastChunk = chunksOf(lastJson).at(-1) ?? '';
-  const last = lastChunk === '' ? {} : (JSON.parse(lastChunk) as Record<string, unknown>);
+function lengthChunk(json: string, run: CompletionRun): string {
+  const chunk = json === '' ? {} : (JSON.parse(chunksOf(json)[0]!) as Record<string, unknown>);
   return JSON.stringify({
-    id: last.id ?? `chatcmpl-${run.context.billingId}`,
+    id: chunk.id ?? `chatcmpl-${run.context.billingId}`,
     object: 'chat.completion.chunk',
-    created: last.created ?? Math.floor(run.startedAt.getTime() / 1000),
+    created: chunk.created ?? Math.floor(run.startedAt.getTime() / 1000),
     model: run.request.model,
     choices: [{ index: 0, delta: {}, finish_reason: 'length' }],
   });

@@ -21,11 +21,13 @@ describe('GatheredText', () => {
     expect(String(gathered(halves))).toBe('😀'.repeat(5_000));
   });
 
-  it('does not keep alive the chunks that its pieces were cut from', () => {
+  it.each([
+    { chunkLength: 10_000, chunks: 2_000 },
+    { chunkLength: 200_000, chunks: 100 },
+  ])('does not keep alive the chunks that its pieces were cut from: $chunks of $chunkLength', (sizes) => {
+    const { chunkLength, chunks } = sizes;
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
-    const chunkLength = 10_000;
-    const chunks = 2_000;
     const text = new GatheredText();
     collect();
     const before = process.memoryUsage().heapUsed;

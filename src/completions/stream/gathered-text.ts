@@ -1,19 +1,25 @@
 /** Pieces of fewer characters than this altogether may keep alive what they were cut from. */
 const LOOSE_LENGTH = 4_096;
+/** V8 copies what is shorter than this when it cuts it off. */
+const VIEW_LENGTH = 13;
+/** As many pieces may be views of what they were cut from. */
+const LOOSE_VIEWS = 8;
 
 /**
  * The text of a stream, piece by piece.
  *
  * A piece is mostly a view of the chunk that it came in: V8 cuts no copy from a text, and so a long answer would keep all
- * of its chunks alive, many times its own length. Every few kilobytes the pieces are made one text of their own.
+ * of its chunks alive, many times its own length. Every few of them the pieces are made one text of their own.
  */
 export class GatheredText {
   #packed = '';
   #loose = '';
+  #views = 0;
 
   add(piece: string): void {
     this.#loose += piece;
-    if (this.#loose.length >= LOOSE_LENGTH) this.#pack();
+    if (piece.length >= VIEW_LENGTH) this.#views += 1;
+    if (this.#views >= LOOSE_VIEWS || this.#loose.length >= LOOSE_LENGTH) this.#pack();
   }
 
   toString(): string {
@@ -24,5 +30,6 @@ export class GatheredText {
     // UTF-16, since a piece may end in the middle of a character of two units.
     this.#packed += Buffer.from(this.#loose, 'utf16le').toString('utf16le');
     this.#loose = '';
+    this.#views = 0;
   }
 }
