@@ -29,7 +29,7 @@ export class LightTarget {
    */
   post(body: string, headers: readonly string[], signal: CallSignal): Promise<LightResponse> {
     const { maxBodyBytes } = this;
-    return exchangeForResponse(this.dispatcher, this.#options(body, headers), {
+    return exchangeForResponse(this.dispatcher, this.#options(ownBytes(body), headers), {
       href: this.#href,
       signal,
       maxBodyBytes,
@@ -41,7 +41,7 @@ export class LightTarget {
     return exchangeForAnswer(this.dispatcher, this.#options(body, headers), signal, this.maxBodyBytes);
   }
 
-  #options(body: string, headers: readonly string[]): Dispatcher.DispatchOptions {
+  #options(body: string | Buffer, headers: readonly string[]): Dispatcher.DispatchOptions {
     return {
       origin: this.#origin,
       path: this.#path,
@@ -50,4 +50,11 @@ export class LightTarget {
       body,
     };
   }
+}
+
+/** The client keeps a request's body until its answer ends. A piece of Node's pool would keep what lies around it, too. */
+function ownBytes(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }

@@ -95,9 +95,13 @@ export class ChunkTemplate {
   }
 }
 
+const scratch = Buffer.allocUnsafeSlow(16 * 1024);
+const MOST_BYTES_OF_A_UNIT = 3;
+
 /** The text without what it was cut from: a slice keeps all of that alive, for as long as the stream goes on. */
 function ownText(text: string): string {
-  return Buffer.from(text).toString();
+  if (text.length * MOST_BYTES_OF_A_UNIT > scratch.length) return Buffer.from(text).toString();
+  return scratch.toString('utf8', 0, scratch.write(text));
 }
 
 /** Most frames need no change: then their text is kept once. */
