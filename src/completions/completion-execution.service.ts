@@ -196,7 +196,8 @@ export class CompletionExecution {
   }
 
   private noteAttempt(run: CompletionRun, billing: BillingSession, attempt: AttemptRecord): void {
-    run.attempts.push(attempt);
+    // A list that grows in place has room for seventeen, and mostly there is one.
+    run.attempts = run.attempts.concat(attempt);
     billing.attempt(attempt);
   }
 

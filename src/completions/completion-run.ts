@@ -4,6 +4,7 @@ import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
 
 export type Capture = 'nothing' | 'parameters' | 'everything';
+const NO_ATTEMPTS: readonly AttemptRecord[] = [];
 
 /**
  * What becomes known of one completion while it runs: read for the response headers and, at the end, for the one
@@ -15,7 +16,7 @@ export class CompletionRun {
   model: CatalogModel | undefined;
   /** Who answered: now, or when the answer was cached. */
   target: Pick<CatalogTarget, 'provider' | 'upstreamModel' | 'priceVersion'> | undefined;
-  readonly attempts: AttemptRecord[] = [];
+  attempts: readonly AttemptRecord[] = NO_ATTEMPTS;
   droppedParams: readonly string[] = [];
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
