@@ -4,6 +4,7 @@ import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
 
 export type Capture = 'nothing' | 'parameters' | 'everything';
+
 const NO_ATTEMPTS: readonly AttemptRecord[] = [];
 
 /**
