@@ -1,5 +1,7 @@
 /** A user is active who has asked within this time, or within twice as long. */
 const TURN_MS = 30_000;
+/** So many in a turn are enough to remember. */
+const USERS_REMEMBERED = 50_000;
 /** Whose reservation was refused, or recalled, is not asked for again so soon. */
 const PAUSE_MS = 10_000;
 
@@ -16,9 +18,9 @@ export class ActiveUsers {
   /** Notes the user. True when it was seen before, and nothing was refused just now. */
   see(userId: string): boolean {
     const nowMs = performance.now();
-    if (nowMs - this.#turnedMs > TURN_MS) this.#turn(nowMs);
+    if (nowMs - this.#turnedMs > TURN_MS || this.#young.size >= USERS_REMEMBERED) this.#turn(nowMs);
     const fromMs = this.#young.get(userId) ?? this.#old.get(userId);
-    if (fromMs === undefined || !this.#young.has(userId)) this.#young.set(userId, fromMs ?? 0);
+    this.#young.set(userId, fromMs ?? 0);
     return fromMs !== undefined && nowMs > fromMs;
   }
 
