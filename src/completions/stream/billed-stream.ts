@@ -66,8 +66,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   /** Whether what came is covered is not known yet; what comes next waits for it. */
   #covering: Promise<void> | undefined;
   #coverFailure: { readonly error: unknown } | undefined;
-  /** Any would do: what a closing chunk is made of they have in common. The first is no view of a packet. */
-  #firstJson = '';
+  /** What a closing chunk is modelled on: the last that came before somebody asked whether there is money for more. */
+  #coveredJson = '';
   /** What the reader waits for: when it leaves meanwhile, the event is the drain's. */
   #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
   #ended = false;
@@ -154,7 +154,10 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     this.#track(event);
     // Slices are held ahead, so what has come is still covered: it is shown, and the next step is the cut.
     const covered = this.#parts.billing.covers(Math.ceil(this.#outputBytes / 2));
-    if (covered !== true) this.#covering = this.#noteCover(covered);
+    if (covered !== true) {
+      this.#coveredJson = event.json;
+      this.#covering = this.#noteCover(covered);
+    }
     if (event.usageOnly && !this.#parts.run.includeUsage) return undefined;
     return this.#show(event.json);
   }
@@ -162,7 +165,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   /** Never rejects: nobody may be waiting for it yet. */
   async #noteCover(covered: Promise<boolean>): Promise<void> {
     try {
-      if (!(await covered)) this.#isUncovered = true;
+      if (await covered) this.#coveredJson = '';
+      else this.#isUncovered = true;
     } catch (error) {
       this.#coverFailure = { error };
     } finally {
@@ -187,7 +191,6 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 
   #show(json: string): string {
-    if (this.#firstJson === '') this.#firstJson = json;
     if (this.#parts.onEvent) for (const chunk of chunksOf(json)) this.#parts.onEvent(chunk);
     return json;
   }
@@ -227,7 +230,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     this.#parts.upstream.abort();
     void this.#events.return?.();
     this.#parts.run.finishReason = 'length';
-    return this.#show(lengthChunk(this.#firstJson, this.#parts.run));
+    return this.#show(lengthChunk(this.#coveredJson, this.#parts.run));
   }
 
   async #abandon(): Promise<void> {
@@ -327,7 +330,7 @@ function eventsOf(event: ChatStreamEvent): ChatStreamEvent[] {
 
 /** A closing chunk in the form of the stream's own chunks. */
 function lengthChunk(json: string, run: CompletionRun): string {
-  const chunk = json === '' ? {} : (JSON.parse(chunksOf(json)[0]!) as Record<string, unknown>);
+  const chunk = JSON.parse(chunksOf(json).at(-1)!) as Record<string, unknown>;
   return JSON.stringify({
     id: chunk.id ?? `chatcmpl-${run.context.billingId}`,
     object: 'chat.completion.chunk',

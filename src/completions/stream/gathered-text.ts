@@ -1,15 +1,17 @@
+import { ownText } from '../../text/own-text.js';
+
 /** Pieces of fewer characters than this altogether may keep alive what they were cut from. */
 const LOOSE_LENGTH = 4_096;
 /** V8 copies what is shorter than this when it cuts it off. */
 const VIEW_LENGTH = 13;
 /** As many pieces may be views of what they were cut from. */
-const LOOSE_VIEWS = 8;
+const LOOSE_VIEWS = 4;
 
 /**
  * The text of a stream, piece by piece.
  *
- * A piece is mostly a view of the chunk that it came in: V8 cuts no copy from a text, and so a long answer would keep all
- * of its chunks alive, many times its own length. Every few of them the pieces are made one text of their own.
+ * A piece may be a view of the chunk that it came in (`ownText`), and a long answer would keep all of its chunks alive,
+ * many times its own length. Every few of them the pieces are made one text of their own.
  */
 export class GatheredText {
   #packed = '';
@@ -27,8 +29,7 @@ export class GatheredText {
   }
 
   #pack(): void {
-    // UTF-16, since a piece may end in the middle of a character of two units.
-    this.#packed += Buffer.from(this.#loose, 'utf16le').toString('utf16le');
+    this.#packed += ownText(this.#loose);
     this.#loose = '';
     this.#views = 0;
   }

@@ -1,3 +1,4 @@
+import { ownText } from '../../text/own-text.js';
 import { hasAt, NOT_PLAIN, scanDelta } from './scan-delta.js';
 import { asArray, asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
 
@@ -93,15 +94,6 @@ export class ChunkTemplate {
     const padding = text.slice(start, end);
     return NOT_PLAIN.test(padding) ? undefined : padding;
   }
-}
-
-const scratch = Buffer.allocUnsafeSlow(16 * 1024);
-const MOST_BYTES_OF_A_UNIT = 3;
-
-/** The text without what it was cut from: a slice keeps all of that alive, for as long as the stream goes on. */
-function ownText(text: string): string {
-  if (text.length * MOST_BYTES_OF_A_UNIT > scratch.length) return Buffer.from(text).toString();
-  return scratch.toString('utf8', 0, scratch.write(text));
 }
 
 /** Most frames need no change: then their text is kept once. */
