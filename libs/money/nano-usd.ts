@@ -114,11 +114,16 @@ function parseScaledDecimal(text: string, decimals: number): bigint {
   return sign === '-' ? -value : value;
 }
 
+const ZERO = 0x30;
+
+/** Without a regular expression: every answer has its cost in a header, and its log line. */
 function formatScaled(value: bigint, decimals: number): string {
   const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, '0');
-  const whole = digits.slice(0, -decimals);
-  const fraction = digits.slice(-decimals).replace(/0+$/, '');
-  return `${value < 0n ? '-' : ''}${whole}${fraction && `.${fraction}`}`;
+  const point = digits.length - decimals;
+  let end = digits.length;
+  while (end > point && digits.charCodeAt(end - 1) === ZERO) end -= 1;
+  const whole = digits.slice(0, point);
+  return `${value < 0n ? '-' : ''}${end > point ? `${whole}.${digits.slice(point, end)}` : whole}`;
 }
 
 /** `1.5e-7` -> `0.00000015`: how JavaScript prints small and large numbers, made plain. */

@@ -177,8 +177,9 @@ export class CompletionExecution {
 
   /** From here on a shutdown waits for the run, and may abort it. */
   private begin(run: CompletionRun): ReturnType<InFlight['begin']> {
-    run.leaveStage();
-    run.noteUpstreamStart();
+    const nowMs = performance.now();
+    run.leaveStage(nowMs);
+    run.noteUpstreamStart(nowMs);
     return this.inFlight.begin();
   }
 
@@ -210,8 +211,9 @@ export class CompletionExecution {
     billing: BillingSession,
     settlement: Settlement,
   ): ReturnType<BillingSession['settle']> {
-    run.noteUpstreamEnd();
-    run.enterStage('settle');
+    const nowMs = performance.now();
+    run.noteUpstreamEnd(nowMs);
+    run.enterStage('settle', nowMs);
     return billing.settle(settlement);
   }
 

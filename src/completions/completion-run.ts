@@ -59,15 +59,15 @@ export class CompletionRun {
   }
 
   /** A stage of the gateway's own begins; it lasts until the next one does, or until `leaveStage` or `record`. */
-  enterStage(stage: 'hold' | 'settle'): void {
-    this.leaveStage();
+  enterStage(stage: 'hold' | 'settle', nowMs = performance.now()): void {
+    this.leaveStage(nowMs);
     this.#stage = stage;
-    this.#stageStartedMs = performance.now();
+    this.#stageStartedMs = nowMs;
   }
 
-  leaveStage(): void {
+  leaveStage(nowMs = performance.now()): void {
     if (this.#stage === undefined) return;
-    const tookMs = performance.now() - this.#stageStartedMs;
+    const tookMs = nowMs - this.#stageStartedMs;
     if (this.#stage === 'hold') this.#holdMs = (this.#holdMs ?? 0) + tookMs;
     else this.#settleMs = (this.#settleMs ?? 0) + tookMs;
     this.#stage = undefined;
@@ -77,13 +77,13 @@ export class CompletionRun {
     this.timeToFirstChunkMs ??= performance.now() - this.context.startedAtMs;
   }
 
-  noteUpstreamStart(): void {
-    this.#upstreamStartedMs ??= performance.now();
+  noteUpstreamStart(nowMs: number): void {
+    this.#upstreamStartedMs ??= nowMs;
   }
 
   /** The first call counts: what follows (settlement) is the gateway's own time. */
-  noteUpstreamEnd(): void {
-    this.#upstreamEndedMs ??= performance.now();
+  noteUpstreamEnd(nowMs = performance.now()): void {
+    this.#upstreamEndedMs ??= nowMs;
   }
 
   /** Time between dispatch and the provider's last byte: not the gateway's own. */
@@ -112,7 +112,8 @@ export class CompletionRun {
   /** @param capture  how much of request and answer goes into the record: no more than a sink has asked for */
   record(status: number, errorCode: GatewayErrorCode | undefined, capture: Capture): RequestRecord {
     const { context } = this;
-    this.leaveStage();
+    const nowMs = performance.now();
+    this.leaveStage(nowMs);
     return {
       requestId: context.requestId,
       billingId: context.billingId,
@@ -123,7 +124,7 @@ export class CompletionRun {
       stream: this.isStream,
       status,
       errorCode,
-      durationMs: performance.now() - context.startedAtMs,
+      durationMs: nowMs - context.startedAtMs,
       timeToFirstChunkMs: this.timeToFirstChunkMs,
       upstreamMs: this.upstreamMs,
       usage: this.usage,

@@ -44,7 +44,7 @@ class OpenContext implements RequestContext {
 
   constructor(request: Request) {
     this.#request = request;
-    this.requestId = sane(request.headers['x-request-id'], SANE_REQUEST_ID) ?? uuidV7();
+    this.requestId = sane(request.headers['x-request-id'], SANE_REQUEST_ID) ?? this.billingId;
     this.path = request.path ?? request.url;
     this.traceparent = sane(request.headers.traceparent, SANE_TRACEPARENT);
   }

@@ -9,7 +9,7 @@ import type { BillingSession } from '../billing/billing-session.js';
  * Made by `requestContext` for every request, so that even a refusal has an id.
  */
 export interface RequestContext {
-  /** The client's `x-request-id` when it was sane, else a UUID v7. Shown to the client and in every log line. */
+  /** The client's `x-request-id` when it was sane, else `billingId`. Shown to the client and in every log line. */
   readonly requestId: string;
   /** UUID v7 made by the gateway: key of hold and ledger row, never chosen by the client. */
   readonly billingId: string;
