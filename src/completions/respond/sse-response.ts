@@ -72,9 +72,13 @@ export class SseResponse implements Timed {
   #pump(): void {
     try {
       while (this.#isOpen()) {
-        this.#gatherReady();
         if (this.response.writableNeedDrain) return whenDrained(this.response, this.#goOn);
+        const json = this.#ready?.takeReady();
+        if (json !== undefined) this.#gather(json);
+        // Mostly that was all, so it is not asked for once more before waiting.
+        if (this.response.writableNeedDrain) continue;
         if (this.#ready?.whenReady(this.#goOn)) return this.#flush();
+        if (json !== undefined) continue;
         this.#flushLater();
         return void this.#pull();
       }
@@ -125,14 +129,6 @@ export class SseResponse implements Timed {
     const onOver = this.#onOver;
     this.#onOver = undefined;
     onOver?.();
-  }
-
-  #gatherReady(): void {
-    while (!this.response.writableNeedDrain) {
-      const json = this.#ready?.takeReady();
-      if (json === undefined) return;
-      this.#gather(json);
-    }
   }
 
   /** Ends the stream with an error event. */

@@ -76,6 +76,8 @@ export class ChatEventStream
     this.#makesRuns = true;
     this.#readReady();
     this.#makesRuns = false;
+    if (this.#ready.length === 0) return this.#run.take();
+    this.#endRun();
     return this.#shift();
   }
 
@@ -134,7 +136,6 @@ export class ChatEventStream
       if (!bytes) break;
       this.#takeBytes(bytes);
     }
-    this.#endRun();
   }
 
   #takeBytes(bytes: Uint8Array): void {
