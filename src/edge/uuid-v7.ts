@@ -17,6 +17,20 @@ export function uuidV7(nowMs: number = Date.now()): string {
   }
   const random = used;
   used += RANDOM_BYTES;
+  if (nowMs !== writtenMs) writeTime(nowMs);
+  writeByte(14, 0x70 | (pool[random]! & 0x0f));
+  writeByte(16, pool[random + 1]!);
+  writeByte(19, 0x80 | (pool[random + 2]! & 0x3f));
+  writeByte(21, pool[random + 3]!);
+  for (let index = 0; index < 6; index += 1) writeByte(24 + 2 * index, pool[random + 4 + index]!);
+  return text.toString('latin1');
+}
+
+/** The time in `text`: the same for all of a millisecond. */
+let writtenMs = -1;
+
+function writeTime(nowMs: number): void {
+  writtenMs = nowMs;
   const high = Math.floor(nowMs / 0x10000);
   writeByte(0, high >>> 24);
   writeByte(2, high >>> 16);
@@ -24,12 +38,6 @@ export function uuidV7(nowMs: number = Date.now()): string {
   writeByte(6, high);
   writeByte(9, nowMs / 0x100);
   writeByte(11, nowMs);
-  writeByte(14, 0x70 | (pool[random]! & 0x0f));
-  writeByte(16, pool[random + 1]!);
-  writeByte(19, 0x80 | (pool[random + 2]! & 0x3f));
-  writeByte(21, pool[random + 3]!);
-  for (let index = 0; index < 6; index += 1) writeByte(24 + 2 * index, pool[random + 4 + index]!);
-  return text.toString('latin1');
 }
 
 /** @param byte  its lowest eight bits count */

@@ -97,17 +97,16 @@ function build(level: LogOptions['level'], destination: DestinationStream): Logg
   );
 }
 
-/** Pino's time fragment, under our key. The second is formatted once; only the milliseconds are new each time. */
+/** Pino's time fragment, under our key. Made once for all lines of a millisecond. */
 function isoTimestamp(): string {
   const now = Date.now();
-  const second = Math.floor(now / 1000);
-  if (second !== formattedSecond) {
-    formattedSecond = second;
-    formatted = new Date(second * 1000).toISOString().slice(0, 20);
+  if (now !== formattedMs) {
+    formattedMs = now;
+    formatted = `,"timestamp":"${new Date(now).toISOString()}"`;
   }
-  return `,"timestamp":"${formatted}${String(now - second * 1000).padStart(3, '0')}Z"`;
+  return formatted;
 }
-let formattedSecond = 0;
+let formattedMs = 0;
 let formatted = '';
 
 function prettyStdout(): DestinationStream {

@@ -1,6 +1,6 @@
 import { nanoToNumber } from '../currency-units.js';
 import { providerOf } from '../provider-of.js';
-import type { AttemptRecord, GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
+import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
 import { AttemptSeries, CompletionSeries } from './completion-series.js';
 import type { CounterSeries, HistogramSeries } from './fast-series.js';
 import type { GatewayMetrics } from './gateway-metrics.js';
@@ -18,16 +18,19 @@ const MAX_MODELS = 500;
 /** Facts -> series. Every request passes here: its series are found once and kept. */
 export class PrometheusSink implements TelemetrySink {
   readonly #models = new Set<string>();
-  readonly #completions = new Map<string, CompletionSeries>();
-  readonly #attempts = new Map<string, AttemptSeries>();
+  readonly #completions: ByPair<CompletionSeries>;
+  readonly #attempts: ByPair<AttemptSeries>;
   readonly #stages = new Map<string, HistogramSeries>();
-  readonly #rateLimits = new Map<string, CounterSeries>();
+  readonly #rateLimits: ByPair<CounterSeries>;
   readonly #overhead: { readonly whole: HistogramSeries; readonly stream: HistogramSeries };
 
   constructor(
     private readonly metrics: GatewayMetrics,
     private readonly balances: UserBalanceGauge | undefined,
   ) {
+    this.#completions = new ByPair((model, provider) => new CompletionSeries(metrics, model, provider));
+    this.#attempts = new ByPair((model, provider) => new AttemptSeries(metrics, model, provider));
+    this.#rateLimits = new ByPair((scope, outcome) => metrics.rateLimitRequests.series({ scope, outcome }));
     this.#overhead = {
       whole: metrics.overhead.series({ stream: 'false' }),
       stream: metrics.overhead.series({ stream: 'true' }),
@@ -36,8 +39,10 @@ export class PrometheusSink implements TelemetrySink {
 
   request(record: RequestRecord): void {
     const model = this.#model(record.model);
-    this.#completion(model, providerOf(record) ?? 'none').add(record);
-    for (const attempt of record.attempts) this.#attempt(model, attempt);
+    this.#completions.of(model, providerOf(record) ?? 'none').add(record);
+    for (const { provider, outcome, durationMs } of record.attempts) {
+      this.#attempts.of(model, provider).add(outcome, durationMs);
+    }
     const overheadMs = Math.max(0, record.durationMs - record.upstreamMs);
     (record.stream ? this.#overhead.stream : this.#overhead.whole).observe(overheadMs / 1000);
     for (const stage in record.stagesMs) this.#stage(stage).observe((record.stagesMs[stage] ?? 0) / 1000);
@@ -48,7 +53,7 @@ export class PrometheusSink implements TelemetrySink {
     const { metrics } = this;
     switch (event.kind) {
       case 'rate-limit':
-        return this.#rateLimit(event.scope, event.outcome).add();
+        return this.#rateLimits.of(event.scope, event.outcome).add();
       case 'rate-limit-mode':
         for (const mode of RATE_LIMIT_MODES) metrics.rateLimitMode.set({ mode }, mode === event.mode ? 1 : 0);
         return;
@@ -101,31 +106,24 @@ export class PrometheusSink implements TelemetrySink {
     this.metrics.breakerTransitions.inc({ provider, model, state });
   }
 
-  #completion(model: string, provider: string): CompletionSeries {
-    const key = `${model}\u0000${provider}`;
-    let series = this.#completions.get(key);
-    if (!series) this.#completions.set(key, (series = new CompletionSeries(this.metrics, model, provider)));
-    return series;
-  }
-
-  #attempt(model: string, { provider, outcome, durationMs }: AttemptRecord): void {
-    const key = `${model}\u0000${provider}`;
-    let series = this.#attempts.get(key);
-    if (!series) this.#attempts.set(key, (series = new AttemptSeries(this.metrics, model, provider)));
-    series.add(outcome, durationMs);
-  }
-
   #stage(stage: string): HistogramSeries {
     let series = this.#stages.get(stage);
     if (!series) this.#stages.set(stage, (series = this.metrics.stages.series({ stage })));
     return series;
   }
+}
 
-  #rateLimit(scope: string, outcome: string): CounterSeries {
-    const key = `${scope}\u0000${outcome}`;
-    let series = this.#rateLimits.get(key);
-    if (!series)
-      this.#rateLimits.set(key, (series = this.metrics.rateLimitRequests.series({ scope, outcome })));
-    return series;
+/** What is made once for two names. A key put together of both would be copied and hashed with every look. */
+class ByPair<Value> {
+  readonly #known = new Map<string, Map<string, Value>>();
+
+  constructor(private readonly make: (first: string, second: string) => Value) {}
+
+  of(first: string, second: string): Value {
+    let bySecond = this.#known.get(first);
+    if (!bySecond) this.#known.set(first, (bySecond = new Map()));
+    let value = bySecond.get(second);
+    if (value === undefined) bySecond.set(second, (value = this.make(first, second)));
+    return value;
   }
 }
