@@ -153,7 +153,7 @@ describe('shutdown', () => {
     server.close();
     expect(state.failed).toEqual([]);
     expect(state.done).toBeGreaterThan(50);
-    // A charge is safe before its answer ends, and in the ledger some 20 ms later (settler.service.ts).
+    // A charge is safe before its answer ends, and in the ledger some 50 ms later (settler.service.ts).
     const sums = await eventually('every hold is settled', async () => {
       const [found] = await database.query<{ held: string; charges: string }>(
         `SELECT (SELECT ${HELD_BY_REQUESTS} FROM account WHERE user_id = 'roller') AS held,

@@ -1,5 +1,5 @@
 import type { NanoUsd } from '@app/money';
-import type { HoldQuote } from '../billing-session.js';
+import type { HoldQuote, QuoteTarget } from '../billing-session.js';
 import type { Lease } from '../leases/lease.js';
 
 /** Who asks and who pays, for the rows of one request. */
@@ -11,7 +11,11 @@ export interface SessionIdentity {
 
 /** What was reserved for a request, and what that covers. */
 export interface Held {
-  readonly quote: HoldQuote;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly targets: readonly QuoteTarget[];
+  /** What further slices are priced by; absent when there are none: a stream keeps its hold for as long as it lasts. */
+  readonly slices: HoldQuote | undefined;
   /** Output limit of each answer, tokens. */
   readonly limit: number;
   /** Output tokens of all answers together. */

@@ -78,8 +78,12 @@ export class HoldTaker {
   /** Reserves exactly an amount that is due already: an answer from the cache that is not free. */
   async takeExactly(identity: SessionIdentity, quote: HoldQuote, amountNano: NanoUsd): Promise<Held> {
     await this.holds.hold(this.#order(identity, quote, amountNano, amountNano, amountNano));
+    const { model, stream, targets } = quote;
     return {
-      quote,
+      model,
+      stream,
+      targets,
+      slices: undefined,
       limit: 0,
       totalTokens: 0,
       boundNano: amountNano,
@@ -92,8 +96,10 @@ export class HoldTaker {
 
   /** The next slice of a stream. False when the account does not cover it. */
   async extend(identity: SessionIdentity, held: Held): Promise<boolean> {
+    const { slices } = held;
+    if (!slices) return false;
     const tokens = Math.min(held.totalTokens, held.coveredTokens + SLICE_TOKENS);
-    const wholeNano = quoteCost(held.quote, Math.ceil(tokens / held.quote.choices));
+    const wholeNano = quoteCost(slices, Math.ceil(tokens / slices.choices));
     const byNano = wholeNano > held.amountNano ? wholeNano - held.amountNano : 0n;
     if (byNano > 0n && !(await this.#reserveMore(identity, held, byNano))) return false;
     held.amountNano += byNano;
@@ -213,8 +219,12 @@ function heldOf(
 ): Held {
   const totalTokens = limit * quote.choices;
   const isSlice = quote.sliceable && amountNano < costNano;
+  const { model, stream, targets } = quote;
   return {
-    quote,
+    model,
+    stream,
+    targets,
+    slices: isSlice ? quote : undefined,
     limit,
     totalTokens,
     // A refined count lowers neither what is held nor the ceiling under it.

@@ -69,7 +69,8 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     const { provider, upstreamModel, outcome, upstreamStatus, providerRequestId } = receipt;
     const durationMs = Math.round(receipt.durationMs);
     const attempt = { provider, upstreamModel, outcome, upstreamStatus, providerRequestId, durationMs };
-    this.#attempts = [...this.#attempts, attempt];
+    // Mostly the only one; a list that grows by itself makes room for sixteen more.
+    this.#attempts = this.#attempts.length === 0 ? [attempt] : [...this.#attempts, attempt];
   }
 
   hold(quote: HoldQuote): Promise<{ readonly maxOutputTokens: number | undefined }> {
@@ -77,7 +78,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     return this.services.taker.take(this.identity, quote).then((held) => {
       this.#keep(held);
       crashPoint('after-hold');
-      return { maxOutputTokens: isModelsOwnLimit(held) ? undefined : held.limit };
+      return { maxOutputTokens: isModelsOwnLimit(quote, held) ? undefined : held.limit };
     });
   }
 
@@ -283,7 +284,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** The client named no limit, and none is needed. */
-function isModelsOwnLimit({ quote, limit }: Held): boolean {
+function isModelsOwnLimit(quote: HoldQuote, { limit }: Held): boolean {
   return quote.requestedMaxOutputTokens === undefined && limit >= quote.modelMaxOutputTokens;
 }
 

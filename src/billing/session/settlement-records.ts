@@ -78,9 +78,9 @@ export class SettlementRecords {
       id: identity.billingId,
       request_id: identity.requestId,
       user_id: identity.userId,
-      model: held.quote.model,
-      stream: held.quote.stream,
-      targets: held.quote.targets,
+      model: held.model,
+      stream: held.stream,
+      targets: held.targets,
       instance_id: this.instance.id,
       idem_key: claim?.key,
       fingerprint: claim?.fingerprintHex,
@@ -102,7 +102,7 @@ export class SettlementRecords {
       price_version: undefined,
       price_factor: undefined,
       provider_request_id: attempts.at(-1)?.providerRequestId,
-      description: `Chat completion with ${held.quote.model}`,
+      description: `Chat completion with ${held.model}`,
     };
   }
 }

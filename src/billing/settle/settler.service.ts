@@ -26,9 +26,10 @@ import type { BookedSettlement, SettlementRecord } from './settlement-record.js'
 const BATCH_SIZE = 50;
 /**
  * How long a charge that is safe in the journal, and that nobody waits for, waits for others to share its statement: a
- * batch of ten costs Postgres a quarter of ten statements.
+ * batch of ten costs Postgres a quarter of ten statements, and each commit is a write to the disk that the journal's has to
+ * queue behind when they share it.
  */
-const GATHER_MS = 20;
+const GATHER_MS = 50;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2000;
 /**
