@@ -6,6 +6,7 @@ import { eventually, FaultProxy } from '@app/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
+import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
 import { settlementLine } from '../../src/billing/journal/journal-record.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
@@ -329,6 +330,32 @@ describe('what is reserved ahead', () => {
     const [, grant] = await Promise.all([tendFor(holder, 1500), asker.holds.hold(large)]);
     expect(grant.amountNano).toBe(all);
     asker.settler.enqueue(settling(large, 0n, { release: true }));
+    await expectCleanBooks(user);
+  });
+
+  it('is recalled by an administrator’s adjustment, here and elsewhere', async () => {
+    const [holder, asker] = [await start(), await start()];
+    const user = await funded(UNIT);
+    for (const machine of [holder, asker]) {
+      await (await leased(machine, user)).settle(usage());
+      await machine.settler.drain({ timeoutMs: 1000 });
+    }
+    const { availableNano } = await asker.accounts.require(user);
+    expect(availableNano).toBe(UNIT - 4n * COST);
+    const bookings = new BookingsService(asker.database, asker.accounts, asker.leases);
+    const adjust = (amountNano: bigint) =>
+      bookings.book({
+        userId: user,
+        kind: 'adjustment',
+        amountNano,
+        description: 'all of it',
+        idempotencyKey: undefined,
+        actor: 'admin',
+      });
+    await expect(adjust(-availableNano - 1n)).rejects.toMatchObject({ code: 'invalid_body' });
+    expect(await leasesOf(user)).toHaveLength(2);
+    const [, booking] = await Promise.all([tendFor(holder, 1500), adjust(-availableNano)]);
+    expect(booking.balanceAfterNano).toBe(0n);
     await expectCleanBooks(user);
   });
 

@@ -2,9 +2,15 @@ import { GatewayError } from '@app/contracts';
 import { formatNano, type NanoUsd } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AccountsService } from '../accounts/accounts.service.js';
+import { Leases } from '../leases/leases.service.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf } from '../money-database.js';
 import { BOOK_ENTRY, BOOK_REFUND, FIND_BY_KEY, FIND_CHARGE_AND_REFUND } from './booking-statements.js';
+
+/** Other instances look twice a second whether something is called back. */
+const RECALL_ROUNDS = 8;
+const RECALL_ROUND_MS = 150;
 
 /** A row of the ledger that an administrator made. */
 export interface Booking {
@@ -32,6 +38,7 @@ export class BookingsService {
   constructor(
     private readonly database: MoneyDatabase,
     private readonly accounts: AccountsService,
+    private readonly leases: Leases,
   ) {}
 
   /**
@@ -39,7 +46,7 @@ export class BookingsService {
    *         adjustment is more than the account has free
    */
   async book(order: BookingOrder): Promise<Booking> {
-    await this.accounts.require(order.userId);
+    const { availableNano } = await this.accounts.require(order.userId);
     const isTopup = order.kind === 'topup';
     const parameters = [
       randomUUID(),
@@ -51,13 +58,34 @@ export class BookingsService {
       order.idempotencyKey ?? null,
       order.actor,
     ];
-    const [row] = await this.database.query<BookingRow>(BOOK_ENTRY, parameters).catch((error: unknown) => {
+    let row = await this.#write(parameters);
+    if (!row && availableNano + order.amountNano >= 0n)
+      row = await this.#writeRecalled(order.userId, parameters);
+    return row ? toBooking(row, order.userId, false) : this.#explain(order);
+  }
+
+  async #write(parameters: readonly unknown[]): Promise<BookingRow | undefined> {
+    try {
+      const [row] = await this.database.query<BookingRow>(BOOK_ENTRY, [...parameters]);
+      return row;
+    } catch (error) {
       if (sqlStateOf(error) !== SQL_STATE.numericOutOfRange) throw error;
       throw new GatewayError('invalid_body', 'The balance would be more than an account can hold.', {
         param: 'amount',
       });
-    });
-    return row ? toBooking(row, order.userId, false) : this.#explain(order);
+    }
+  }
+
+  /** What is reserved ahead for the user's next requests is available: it is called back, and waited for. */
+  async #writeRecalled(userId: string, parameters: readonly unknown[]): Promise<BookingRow | undefined> {
+    await this.leases.recall(userId);
+    await this.leases.recallElsewhere(userId);
+    for (let round = 0; round < RECALL_ROUNDS; round += 1) {
+      const row = await this.#write(parameters);
+      if (row || !(await this.leases.areOut(userId))) return row;
+      await sleep(RECALL_ROUND_MS);
+    }
+    return undefined;
   }
 
   /**

@@ -61,6 +61,9 @@ export const SHRINK_LEASE = `
 export const RENEW_LEASES = `
   UPDATE lease SET expires_at = now() + $2::bigint * interval '1 millisecond' WHERE instance_id = $1 RETURNING id`;
 
+/** $1 user */
+export const FIND_LEASES_OF = `SELECT id FROM lease WHERE user_id = $1 LIMIT 1`;
+
 /** A request elsewhere needs the money. $1 instance */
 export const FIND_RECALLED_LEASES = `SELECT id FROM lease WHERE instance_id = $1 AND recalled`;
 

@@ -12,6 +12,7 @@ import { ActiveUsers } from './active-users.js';
 import { Lease } from './lease.js';
 import {
   FIND_FORGOTTEN_LEASES,
+  FIND_LEASES_OF,
   FIND_RECALLED_LEASES,
   GRANT_LEASES,
   RECALL_LEASES,
@@ -138,6 +139,12 @@ export class Leases {
   /** The other instances give back theirs within a second or so. */
   async recallElsewhere(userId: string): Promise<void> {
     await this.database.query(RECALL_LEASES, [userId, this.instance.id]);
+  }
+
+  /** Whether anything is reserved ahead for this user, here or elsewhere. */
+  async areOut(userId: string): Promise<boolean> {
+    const rows = await this.database.query(FIND_LEASES_OF, [userId]);
+    return rows.length > 0;
   }
 
   /** What is due from time to time: see `LeaseUpkeep`. */
