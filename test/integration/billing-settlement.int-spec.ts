@@ -217,7 +217,7 @@ describe('a settlement that is safe in the journal', () => {
       await aWhile();
     }
     expect(statements).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(20);
+    await vi.advanceTimersByTimeAsync(50);
     await booked();
     expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_BATCH);
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 950n, held: 0n });
