@@ -53,12 +53,17 @@ function letGo(parameters: unknown[]): void {
   parameters.length = 0;
 }
 
-/** A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right. */
-export async function retryOnce<T>(statement: () => Promise<T>): Promise<T> {
+/**
+ * A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right.
+ *
+ * @param alsoWorth  one more SQLSTATE after which it is
+ */
+export async function retryOnce<T>(statement: () => Promise<T>, alsoWorth?: string): Promise<T> {
   try {
     return await statement();
   } catch (error) {
-    if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
+    const state = sqlStateOf(error) ?? '';
+    if (!WORTH_A_RETRY.includes(state) && state !== alsoWorth) throw error;
     return statement();
   }
 }

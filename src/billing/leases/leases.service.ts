@@ -158,7 +158,7 @@ export class Leases {
 
   /** Gives back what the database has for this instance and nobody here knows of. */
   async tendForgotten(spareMs = SPARE_MS): Promise<void> {
-    const known = [...this.#open.values(), ...this.#closing].map((lease) => lease.id);
+    const known = this.#all().map((lease) => lease.id);
     const parameters = [this.instance.id, [...known, ...this.#asked], spareMs];
     const rows = await this.database.query<{ id: string; user_id: string }>(
       FIND_FORGOTTEN_LEASES,
@@ -169,7 +169,7 @@ export class Leases {
 
   /** Gives back everything that no request holds of, for good: this instance takes no more requests. */
   leave(): Promise<void> {
-    return this.#close([...this.#open.values(), ...this.#closing]);
+    return this.#close(this.#all());
   }
 
   async #growAndHold(userId: string, amountNano: NanoUsd, needNano: NanoUsd): Promise<Lease | undefined> {
@@ -255,7 +255,7 @@ export class Leases {
   async #renew(): Promise<void> {
     const nowMs = performance.now();
     if (nowMs - this.#renewedMs < this.config.billing.holdTtlMs * RENEW_AFTER_PART) return;
-    const leases = [...this.#open.values(), ...this.#closing];
+    const leases = this.#all();
     const parameters = [this.instance.id, this.config.billing.holdTtlMs];
     const rows = await this.database.query<{ id: string }>(RENEW_LEASES, parameters);
     this.#renewedMs = nowMs;
@@ -311,10 +311,11 @@ export class Leases {
   }
 
   #leasedNano(): NanoUsd {
-    let sumNano = 0n;
-    for (const lease of this.#open.values()) sumNano += lease.freeNano + lease.heldNano;
-    for (const lease of this.#closing) sumNano += lease.freeNano + lease.heldNano;
-    return sumNano;
+    return this.#all().reduce((sumNano, { freeNano, heldNano }) => sumNano + freeNano + heldNano, 0n);
+  }
+
+  #all(): Lease[] {
+    return [...this.#open.values(), ...this.#closing];
   }
 }
 

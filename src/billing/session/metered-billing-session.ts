@@ -69,8 +69,8 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     const { provider, upstreamModel, outcome, upstreamStatus, providerRequestId } = receipt;
     const durationMs = Math.round(receipt.durationMs);
     const attempt = { provider, upstreamModel, outcome, upstreamStatus, providerRequestId, durationMs };
-    // Mostly the only one; a list that grows by itself makes room for sixteen more.
-    this.#attempts = this.#attempts.length === 0 ? [attempt] : [...this.#attempts, attempt];
+    // A list that grows by itself has room for seventeen, and mostly there is one.
+    this.#attempts = this.#attempts.concat(attempt);
   }
 
   hold(quote: HoldQuote): Promise<{ readonly maxOutputTokens: number | undefined }> {

@@ -3,6 +3,15 @@ import { isBroken } from '../broken-guarantees.js';
 /** Every statement that locks several accounts locks them in this order. */
 const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
 
+const CHARGE_COLUMNS = `(id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
+                        model, provider, upstream_model, usage, usage_source, price_version, price_factor)`;
+
+/** Gives back `sums.freed` and takes `sums.charged`, or what is there; right for any version of the row. */
+const MONEY_MOVED = `
+           held_nano = account.held_nano - LEAST(sums.freed, account.held_nano),
+           balance_nano = account.balance_nano
+             - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))`;
+
 /**
  * Ends up to fifty holds: captures or releases each, moves the money, writes the ledger. Any number of times: a hold that
  * has ended is passed over.
@@ -56,15 +65,12 @@ export const SETTLE_BATCH = `
     RETURNING hold.id),
   moved AS (
     UPDATE account
-       SET held_nano = account.held_nano - LEAST(sums.freed, account.held_nano),
-           balance_nano = account.balance_nano
-             - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))
+       SET ${MONEY_MOVED}
       FROM (SELECT user_id, sum(freed)::bigint AS freed, sum(chargeable)::bigint AS charged FROM priced GROUP BY user_id) sums
      WHERE account.user_id = sums.user_id AND account.user_id = ANY($3::text[])
     RETURNING account.user_id),
   booked AS (
-    INSERT INTO ledger (id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
-                        model, provider, upstream_model, usage, usage_source, price_version, price_factor)
+    INSERT INTO ledger ${CHARGE_COLUMNS}
     SELECT priced.id, priced.id, user_id, 'charge', 'revenue', -captured,
            balance_nano - sum(captured) OVER (PARTITION BY user_id ORDER BY priced.id), description, request_id,
            model, provider, upstream_model, usage, source, price_version, price_factor
@@ -106,8 +112,7 @@ export const SETTLE_ONE = `
              - LEAST($4::bigint, account.balance_nano - held_nano + LEAST(freed, held_nano))
       FROM priced WHERE account.user_id = priced.user_id),
   booked AS (
-    INSERT INTO ledger (id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
-                        model, provider, upstream_model, usage, usage_source, price_version, price_factor)
+    INSERT INTO ledger ${CHARGE_COLUMNS}
     SELECT $1::uuid, $1::uuid, user_id, 'charge', 'revenue', -captured, balance_nano - captured, $13, request_id,
            model, $9, $10, $7::jsonb, $8, $11, $12
       FROM priced WHERE NOT $2::boolean)
@@ -169,14 +174,11 @@ export const SETTLE_LEASED = `
       FROM priced JOIN records USING (id)),
   moved AS (
     UPDATE account
-       SET held_nano = account.held_nano - LEAST(sums.freed, account.held_nano),
-           balance_nano = account.balance_nano
-             - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))
+       SET ${MONEY_MOVED}
       FROM (SELECT user_id, sum(covered)::bigint AS freed, sum(chargeable)::bigint AS charged FROM priced GROUP BY user_id) sums
      WHERE account.user_id = sums.user_id AND account.user_id = ANY($3::text[])),
   booked AS (
-    INSERT INTO ledger (id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
-                        model, provider, upstream_model, usage, usage_source, price_version, price_factor)
+    INSERT INTO ledger ${CHARGE_COLUMNS}
     SELECT id, id, priced.user_id, 'charge', 'revenue', -captured,
            balance_nano - sum(captured) OVER (PARTITION BY priced.user_id ORDER BY id), description, request_id,
            model, provider, upstream_model, usage, source, price_version, price_factor

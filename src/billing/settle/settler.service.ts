@@ -8,7 +8,7 @@ import { ResponseStore } from '../idempotency/response-store.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import type { Lease } from '../leases/lease.js';
-import { MoneyDatabase, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
+import { MoneyDatabase, retryOnce, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
 import { toTextArray } from '../text-array.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import { isConnectionError } from '../../database/connection-error.js';
@@ -32,15 +32,6 @@ const BATCH_SIZE = 50;
 const GATHER_MS = 50;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2000;
-/**
- * A CHECK that refused a row version nobody sees any more, a deadlock, or a leased hold that another process wrote at this
- * very moment: the same again is right.
- */
-const WORTH_A_RETRY: readonly string[] = [
-  SQL_STATE.checkViolation,
-  SQL_STATE.deadlockDetected,
-  SQL_STATE.uniqueViolation,
-];
 
 /** A settlement on its way to the database. */
 export interface Settling {
@@ -280,13 +271,11 @@ export class Settler {
 
   /** Notes at each what became of it: whatever happens later, it is not told as booked before. */
   async #settleBy(statement: [sql: string, parameters: unknown[]], batch: readonly Queued[]): Promise<void> {
-    let rows: BookedRow[];
-    try {
-      rows = await this.database.query<BookedRow>(...statement);
-    } catch (error) {
-      if (!WORTH_A_RETRY.includes(sqlStateOf(error) ?? '')) throw error;
-      rows = await this.database.query<BookedRow>(...statement);
-    }
+    // A duplicate key: a leased hold that another process wrote at this very moment.
+    const rows = await retryOnce(
+      () => this.database.query<BookedRow>(...statement),
+      SQL_STATE.uniqueViolation,
+    );
     const booked = new Map<string, BookedRow>();
     for (const row of rows) booked.set(row.id, row);
     for (const settling of batch) {
