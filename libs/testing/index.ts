@@ -3,7 +3,6 @@ export * from './fake-upstream/fake-upstream.js';
 export * from './fault-proxy.js';
 export * from './free-port.js';
 export * from './gateway.js';
-export * from './held-by-requests.js';
 export * from './listens-for-signals.js';
 export * from './openai/expect-openai.js';
 export * from './openai/fold-chunks.js';

@@ -6,8 +6,8 @@ import {
   type Gateway,
   startGateway,
   type TestDatabase,
-  HELD_BY_REQUESTS,
 } from '@app/testing';
+import { HELD_BY_REQUESTS } from '../../src/billing/accounts/account-statements.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { outcomes, type Seen, see } from '../support/measure-load.js';

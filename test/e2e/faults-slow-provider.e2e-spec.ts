@@ -6,8 +6,8 @@ import {
   readEvents,
   startGateway,
   type TestDatabase,
-  HELD_BY_REQUESTS,
 } from '@app/testing';
+import { HELD_BY_REQUESTS } from '../../src/billing/accounts/account-statements.js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { outcomes, percentileMs, type Seen, see, seeInTurn } from '../support/measure-load.js';
 

@@ -5,8 +5,8 @@ import {
   mintToken,
   startGateway,
   type TestDatabase,
-  HELD_BY_REQUESTS,
 } from '@app/testing';
+import { HELD_BY_REQUESTS } from '../../src/billing/accounts/account-statements.js';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';

@@ -8,8 +8,8 @@ import {
   startRedis,
   type TestDatabase,
   type TestRedis,
-  HELD_BY_REQUESTS,
 } from '@app/testing';
+import { HELD_BY_REQUESTS } from '../../src/billing/accounts/account-statements.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { outcomes, percentileMs, type Seen, see } from '../support/measure-load.js';

@@ -7,8 +7,8 @@ import {
   readEvents,
   startGateway,
   type TestDatabase,
-  HELD_BY_REQUESTS,
 } from '@app/testing';
+import { HELD_BY_REQUESTS } from '../../src/billing/accounts/account-statements.js';
 import { createServer, type Server, type Socket, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -519,11 +519,23 @@ describe('a settlement', () => {
 });
 
 describe('while the database is away', () => {
-  it('requests that fit into what is reserved ahead are served, journaled, and booked when it is back', async () => {
+  async function behindProxy(
+    test: (machine: BillingMachine, proxy: FaultProxy) => Promise<void>,
+  ): Promise<void> {
     const proxy = await FaultProxy.start(db.database.url);
     const dataSource = await connect(proxy.through(db.database.url), 6);
     const machine = await startMachine(dataSource, { leases: true }, dataDir);
     try {
+      await test(machine, proxy);
+    } finally {
+      await machine[Symbol.asyncDispose]();
+      await dataSource.destroy();
+      await proxy.stop();
+    }
+  }
+
+  it('requests that fit into what is reserved ahead are served, journaled, and booked when it is back', async () => {
+    await behindProxy(async (machine, proxy) => {
       const user = await funded(UNIT);
       await serve(machine, user);
       await serve(machine, user);
@@ -539,18 +551,11 @@ describe('while the database is away', () => {
       expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT - 8n * COST, charges: 8 });
       await machine.leases.leave();
       await expectCleanBooks(user);
-    } finally {
-      await machine[Symbol.asyncDispose]();
-      await dataSource.destroy();
-      await proxy.stop();
-    }
+    });
   });
 
   it('a grant whose answer was lost is found and given back, and a lease that may have grown is not used any more', async () => {
-    const proxy = await FaultProxy.start(db.database.url);
-    const dataSource = await connect(proxy.through(db.database.url), 6);
-    const machine = await startMachine(dataSource, { leases: true }, dataDir);
-    try {
+    await behindProxy(async (machine, proxy) => {
       const user = await funded(UNIT);
       await serve(machine, user);
       await serve(machine, user);
@@ -569,11 +574,7 @@ describe('while the database is away', () => {
       await machine.forgotten.tend([], [], 0);
       await machine.settler.drain({ timeoutMs: 1000 });
       await expectCleanBooks(user);
-    } finally {
-      await machine[Symbol.asyncDispose]();
-      await dataSource.destroy();
-      await proxy.stop();
-    }
+    });
   });
 });
 

@@ -16,8 +16,10 @@ export const OPEN_ACCOUNTS = `
     RETURNING user_id)
   SELECT user_id FROM opened`;
 
-/** What is reserved ahead is held by no request. $1 user id */
+/** Of a row of `account`: what requests hold, without what is reserved ahead for its user. */
+export const HELD_BY_REQUESTS =
+  '(held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = account.user_id))';
+
+/** $1 user id */
 export const READ_ACCOUNT = `
-  SELECT user_id, balance_nano,
-         held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = $1) AS held_nano
-    FROM account WHERE user_id = $1`;
+  SELECT user_id, balance_nano, ${HELD_BY_REQUESTS} AS held_nano FROM account WHERE user_id = $1`;

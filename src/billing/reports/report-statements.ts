@@ -1,3 +1,5 @@
+import { HELD_BY_REQUESTS } from '../accounts/account-statements.js';
+
 /** $1 user, $2 limit, $3 offset */
 export const LIST_TRANSACTIONS = `
   SELECT id, kind, amount_nano::text, balance_after_nano::text, description, request_id, model, provider, upstream_model,
@@ -33,8 +35,7 @@ export function spendReport(grouping: Grouping): string {
 /** $1 LIKE pattern, $2 limit, $3 offset */
 export const LIST_USERS = `
   SELECT user_id, balance_nano::text, created_at, count(*) OVER ()::int AS total,
-         (held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = account.user_id))::text
-           AS held_nano
+         ${HELD_BY_REQUESTS}::text AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
 /** Holds of one request, newest first. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */
