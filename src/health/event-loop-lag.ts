@@ -1,8 +1,12 @@
-import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import {
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { performance } from 'node:perf_hooks';
+import { TurnTimes } from '../timing/turn-times.js';
 
-/** How often the loop is looked at, milliseconds. */
-const RESOLUTION_MS = 20;
 const WINDOW_MS = 30_000;
 
 export interface LagFigures {
@@ -14,22 +18,27 @@ export interface LagFigures {
   readonly utilization: number;
 }
 
-/** How late timers fire: the time a request may wait for its turn. Over the last half to whole minute. */
+/** The time a request may wait for its turn. Over the last half to whole minute. */
 @Injectable()
-export class EventLoopLag implements OnModuleInit, OnApplicationShutdown {
-  readonly #histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+export class EventLoopLag implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #turns = new TurnTimes();
   #utilization = performance.eventLoopUtilization();
   #previous: LagFigures | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   onModuleInit(): void {
-    this.#histogram.enable();
+    this.#turns.start();
     this.#timer = setInterval(() => this.#roll(), WINDOW_MS).unref();
+  }
+
+  /** From here on the loop is there for requests: the long turns of the start do not count. */
+  onApplicationBootstrap(): void {
+    this.#turns.resetAfterStart();
   }
 
   onApplicationShutdown(): void {
     clearInterval(this.#timer);
-    this.#histogram.disable();
+    this.#turns.stop();
   }
 
   current(): LagFigures {
@@ -45,23 +54,21 @@ export class EventLoopLag implements OnModuleInit, OnApplicationShutdown {
 
   #roll(): void {
     this.#previous = this.#window();
-    this.#histogram.reset();
+    this.#turns.reset();
     this.#utilization = performance.eventLoopUtilization();
   }
 
   #window(): LagFigures {
     return {
-      mean_ms: late(this.#histogram.mean),
-      p50_ms: late(this.#histogram.percentile(50)),
-      p99_ms: late(this.#histogram.percentile(99)),
-      max_ms: late(this.#histogram.max),
+      mean_ms: rounded(this.#turns.meanMs),
+      p50_ms: rounded(this.#turns.percentileMs(50)),
+      p99_ms: rounded(this.#turns.percentileMs(99)),
+      max_ms: rounded(this.#turns.maxMs),
       utilization: Math.round(performance.eventLoopUtilization(this.#utilization).utilization * 1000) / 1000,
     };
   }
 }
 
-/** Node's histogram holds the whole interval, in nanoseconds: what is beyond the wanted interval is the delay. */
-function late(nanoseconds: number): number {
-  const ms = nanoseconds / 1e6 - RESOLUTION_MS;
-  return ms > 0 ? Math.round(ms * 100) / 100 : 0;
+function rounded(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }

@@ -1,4 +1,11 @@
-import { Global, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  Global,
+  Inject,
+  Module,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { register } from 'prom-client';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
@@ -7,6 +14,7 @@ import { GuardedSink } from './guarded-sink.js';
 import { GatewayLogger } from './logging/gateway-logger.js';
 import { LogSink } from './logging/log.sink.js';
 import { logOptions, Logs } from './logging/logs.js';
+import { NEVER_MS, registerEventLoopMetrics } from './metrics/event-loop-metrics.js';
 import { GatewayMetrics } from './metrics/gateway-metrics.js';
 import { MetricsController } from './metrics/metrics.controller.js';
 import { MetricsText } from './metrics/metrics-text.js';
@@ -15,6 +23,7 @@ import { PrometheusSink } from './metrics/prometheus.sink.js';
 import { UserBalanceGauge } from './metrics/user-balance.gauge.js';
 import { RemoteSinks } from './remote-sinks.js';
 import { Telemetry, type TelemetrySink } from './telemetry.js';
+import { TurnTimes } from '../timing/turn-times.js';
 
 /** One `Telemetry` for everybody, with the sinks that the configuration asks for. */
 @Global()
@@ -23,7 +32,12 @@ import { Telemetry, type TelemetrySink } from './telemetry.js';
     PrometheusModule.registerAsync({
       controller: MetricsController,
       inject: [APP_CONFIG],
-      useFactory: (config: AppConfig) => ({ defaultMetrics: { enabled: wantsDefaultMetrics(config) } }),
+      useFactory: (config: AppConfig) => ({
+        defaultMetrics: {
+          enabled: wantsDefaultMetrics(config),
+          config: { eventLoopMonitoringPrecision: NEVER_MS },
+        },
+      }),
     }),
   ],
   providers: [
@@ -45,21 +59,33 @@ import { Telemetry, type TelemetrySink } from './telemetry.js';
   ],
   exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText, CrashReports],
 })
-export class TelemetryModule implements OnModuleInit, OnApplicationShutdown {
+export class TelemetryModule implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #turns = new TurnTimes();
   readonly #reopenLogs = (): void => this.logs.reopen();
 
   constructor(
     private readonly logs: Logs,
     private readonly remote: RemoteSinks,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   onModuleInit(): void {
     dropMisnamedMetrics(register);
+    if (this.config.observability.prometheusEnabled) {
+      registerEventLoopMetrics(register, this.#turns);
+      this.#turns.start();
+    }
     // Always, also without a log file: unhandled, the signal of a careless logrotate would end the process.
     if (process.platform !== 'win32') process.on('SIGUSR2', this.#reopenLogs);
   }
 
+  /** From here on the loop is there for requests: the long turns of the start do not count. */
+  onApplicationBootstrap(): void {
+    this.#turns.resetAfterStart();
+  }
+
   async onApplicationShutdown(): Promise<void> {
+    this.#turns.stop();
     await this.remote.close();
     await this.logs.flush();
     process.off('SIGUSR2', this.#reopenLogs);

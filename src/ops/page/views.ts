@@ -160,7 +160,7 @@ export function systemTiles(system: System): PageElement[] {
     tile('CPU of one core', `${system.cpu.percent} %`),
     tile('Memory (RSS)', bytes(system.memory.rss_bytes)),
     tile('Heap', percent(heapShare), { tone: heapShare > 0.9 ? 'bad' : undefined }),
-    tile('Event loop p99 late', seconds(system.event_loop.p99_ms / 1000), {
+    tile('Event loop turn, p99', seconds(system.event_loop.p99_ms / 1000), {
       tone: system.event_loop.p99_ms > 200 ? 'warn' : undefined,
     }),
     tile('Event loop busy', percent(system.event_loop.utilization)),
