@@ -2,6 +2,7 @@ import { GatewayError, type ReadyEvents, readyEventsOf } from '@app/contracts';
 import type { Response } from 'express';
 import { toGatewayError } from '../../edge/gateway-error.filter.js';
 import type { Deadlines, Timed } from '../../timing/deadlines.js';
+import { ChunkedText } from './chunked-text.js';
 
 const PING = ': ping\n\n';
 const DONE = 'data: [DONE]\n\n';
@@ -22,6 +23,8 @@ export class SseResponse implements Timed {
   earlier: Timed | undefined = undefined;
   later: Timed | undefined = undefined;
   #gathered = '';
+  /** Once the head is sent. */
+  #text: ChunkedText | undefined = undefined;
   #events: AsyncIterator<string> | undefined = undefined;
   #ready: ReadyEvents<string> | undefined = undefined;
   #onOver: (() => void) | undefined = undefined;
@@ -43,6 +46,7 @@ export class SseResponse implements Timed {
     this.response.setHeader('Cache-Control', 'no-cache, no-transform');
     this.response.setHeader('X-Accel-Buffering', 'no');
     this.response.flushHeaders();
+    this.#text = new ChunkedText(this.response);
     this.#rest();
   }
 
@@ -64,7 +68,7 @@ export class SseResponse implements Timed {
   onDue(): void {
     if (!this.#isOpen()) return;
     // A reader that has not taken the last bytes needs no more of them.
-    if (!this.response.writableNeedDrain) this.response.write(PING);
+    if (!this.response.writableNeedDrain) this.#text?.write(PING);
     this.#rest();
   }
 
@@ -102,7 +106,7 @@ export class SseResponse implements Timed {
 
   #finish(): void {
     if (!this.#isOpen()) return void this.#leave();
-    this.response.end(this.#takeGathered() + DONE);
+    this.#text?.end(this.#takeGathered() + DONE);
     this.#over();
   }
 
@@ -136,7 +140,7 @@ export class SseResponse implements Timed {
     this.heartbeats.clear(this);
     if (!this.#isOpen()) return;
     const shown: GatewayError = toGatewayError(error);
-    this.response.end(`${this.#takeGathered()}data: ${JSON.stringify(shown.toEnvelope())}\n\n`);
+    this.#text?.end(`${this.#takeGathered()}data: ${JSON.stringify(shown.toEnvelope())}\n\n`);
   }
 
   #isOpen(): boolean {
@@ -158,7 +162,7 @@ export class SseResponse implements Timed {
     const frames = this.#takeGathered();
     if (!this.#isOpen()) return;
     this.#rest();
-    this.response.write(frames);
+    this.#text?.write(frames);
   }
 
   #takeGathered(): string {

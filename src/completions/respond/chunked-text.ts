@@ -1,0 +1,42 @@
+import type { ServerResponse } from 'node:http';
+
+const LAST_CHUNK = '0\r\n\r\n';
+
+/**
+ * An answer's text in pieces, each framed as a chunk here and written as one string. Node makes five writes of a piece
+ * and, a tick later, one of all five again: a sixth of what a paced stream's piece costs.
+ */
+export class ChunkedText {
+  readonly #isFramed: boolean;
+
+  /** @param response  its head is sent, and Node has decided how the end is told (a client of HTTP/1.0 gets no chunks) */
+  constructor(private readonly response: ServerResponse) {
+    this.#isFramed = response.chunkedEncoding;
+    response.chunkedEncoding = false; // as Node is concerned, from here on
+  }
+
+  /** @param text  not empty */
+  write(text: string): void {
+    const { socket } = this.response;
+    // A corked socket is written to at once; else Node corks it itself, and waits for the next tick.
+    socket?.cork();
+    const bytes = Buffer.byteLength(text);
+    this.response.write(this.#isFramed ? frame(text, bytes) : text, encodingOf(text, bytes));
+    socket?.uncork();
+  }
+
+  /** @param text  not empty */
+  end(text: string): void {
+    const bytes = Buffer.byteLength(text);
+    this.response.end(this.#isFramed ? frame(text, bytes) + LAST_CHUNK : text, encodingOf(text, bytes));
+  }
+}
+
+function frame(text: string, bytes: number): string {
+  return `${bytes.toString(16)}\r\n${text}\r\n`;
+}
+
+/** Node writes text of ASCII faster when it is told so. */
+function encodingOf(text: string, bytes: number): 'latin1' | 'utf8' {
+  return bytes === text.length ? 'latin1' : 'utf8';
+}
