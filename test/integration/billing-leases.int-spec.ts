@@ -448,6 +448,52 @@ describe('what is reserved ahead', () => {
   });
 });
 
+describe('a stream', () => {
+  it('whose lease another instance has called back gets its next slices all the same', async () => {
+    const [holder, asker] = [await start(), await start()];
+    const user = await funded(UNIT);
+    const stream = await leased(holder, user, 20_000, true);
+    await holder.settler.drain({ timeoutMs: 1000 });
+    await asker.leases.recallElsewhere(user);
+    await holder.leases.tend();
+    expect(await amountLeased(user)).toBe(holder.leases.heldNano(user));
+    expect(await stream.covers(19_999)).toBe(true);
+    await stream.settle(usage(10, 19_999));
+    await expectCleanBooks(user);
+  });
+
+  it('gets its next slice out of what is reserved ahead, here and elsewhere, when nothing else is free', async () => {
+    const [here, elsewhere] = [await start(), await start()];
+    const bound = await boundOf(here);
+    const whole = 20_000n * 2000n;
+    for (const isLeased of [false, true]) {
+      const user = await funded(whole * 20n);
+      if (isLeased) await serve(here, user);
+      const stream = await hold(here, user, 20_000, true);
+      expect((await holdRow(stream.billingId)) === undefined).toBe(isLeased);
+      if (!isLeased) await serve(here, user);
+      await serve(elsewhere, user);
+      for (const machine of [here, elsewhere]) {
+        for (const count of [40, 80, 160]) {
+          const some = await Promise.all(Array.from({ length: count }, () => hold(machine, user)));
+          for (const session of some) await session.settle({ kind: 'release', reason: 'x' });
+        }
+      }
+      expect(await amountLeased(user)).toBeGreaterThan(bound * 100n);
+      for (const machine of [here, elsewhere]) await machine.settler.drain({ timeoutMs: 1000 });
+      const { balance, held } = await booksOf(db.dataSource, user);
+      const rest = order(user, balance - held);
+      await here.holds.hold(rest);
+      expect(await leasesOf(user)).toHaveLength(2);
+      const [, isCovered] = await Promise.all([tendFor(elsewhere, 1000), stream.covers(5000)]);
+      expect(isCovered).toBe(true);
+      await stream.settle(usage(10, 5000));
+      here.settler.enqueue(settling(rest, 0n, { release: true }));
+      await expectCleanBooks(user);
+    }
+  });
+});
+
 describe('a settlement', () => {
   /** What a process that is no more had settled of a lease, and not booked. */
   async function deadLease(
@@ -549,6 +595,29 @@ describe('while the database is away', () => {
       await proxy.accept();
       await eventually('the charges to be booked', () => machine.settler.pending === 0);
       expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT - 8n * COST, charges: 8 });
+      await machine.leases.leave();
+      await expectCleanBooks(user);
+    });
+  });
+
+  it('a stream goes on without its next slice, and gives back no more than it had', async () => {
+    await behindProxy(async (machine, proxy) => {
+      const user = await funded(UNIT);
+      await serve(machine, user);
+      const stream = await leased(machine, user, 20_000, true);
+      await machine.settler.drain({ timeoutMs: 1000 });
+      await machine.leases.recall(user);
+      const had = await amountLeased(user);
+      await proxy.refuse();
+      expect(await stream.covers(9_000)).toBe(true);
+      await stream.settle(usage(10, 9_000));
+      expect(machine.leases.heldNano(user)).toBe(0n);
+      await proxy.accept();
+      await eventually('the charge to be booked', () => machine.settler.pending === 0);
+      expect(await holdRow(stream.billingId)).toMatchObject({
+        amount_nano: had.toString(),
+        shortfall_nano: '0',
+      });
       await machine.leases.leave();
       await expectCleanBooks(user);
     });

@@ -2,15 +2,10 @@ import { GatewayError } from '@app/contracts';
 import { formatNano, type NanoUsd } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { Leases } from '../leases/leases.service.js';
 import { MoneyDatabase, SQL_STATE, sqlStateOf } from '../money-database.js';
 import { BOOK_ENTRY, BOOK_REFUND, FIND_BY_KEY, FIND_CHARGE_AND_REFUND } from './booking-statements.js';
-
-/** Other instances look twice a second whether something is called back. */
-const RECALL_ROUNDS = 8;
-const RECALL_ROUND_MS = 150;
 
 /** A row of the ledger that an administrator made. */
 export interface Booking {
@@ -59,8 +54,9 @@ export class BookingsService {
       order.actor,
     ];
     let row = await this.#write(parameters);
+    // What is reserved ahead for the user's next requests is available: it is called back, and waited for.
     if (!row && availableNano + order.amountNano >= 0n)
-      row = await this.#writeRecalled(order.userId, parameters);
+      row = await this.leases.recallAndRetry(order.userId, () => this.#write(parameters));
     return row ? toBooking(row, order.userId, false) : this.#explain(order);
   }
 
@@ -74,18 +70,6 @@ export class BookingsService {
         param: 'amount',
       });
     }
-  }
-
-  /** What is reserved ahead for the user's next requests is available: it is called back, and waited for. */
-  async #writeRecalled(userId: string, parameters: readonly unknown[]): Promise<BookingRow | undefined> {
-    await this.leases.recall(userId);
-    await this.leases.recallElsewhere(userId);
-    for (let round = 0; round < RECALL_ROUNDS; round += 1) {
-      const row = await this.#write(parameters);
-      if (row || !(await this.leases.areOut(userId))) return row;
-      await sleep(RECALL_ROUND_MS);
-    }
-    return undefined;
   }
 
   /**

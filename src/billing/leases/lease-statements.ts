@@ -19,12 +19,12 @@ const GRANTED = isBroken('guard-off') ? 'want' : 'LEAST(want, free_nano / share)
 export const GRANT_LEASES = `
   WITH wanted AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset($1::jsonb) AS (
-      id uuid, user_id text, is_new boolean, want bigint, least bigint, share bigint)),
+      id uuid, user_id text, is_new boolean, is_running boolean, want bigint, least bigint, share bigint)),
   locked AS MATERIALIZED (
     SELECT user_id, balance_nano - held_nano AS free_nano FROM account
      WHERE user_id = ANY($2::text[]) ORDER BY user_id FOR UPDATE),
   granted AS MATERIALIZED (
-    SELECT id, user_id, is_new, free_nano, ${GRANTED} AS amount
+    SELECT id, user_id, is_new, is_running, free_nano, ${GRANTED} AS amount
       FROM wanted JOIN locked USING (user_id) WHERE ${GRANTED} >= least),
   made AS (
     INSERT INTO lease (id, user_id, instance_id, amount_nano, expires_at)
@@ -32,7 +32,7 @@ export const GRANT_LEASES = `
     RETURNING id),
   grown AS (
     UPDATE lease SET amount_nano = lease.amount_nano + granted.amount
-      FROM granted WHERE NOT granted.is_new AND lease.id = granted.id AND NOT lease.recalled
+      FROM granted WHERE NOT granted.is_new AND lease.id = granted.id AND (granted.is_running OR NOT lease.recalled)
     RETURNING lease.id),
   reserved AS MATERIALIZED (
     SELECT granted.* FROM granted JOIN (SELECT id FROM made UNION ALL SELECT id FROM grown) written USING (id)),
@@ -66,8 +66,8 @@ export const SHRINK_LEASE = `
 export const RENEW_LEASES = `
   UPDATE lease SET expires_at = now() + $2::bigint * interval '1 millisecond' WHERE instance_id = $1 RETURNING id`;
 
-/** $1 user */
-export const FIND_LEASES_OF = `SELECT id FROM lease WHERE user_id = $1 LIMIT 1`;
+/** $1 user, $2 instance that asks */
+export const FIND_LEASES_ELSEWHERE = `SELECT id FROM lease WHERE user_id = $1 AND instance_id <> $2 LIMIT 1`;
 
 /** A request elsewhere needs the money. $1 instance */
 export const FIND_RECALLED_LEASES = `SELECT id FROM lease WHERE instance_id = $1 AND recalled`;

@@ -1,5 +1,6 @@
 import { larger, type NanoUsd } from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { uuidV7 } from '../../edge/uuid-v7.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
@@ -12,7 +13,7 @@ import { ActiveUsers } from './active-users.js';
 import { Lease } from './lease.js';
 import {
   FIND_FORGOTTEN_LEASES,
-  FIND_LEASES_OF,
+  FIND_LEASES_ELSEWHERE,
   FIND_RECALLED_LEASES,
   GRANT_LEASES,
   RECALL_LEASES,
@@ -36,6 +37,9 @@ const SAFE_PART = 0.8;
 const RENEW_AFTER_PART = 0.25;
 /** Younger leases may belong to a grant whose answer is still on its way. */
 const SPARE_MS = 30_000;
+/** Other instances look twice a second whether something is called back. */
+const RECALL_ROUNDS = 8;
+const RECALL_ROUND_MS = 150;
 
 /**
  * Reserves money ahead for users who ask again and again, so that their requests wait for no statement and share no row
@@ -106,7 +110,15 @@ export class Leases {
     }
     let isCovered = false;
     await this.#inTurn(userId, async () => {
-      const wish = { id, userId, isNew: false, wantNano: byNano, leastNano: byNano, share: 1n };
+      const wish = {
+        id,
+        userId,
+        isNew: false,
+        isRunning: true,
+        wantNano: byNano,
+        leastNano: byNano,
+        share: 1n,
+      };
       const grant = await this.#ask(lease, wish);
       if (grant === 'refused') return;
       lease.grow(grant.amountNano);
@@ -136,15 +148,31 @@ export class Leases {
     return hadSome;
   }
 
-  /** The other instances give back theirs within a second or so. */
-  async recallElsewhere(userId: string): Promise<void> {
-    await this.database.query(RECALL_LEASES, [userId, this.instance.id]);
+  /**
+   * The other instances give back theirs within a second or so.
+   *
+   * @returns whether one was asked that nobody had asked before
+   */
+  async recallElsewhere(userId: string): Promise<boolean> {
+    const rows = await this.database.query(RECALL_LEASES, [userId, this.instance.id]);
+    return rows.length > 0;
   }
 
-  /** Whether anything is reserved ahead for this user, here or elsewhere. */
-  async areOut(userId: string): Promise<boolean> {
-    const rows = await this.database.query(FIND_LEASES_OF, [userId]);
-    return rows.length > 0;
+  /**
+   * For what found too little free: tries it again while what is reserved ahead for this user comes back, here and
+   * elsewhere.
+   *
+   * @param attempt  gives nothing, or false, when there is still too little
+   * @returns what the last attempt gave
+   */
+  async recallAndRetry<T>(userId: string, attempt: () => Promise<T>): Promise<T> {
+    await this.recall(userId);
+    await this.recallElsewhere(userId);
+    for (let round = 1; ; round += 1) {
+      const result = await attempt();
+      if (result || round === RECALL_ROUNDS || !(await this.#areOutElsewhere(userId))) return result;
+      await sleep(RECALL_ROUND_MS);
+    }
   }
 
   /** What is due from time to time: see `LeaseUpkeep`. */
@@ -172,6 +200,11 @@ export class Leases {
     return this.#close(this.#all());
   }
 
+  async #areOutElsewhere(userId: string): Promise<boolean> {
+    const rows = await this.database.query(FIND_LEASES_ELSEWHERE, [userId, this.instance.id]);
+    return rows.length > 0;
+  }
+
   async #growAndHold(userId: string, amountNano: NanoUsd, needNano: NanoUsd): Promise<Lease | undefined> {
     const grow = (): Promise<void> => this.#grow(userId, larger(amountNano, needNano));
     await (this.#growing.get(userId) ?? this.#inTurn(userId, grow));
@@ -193,6 +226,7 @@ export class Leases {
       id: lease?.id ?? uuidV7(),
       userId,
       isNew: lease === undefined,
+      isRunning: false,
       wantNano: larger(needNano * REQUESTS_AHEAD, lease ? lease.freeNano + lease.heldNano : 0n),
       leastNano: needNano * (lease ? 1n : LEAST_REQUESTS),
       share: SHARE,
@@ -323,6 +357,8 @@ interface Wish {
   readonly id: string;
   readonly userId: string;
   readonly isNew: boolean;
+  /** For a request that holds of it already, whoever has called the rest back. */
+  readonly isRunning: boolean;
   readonly wantNano: NanoUsd;
   /** Less than this is of no use. */
   readonly leastNano: NanoUsd;
@@ -347,6 +383,7 @@ function toRow(wish: Wish): Record<string, unknown> {
     id: wish.id,
     user_id: wish.userId,
     is_new: wish.isNew,
+    is_running: wish.isRunning,
     want: wish.wantNano.toString(),
     least: wish.leastNano.toString(),
     share: wish.share.toString(),

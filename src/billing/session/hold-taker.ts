@@ -102,16 +102,22 @@ export class HoldTaker {
     const wholeNano = quoteCost(slices, Math.ceil(tokens / slices.choices));
     const byNano = wholeNano > held.amountNano ? wholeNano - held.amountNano : 0n;
     if (byNano > 0n && !(await this.#reserveMore(identity, held, byNano))) return false;
-    held.amountNano += byNano;
     held.coveredTokens = tokens;
     return true;
   }
 
-  /** A stream that was affordable when it began is not cut because the store is away. */
-  async #reserveMore(identity: SessionIdentity, { leased }: Held, byNano: NanoUsd): Promise<boolean> {
+  /**
+   * A stream that was affordable when it began is not cut because the store is away: what had no answer is not counted as
+   * held, and asked for again with the next slice.
+   */
+  async #reserveMore(identity: SessionIdentity, held: Held, byNano: NanoUsd): Promise<boolean> {
+    const { billingId, userId } = identity;
+    const reserve = (): Promise<boolean> =>
+      held.leased ? this.leases.extend(held.leased.lease, byNano) : this.holds.extend(billingId, byNano);
     try {
-      if (leased) return await this.leases.extend(leased.lease, byNano);
-      return await this.holds.extend(identity.billingId, byNano);
+      const isReserved = (await reserve()) || (await this.leases.recallAndRetry(userId, reserve));
+      if (isReserved) held.amountNano += byNano;
+      return isReserved;
     } catch (error) {
       if (isConnectionError(error)) return true;
       throw error;
