@@ -399,6 +399,22 @@ describe('what is reserved ahead', () => {
     await expectCleanBooks(user);
   });
 
+  it('does not grow while its term is over', async () => {
+    const machine = await start({ holdTtlMs: 1000 });
+    const user = await funded(UNIT);
+    await (await leased(machine, user)).settle(usage());
+    await machine.settler.drain({ timeoutMs: 1000 });
+    const before = await amountLeased(user);
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    for (let count = 0; count < 3; count += 1) {
+      const late = await hold(machine, user);
+      expect(await holdRow(late.billingId)).toMatchObject({ state: 'open' });
+      await late.settle({ kind: 'release', reason: 'x' });
+    }
+    expect(await amountLeased(user)).toBe(before);
+    await expectCleanBooks(user);
+  });
+
   it('that nobody here knows of is given back', async () => {
     const machine = await start();
     const user = await funded(UNIT);
@@ -621,6 +637,16 @@ describe('while the database is away', () => {
       await machine.leases.leave();
       await expectCleanBooks(user);
     });
+  });
+
+  it('a user has what is reserved ahead, and credit for the rest alone', async () => {
+    const machine = await start({ outageCreditNanoUsd: 1000n * UNIT });
+    const user = await funded(UNIT);
+    await serve(machine, user);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    await (await hold(machine, user)).settle({ kind: 'release', reason: 'x' });
+    expect(machine.credit.shareOf(user)).toBe(UNIT - COST - (await amountLeased(user)));
+    await expectCleanBooks(user);
   });
 
   it('a grant whose answer was lost is found and given back, and a lease that may have grown is not used any more', async () => {

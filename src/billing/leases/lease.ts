@@ -38,6 +38,11 @@ export class Lease {
     return this.#users === 0;
   }
 
+  /** Nobody may take from it until it is renewed. */
+  get isOver(): boolean {
+    return performance.now() > this.validUntilMs;
+  }
+
   /** A request's hold. False, and nothing taken, when less than `needNano` is free or the term is over. */
   hold(amountNano: NanoUsd, needNano: NanoUsd): boolean {
     const nowMs = performance.now();

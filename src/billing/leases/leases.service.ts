@@ -96,7 +96,7 @@ export class Leases {
     if (!this.#isEnabled) return undefined;
     const lease = this.#open.get(userId);
     if (lease?.hold(amountNano, needNano)) return lease;
-    if (!this.#users.see(userId)) return undefined;
+    if (lease?.isOver || !this.#users.see(userId)) return undefined;
     return this.#growAndHold(userId, amountNano, needNano);
   }
 
@@ -237,7 +237,7 @@ export class Leases {
       await this.recall(userId);
       return;
     }
-    this.credit.noteAvailable(userId, grant.freeNano);
+    this.credit.noteAvailable(userId, grant.freeNano - grant.amountNano);
     if (lease) return lease.grow(grant.amountNano);
     this.#open.set(userId, new Lease(wish.id, userId, grant.amountNano, this.#validUntil(askedMs)));
   }
