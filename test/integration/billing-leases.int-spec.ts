@@ -399,6 +399,34 @@ describe('what is reserved ahead', () => {
     await expectCleanBooks(user);
   });
 
+  it('is renewed without a circle of locks with settlements, which lock accounts first', async () => {
+    const machine = await start({ holdTtlMs: 4000 });
+    const users = [await funded(UNIT), await funded(UNIT)];
+    for (const user of users) await (await leased(machine, user)).settle(usage());
+    await machine.settler.drain({ timeoutMs: 1000 });
+    const ids = await db.dataSource.query<{ id: string; user_id: string }[]>(
+      'SELECT * FROM lease ORDER BY ctid',
+    );
+    const settlement = db.dataSource.createQueryRunner();
+    await settlement.startTransaction();
+    const lock = `SELECT FROM account WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE`;
+    await settlement.query(lock, [users]);
+    // In the other order than a scan meets them.
+    await settlement.query('UPDATE lease SET amount_nano = amount_nano WHERE id = $1', [ids[1]?.id]);
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const renewing = machine.leases.tend();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await settlement.query('UPDATE lease SET amount_nano = amount_nano WHERE id = $1', [ids[0]?.id]);
+    await settlement.commitTransaction();
+    await settlement.release();
+    await renewing;
+    const [row] = await db.dataSource.query<{ left: number }[]>(
+      'SELECT min(extract(epoch FROM expires_at - now()))::float8 AS left FROM lease',
+    );
+    expect(row?.left).toBeGreaterThan(3.5);
+    await expectCleanBooks(...users);
+  });
+
   it('does not grow while its term is over', async () => {
     const machine = await start({ holdTtlMs: 1000 });
     const user = await funded(UNIT);
@@ -432,6 +460,19 @@ describe('what is reserved ahead', () => {
     expect((await leasesOf(user)).map(({ id }) => id)).toEqual([own?.id]);
     await session.settle(usage());
     await expectCleanBooks(user);
+  });
+
+  it('is not asked for where nothing is reserved ahead', async () => {
+    const machines = [await start(), await start({ leases: false }), await start({ outageMode: 'closed' })];
+    const user = await funded(UNIT);
+    await serve(machines[1] as BillingMachine, user);
+    await serve(machines[1] as BillingMachine, user);
+    for (const machine of machines) {
+      await machine.settler.drain({ timeoutMs: 1000 });
+      machine.database.query = () => Promise.reject(new Error('nobody needs to know'));
+      await machine.leases.tend();
+      await machine.leases.tendForgotten();
+    }
   });
 
   it('is not taken twice by two streams that grow at once', async () => {

@@ -62,9 +62,13 @@ export const SHRINK_LEASE = `
   UPDATE account SET held_nano = held_nano - LEAST($3::bigint, held_nano) FROM shrunk
    WHERE account.user_id = shrunk.user_id AND account.user_id = $2`;
 
-/** The leases of a living instance live on; which of them are still there. $1 instance, $2 term in ms */
+/** Leases of a living instance live on; which of them are still there. $1 ids, $2 their users, $3 term in ms */
 export const RENEW_LEASES = `
-  UPDATE lease SET expires_at = now() + $2::bigint * interval '1 millisecond' WHERE instance_id = $1 RETURNING id`;
+  WITH locked AS MATERIALIZED (
+    SELECT user_id FROM account WHERE user_id = ANY($2::text[]) ORDER BY user_id FOR UPDATE)
+  UPDATE lease SET expires_at = now() + $3::bigint * interval '1 millisecond'
+   WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0
+  RETURNING id`;
 
 /** $1 user, $2 instance that asks */
 export const FIND_LEASES_ELSEWHERE = `SELECT id FROM lease WHERE user_id = $1 AND instance_id <> $2 LIMIT 1`;
@@ -74,7 +78,10 @@ export const FIND_RECALLED_LEASES = `SELECT id FROM lease WHERE instance_id = $1
 
 /** Asks the other instances for what they have reserved ahead. $1 user, $2 instance that asks */
 export const RECALL_LEASES = `
-  UPDATE lease SET recalled = true WHERE user_id = $1 AND instance_id <> $2 AND NOT recalled`;
+  WITH locked AS MATERIALIZED (SELECT user_id FROM account WHERE user_id = $1 FOR UPDATE)
+  UPDATE lease SET recalled = true
+   WHERE user_id = $1 AND instance_id <> $2 AND NOT recalled AND (SELECT count(*) FROM locked) > 0
+  RETURNING id`;
 
 /**
  * Leases of this instance that it knows nothing of: the answer to their statement never came.
@@ -82,7 +89,8 @@ export const RECALL_LEASES = `
  */
 export const FIND_FORGOTTEN_LEASES = `
   SELECT id, user_id FROM lease
-   WHERE instance_id = $1 AND created_at < now() - $3::bigint * interval '1 millisecond' AND NOT id = ANY($2::uuid[])
+   WHERE instance_id = $1 AND created_at < now() - $3::bigint * interval '1 millisecond'
+     AND NOT EXISTS (SELECT FROM unnest($2::uuid[]) known (id) WHERE known.id = lease.id)
    LIMIT 500`;
 
 /**

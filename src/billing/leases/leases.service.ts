@@ -59,8 +59,8 @@ export class Leases {
   readonly #growing = new Map<string, Promise<void>>();
   /** Ids of grants on their way. */
   readonly #asked = new Set<string>();
+  #hasAsked = false;
   readonly #isEnabled: boolean;
-  #renewedMs = performance.now();
   readonly #grants = new NaturalBatcher<Wish, Grant | 'refused'>((wishes) => this.#grantBatch(wishes), {
     batchSize: BATCH_SIZE,
     inFlight: 2,
@@ -178,14 +178,15 @@ export class Leases {
   /** What is due from time to time: see `LeaseUpkeep`. */
   async tend(idleMs = IDLE_MS): Promise<void> {
     if (this.#open.size === 0 && this.#closing.size === 0) return;
+    await this.#renew();
     const leaving = [...this.#idle(idleMs), ...(await this.#recalled())];
     await this.#close([...new Set(leaving)]);
-    await this.#renew();
     await this.#giveBack([...this.#closing]);
   }
 
   /** Gives back what the database has for this instance and nobody here knows of. */
   async tendForgotten(spareMs = SPARE_MS): Promise<void> {
+    if (!this.#hasAsked) return;
     const known = this.#all().map((lease) => lease.id);
     const parameters = [this.instance.id, [...known, ...this.#asked], spareMs];
     const rows = await this.database.query<{ id: string; user_id: string }>(
@@ -244,6 +245,7 @@ export class Leases {
 
   async #ask(lease: Lease | undefined, wish: Wish): Promise<Grant | 'refused'> {
     this.#asked.add(wish.id);
+    this.#hasAsked = true;
     try {
       return await this.#grants.add(wish);
     } catch (error) {
@@ -287,12 +289,20 @@ export class Leases {
   }
 
   async #renew(): Promise<void> {
+    const dueMs = this.#validUntil(performance.now()) - this.config.billing.holdTtlMs * RENEW_AFTER_PART;
+    const due = this.#all().filter((lease) => lease.validUntilMs < dueMs);
+    for (let at = 0; at < due.length; at += BATCH_SIZE)
+      await this.#renewBatch(due.slice(at, at + BATCH_SIZE));
+  }
+
+  async #renewBatch(leases: readonly Lease[]): Promise<void> {
     const nowMs = performance.now();
-    if (nowMs - this.#renewedMs < this.config.billing.holdTtlMs * RENEW_AFTER_PART) return;
-    const leases = this.#all();
-    const parameters = [this.instance.id, this.config.billing.holdTtlMs];
-    const rows = await this.database.query<{ id: string }>(RENEW_LEASES, parameters);
-    this.#renewedMs = nowMs;
+    const rows = await retryOnce(() =>
+      this.database.query<{ id: string }>(RENEW_LEASES, [
+        ...idsAndUsersOf(leases),
+        this.config.billing.holdTtlMs,
+      ]),
+    );
     const renewed = new Set(rows.map((row) => row.id));
     for (const lease of leases) {
       if (renewed.has(lease.id)) lease.validUntilMs = this.#validUntil(nowMs);
@@ -307,6 +317,7 @@ export class Leases {
 
   #drop(lease: Lease): void {
     lease.empty();
+    lease.validUntilMs = -Infinity;
     this.#closing.delete(lease);
     if (this.#open.get(lease.userId) === lease) this.#open.delete(lease.userId);
   }
@@ -338,10 +349,8 @@ export class Leases {
     }
   }
 
-  async #return(leases: readonly { readonly id: string; readonly userId: string }[]): Promise<void> {
-    const ids = leases.map(({ id }) => id);
-    const users = new Set(leases.map(({ userId }) => userId));
-    await retryOnce(() => this.database.query(RETURN_LEASES, [toTextArray(ids), toTextArray(users)]));
+  async #return(leases: readonly LeaseName[]): Promise<void> {
+    await retryOnce(() => this.database.query(RETURN_LEASES, idsAndUsersOf(leases)));
   }
 
   #leasedNano(): NanoUsd {
@@ -351,6 +360,13 @@ export class Leases {
   #all(): Lease[] {
     return [...this.#open.values(), ...this.#closing];
   }
+}
+
+type LeaseName = Pick<Lease, 'id' | 'userId'>;
+
+/** For statements that lock the accounts first. */
+function idsAndUsersOf(leases: readonly LeaseName[]): [ids: string, users: string] {
+  return [toTextArray(leases.map(({ id }) => id)), toTextArray(new Set(leases.map(({ userId }) => userId)))];
 }
 
 interface Wish {
