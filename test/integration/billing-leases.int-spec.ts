@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually, FaultProxy } from '@app/testing';
@@ -618,6 +618,28 @@ describe('a settlement', () => {
       shortfall_nano: (COST - 1000n).toString(),
     });
     expect((await runLedgerAudit(db.dataSource, { recompute: false })).mismatches).toEqual([]);
+  });
+});
+
+describe('an instance that was taken for dead', () => {
+  it('does not use what it had reserved ahead, though it has not heard of that yet', async () => {
+    const [frozen, other] = [await start(), await start()];
+    await frozen.upkeep.runOnce();
+    await writeFile(
+      join(frozen.journal.directory, 'owner.json'),
+      JSON.stringify({ host: 'pod-2', boot: 'another', process: '1-1' }),
+    );
+    const user = await funded(UNIT);
+    await (await leased(frozen, user)).settle(usage());
+    await frozen.settler.drain({ timeoutMs: 1000 });
+    frozen.instance.heard(performance.now() - 130_000);
+    await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '130 seconds'");
+    await other.upkeep.runOnce();
+    expect(await leasesOf(user)).toEqual([]);
+    const session = await hold(frozen, user);
+    expect(await holdRow(session.billingId)).toMatchObject({ state: 'open' });
+    await session.settle(usage());
+    await expectCleanBooks(user);
   });
 });
 

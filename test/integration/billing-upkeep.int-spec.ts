@@ -154,6 +154,19 @@ describe('a journal without an owner', () => {
     expect(await machine.recovery.recover()).toBe(1);
   });
 
+  it('of another host is left alone when this one has been out of touch itself', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await machine.upkeep.runOnce();
+    const elsewhere = await deadJournal(dataDir, { host: 'pod-2' });
+    await db.dataSource.query("INSERT INTO gateway_instance (id, host) VALUES ($1, 'pod-2')", [elsewhere]);
+    // The database was away, for everybody; the other is about to say that it lives.
+    await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '1 hour'");
+    machine.instance.heard(performance.now() - 3_600_000);
+    await machine.upkeep.runOnce();
+    expect(await readdir(join(dataDir, 'journal'))).toContain(elsewhere);
+    expect(machine.events).toEqual([]);
+  });
+
   it('of a living process is left alone', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
     await using other = await startMachine(db.dataSource, {}, dataDir);

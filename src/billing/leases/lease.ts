@@ -1,4 +1,5 @@
 import type { NanoUsd } from '@app/money';
+import type { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 
 /**
  * Money of one user that this instance has reserved ahead. Requests take their holds from it without asking anybody; what
@@ -20,6 +21,7 @@ export class Lease {
     readonly userId: string,
     amountNano: NanoUsd,
     public validUntilMs: number,
+    private readonly owner: Pick<GatewayInstance, 'aliveUntilMs'>,
   ) {
     this.#freeNano = amountNano;
   }
@@ -38,15 +40,15 @@ export class Lease {
     return this.#users === 0;
   }
 
-  /** Nobody may take from it until it is renewed. */
-  get isOver(): boolean {
-    return performance.now() > this.validUntilMs;
+  /** Others may have been given it: nobody may take from it until it is renewed, or its owner heard of. */
+  isOver(nowMs = performance.now()): boolean {
+    return nowMs > this.validUntilMs || nowMs > this.owner.aliveUntilMs;
   }
 
   /** A request's hold. False, and nothing taken, when less than `needNano` is free or the term is over. */
   hold(amountNano: NanoUsd, needNano: NanoUsd): boolean {
     const nowMs = performance.now();
-    if (needNano > this.#freeNano || amountNano > this.#freeNano || nowMs > this.validUntilMs) return false;
+    if (needNano > this.#freeNano || amountNano > this.#freeNano || this.isOver(nowMs)) return false;
     this.lastUsedMs = nowMs;
     this.#users += 1;
     this.#move(amountNano);
@@ -55,7 +57,7 @@ export class Lease {
 
   /** More for a request that holds already. */
   extend(byNano: NanoUsd): boolean {
-    if (byNano > this.#freeNano || performance.now() > this.validUntilMs) return false;
+    if (byNano > this.#freeNano || this.isOver()) return false;
     this.#move(byNano);
     return true;
   }

@@ -96,7 +96,7 @@ export class Leases {
     if (!this.#isEnabled) return undefined;
     const lease = this.#open.get(userId);
     if (lease?.hold(amountNano, needNano)) return lease;
-    if (lease?.isOver || !this.#users.see(userId)) return undefined;
+    if (lease?.isOver() || !this.#users.see(userId)) return undefined;
     return this.#growAndHold(userId, amountNano, needNano);
   }
 
@@ -240,7 +240,10 @@ export class Leases {
     }
     this.credit.noteAvailable(userId, grant.freeNano - grant.amountNano);
     if (lease) return lease.grow(grant.amountNano);
-    this.#open.set(userId, new Lease(wish.id, userId, grant.amountNano, this.#validUntil(askedMs)));
+    this.#open.set(
+      userId,
+      new Lease(wish.id, userId, grant.amountNano, this.#validUntil(askedMs), this.instance),
+    );
   }
 
   async #ask(lease: Lease | undefined, wish: Wish): Promise<Grant | 'refused'> {

@@ -92,8 +92,8 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
 
   /** One round of everything that is due. */
   async runOnce(): Promise<void> {
-    if (this.config.billing.enabled) await this.recovery.recover();
     await this.#beat();
+    if (this.config.billing.enabled) await this.recovery.recover();
     await this.#sweep();
     if (this.#rounds % THOROUGH_EVERY === 0) {
       await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
@@ -112,6 +112,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   }
 
   async #beat(): Promise<void> {
+    const sentMs = performance.now();
     const [row] = await this.database.query<{ fenced: boolean }>(HEARTBEAT, [this.instance.id]);
     if (!row) await this.database.query(REGISTER_INSTANCE, [this.instance.id, this.instance.host]);
     else if (row.fenced && !this.instance.isFenced) {
@@ -122,6 +123,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
         ),
       );
     }
+    this.instance.heard(sentMs);
   }
 
   async #sweep(): Promise<void> {

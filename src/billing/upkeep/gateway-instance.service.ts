@@ -2,6 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { hostname } from 'node:os';
 import { uuidV7 } from '../../edge/uuid-v7.js';
 
+/** A process of another host is dead when the database has not heard of it for so long. */
+export const SILENCE_MS = 120_000;
+/** A process counts on being taken for alive for this part of it. */
+const SAFE_PART = 0.8;
+/** A process that was out of touch for so long says nothing of others for as long: they may have been, too. */
+const OUT_OF_TOUCH_MS = 30_000;
+
 /**
  * One boot of one gateway process. Its id is the epoch that holds, claims and the journal carry: whoever takes over its
  * work names it, and nobody else ever has it.
@@ -11,10 +18,30 @@ export class GatewayInstance {
   readonly id = uuidV7();
   readonly host = hostname();
   #fenced = false;
+  #heardMs = performance.now();
+  #backInTouchMs = -Infinity;
+  #aliveUntilMs = this.#heardMs + SILENCE_MS * SAFE_PART;
 
   /** Somebody declared this process dead and freed its holds (it was frozen, or cut off): it must take no new ones. */
   get isFenced(): boolean {
     return this.#fenced;
+  }
+
+  /** `performance.now()`: nobody takes this process for dead before then. */
+  get aliveUntilMs(): number {
+    return this.#aliveUntilMs;
+  }
+
+  /** Whether it has been in touch with the database for long enough to call others silent. */
+  get isInTouch(): boolean {
+    return performance.now() - this.#backInTouchMs > OUT_OF_TOUCH_MS;
+  }
+
+  /** The database has heard of this process. @param sentMs  `performance.now()` when that was sent */
+  heard(sentMs: number): void {
+    if (sentMs - this.#heardMs > OUT_OF_TOUCH_MS) this.#backInTouchMs = performance.now();
+    this.#heardMs = sentMs;
+    this.#aliveUntilMs = sentMs + SILENCE_MS * SAFE_PART;
   }
 
   fence(): void {

@@ -11,11 +11,9 @@ import { MoneyDatabase } from '../money-database.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
 import { Settler } from '../settle/settler.service.js';
-import { GatewayInstance } from './gateway-instance.service.js';
+import { GatewayInstance, SILENCE_MS } from './gateway-instance.service.js';
 import { MARK_REPLAYED, SILENCE_OF_INSTANCE } from './upkeep-statements.js';
 
-/** A process of another host is dead when the database has not heard of it for so long. */
-const SILENCE_SECONDS = 120;
 const IS_INSTANCE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
@@ -52,8 +50,9 @@ export class JournalRecovery {
   async #isAbandoned(instanceId: string, directory: string): Promise<boolean> {
     const owner = await stateOfOwner(directory);
     if (owner !== 'elsewhere') return owner === 'dead';
+    if (!this.instance.isInTouch) return false;
     const [row] = await this.database.query<{ seconds: number }>(SILENCE_OF_INSTANCE, [instanceId]);
-    return row !== undefined && row.seconds > SILENCE_SECONDS;
+    return row !== undefined && row.seconds * 1000 > SILENCE_MS;
   }
 
   async #takeOver(instanceId: string, directory: string): Promise<boolean> {
