@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
+import { EXPLAIN_HOLD } from '../../src/billing/holds/hold-statements.js';
 import { settlementLine } from '../../src/billing/journal/journal-record.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
@@ -330,6 +331,54 @@ describe('what is reserved ahead', () => {
     const [, grant] = await Promise.all([tendFor(holder, 1500), asker.holds.hold(large)]);
     expect(grant.amountNano).toBe(all);
     asker.settler.enqueue(settling(large, 0n, { release: true }));
+    await expectCleanBooks(user);
+  });
+
+  it.each([false, true])('lowers no limit of a request that named none: streamed %s', async (isStream) => {
+    const [here, elsewhere] = [await start(), await start()];
+    const user = await funded(45_000_000n);
+    for (const machine of [here, elsewhere]) {
+      await serve(machine, user);
+      await machine.settler.drain({ timeoutMs: 1000 });
+      const some = await Promise.all(Array.from({ length: 30 }, () => hold(machine, user)));
+      for (const session of some) await session.settle({ kind: 'release', reason: 'x' });
+      await machine.settler.drain({ timeoutMs: 1000 });
+    }
+    expect((await leasesOf(user)).map((row) => row.instance_id)).toEqual([
+      here.instance.id,
+      elsewhere.instance.id,
+    ]);
+    const identity = identityOf(user);
+    await here.idempotency.begin(keyedRequest(user, identity.billingId, 'k'));
+    const session = here.sessions.open(identity);
+    const quote = quoteOf(here, {}, isStream);
+    const [, granted] = await Promise.all([tendFor(elsewhere, 1000), session.hold(quote)]);
+    expect(granted).toEqual({ maxOutputTokens: undefined });
+    await session.settle(usage());
+    await expectCleanBooks(user);
+  });
+
+  it('is waited for once by requests that named no limit: who does not give it back is using it', async () => {
+    const [here, elsewhere] = [await start(), await start()];
+    const user = await funded(42_000_000n);
+    const running = await leased(elsewhere, user, 1500);
+    const explained: number[] = [];
+    const query = here.database.query.bind(here.database);
+    for (const _ of [1, 2]) {
+      let count = 0;
+      here.database.query = (sql, parameters) => {
+        if (sql === EXPLAIN_HOLD) count += 1;
+        return query(sql, parameters);
+      };
+      const session = here.sessions.open(identityOf(user));
+      const [, granted] = await Promise.all([tendFor(elsewhere, 1000), session.hold(quoteOf(here, {}))]);
+      expect(granted.maxOutputTokens).toBeGreaterThan(17_000);
+      await session.settle({ kind: 'release', reason: 'x' });
+      await here.settler.drain({ timeoutMs: 1000 });
+      explained.push(count);
+    }
+    expect(explained).toEqual([6, 1]);
+    await running.settle({ kind: 'release', reason: 'x' });
     await expectCleanBooks(user);
   });
 

@@ -70,6 +70,9 @@ export const RENEW_LEASES = `
    WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0
   RETURNING id`;
 
+/** $1 user */
+export const SUM_LEASES_OF = `SELECT coalesce(sum(amount_nano), 0)::text AS nano FROM lease WHERE user_id = $1`;
+
 /** $1 user, $2 instance that asks */
 export const FIND_LEASES_ELSEWHERE = `SELECT id FROM lease WHERE user_id = $1 AND instance_id <> $2 LIMIT 1`;
 

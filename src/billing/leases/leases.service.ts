@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { uuidV7 } from '../../edge/uuid-v7.js';
+import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase, retryOnce } from '../money-database.js';
 import { NaturalBatcher } from '../natural-batcher.js';
@@ -20,6 +21,7 @@ import {
   RENEW_LEASES,
   RETURN_LEASES,
   SHRINK_LEASE,
+  SUM_LEASES_OF,
 } from './lease-statements.js';
 
 /** A lease is made for so many requests like the one that asks. */
@@ -132,6 +134,17 @@ export class Leases {
     let sumNano = this.#open.get(userId)?.heldNano ?? 0n;
     for (const lease of this.#closing) if (lease.userId === userId) sumNano += lease.heldNano;
     return sumNano;
+  }
+
+  /** What is reserved ahead for this user, and not held by requests here; 0 when the database does not say. */
+  async reservedNano(userId: string): Promise<NanoUsd> {
+    try {
+      const [row] = await this.database.query<{ nano: string }>(SUM_LEASES_OF, [userId]);
+      return larger(0n, BigInt(row?.nano ?? 0) - this.heldNano(userId));
+    } catch (error) {
+      if (isConnectionError(error)) return 0n;
+      throw error;
+    }
   }
 
   /**

@@ -51,7 +51,7 @@ export class HoldTaker {
         this.credit.noteAvailable(identity.userId, grant.freeNano);
         return isNamed
           ? heldOf(quote, limit, boundNano, grant.amountNano)
-          : heldWithinGrant(quote, limit, boundNano, grant);
+          : this.#heldWithinGrant(identity, quote, limit, boundNano, grant);
       });
     };
     const lease = this.#lease(identity, takeNano, boundNano);
@@ -167,6 +167,37 @@ export class HoldTaker {
     return { ...heldOf(quote, limit, amountNano, amountNano), onCredit: true };
   }
 
+  /**
+   * Held with the limit that the money covers, for a client that named none. Counted exactly only when the cheap bound
+   * would lower it. A slice is extended out of what is free, or comes back when it is asked for; a whole hold is all there
+   * will be.
+   */
+  #heldWithinGrant(
+    { userId }: SessionIdentity,
+    quote: HoldQuote,
+    limit: number,
+    costNano: NanoUsd,
+    grant: HoldGrant,
+  ): Held | Promise<Held> {
+    const budgetNano = quote.sliceable ? grant.freeNano : grant.amountNano;
+    if (budgetNano >= costNano) return heldOf(quote, limit, costNano, grant.amountNano);
+    return this.#lowerToCovered(userId, quote, limit, costNano, grant);
+  }
+
+  async #lowerToCovered(
+    userId: string,
+    quote: HoldQuote,
+    limit: number,
+    costNano: NanoUsd,
+    { amountNano, freeNano }: HoldGrant,
+  ): Promise<Held> {
+    const budgetNano = quote.sliceable ? freeNano + (await this.leases.reservedNano(userId)) : amountNano;
+    if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano);
+    const refined = (await quote.refine?.()) ?? quote;
+    const covered = Math.min(limit, affordableLimit(refined, budgetNano) ?? 0);
+    return heldOf(refined, covered, quoteCost(refined, covered), amountNano);
+  }
+
   #order(
     identity: SessionIdentity,
     quote: HoldQuote,
@@ -187,32 +218,6 @@ export class HoldTaker {
       idempotency: this.claims.get(identity.billingId),
     };
   }
-}
-
-/**
- * Held with the limit that the money covers, for a client that named none. Counted exactly only when the cheap bound
- * would lower it. A slice is extended out of what is free; a whole hold is all there will be.
- */
-function heldWithinGrant(
-  quote: HoldQuote,
-  limit: number,
-  costNano: NanoUsd,
-  { amountNano, freeNano }: HoldGrant,
-): Held | Promise<Held> {
-  const budgetNano = quote.sliceable ? freeNano : amountNano;
-  if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano);
-  return lowerToCovered(quote, limit, budgetNano, amountNano);
-}
-
-async function lowerToCovered(
-  quote: HoldQuote,
-  limit: number,
-  budgetNano: NanoUsd,
-  amountNano: NanoUsd,
-): Promise<Held> {
-  const refined = (await quote.refine?.()) ?? quote;
-  const covered = Math.min(limit, affordableLimit(refined, budgetNano) ?? 0);
-  return heldOf(refined, covered, quoteCost(refined, covered), amountNano);
 }
 
 /** @param costNano  the worst case at this limit */
