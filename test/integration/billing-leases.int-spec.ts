@@ -476,6 +476,21 @@ describe('what is reserved ahead', () => {
     await expectCleanBooks(...users);
   });
 
+  it('is not renewed for a request that is older than any may get: it comes back, and nothing here remembers it', async () => {
+    const machine = await start({ holdTtlMs: 1000 });
+    const user = await funded(UNIT);
+    await leased(machine, user);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    await machine.leases.recall(user);
+    expect(machine.leases.heldNano(user)).toBeGreaterThan(0n);
+    Object.assign(machine.config.timeouts, { requestMs: -600_000 });
+    await tendFor(machine, 1200);
+    await machine.upkeep.runOnce();
+    expect(machine.events).toContainEqual({ kind: 'orphan-released', reason: 'timer', count: 1 });
+    expect(machine.leases.heldNano(user)).toBe(0n);
+    await expectCleanBooks(user);
+  });
+
   it('does not grow while its term is over', async () => {
     const machine = await start({ holdTtlMs: 1000 });
     const user = await funded(UNIT);

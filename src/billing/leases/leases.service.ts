@@ -8,6 +8,7 @@ import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase, retryOnce } from '../money-database.js';
 import { NaturalBatcher } from '../natural-batcher.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
+import { AFTERLIFE_MS } from '../session/holding-sessions.js';
 import { toTextArray } from '../text-array.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import { ActiveUsers } from './active-users.js';
@@ -192,6 +193,7 @@ export class Leases {
   async tend(idleMs = IDLE_MS): Promise<void> {
     if (this.#open.size === 0 && this.#closing.size === 0) return;
     await this.#renew();
+    for (const lease of this.#closing) if (lease.isOver() && this.#isForgotten(lease)) this.#drop(lease);
     const leaving = [...this.#idle(idleMs), ...(await this.#recalled())];
     await this.#close([...new Set(leaving)]);
     await this.#giveBack([...this.#closing]);
@@ -306,9 +308,14 @@ export class Leases {
 
   async #renew(): Promise<void> {
     const dueMs = this.#validUntil(performance.now()) - this.config.billing.holdTtlMs * RENEW_AFTER_PART;
-    const due = this.#all().filter((lease) => lease.validUntilMs < dueMs);
+    const due = this.#all().filter((lease) => lease.validUntilMs < dueMs && !this.#isForgotten(lease));
     for (let at = 0; at < due.length; at += BATCH_SIZE)
       await this.#renewBatch(due.slice(at, at + BATCH_SIZE));
+  }
+
+  /** What holds of it is older than any request may get, so somebody forgot to settle it: the clock gives it back. */
+  #isForgotten({ lastUsedMs }: Lease): boolean {
+    return performance.now() - lastUsedMs > this.config.timeouts.requestMs + AFTERLIFE_MS;
   }
 
   async #renewBatch(leases: readonly Lease[]): Promise<void> {

@@ -9,12 +9,9 @@ import { ChargeCalculator } from './charge-calculator.js';
 import { FreeBillingSession } from './free-billing-session.js';
 import type { SessionIdentity } from './held.js';
 import { HoldTaker } from './hold-taker.js';
-import { HoldingSessions } from './holding-sessions.js';
+import { AFTERLIFE_MS, HoldingSessions } from './holding-sessions.js';
 import { MeteredBillingSession, type SessionServices } from './metered-billing-session.js';
 import { SettlementRecords } from './settlement-records.js';
-
-/** What a request may still do when its time is over: read on to the provider's count, settle. */
-const AFTERLIFE_MS = 600_000;
 
 /** Opens the money side of requests, and knows those that hold money. */
 @Injectable()

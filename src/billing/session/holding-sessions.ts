@@ -1,5 +1,8 @@
 import { type Placed, PlacedList } from '../../edge/placed-list.js';
 
+/** What a request may still do when its time is over: read on to the provider's count, settle. */
+export const AFTERLIFE_MS = 600_000;
+
 /** A request that holds money. */
 export interface HoldingSession extends Placed {
   readonly billingId: string;
