@@ -8,7 +8,6 @@ import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
 import { EXPLAIN_HOLD } from '../../src/billing/holds/hold-statements.js';
-import { settlementLine } from '../../src/billing/journal/journal-record.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
 import type { PlannedTarget } from '../../src/routing/route-plan.js';
@@ -624,7 +623,7 @@ describe('a settlement', () => {
     const leaseId = randomUUID();
     const base = settling(order(user, 1000n), 700n).record;
     const record = { ...base, lease_id: leaseId, leased: '1000', held_at: Date.now() };
-    const dead = await deadJournal(dataDir, {}, settlementLine(record));
+    const dead = await deadJournal(dataDir, {}, { t: 'S', s: record });
     await db.dataSource.query(
       `WITH made AS (INSERT INTO lease (id, user_id, instance_id, amount_nano, expires_at)
          VALUES ($1, $2, $3, $4, now() + interval '1 hour'))
@@ -652,7 +651,7 @@ describe('a settlement', () => {
     const { record } = await deadLease(user, 100_000n);
     for (let round = 0; round < 30; round += 1) {
       const again = { ...record, id: randomUUID() };
-      const same = { record: again, json: JSON.stringify(again) };
+      const same = { record: again };
       one.settler.enqueue(same);
       two.settler.enqueue(same);
       one.settler.enqueue(same);

@@ -298,7 +298,7 @@ export function settling(
     description: 'Chat completion with m',
     ...changes,
   };
-  return { record, json: JSON.stringify(record) };
+  return { record };
 }
 
 /** Gives an account money without the ceremony; the ledger knows. */

@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { settlementLine } from '../../src/billing/journal/journal-record.js';
 import {
   type BillingDatabase,
   type BillingMachine,
@@ -49,7 +48,7 @@ it('a charge that the database refuses keeps its hold, and the next start books 
   await machine.holds.hold(hold);
   await refuseCharges();
   const charge = settling(hold, 4n);
-  machine.settler.enqueue({ ...charge, mark: await machine.journal.append(settlementLine(charge.record)) });
+  machine.settler.enqueue({ ...charge, mark: await machine.journal.append({ t: 'S', s: charge.record }) });
   await machine.settler.drain({ timeoutMs: 2000 });
   expect(machine.settler.refused).toBe(1);
 

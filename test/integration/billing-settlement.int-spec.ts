@@ -56,7 +56,7 @@ async function settle(...each: Parameters<typeof machine.settler.enqueue>[0][]):
 /** Parameters of SETTLE_BATCH. */
 function batchOf(batch: ReturnType<typeof settling>[]): unknown[] {
   return [
-    `[${batch.map(({ json }) => json).join(',')}]`,
+    JSON.stringify(batch.map(({ record }) => record)),
     batch.map(({ record }) => record.id),
     [...new Set(batch.map(({ record }) => record.user_id))],
   ];
@@ -195,7 +195,7 @@ describe('a settlement that is safe in the journal', () => {
 
   const safe = async (hold: HoldOrder) => {
     const charge = settling(hold, 10n);
-    return { ...charge, mark: await machine.journal.append(charge.json) };
+    return { ...charge, mark: await machine.journal.append({ t: 'S', s: charge.record }) };
   };
   const aWhile = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => void setImmediate(resolve));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createDatabase, type TestDatabase } from '@app/testing';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
+import type { JournalRecord } from '../../src/billing/journal/journal-record.js';
 import { JournalWriter } from '../../src/billing/journal/journal-writer.js';
 import { connect } from './billing-machine.js';
 
@@ -39,7 +40,7 @@ export async function openBillingDatabase(poolSize = 16): Promise<BillingDatabas
 export async function deadJournal(
   dataDir: string,
   owner: Record<string, unknown>,
-  ...lines: string[]
+  ...records: JournalRecord[]
 ): Promise<string> {
   const id = randomUUID();
   const directory = join(dataDir, 'journal', id);
@@ -50,7 +51,7 @@ export async function deadJournal(
     JSON.stringify({ host: hostname(), boot, process: '999999-1', ...owner }),
   );
   const writer = await JournalWriter.open(directory, { segmentBytes: 65_536 });
-  for (const line of lines) await writer.append(line);
+  for (const record of records) await writer.append(record);
   await writer.close();
   return id;
 }

@@ -2,7 +2,6 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { settlementLine } from '../../src/billing/journal/journal-record.js';
 import {
   type BillingDatabase,
   booksOf,
@@ -112,7 +111,7 @@ describe('a journal without an owner', () => {
     const [charged, lost] = [order(user, 10n), order(user, 20n)];
     await machine.holds.hold(charged);
     await machine.holds.hold(lost);
-    const dead = await deadJournal(dataDir, {}, settlementLine(settling(charged, 7n).record));
+    const dead = await deadJournal(dataDir, {}, { t: 'S', s: settling(charged, 7n).record });
     await db.dataSource.query('UPDATE hold SET instance_id = $1', [dead]);
     await machine.upkeep.runOnce();
     expect(await holdRow(charged.billingId)).toMatchObject({ state: 'captured', captured_nano: '7' });
@@ -128,8 +127,8 @@ describe('a journal without an owner', () => {
     await deadJournal(
       dataDir,
       {},
-      settlementLine(settling(hold, 7n).record),
-      JSON.stringify({ t: 'D', ids: [hold.billingId] }),
+      { t: 'S', s: settling(hold, 7n).record },
+      { t: 'D', ids: [hold.billingId] },
     );
     await machine.upkeep.runOnce();
     expect(await holdRow(hold.billingId)).toMatchObject({ state: 'open' });
@@ -182,8 +181,8 @@ describe('a journal without an owner', () => {
     const dead = await deadJournal(
       dataDir,
       {},
-      settlementLine(bad.record),
-      settlementLine(settling(good, 7n).record),
+      { t: 'S', s: bad.record },
+      { t: 'S', s: settling(good, 7n).record },
     );
     await machine.upkeep.runOnce();
     expect(await holdRow(good.billingId)).toMatchObject({ state: 'captured' });

@@ -49,15 +49,15 @@ export class BillingJournal {
     return this.#writer?.isHealthy ?? false;
   }
 
-  /** Writes a line of JSON; resolves when it is on the disk. */
-  append(json: string): Promise<JournalMark> {
+  /** Writes a record, which does not change any more; resolves when it is on the disk. */
+  append(record: JournalRecord): Promise<JournalMark> {
     return this.#writer
-      ? this.#writer.append(json)
+      ? this.#writer.append(record)
       : Promise.reject(new Error('the billing journal is not open'));
   }
 
   note(record: JournalRecord): void {
-    this.#writer?.note(JSON.stringify(record));
+    this.#writer?.note(record);
   }
 
   booked(marks: readonly JournalMark[], ids: readonly string[]): void {

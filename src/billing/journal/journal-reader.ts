@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SettlementRecord } from '../settle/settlement-record.js';
 import type { PackedAnswer } from '../idempotency/packed-answer.js';
-import { answerOfLine, type JournalRecord, type StoredPriceVersion } from './journal-record.js';
+import { answerOfRecord, type JournalRecord, type StoredPriceVersion } from './journal-record.js';
 import { decodeSegment } from './record-codec.js';
 import { SEGMENT_SUFFIX } from './segment.js';
 
@@ -33,7 +33,7 @@ export async function readJournal(directory: string): Promise<JournalContents> {
       if (record.t === 'S') {
         const settlement = record.s as SettlementRecord;
         settlements.set(settlement.id, settlement);
-      } else if (record.t === 'A') answers.set(record.id, answerOfLine(record.a));
+      } else if (record.t === 'A') answers.set(record.id, answerOfRecord(record.a));
       else if (record.t === 'D') {
         for (const id of record.ids) {
           booked.add(id);

@@ -36,24 +36,10 @@ interface JournaledAnswer extends Omit<PackedAnswer, 'body'> {
   readonly body: string | null;
 }
 
-export function answerLine(id: string, answer: PackedAnswer): string {
-  const a: JournaledAnswer = { ...answer, body: answer.body?.toString('base64') ?? null };
-  return JSON.stringify({ t: 'A', id, a });
+export function answerRecord(id: string, answer: PackedAnswer): JournalRecord {
+  return { t: 'A', id, a: { ...answer, body: answer.body?.toString('base64') ?? null } };
 }
 
-export function answerOfLine({ body, ...answer }: JournaledAnswer): PackedAnswer {
+export function answerOfRecord({ body, ...answer }: JournaledAnswer): PackedAnswer {
   return { ...answer, body: body === null ? null : Buffer.from(body, 'base64') };
-}
-
-const SETTLEMENT_START = '{"t":"S","s":';
-const SETTLEMENT_END = '}';
-
-/** An `S` line, made in one go: the longest text of a request is not copied again. */
-export function settlementLine(settlement: unknown): string {
-  return JSON.stringify({ t: 'S', s: settlement } satisfies JournalRecord);
-}
-
-/** The settlement in an `S` line, as JSON text: a view of the line, no copy. */
-export function settlementOfLine(line: string): string {
-  return line.slice(SETTLEMENT_START.length, -SETTLEMENT_END.length);
 }

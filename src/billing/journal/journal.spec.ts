@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MOST_PACKED_BYTES } from '../idempotency/packed-answer.js';
 import { DISK, type JournalFiles } from './journal-files.js';
-import { answerLine, settlementLine } from './journal-record.js';
+import { answerRecord, type JournalRecord } from './journal-record.js';
 import { readJournal } from './journal-reader.js';
 import { JournalWriter } from './journal-writer.js';
 import { decodeSegment, encodedBytes, encodeRecord } from './record-codec.js';
@@ -19,7 +19,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const line = (id: string) => settlementLine({ id, pad: 'x'.repeat(200) });
+const record = (id: string): JournalRecord => ({ t: 'S', s: { id, pad: 'x'.repeat(200) } });
+const bytesOf = (id: string) => encodedBytes(JSON.stringify(record(id)));
 const idsIn = async () => (await readJournal(directory)).settlements.map((settlement) => settlement.id);
 const segments = async () => (await readdir(directory)).filter((name) => name.endsWith('.journal')).sort();
 
@@ -79,7 +80,7 @@ describe('JournalWriter', () => {
   it('keeps what was appended and not booked, across segments, and removes segments that are done', async () => {
     const writer = await JournalWriter.open(directory, { segmentBytes: 4096 });
     const marks = await Promise.all(
-      Array.from({ length: 100 }, (_, index) => writer.append(line(`id-${index}`))),
+      Array.from({ length: 100 }, (_, index) => writer.append(record(`id-${index}`))),
     );
     expect(await idsIn()).toHaveLength(100);
     expect((await segments()).length).toBeGreaterThan(5);
@@ -96,7 +97,7 @@ describe('JournalWriter', () => {
     let syncs = 0;
     const files: JournalFiles = { ...DISK, sync: (fd) => ((syncs += 1), DISK.sync(fd)) };
     const writer = await JournalWriter.open(directory, { files });
-    await Promise.all(Array.from({ length: 500 }, (_, index) => writer.append(line(`id-${index}`))));
+    await Promise.all(Array.from({ length: 500 }, (_, index) => writer.append(record(`id-${index}`))));
     expect(syncs).toBeLessThan(10);
     await writer.close();
   });
@@ -105,8 +106,8 @@ describe('JournalWriter', () => {
     let syncs = 0;
     const files: JournalFiles = { ...DISK, sync: (fd) => ((syncs += 1), DISK.sync(fd)) };
     const writer = await JournalWriter.open(directory, { files });
-    await writer.append(line('a'));
-    writer.note('{"t":"D","ids":["a"]}');
+    await writer.append(record('a'));
+    writer.note({ t: 'D', ids: ['a'] });
     await writer.close();
     expect(syncs).toBe(1);
     expect(await idsIn()).toEqual([]);
@@ -127,10 +128,10 @@ describe('JournalWriter', () => {
       [call]: failing(DISK[call] as (...p: unknown[]) => Promise<void>),
     };
     const writer = await JournalWriter.open(directory, { files, onFault: (error) => faults.push(error) });
-    await writer.append(line('before'));
+    await writer.append(record('before'));
     fail = true;
-    await writer.append(line('during'));
-    await writer.append(line('after'));
+    await writer.append(record('during'));
+    await writer.append(record('after'));
     await writer.close();
     expect(await idsIn()).toEqual(['before', 'during', 'after']);
     expect(faults).toHaveLength(1);
@@ -146,11 +147,11 @@ describe('JournalWriter', () => {
     };
     const writer = await JournalWriter.open(directory, { files });
     broken = true;
-    await expect(writer.append(line('lost'))).rejects.toThrow('EIO');
+    await expect(writer.append(record('lost'))).rejects.toThrow('EIO');
     expect(writer.isHealthy).toBe(false);
     broken = false;
     await expect.poll(() => writer.isHealthy, { timeout: 5000 }).toBe(true);
-    await writer.append(line('kept'));
+    await writer.append(record('kept'));
     await writer.close();
     expect(await idsIn()).toContain('kept');
   });
@@ -164,8 +165,8 @@ describe('JournalWriter', () => {
     const writer = await JournalWriter.open(directory, { files, segmentBytes: 4096 });
     full = true;
     let taken = 0;
-    for (; writer.isHealthy; taken += 1) await writer.append(line(`id-${taken}`));
-    await writer.append(line('in flight'));
+    for (; writer.isHealthy; taken += 1) await writer.append(record(`id-${taken}`));
+    await writer.append(record('in flight'));
     await writer.close();
     expect(await idsIn()).toHaveLength(taken + 1);
   });
@@ -179,7 +180,7 @@ describe('JournalWriter', () => {
     const writer = await JournalWriter.open(directory, { files: { ...DISK, create }, segmentBytes: 4096 });
     delayMs = 50;
     for (let index = 0; index < 40; index += 1) {
-      await writer.append(line(`id-${index}`));
+      await writer.append(record(`id-${index}`));
       expect(writer.isHealthy).toBe(true);
     }
     await writer.close();
@@ -196,7 +197,7 @@ describe('JournalWriter', () => {
 
   it('refuses a record that would not fit a segment', async () => {
     const writer = await JournalWriter.open(directory, { segmentBytes: 1024 });
-    await expect(writer.append('x'.repeat(2000))).rejects.toThrow(RangeError);
+    await expect(writer.append(record('x'.repeat(2000)))).rejects.toThrow(RangeError);
     await writer.close();
   });
 });
@@ -213,10 +214,10 @@ describe('readJournal', () => {
       ['booked', large],
       ['charge-never-came', large],
     ] as const) {
-      await writer.append(answerLine(id, each));
-      if (id !== 'charge-never-came') await writer.append(line(id));
+      await writer.append(answerRecord(id, each));
+      if (id !== 'charge-never-came') await writer.append(record(id));
     }
-    writer.note(JSON.stringify({ t: 'D', ids: ['booked'] }));
+    writer.note({ t: 'D', ids: ['booked'] });
     await writer.close();
     const { settlements, answers } = await readJournal(directory);
     expect(settlements.map(({ id }) => id)).toEqual(['large', 'lost']);
@@ -229,22 +230,22 @@ describe('readJournal', () => {
 
   it('tolerates a torn tail and says so', async () => {
     const writer = await JournalWriter.open(directory);
-    await writer.append(line('whole'));
-    await writer.append(line('torn'));
+    await writer.append(record('whole'));
+    await writer.append(record('torn'));
     await writer.close();
     const path = join(directory, (await segments())[0] ?? '');
-    await truncate(path, encodedBytes(line('whole')) + 100);
+    await truncate(path, bytesOf('whole') + 100);
     expect(await readJournal(directory)).toMatchObject({ tornSegments: 1, damagedRecords: 0 });
     expect(await idsIn()).toEqual(['whole']);
   });
 
   it('counts flipped bits and reads on', async () => {
     const writer = await JournalWriter.open(directory);
-    for (const id of ['one', 'two', 'three']) await writer.append(line(id));
+    for (const id of ['one', 'two', 'three']) await writer.append(record(id));
     await writer.close();
     const path = join(directory, (await segments())[0] ?? '');
     const handle = await open(path, 'r+');
-    await handle.write(Buffer.from('?'), 0, 1, encodedBytes(line('one')) + 40);
+    await handle.write(Buffer.from('?'), 0, 1, bytesOf('one') + 40);
     await handle.close();
     expect(await readJournal(directory)).toMatchObject({ damagedRecords: 1, tornSegments: 0 });
     expect(await idsIn()).toEqual(['one', 'three']);

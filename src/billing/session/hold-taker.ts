@@ -9,6 +9,7 @@ import { Lease } from '../leases/lease.js';
 import { Leases } from '../leases/leases.service.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
+import type { JournalRecord } from '../journal/journal-record.js';
 import { SQL_STATE, sqlStateOf } from '../money-database.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
@@ -152,14 +153,14 @@ export class HoldTaker {
     if (!this.credit.take(userId, amountNano)) throw databaseUnavailable(outage);
     try {
       for (const version of this.prices.unstored) this.journal.note({ t: 'V', v: version });
-      const record = {
+      const record: JournalRecord = {
         t: 'R',
         id: billingId,
         user_id: userId,
         request_id: requestId,
         amount: amountNano.toString(),
       };
-      this.journal.booked([await this.journal.append(JSON.stringify(record))], []);
+      this.journal.booked([await this.journal.append(record)], []);
     } catch {
       this.credit.giveBack(userId, amountNano);
       throw databaseUnavailable(outage);

@@ -14,7 +14,7 @@ import { isBroken } from '../broken-guarantees.js';
 import { crashPoint } from '../crash-points.js';
 import type { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
-import { answerLine, settlementLine, settlementOfLine } from '../journal/journal-record.js';
+import { answerRecord, type JournalRecord } from '../journal/journal-record.js';
 import type { UsageSource } from '../entities/ledger-entry.entity.js';
 import type { StoredResponse } from '../idempotency/stored-response.js';
 import { packAnswer } from '../idempotency/packed-answer.js';
@@ -172,7 +172,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
         reason,
         unknownTarget,
       );
-      this.#enqueue(held, { record, json: JSON.stringify(record) });
+      this.#enqueue(held, { record });
     }
     this.#close();
     return Promise.resolve({ costNanoUsd: 0n });
@@ -216,29 +216,27 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     const answer = this.services.records.answer(record);
     if (answer) return this.#bookWithAnswer(held, record, answer).finally(() => this.#close());
     crashPoint('before-journal');
-    const line = settlementLine(record);
-    return this.#write(line).then(
-      (mark) => this.#journaled(held, { record, json: settlementOfLine(line), mark }),
-      () => this.#bookDirectly(held, { record, json: settlementOfLine(line) }),
+    return this.#write({ t: 'S', s: record }).then(
+      (mark) => this.#journaled(held, { record, mark }),
+      () => this.#bookDirectly(held, { record }),
     );
   }
 
   async #bookWithAnswer(held: Held, record: SettlementRecord, kept: StoredResponse): Promise<SettledCharge> {
     const answer = await packAnswer(kept);
     crashPoint('before-journal');
-    const line = settlementLine(record);
     // In this order: a charge on the disk has its answer there.
-    const writingAnswer = this.#write(answerLine(record.id, answer)).catch(() => undefined);
-    const mark = await this.#write(line).catch(() => undefined);
+    const writingAnswer = this.#write(answerRecord(record.id, answer)).catch(() => undefined);
+    const mark = await this.#write({ t: 'S', s: record }).catch(() => undefined);
     const answerMark = await writingAnswer;
-    const settling = { record, json: settlementOfLine(line), mark, answer, answerMark };
+    const settling = { record, mark, answer, answerMark };
     return mark ? this.#journaled(held, settling) : this.#bookDirectly(held, settling);
   }
 
-  #write(line: string): Promise<JournalMark> {
+  #write(record: JournalRecord): Promise<JournalMark> {
     return isBroken('journal-off')
       ? Promise.reject(new Error('the journal is off'))
-      : this.services.journal.append(line);
+      : this.services.journal.append(record);
   }
 
   /** What it may cost is on the disk, and waits for nobody. */

@@ -3,7 +3,7 @@ import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
 import type { UsageSource } from '../entities/ledger-entry.entity.js';
 
 /**
- * How one request ended, complete in itself: journal, queue and SQL all take the same JSON text. Besides the settlement it
+ * How one request ended, complete in itself: journal, queue and SQL all take the same JSON. Besides the settlement it
  * carries the hold, so that it can be booked even where the hold is not in the database (credit in an outage, a restored
  * copy). Amounts are decimal integers in text, nano-units.
  */

@@ -36,8 +36,6 @@ const LONGEST_BACKOFF_MS = 2000;
 /** A settlement on its way to the database. */
 export interface Settling {
   readonly record: SettlementRecord;
-  /** `record` as JSON. */
-  readonly json: string;
   /** Where it lies in the journal; absent for what a crash may forget (a release: the sweep finds its hold). */
   readonly mark?: JournalMark | undefined;
   /** What a retry with the same Idempotency-Key gets: stored after the charge is booked. */
@@ -110,11 +108,10 @@ export class Settler {
   }
 
   enqueue(settling: Settling): void {
-    const { record, json, mark, answer, answerMark, lease, onDone } = settling;
+    const { record, mark, answer, answerMark, lease, onDone } = settling;
     this.#lastPosition += 1;
     this.#queue.push({
       record,
-      json,
       mark,
       answer,
       answerMark,
@@ -397,9 +394,7 @@ function parametersOf(record: SettlementRecord): unknown[] {
   ];
 }
 
-/** Strung together, and copied once, when it is sent. */
+/** Made anew, all at once: that costs less than to keep the text of the journal for each until it is booked. */
 function toArray(batch: readonly Queued[]): string {
-  let text = '[';
-  for (const { json } of batch) text += text === '[' ? json : `,${json}`;
-  return `${text}]`;
+  return JSON.stringify(batch.map(({ record }) => record));
 }

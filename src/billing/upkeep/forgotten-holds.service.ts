@@ -34,7 +34,7 @@ export class ForgottenHolds {
     const rows = await this.database.query<ForgottenRow>(FIND_FORGOTTEN, [this.instance.id, known, spareMs]);
     for (const row of rows) {
       const record = releaseOf(row, this.instance.id);
-      this.settler.enqueue({ record, json: JSON.stringify(record) });
+      this.settler.enqueue({ record });
     }
   }
 }

@@ -78,7 +78,6 @@ export class JournalRecovery {
           const onDone = (result: unknown): void => resolve(result === 'refused' ? record : undefined);
           this.settler.enqueue({
             record,
-            json: JSON.stringify(record),
             answer: answers.get(record.id),
             onDone,
           });
