@@ -151,6 +151,7 @@ export interface TelemetrySink {
 export class Telemetry {
   readonly #sinks: TelemetrySink[] = [];
   readonly #gauges = new Map<Gauge['name'], Gauge>();
+  #finished: RequestRecord[] = [];
 
   addSink(sink: TelemetrySink): void {
     this.#sinks.push(sink);
@@ -164,8 +165,20 @@ export class Telemetry {
     return this.#gauges.values();
   }
 
+  /**
+   * Told to the sinks at the end of this turn of the event loop: answers go first, and what a turn has finished is told in
+   * one go, while the code for it is at hand.
+   */
   request(record: RequestRecord): void {
-    for (const sink of this.#sinks) sink.request?.(record);
+    if (this.#finished.push(record) === 1) setImmediate(() => this.#tellFinished());
+  }
+
+  #tellFinished(): void {
+    const finished = this.#finished;
+    this.#finished = [];
+    for (const sink of this.#sinks) {
+      if (sink.request) for (const record of finished) sink.request(record);
+    }
   }
 
   event(event: GatewayEvent): void {
