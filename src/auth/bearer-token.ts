@@ -30,6 +30,9 @@ export function bearerToken(authorization: string | undefined): string {
   }
   const compact = token.trim();
   if (compact.length > MAX_TOKEN_LENGTH || !COMPACT_JWS.test(compact))
-    throw refusal('invalid_token', 'The token is not valid.');
+    throw refusal(
+      'invalid_token',
+      'This is not a token of this gateway: it takes a JWT, not a key of a provider.',
+    );
   return compact;
 }

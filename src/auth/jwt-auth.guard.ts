@@ -77,8 +77,14 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     if (user) return user;
     if (info instanceof GatewayError) throw info;
     const name = info instanceof Error ? info.name : '';
-    if (name === 'TokenExpiredError') throw refusal('token_expired', 'The token has expired.', info);
-    throw refusal('invalid_token', 'The token is not valid.', info);
+    if (name === 'TokenExpiredError')
+      throw refusal('token_expired', 'The token has expired: get a new one.', info);
+    if (name === 'NotBeforeError') throw refusal('invalid_token', 'The token is not valid yet.', info);
+    throw refusal(
+      'invalid_token',
+      'The token is not valid here: its signature, algorithm, issuer and audience must be the configured ones.',
+      info,
+    );
   }
 
   #admit(request: Request, principal: Principal, rules: RouteRules): true {

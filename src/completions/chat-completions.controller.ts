@@ -32,7 +32,7 @@ const EXAMPLES = {
     },
   },
   fails: {
-    summary: 'A model that does not exist (404)',
+    summary: 'A model that is not served (404)',
     value: { model: 'gpt-9', messages: [{ role: 'user', content: 'Say hello.' }] },
   },
 };

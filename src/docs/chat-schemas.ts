@@ -189,7 +189,7 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
     },
     example: {
       error: {
-        message: 'The model `gpt-9` does not exist.',
+        message: 'The model "gpt-9" is not served here: GET /v1/models lists those that are.',
         type: 'not_found_error',
         param: 'model',
         code: 'model_not_found',

@@ -50,8 +50,22 @@ export function openApiDocument(app: NestExpressApplication, config: AppConfig):
   document.components.schemas = { ...document.components.schemas, ...CHAT_SCHEMAS };
   for (const [path, item] of Object.entries(document.paths)) {
     if (OPEN_ROUTES.test(path) && item.get) item.get.security = [];
+    for (const operation of [item.get, item.post]) {
+      if (operation?.operationId) operation.operationId = operationIdOf(operation.operationId, path);
+    }
   }
   spellNullAsType(document.paths);
   spellNullAsType(document.components.schemas);
   return document;
+}
+
+/**
+ * `BillingController_balance[1]`, which Nest makes of a controller with two paths, -> `OpenAiBilling_balance`: generators of
+ * clients make a function's name of it.
+ */
+function operationIdOf(nestId: string, path: string): string {
+  const [, controller, method, index] = /^(\w+)Controller_(\w+?)(\[\d+\])?$/.exec(nestId) ?? [];
+  if (controller === undefined) return nestId;
+  const prefix = index !== undefined && path.startsWith('/openai/') ? 'OpenAi' : '';
+  return `${prefix}${controller}_${method}`;
 }

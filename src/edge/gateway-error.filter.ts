@@ -64,7 +64,12 @@ function fromHttpException(exception: HttpException): GatewayError {
       },
     );
   }
-  if (code === 'not_found') return new GatewayError(code, 'There is no such route.');
+  if (code === 'not_found') {
+    return new GatewayError(
+      code,
+      'There is no such route: check method and path, GET /docs shows all of them.',
+    );
+  }
   return new GatewayError(code, describe(exception), { cause: exception });
 }
 

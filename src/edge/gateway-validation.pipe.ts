@@ -60,7 +60,8 @@ function firstProblem(
   const fault = faults[0];
   const param = `${prefix}${fault?.property ?? ''}`;
   // Rules are met from the one nearest to the field upwards, so the last is the one written first: the field's type.
-  const own = Object.values(fault?.constraints ?? {}).at(-1);
+  const [rule, own] = Object.entries(fault?.constraints ?? {}).at(-1) ?? [];
+  if (rule === 'whitelistValidation') return { param, message: `${param} is not known here` };
   if (own !== undefined) return { param, message: own };
   if (fault?.children?.length) return firstProblem(fault.children, `${param}.`);
   return { param, message: `${param} is not valid` };

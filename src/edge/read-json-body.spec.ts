@@ -15,11 +15,15 @@ function incoming(body: Buffer | string, headers: Record<string, string> = {}): 
   }) as unknown as IncomingMessage;
 }
 
-async function codeOf(request: IncomingMessage, limit = LIMIT): Promise<string> {
-  const error: unknown = await readJsonBody(request, limit).then(
+async function refusalOf(request: IncomingMessage, limit = LIMIT): Promise<unknown> {
+  return readJsonBody(request, limit).then(
     () => 'accepted',
     (reason: unknown) => reason,
   );
+}
+
+async function codeOf(request: IncomingMessage, limit = LIMIT): Promise<string> {
+  const error = await refusalOf(request, limit);
   return error instanceof GatewayError ? error.code : String(error);
 }
 
@@ -69,6 +73,15 @@ describe('readJsonBody', () => {
   it('stops at the limit, declared or not', async () => {
     expect(await codeOf(incoming('{"a":"xxxxxxxxxx"}'), 10)).toBe('body_too_large');
     expect(await codeOf(incoming('{}', { 'content-length': '99' }), 10)).toBe('body_too_large');
+  });
+
+  it.each([
+    ['{"model": "secret",', 'The body is not valid JSON: see line 1 column 20.'],
+    ['{\n"model": "secret"\n"x"}', 'The body is not valid JSON: see line 3 column 1.'],
+    ['{"secret": ', 'The body is not valid JSON: it ends too early.'],
+    ['secret', 'The body is not valid JSON.'],
+  ])('says where %j is no JSON, and quotes nothing of it', async (body, message) => {
+    expect(await refusalOf(incoming(body))).toMatchObject({ code: 'invalid_json', message });
   });
 
   it('refuses invalid UTF-8, lone brackets, deep nesting, floods and __proto__', async () => {

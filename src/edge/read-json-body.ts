@@ -145,10 +145,17 @@ function decodeUtf8(bytes: Buffer): string {
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
-    // The parser's own message quotes the text, which may be a prompt.
-    throw new GatewayError('invalid_json', 'The body is not valid JSON.');
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    throw new GatewayError('invalid_json', `The body is not valid JSON${placeIn(message)}.`);
   }
+}
+
+/** Where the parser stopped, when it tells. Its own message quotes the text, which may be a prompt. */
+function placeIn(message: string): string {
+  if (message === 'Unexpected end of JSON input') return ': it ends too early';
+  const [, place] = /\((line \d+ column \d+)\)$/.exec(message) ?? [];
+  return place === undefined ? '' : `: see ${place}`;
 }
 
 /**

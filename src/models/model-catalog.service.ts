@@ -56,11 +56,7 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   require(name: string, principal: Principal): CatalogModel {
     const { snapshot } = this.#built;
     const model = snapshot.find(name);
-    if (!model) {
-      throw new GatewayError('model_not_found', `The model ${JSON.stringify(shown(name))} does not exist.`, {
-        param: 'model',
-      });
-    }
+    if (!model) throw modelNotFound(name);
     if (!isAllowed(model, name, principal, snapshot)) {
       throw new GatewayError('model_not_allowed', 'This token may not use this model.', { param: 'model' });
     }
@@ -113,6 +109,12 @@ export function isAllowed(
   );
 }
 
-function shown(name: string): string {
-  return name.length > 100 ? `${name.slice(0, 100)}…` : name;
+/** "Not served" and not "unknown": a built-in model whose provider has no key is not found either. */
+export function modelNotFound(name: string): GatewayError {
+  const shown = JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+  return new GatewayError(
+    'model_not_found',
+    `The model ${shown} is not served here: GET /v1/models lists those that are.`,
+    { param: 'model' },
+  );
 }

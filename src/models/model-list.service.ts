@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { GatewayError } from '@app/contracts';
 import { CACHE_MANAGER, type Cache } from '@nestjs/cache-manager';
 import { Inject, Injectable, Optional } from '@nestjs/common';
 import type { Principal } from '../auth/principal.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import type { CatalogSnapshot } from './catalog.js';
-import { isAllowed, ModelCatalog } from './model-catalog.service.js';
+import { isAllowed, ModelCatalog, modelNotFound } from './model-catalog.service.js';
 import { toModelObject } from './model-object.js';
 import type { ModelObject } from './model-object.dto.js';
 
@@ -41,13 +40,7 @@ export class ModelListService {
   async get(name: string, principal: Principal): Promise<ModelObject> {
     const snapshot = this.catalog.snapshot();
     const model = snapshot.list().find(({ id }) => id === name) ?? snapshot.find(name);
-    if (!model || !isAllowed(model, name, principal, snapshot)) {
-      throw new GatewayError(
-        'model_not_found',
-        `The model ${JSON.stringify(name.slice(0, 100))} does not exist.`,
-        { param: 'model' },
-      );
-    }
+    if (!model || !isAllowed(model, name, principal, snapshot)) throw modelNotFound(name);
     return this.#cached(`model:${this.#fingerprint(snapshot)}:${digest(name)}`, () =>
       toModelObject(model, this.config.billing.currency),
     );

@@ -19,6 +19,7 @@ import { IsFunctionList, IsMessageList, IsStopList, IsToolChoice, IsToolList } f
 
 export const MAX_MESSAGES = 10_000;
 const MAX_TOKENS = 100_000_000;
+const A_NUMBER = { message: '$property must be a number' };
 
 /**
  * OpenAI's Chat Completions request, checked at the top level and down to what the gateway itself reads.
@@ -85,28 +86,28 @@ export class ChatCompletionRequestDto implements ChatRequest {
 
   @ApiPropertyOptional({ type: Number, nullable: true, minimum: 0, maximum: 2 })
   @IsOptional()
-  @IsNumber()
+  @IsNumber({}, A_NUMBER)
   @Min(0)
   @Max(2)
   temperature?: number | null;
 
   @ApiPropertyOptional({ type: Number, nullable: true, minimum: 0, maximum: 1 })
   @IsOptional()
-  @IsNumber()
+  @IsNumber({}, A_NUMBER)
   @Min(0)
   @Max(1)
   top_p?: number | null;
 
   @ApiPropertyOptional({ type: Number, nullable: true, minimum: -2, maximum: 2 })
   @IsOptional()
-  @IsNumber()
+  @IsNumber({}, A_NUMBER)
   @Min(-2)
   @Max(2)
   frequency_penalty?: number | null;
 
   @ApiPropertyOptional({ type: Number, nullable: true, minimum: -2, maximum: 2 })
   @IsOptional()
-  @IsNumber()
+  @IsNumber({}, A_NUMBER)
   @Min(-2)
   @Max(2)
   presence_penalty?: number | null;

@@ -43,7 +43,8 @@ export class MetricsController {
   })
   @ApiErrors(401, 404)
   async scrape(@Req() request: Request, @Res() response: Response): Promise<void> {
-    if (!this.#enabled) throw new GatewayError('not_found', 'There is no such route.');
+    if (!this.#enabled)
+      throw new GatewayError('not_found', 'Metrics are switched off (PROMETHEUS_ENABLED=false).');
     if (this.#token !== undefined) this.#requireToken(request, this.#token);
     const text = await this.metrics.metricsText();
     response.setHeader('Content-Type', this.metrics.contentType);

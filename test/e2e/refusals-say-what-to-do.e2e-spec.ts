@@ -1,0 +1,66 @@
+import { createDatabase, type Gateway, mintToken, startGateway, type TestDatabase } from '@app/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const MESSAGES = [{ role: 'user', content: 'hi' }];
+
+let database: TestDatabase;
+let gateway: Gateway;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  gateway = await startGateway({ env: { DATABASE_URL: database.url } });
+});
+afterAll(async () => {
+  await gateway.stop();
+  await database.drop();
+});
+
+async function messageOf(path: string, body?: object, token = mintToken({ sub: 'alice' })): Promise<string> {
+  const response = await fetch(gateway.url + path, {
+    method: body ? 'POST' : 'GET',
+    headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const { error } = (await response.json()) as { error: { message: string } };
+  return error.message;
+}
+
+describe('a refusal', () => {
+  it('of a model names the list, also when only its provider has no key', async () => {
+    const told = 'is not served here: GET /v1/models lists those that are.';
+    for (const model of ['gpt-4', 'no-such-model']) {
+      const expected = `The model "${model}" ${told}`;
+      expect(await messageOf('/v1/chat/completions', { model, messages: MESSAGES })).toBe(expected);
+      expect(await messageOf(`/v1/models/${model}`)).toBe(expected);
+    }
+  });
+
+  it('of a token says which kind is wanted', async () => {
+    expect(await messageOf('/v1/models', undefined, 'sk-proj-0123456789')).toBe(
+      'This is not a token of this gateway: it takes a JWT, not a key of a provider.',
+    );
+    expect(await messageOf('/v1/models', undefined, mintToken({ sub: 'a' }, 'x'.repeat(40)))).toContain(
+      'signature',
+    );
+    expect(
+      await messageOf('/v1/models', undefined, mintToken({ sub: 'a', expiresInSeconds: -120 })),
+    ).toContain('get a new one');
+  });
+
+  it('of a path points to the list of routes', async () => {
+    expect(await messageOf('/v1/chat/completions')).toContain('GET /docs');
+    expect(await messageOf('/v1/embeddings', {})).toContain('GET /docs');
+  });
+
+  it.each([
+    [
+      '/v1/chat/completions',
+      { model: 'echo', messages: MESSAGES, temperature: 'hot' },
+      'temperature must be a number.',
+    ],
+    ['/billing/estimate', { model: 'echo', messages: MESSAGES, top_p: [] }, 'top_p must be a number.'],
+    ['/billing/usage?group=day', undefined, 'group is not known here.'],
+  ])('of a field on %s is a sentence', async (path, body, message) => {
+    expect(await messageOf(path, body)).toBe(message);
+  });
+});
