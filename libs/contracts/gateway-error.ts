@@ -78,6 +78,14 @@ export interface ErrorEnvelope {
   error: { message: string; type: string; param: string | null; code: string | null };
 }
 
+/** Names of fields and providers' texts stand in messages: neither may be given back at any length. */
+const MAX_MESSAGE_LENGTH = 2_000;
+const MAX_PARAM_LENGTH = 200;
+
+function shortened(text: string, maxLength: number): string {
+  return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
+}
+
 /** An error the client may see. Never holds a prompt, a key or a token in its message. */
 export class GatewayError extends Error {
   override readonly name: string = 'GatewayError';
@@ -93,10 +101,10 @@ export class GatewayError extends Error {
     message: string,
     options: GatewayErrorOptions = {},
   ) {
-    super(message, { cause: options.cause });
+    super(shortened(message, MAX_MESSAGE_LENGTH), { cause: options.cause });
     this.status = GATEWAY_ERRORS[code].status;
     this.type = GATEWAY_ERRORS[code].type;
-    this.param = options.param ?? null;
+    this.param = options.param == null ? null : shortened(options.param, MAX_PARAM_LENGTH);
     this.retryAfterMs = options.retryAfterMs;
     this.headers = options.headers ?? {};
     this.wireCode = options.wireCode ?? code;

@@ -1,3 +1,4 @@
+import { GatewayError } from '@app/contracts';
 import { Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import {
   ApiBearerAuth,
@@ -91,7 +92,12 @@ export class ChatCompletionsController {
   @ApiErrors(...ERRORS)
   create(@Req() incoming: Request, @Res() response: Response): Promise<void> {
     const request = toChatRequest(incoming.body);
-    if (incoming.query?.['explain'] === 'route') return this.completions.explain(request, incoming, response);
+    const explain = incoming.query?.['explain'];
+    if (explain === 'route') return this.completions.explain(request, incoming, response);
+    // A misspelt dry run must not become a paid one.
+    if (explain !== undefined) {
+      throw new GatewayError('invalid_query', 'explain must be: route.', { param: 'explain' });
+    }
     return this.billing.around(incoming.gateway, () =>
       this.completions.answer(request, request.stream === true, incoming, response),
     );

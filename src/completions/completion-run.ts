@@ -2,6 +2,7 @@ import { type ChatRequest, type FinishReason, type GatewayErrorCode, type Usage 
 import type { RequestContext } from '../edge/request-context.js';
 import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
+import { droppedParamsHeader } from './respond/dropped-params.js';
 
 export type Capture = 'nothing' | 'parameters' | 'everything';
 
@@ -105,7 +106,8 @@ export class CompletionRun {
       set('x-gateway-model', this.target.upstreamModel);
     }
     set('x-gateway-attempts', String(this.attempts.length));
-    if (this.droppedParams.length > 0) set('x-gateway-dropped-params', this.droppedParams.join(', '));
+    if (this.droppedParams.length > 0)
+      set('x-gateway-dropped-params', droppedParamsHeader(this.droppedParams));
     if (this.isReplay) set('x-idempotent-replay', 'true');
   }
 

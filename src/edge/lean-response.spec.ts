@@ -77,12 +77,15 @@ describe.each([
     const { headers } = await answerOf((response) => {
       begin(response);
       expect(() => {
+        response.setHeader('X-One', '1');
         response.setHeader('X-Bad', 'a\r\nSet-Cookie: b');
         response.end();
       }).toThrow('Invalid character');
       if (!response.headersSent) response.writeHead(500).end();
     });
     expect(headers['set-cookie']).toBeUndefined();
+    expect(headers).toMatchObject({ 'x-one': '1' });
+    expect(headers).not.toHaveProperty('x-bad');
   });
 });
 

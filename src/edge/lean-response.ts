@@ -70,7 +70,13 @@ export class LeanResponse extends ServerResponse {
     const head = this.#head;
     if (head && parameters.length === 1) {
       this.#head = undefined;
-      return super.writeHead(parameters[0], head as OutgoingHttpHeader[]);
+      try {
+        return super.writeHead(parameters[0], head as OutgoingHttpHeader[]);
+      } catch (error) {
+        // Nothing has been sent: the answer that says so has the other headers.
+        this.#head = head.filter((_, at) => canBeSent(head[at - (at % 2)], head[at + 1 - (at % 2)]));
+        throw error;
+      }
     }
     this.#spill();
     return Reflect.apply(super.writeHead, this, parameters) as this;
@@ -129,6 +135,16 @@ export class LeanResponse extends ServerResponse {
     const head = this.#head;
     this.#head = undefined;
     for (let at = 0; at < head.length; at += 2) super.setHeader(String(head[at]), head[at + 1]!);
+  }
+}
+
+function canBeSent(name: unknown, value: unknown): boolean {
+  try {
+    validateHeaderName(String(name));
+    validateHeaderValue(String(name), String(value));
+    return true;
+  } catch {
+    return false;
   }
 }
 

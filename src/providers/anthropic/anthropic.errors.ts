@@ -186,12 +186,10 @@ function judgeStatus(status: number): Judgement {
   return BY_STATUS[status] ?? (status >= 400 && status < 500 ? REJECTED : BROKEN);
 }
 
-const MAX_MESSAGE_LENGTH = 2_000;
-
 function messageOf(judgement: Judgement, error: JsonObject, status: number | undefined): string {
   if (judgement.message) return judgement.message;
   const said = textOf(error.message);
-  if (said) return said.slice(0, MAX_MESSAGE_LENGTH);
+  if (said) return said;
   return status === undefined ? 'Anthropic reported an error.' : `Anthropic answered with status ${status}.`;
 }
 

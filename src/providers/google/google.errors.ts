@@ -42,7 +42,6 @@ type Verdict = Omit<ProviderErrorOptions, 'upstreamStatus' | 'providerRequestId'
   message: string;
 };
 
-const MAX_MESSAGE_CHARACTERS = 2000;
 /** Whoever says more does not mean it. */
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
@@ -204,8 +203,7 @@ function isTooLong(message: string): boolean {
 }
 
 function messageOf(fault: GoogleFault | undefined, body: string, status: number): string {
-  const message = fault?.message || plainText(body) || `Google answered with status ${status}.`;
-  return message.slice(0, MAX_MESSAGE_CHARACTERS);
+  return fault?.message || plainText(body) || `Google answered with status ${status}.`;
 }
 
 /** Front proxies answer in plain text; an HTML page or broken JSON tells a client nothing. */

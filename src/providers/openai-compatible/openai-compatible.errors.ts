@@ -210,8 +210,6 @@ function statusIn(error: WireObject): number | undefined {
   return /invalid_request|badrequest|bad_request/.test(type) ? 400 : undefined;
 }
 
-const MAX_MESSAGE_LENGTH = 2_000;
-
 /** The provider's words without what names the gateway's account; never an HTML page. */
 function shownMessage(failure: Failure): string {
   if (failure.message === undefined) {
@@ -219,7 +217,7 @@ function shownMessage(failure: Failure): string {
       ? 'The provider reported an error.'
       : `The provider answered with status ${failure.status}.`;
   }
-  return withoutAccount(failure.message).slice(0, MAX_MESSAGE_LENGTH);
+  return withoutAccount(failure.message);
 }
 
 /** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, not the client's. */
