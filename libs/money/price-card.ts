@@ -17,7 +17,7 @@ export interface TokenPrices {
   readonly imageOutputPico?: bigint | undefined;
 }
 
-/** From this many input tokens on, the whole request is priced by `prices`. */
+/** Above this many input tokens the whole request is priced by `prices`. */
 export interface PriceTier {
   readonly aboveInputTokens: number;
   readonly prices: TokenPrices;
