@@ -52,6 +52,16 @@ describe('loadConfiguration', () => {
     );
   });
 
+  it('wants a folder that the embedded database can live in, and only then', () => {
+    const file = join(dataDir, 'file');
+    writeFileSync(file, '');
+    const fault = 'DATA_DIR: leads through a file, and the embedded database lives there';
+    for (const folder of [file, join(file, 'below', 'it')])
+      expect(faultsOf({ DATA_DIR: folder })).toEqual([fault]);
+    expect(faultsOf({ DATA_DIR: file, DATABASE_URL: 'postgres://h/d' })).toEqual([]);
+    expect(faultsOf({ DATA_DIR: join(dataDir, 'not', 'there', 'yet') })).toEqual([]);
+  });
+
   const load = (environment: Record<string, string | undefined> = {}) =>
     loadConfiguration({ DATA_DIR: dataDir, ...environment }, { providers });
   const faultsOf = (environment: Record<string, string | undefined>): readonly string[] => {

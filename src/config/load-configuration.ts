@@ -4,6 +4,7 @@ import type { ProviderDefinition, ProviderSettings } from '../providers/provider
 import type { AppConfig } from './app-config.js';
 import { buildAppConfig } from './build-app-config.js';
 import { ConfigurationError } from './configuration-error.js';
+import { folderFault } from './data-dir.js';
 import { type RawEnvironment, readEnvironmentVariables, withoutBlanks } from './environment.js';
 import { currentEnvironment } from './environment-file.js';
 import { Findings } from './findings.js';
@@ -54,6 +55,9 @@ export function loadConfiguration(
   const providerSettings = readProviderSettings(providers, variables, findings);
   checkAddresses(variables, providers, findings);
   const gatewayConfig = readFile(config, variables, providers, findings);
+  // With a database elsewhere it starts all the same, and is not ready: others may serve meanwhile.
+  const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;
+  if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database lives there`);
   if (findings.faults.length > 0) throw new ConfigurationError(findings.faults);
   return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: variables };
 }
