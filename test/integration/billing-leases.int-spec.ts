@@ -8,6 +8,7 @@ import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
 import { EXPLAIN_HOLD } from '../../src/billing/holds/hold-statements.js';
+import { CREATE_MISSING_HOLDS } from '../../src/billing/settle/settle-statements.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
 import type { PlannedTarget } from '../../src/routing/route-plan.js';
@@ -645,6 +646,17 @@ describe('a settlement', () => {
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT - 700n, charges: 1 });
   });
 
+  it('of a lease is booked though somebody has written down its hold and was interrupted', async () => {
+    const machine = await start();
+    const user = await funded(UNIT);
+    const { record } = await deadLease(user, 5000n);
+    await db.dataSource.query(CREATE_MISSING_HOLDS, [JSON.stringify([record])]);
+    await machine.upkeep.runOnce();
+    expect(await holdRow(record.id)).toMatchObject({ state: 'captured', captured_nano: '700' });
+    await expectCleanBooks(user);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT - 700n, charges: 1 });
+  });
+
   it('is booked once, however many processes send it at the same moment, and again', async () => {
     const [one, two] = [await start(), await start()];
     const user = await funded(UNIT);
@@ -685,6 +697,19 @@ describe('a settlement', () => {
 });
 
 describe('an instance that was taken for dead', () => {
+  it('or may have been, lets its streams reserve what they need, and no more', async () => {
+    const machine = await start();
+    const user = await funded(UNIT);
+    const stream = await leased(machine, user, 20_000, true);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    machine.instance.heard(performance.now() - 130_000);
+    const [heldNano, before] = [machine.leases.heldNano(user), await amountLeased(user)];
+    expect(await stream.covers(4097)).toBe(true);
+    expect((await amountLeased(user)) - before).toBe(machine.leases.heldNano(user) - heldNano);
+    await stream.settle(usage(10, 4097));
+    await expectCleanBooks(user);
+  });
+
   it('does not use what it had reserved ahead, though it has not heard of that yet', async () => {
     const [frozen, other] = [await start(), await start()];
     await frozen.upkeep.runOnce();

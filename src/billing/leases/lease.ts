@@ -76,6 +76,11 @@ export class Lease {
     this.#freeNano += byNano;
   }
 
+  /** Reserved for a request that holds already: the lease is there, whatever is known of its term. */
+  growHeld(byNano: NanoUsd): void {
+    this.#heldNano += byNano;
+  }
+
   /** Takes out all that is free, to be given back. */
   empty(): NanoUsd {
     const freeNano = this.#freeNano;

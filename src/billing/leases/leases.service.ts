@@ -124,8 +124,8 @@ export class Leases {
       };
       const grant = await this.#ask(lease, wish);
       if (grant === 'refused') return;
-      lease.grow(grant.amountNano);
-      isCovered = lease.extend(byNano);
+      lease.growHeld(grant.amountNano);
+      isCovered = true;
     });
     return isCovered;
   }

@@ -194,8 +194,8 @@ export const SETTLE_LEASED = `
          (balance_nano - sum(captured) OVER (PARTITION BY user_id))::text AS balance_nano
     FROM priced`;
 
-/** Which of these holds are there. $1 ids */
-export const FIND_HOLDS = `SELECT id FROM hold WHERE id = ANY($1::uuid[])`;
+/** Which of these holds have ended; an orphaned one may have been written down by somebody who was interrupted. $1 ids */
+export const FIND_HOLDS = `SELECT id FROM hold WHERE id = ANY($1::uuid[]) AND state <> 'orphaned'`;
 
 /**
  * Writes down holds that the database never saw, with nothing reserved, so that their settlement can be booked like that
