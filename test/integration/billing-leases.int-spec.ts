@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
-import { EXPLAIN_HOLD } from '../../src/billing/holds/hold-statements.js';
+import { EXPLAIN_HOLD, EXTEND_HOLD } from '../../src/billing/holds/hold-statements.js';
+import { RECALL_LEASES } from '../../src/billing/leases/lease-statements.js';
 import { CREATE_MISSING_HOLDS } from '../../src/billing/settle/settle-statements.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
@@ -612,6 +613,33 @@ describe('a stream', () => {
       here.settler.enqueue(settling(rest, 0n, { release: true }));
       await expectCleanBooks(user);
     }
+  });
+});
+
+describe('a stream that runs out of money', () => {
+  it('calls back what is reserved ahead once, however often it asks for its next slice', async () => {
+    const machine = await start();
+    const user = await funded(15_000_000n);
+    const session = machine.sessions.open(identityOf(user));
+    await session.hold(quoteOf(machine, {}, true));
+    const { balance, held } = await booksOf(db.dataSource, user);
+    const rest = order(user, balance - held);
+    await machine.holds.hold(rest);
+    const statements: string[] = [];
+    const query = machine.database.query.bind(machine.database);
+    machine.database.query = (sql, parameters) => {
+      statements.push(sql);
+      return query(sql, parameters);
+    };
+    for (let count = 0; count < 5; count += 1) {
+      expect(await session.covers(4000)).toBe(true);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(statements.filter((sql) => sql === EXTEND_HOLD).length).toBeGreaterThan(4);
+    expect(statements.filter((sql) => sql === RECALL_LEASES)).toHaveLength(1);
+    await session.settle(usage(10, 4000));
+    machine.settler.enqueue(settling(rest, 0n, { release: true }));
+    await expectCleanBooks(user);
   });
 });
 

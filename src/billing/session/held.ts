@@ -30,4 +30,6 @@ export interface Held {
   amountNano: NanoUsd;
   /** Output tokens that `amountNano` covers. */
   coveredTokens: number;
+  /** What is reserved ahead for its user was called back for its next slice, in vain. */
+  isShort: boolean;
 }

@@ -92,6 +92,7 @@ export class HoldTaker {
       leased: undefined,
       amountNano,
       coveredTokens: 0,
+      isShort: false,
     };
   }
 
@@ -116,8 +117,10 @@ export class HoldTaker {
     const reserve = (): Promise<boolean> =>
       held.leased ? this.leases.extend(held.leased.lease, byNano) : this.holds.extend(billingId, byNano);
     try {
-      const isReserved = (await reserve()) || (await this.leases.recallAndRetry(userId, reserve));
+      let isReserved = await reserve();
+      if (!isReserved && !held.isShort) isReserved = await this.leases.recallAndRetry(userId, reserve);
       if (isReserved) held.amountNano += byNano;
+      held.isShort = !isReserved;
       return isReserved;
     } catch (error) {
       if (isConnectionError(error)) return true;
@@ -245,6 +248,7 @@ function heldOf(
     leased: lease && { lease, heldAtMs: Date.now() },
     amountNano,
     coveredTokens: isSlice ? Math.min(totalTokens, coveredTokens(quote, amountNano)) : totalTokens,
+    isShort: false,
   };
 }
 
