@@ -227,7 +227,13 @@ export class JournalWriter {
   }
 }
 
+/** A record that is no JSON is too large for any journal: it must not stop those behind it. */
 function toText(line: Line): void {
-  line.text = JSON.stringify(line.record);
-  line.bytes = encodedBytes(line.text);
+  try {
+    line.text = JSON.stringify(line.record);
+    line.bytes = encodedBytes(line.text);
+  } catch (error) {
+    line.bytes = Infinity;
+    line.reject?.(error);
+  }
 }

@@ -195,6 +195,16 @@ describe('JournalWriter', () => {
     expect(Number.parseInt(flags ?? '', 8) & constants.O_DSYNC).toBe(constants.O_DSYNC);
   });
 
+  it('refuses a record that is no JSON, and that one alone', async () => {
+    const writer = await JournalWriter.open(directory);
+    const wrong = writer.append({ t: 'S', s: { id: 'wrong', amount: 1n } });
+    const right = writer.append(record('right'));
+    await expect(wrong).rejects.toThrow(TypeError);
+    await right;
+    await writer.close();
+    expect(await idsIn()).toEqual(['right']);
+  });
+
   it('refuses a record that would not fit a segment', async () => {
     const writer = await JournalWriter.open(directory, { segmentBytes: 1024 });
     await expect(writer.append(record('x'.repeat(2000)))).rejects.toThrow(RangeError);
