@@ -14,14 +14,31 @@ class Client extends EventEmitter {
   writableNeedDrain = false;
   isFull = false;
   statusCode = 0;
+  /** What reached the socket in one go. */
+  readonly sent: string[][] = [];
+  readonly socket = {
+    cork: (): void => {
+      if (this.#corks === 0) this.sent.push([]);
+      this.#corks += 1;
+    },
+    uncork: (): void => void (this.#corks -= 1),
+  };
+  #corks = 0;
 
   setHeader(): void {}
 
   flushHeaders(): void {
     this.headersSent = true;
+    this.#send('head');
+  }
+
+  #send(text: string): void {
+    if (this.#corks > 0) this.sent.at(-1)?.push(text);
+    else this.sent.push([text]);
   }
 
   write(text: string): boolean {
+    this.#send(text);
     this.writes.push(text);
     this.writableNeedDrain = this.isFull;
     return !this.isFull;
@@ -89,15 +106,30 @@ class Packets implements AsyncIterableIterator<string>, ReadyEvents<string> {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-function piped() {
+function piped(...ready: string[]) {
   const client = new Client();
   const events = new Packets();
+  events.send(...ready);
   const sse = new SseResponse(client as unknown as Response, 0, new Deadlines());
   const ended = new Promise<void>((resolve) => sse.pipe(events, resolve));
   return { client, events, ended };
 }
 
 describe('an answer stream', () => {
+  it('begins with its head and what is there already, in one piece', async () => {
+    const { client, events, ended } = piped('1', '2');
+    expect(client.sent).toEqual([['head', 'data: 1\n\ndata: 2\n\n']]);
+    events.finish();
+    await ended;
+  });
+
+  it('begins with its head when nothing else is there', async () => {
+    const { client, events, ended } = piped();
+    expect(client.sent).toEqual([['head']]);
+    events.finish();
+    await ended;
+  });
+
   it('writes what comes together in one piece, at once, and [DONE] at the end', async () => {
     const { client, events, ended } = piped();
     await turn();

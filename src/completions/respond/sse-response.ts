@@ -57,11 +57,15 @@ export class SseResponse implements Timed {
    * @param onOver  called once, when the stream has ended, whoever ended it
    */
   pipe(events: AsyncIterable<string>, onOver?: () => void): void {
+    // The head goes out with the first events, which are there already.
+    const { socket } = this.response;
+    socket?.cork();
     this.open();
     this.#onOver = onOver;
     this.#events = events[Symbol.asyncIterator]();
     this.#ready = readyEventsOf(this.#events);
     this.#pump();
+    socket?.uncork();
   }
 
   /** Nothing was said for a while. */
