@@ -2,8 +2,9 @@ import { GatewayError } from '@app/contracts';
 import fc from 'fast-check';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { describe, expect, it } from 'vitest';
-import { MAX_JSON_DEPTH, readJsonBody } from './read-json-body.js';
+import { describe, expect, it, vi } from 'vitest';
+import { MAX_JSON_DEPTH } from './json-structure.js';
+import { readJsonBody } from './read-json-body.js';
 
 const LIMIT = 1_000_000;
 
@@ -73,6 +74,17 @@ describe('readJsonBody', () => {
   it('stops at the limit, declared or not', async () => {
     expect(await codeOf(incoming('{"a":"xxxxxxxxxx"}'), 10)).toBe('body_too_large');
     expect(await codeOf(incoming('{}', { 'content-length': '99' }), 10)).toBe('body_too_large');
+  });
+
+  it.each([
+    ['brackets', '['.repeat(500_000) + ']'.repeat(500_000)],
+    ['brackets without end', '['.repeat(900_000)],
+    ['empty objects', `[${'{},'.repeat(300_000)}{}]`],
+  ])('does not even parse a megabyte of %s: the time is everybody’s', async (_what, body) => {
+    const parse = vi.spyOn(JSON, 'parse');
+    expect(await codeOf(incoming(body))).toBe('invalid_body');
+    expect(parse).not.toHaveBeenCalled();
+    parse.mockRestore();
   });
 
   it.each([

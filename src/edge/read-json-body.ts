@@ -1,8 +1,13 @@
 import { GatewayError } from '@app/contracts';
 import type { IncomingMessage } from 'node:http';
-
-export const MAX_JSON_DEPTH = 64;
-export const MAX_JSON_VALUES = 200_000;
+import {
+  LOOKED_OVER_FROM_LENGTH,
+  MAX_JSON_DEPTH,
+  MAX_JSON_VALUES,
+  structureFault,
+  tooDeep,
+  tooMany,
+} from './json-structure.js';
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([\w-]+)"?/i;
@@ -38,6 +43,8 @@ export function useJsonBody<T>(
       if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
       const read = (bytes: Buffer): void => {
         const text = decodeUtf8(bytes);
+        const fault = text.length < LOOKED_OVER_FROM_LENGTH ? undefined : structureFault(text);
+        if (fault) throw fault;
         resolve(use(text.trim() === '' ? undefined : checkStructure(parse(text)), request));
       };
       readBytes(request, limitBytes, read, reject);
@@ -169,9 +176,7 @@ function checkStructure(root: unknown): unknown {
 
 /** @returns how many values there are with those of `value`, which is `depth` levels deep: no deeper than is allowed */
 function countValues(value: object, depth: number, before: number): number {
-  if (depth > MAX_JSON_DEPTH) {
-    throw new GatewayError('invalid_body', `The body is nested deeper than ${MAX_JSON_DEPTH} levels.`);
-  }
+  if (depth > MAX_JSON_DEPTH) throw tooDeep();
   let values = before;
   if (Array.isArray(value)) {
     values = noFlood(values + value.length);
@@ -193,5 +198,5 @@ function countValues(value: object, depth: number, before: number): number {
 
 function noFlood(values: number): number {
   if (values <= MAX_JSON_VALUES) return values;
-  throw new GatewayError('invalid_body', `The body has more than ${MAX_JSON_VALUES} values.`);
+  throw tooMany();
 }

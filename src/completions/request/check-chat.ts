@@ -1,3 +1,5 @@
+import { LOOKED_OVER_FROM_LENGTH, structureFault } from '../../edge/json-structure.js';
+
 /**
  * Checks of the nested parts of a chat request, as plain functions: class instances for every message would cost
  * 35–235 µs a request, these cost about one. They refuse only what no provider could read; they change nothing.
@@ -136,7 +138,12 @@ function toolCallProblem(call: unknown): string | undefined {
   if (call.type !== undefined && call.type !== 'function') return undefined;
   if (!isObject(call.function)) return 'must have a function';
   if (typeof call.function.name !== 'string') return 'must have function.name';
-  return typeof call.function.arguments === 'string' ? undefined : 'must have function.arguments as a string';
+  const { arguments: json } = call.function;
+  if (typeof json !== 'string') return 'must have function.arguments as a string';
+  // Some providers want them parsed.
+  return json.length >= LOOKED_OVER_FROM_LENGTH && structureFault(json)
+    ? 'must not have so deep or so many function.arguments'
+    : undefined;
 }
 
 export function checkTools(tools: unknown): Fault | undefined {

@@ -51,6 +51,9 @@ describe('toChatRequest', () => {
       'messages[0].tool_calls[0]',
     ],
     [{ model: 'm', messages: [{ ...messages[0], tool_calls: false }] }, 'messages[0].tool_calls'],
+      },
+      'messages[0].tool_calls[0]',
+    ],
     [{ model: 'm', messages: [{ ...messages[0], function_call: {} }] }, 'messages[0].function_call'],
     [{ model: 'm', messages: [{ ...messages[0], reasoning_content: {} }] }, 'messages[0].reasoning_content'],
     [{ model: 'm', messages: [{ ...messages[0], refusal: 1 }] }, 'messages[0].refusal'],
@@ -70,6 +73,12 @@ describe('toChatRequest', () => {
     [{ model: 'm', messages, tool_choice: 'maybe' }, 'tool_choice'],
   ])('refuses %j at %s', (body, param) => {
     expect(paramOf(body)).toBe(param);
+  });
+
+  it('refuses arguments of tools that would take everybody’s time to parse', () => {
+    const call = { id: 'a', function: { name: 'f', arguments: '['.repeat(300_000) } };
+    const body = { model: 'm', messages: [{ role: 'assistant', tool_calls: [call] }] };
+    expect(paramOf(body)).toBe('messages[0].tool_calls[0]');
   });
 
   it('accepts an assistant turn of tool calls alone, and null for not set', () => {
