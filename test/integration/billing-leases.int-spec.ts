@@ -327,13 +327,47 @@ describe('what is reserved ahead', () => {
     await holder.settler.drain({ timeoutMs: 1000 });
     const all = UNIT - 2n * COST;
     // An owner that does nothing keeps it: the money is not taken from it, and the answer is "reserved", not "gone".
-    await expect(asker.holds.hold(order(user, all))).rejects.toMatchObject({ code: 'balance_reserved' });
+    await expect(asker.holds.hold(order(user, all))).rejects.toMatchObject({
+      code: 'balance_reserved',
+      message: expect.stringMatching(/required 0\.99994, available 0\.99[0-8]/) as string,
+    });
     const large = order(user, all);
     const [, grant] = await Promise.all([tendFor(holder, 1500), asker.holds.hold(large)]);
     expect(grant.amountNano).toBe(all);
     asker.settler.enqueue(settling(large, 0n, { release: true }));
     await expectCleanBooks(user);
   });
+
+  it.each(['hold', 'adjustment'])(
+    'is recalled from whoever takes some while others give theirs back: %s',
+    async (what) => {
+      const [holder, asker, third] = [await start(), await start(), await start()];
+      const user = await funded(UNIT);
+      for (const machine of [holder, third]) await serve(machine, user);
+      await (await hold(holder, user)).settle(usage());
+      for (const machine of [holder, third]) await machine.settler.drain({ timeoutMs: 1000 });
+      const all = UNIT - 3n * COST;
+      const large = order(user, all);
+      const bookings = new BookingsService(asker.database, asker.accounts, asker.leases);
+      const asking =
+        what === 'hold'
+          ? asker.holds.hold(large)
+          : bookings.book({
+              userId: user,
+              kind: 'adjustment',
+              amountNano: -all,
+              description: 'all of it',
+              idempotencyKey: undefined,
+              actor: 'admin',
+            });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await (await hold(third, user)).settle({ kind: 'release', reason: 'x' });
+      expect(await leasesOf(user)).toHaveLength(2);
+      await Promise.all([tendFor(holder, 800), tendFor(third, 800), asking]);
+      if (what === 'hold') asker.settler.enqueue(settling(large, 0n, { release: true }));
+      await expectCleanBooks(user);
+    },
+  );
 
   it.each([false, true])('lowers no limit of a request that named none: streamed %s', async (isStream) => {
     const [here, elsewhere] = [await start(), await start()];

@@ -109,7 +109,8 @@ export class HoldsService {
         const { balanceNano, heldNano } = found.account;
         if (balanceNano < order.needNano) throw insufficientBalance(order.needNano, balanceNano, heldNano);
         const { isLeasedElsewhere } = found;
-        if (isLeasedElsewhere && round === 0) await this.leases.recallElsewhere(order.userId);
+        // Each time: somebody may just have been given what somebody else gave back.
+        if (isLeasedElsewhere) await this.leases.recallElsewhere(order.userId);
         const moneyIsComing =
           (await this.leases.recall(order.userId)) ||
           (await this.settler.drain({ userId: order.userId, timeoutMs: DRAIN_LIMIT_MS }));
@@ -134,8 +135,8 @@ export class HoldsService {
       const [row] = await retryOnce(() => this.database.query<GrantRow>(HOLD_ONE, parameters));
       if (row) return toGrant(row);
     }
-    const { balanceNano, heldNano } = await this.accounts.require(order.userId);
-    throw balanceReserved(order.needNano, balanceNano, heldNano);
+    const { account = { balanceNano: 0n, heldNano: 0n } } = await this.#explain(order);
+    throw balanceReserved(order.needNano, account.balanceNano, account.heldNano);
   }
 
   async #explain(order: HoldOrder): Promise<Explanation> {

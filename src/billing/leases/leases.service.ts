@@ -181,8 +181,9 @@ export class Leases {
    */
   async recallAndRetry<T>(userId: string, attempt: () => Promise<T>): Promise<T> {
     await this.recall(userId);
-    await this.recallElsewhere(userId);
     for (let round = 1; ; round += 1) {
+      // Each time: somebody may just have been given what somebody else gave back.
+      await this.recallElsewhere(userId);
       const result = await attempt();
       if (result || round === RECALL_ROUNDS || !(await this.#areOutElsewhere(userId))) return result;
       await sleep(RECALL_ROUND_MS);
