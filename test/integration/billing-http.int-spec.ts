@@ -18,6 +18,8 @@ import { AdminBillingController } from '../../src/billing/http/admin-billing.con
 import { LedgerAuditController } from '../../src/billing/http/ledger-audit.controller.js';
 import { ESTIMATE_PLANNER } from '../../src/billing/quote/estimate-planner.js';
 import { QuoterService } from '../../src/billing/quoter.service.js';
+import { Leases } from '../../src/billing/leases/leases.service.js';
+import { BillingSessions } from '../../src/billing/session/billing-sessions.service.js';
 import { Settler } from '../../src/billing/settle/settler.service.js';
 import { APP_CONFIG } from '../../src/config/app-config.js';
 import { DatabaseService } from '../../src/database/database.service.js';
@@ -33,6 +35,7 @@ import {
   booksOf,
   chat,
   fund,
+  identityOf,
   openBillingDatabase,
   plannedTarget,
   planOf,
@@ -88,7 +91,7 @@ beforeAll(async () => {
   const telemetry = new Telemetry();
   telemetry.addSink({ event: (event) => void events.push(event) });
   const config = {
-    ...billingConfig({ defaultBalanceNanoUsd: 100_000_000_000n }, dataDir),
+    ...billingConfig({ defaultBalanceNanoUsd: 100_000_000_000n, leases: true }, dataDir),
     http: { bodyLimitBytes: 100_000 },
   };
 
@@ -438,6 +441,22 @@ describe('administrators', () => {
     expect([status, json.error.param]).toEqual([400, 'request_id']);
     const receipt = await get(`/billing/requests/same-${user}`, user);
     expect((await post(`/admin/requests/${receipt.json.billing_id}/refund`, {})).status).toBe(200);
+  });
+
+  it('shows the same of one account and of all: what requests hold, also of what is reserved ahead', async () => {
+    const user = userId();
+    for (const _ of [1, 2]) await get('/spend/ok', user);
+    const session = app.get(BillingSessions).open(identityOf(user));
+    await session.hold(
+      app.get(QuoterService).quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false),
+    );
+    expect(app.get(Leases).heldNano(user)).toBeGreaterThan(0n);
+    await app.get(Settler).drain({ timeoutMs: 1000 });
+    const { balance, held, available } = (await get(`/admin/users/${user}/balance`, 'root')).json;
+    const [one] = (await get(`/admin/users?search=${user}`, 'root')).json.users;
+    expect(held).toBeGreaterThan(0);
+    expect(one).toMatchObject({ balance, held, available });
+    await session.settle({ kind: 'release', reason: 'x' });
   });
 
   it('see balances of those who were seen, and search without wildcards', async () => {

@@ -2,6 +2,7 @@ import type { Usage } from '@app/contracts';
 import { exactJsonNumber, type ExactJsonNumber } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../../database/database.service.js';
+import { Leases } from '../leases/leases.service.js';
 import { Settler } from '../settle/settler.service.js';
 import { type Grouping, LIST_TRANSACTIONS, LIST_USERS, spendReport } from './report-statements.js';
 
@@ -54,6 +55,7 @@ export class ReportsService {
   constructor(
     private readonly database: DatabaseService,
     private readonly settler: Settler,
+    private readonly leases: Leases,
   ) {}
 
   async transactions(userId: string, limit: number, offset: number): Promise<TransactionView[]> {
@@ -73,7 +75,8 @@ export class ReportsService {
     // The search is text, not a pattern: `%` and `_` mean themselves.
     const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
     const rows = await this.database.query<UserRow>(LIST_USERS, [pattern, limit, offset]);
-    return { users: rows.map(toUser), total: rows[0]?.total ?? 0 };
+    const users = rows.map((row) => toUser(row, this.leases.heldNano(row.user_id)));
+    return { users, total: rows[0]?.total ?? 0 };
   }
 }
 
@@ -141,9 +144,9 @@ function toSpend(row: SpendRow): SpendView {
   };
 }
 
-function toUser(row: UserRow): UserView {
+function toUser(row: UserRow, leasedNano: bigint): UserView {
   const balance = BigInt(row.balance_nano);
-  const held = BigInt(row.held_nano);
+  const held = BigInt(row.held_nano) + leasedNano;
   return {
     user_id: row.user_id,
     balance: exactJsonNumber(balance),
