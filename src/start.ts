@@ -17,5 +17,7 @@ export async function start(): Promise<void> {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // What the operating system refuses (a port that is taken) is no fault of the program: a stack would only hide it.
+  return 'syscall' in error ? error.message : (error.stack ?? error.message);
 }

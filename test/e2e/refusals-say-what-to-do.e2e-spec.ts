@@ -1,4 +1,11 @@
-import { createDatabase, type Gateway, mintToken, startGateway, type TestDatabase } from '@app/testing';
+import {
+  createDatabase,
+  type Gateway,
+  GatewayStartError,
+  mintToken,
+  startGateway,
+  type TestDatabase,
+} from '@app/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
@@ -24,6 +31,18 @@ async function messageOf(path: string, body?: object, token = mintToken({ sub: '
   const { error } = (await response.json()) as { error: { message: string } };
   return error.message;
 }
+
+describe('a start on a port that is taken', () => {
+  it('is refused in a sentence without a stack', async () => {
+    const env = { DATABASE_URL: database.url, PORT: String(gateway.port) };
+    const failure: unknown = await startGateway({ env }).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(GatewayStartError);
+    const { exitCode, logs } = failure as GatewayStartError;
+    expect(exitCode).toBe(1);
+    expect(logs).toContain(`listen EADDRINUSE: address already in use`);
+    expect(logs).not.toMatch(/^ +at /m);
+  });
+});
 
 describe('a refusal', () => {
   it('of a model names the list, also when only its provider has no key', async () => {
