@@ -61,6 +61,18 @@ describe('somebody else’s', () => {
     expect(receipt).toMatchObject({ user_id: 'bob', billing_id: bob.billingId, same_request_id: [] });
   });
 
+  it('billing id taken for a request id stands in nobody’s way, not even behind a crowd', async () => {
+    const { billingId } = await pay('alice', 'To be refunded.');
+    for (let count = 0; count < 25; count++) await pay('mallory', 'M.', { 'x-request-id': billingId });
+    const receipt = await get(`/billing/requests/${billingId}`, 'alice');
+    expect(receipt).toMatchObject({ user_id: 'alice', billing_id: billingId });
+    const refund = await gateway.fetch(`/admin/requests/${billingId}/refund`, {
+      method: 'POST',
+      as: { sub: 'root', role: 'admin' },
+    });
+    expect(await refund.json()).toMatchObject({ user_id: 'alice', replayed: false });
+  });
+
   it('money is not shown, whatever is asked for', async () => {
     await pay('alice', 'A long question that costs something.');
     const mine = { balance: 10, held: 0, user_id: 'carol' };

@@ -38,14 +38,14 @@ export const LIST_USERS = `
          ${HELD_BY_REQUESTS}::text AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
-/** Holds of one request, newest first. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */
+/** Holds of one request: the one whose own id it is, then the newest. Clients choose request ids. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */
 export const FIND_HOLDS_OF_REQUEST = `
   SELECT id, request_id, user_id, model, stream, targets, amount_nano::text, bound_nano::text, state,
          captured_nano::text, shortfall_nano::text, outcome, attempts, on_credit, created_at, closed_at, expires_at
     FROM hold
    WHERE (request_id = $1 OR id = CASE WHEN $1 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $1::uuid END)
      AND ($2::text IS NULL OR user_id = $2)
-   ORDER BY created_at DESC LIMIT 20`;
+   ORDER BY id::text = $1 DESC, created_at DESC LIMIT 20`;
 
 /** Ledger rows of one hold, oldest first, each with its price card. $1 hold */
 export const FIND_ENTRIES_OF_HOLD = `
