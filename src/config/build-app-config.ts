@@ -191,6 +191,11 @@ function checkProduction(environment: Environment, findings: Findings): void {
   if (environment.PROMETHEUS_ENABLED && environment.METRICS_TOKEN === undefined) {
     findings.warn('METRICS_TOKEN: is not set; /metrics is open to whoever reaches the port');
   }
+  if (environment.BILLING_ENABLED && nano(environment.BILLING_DEFAULT_BALANCE) > 0n) {
+    findings.warn(
+      'BILLING_DEFAULT_BALANCE: is above 0; whoever comes with a good token for the first time is given it',
+    );
+  }
 }
 
 function secret(value: string | undefined): Secret | undefined {

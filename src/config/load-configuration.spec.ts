@@ -264,12 +264,15 @@ describe('loadConfiguration', () => {
       'DEBUG',
       'DATABASE_URL',
       'METRICS_TOKEN',
+      'BILLING_DEFAULT_BALANCE',
     ]) {
       expect(
         warnings.filter((line) => line.startsWith(`${name}: `)),
         name,
       ).toHaveLength(1);
     }
+    for (const free of [{ BILLING_DEFAULT_BALANCE: '0' }, { BILLING_ENABLED: 'false' }])
+      expect(load({ ...production, ...free }).warnings.join()).not.toContain('BILLING_DEFAULT_BALANCE');
     expect(load({ BILLING_CURRENCY: 'EUR', BILLING_USD_RATE: '0.92' }).config.billing.usdRate).toBe('0.92');
   });
 
