@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
-import { EXPLAIN_HOLD, EXTEND_HOLD } from '../../src/billing/holds/hold-statements.js';
-import { RECALL_LEASES } from '../../src/billing/leases/lease-statements.js';
+import { EXTEND_HOLD } from '../../src/billing/holds/hold-statements.js';
+import { LOOK_FOR_FREE, RECALL_LEASES } from '../../src/billing/leases/lease-statements.js';
 import { CREATE_MISSING_HOLDS } from '../../src/billing/settle/settle-statements.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
@@ -397,12 +397,12 @@ describe('what is reserved ahead', () => {
     const [here, elsewhere] = [await start(), await start()];
     const user = await funded(42_000_000n);
     const running = await leased(elsewhere, user, 1500);
-    const explained: number[] = [];
+    const looks: number[] = [];
     const query = here.database.query.bind(here.database);
     for (const _ of [1, 2]) {
       let count = 0;
       here.database.query = (sql, parameters) => {
-        if (sql === EXPLAIN_HOLD) count += 1;
+        if (sql === LOOK_FOR_FREE) count += 1;
         return query(sql, parameters);
       };
       const session = here.sessions.open(identityOf(user));
@@ -410,9 +410,9 @@ describe('what is reserved ahead', () => {
       expect(granted.maxOutputTokens).toBeGreaterThan(17_000);
       await session.settle({ kind: 'release', reason: 'x' });
       await here.settler.drain({ timeoutMs: 1000 });
-      explained.push(count);
+      looks.push(count);
     }
-    expect(explained).toEqual([6, 1]);
+    expect(looks).toEqual([6, 1]);
     await running.settle({ kind: 'release', reason: 'x' });
     await expectCleanBooks(user);
   });

@@ -22,8 +22,6 @@ const MOST_ROUNDS = 8;
 const DRAIN_LIMIT_MS = 500;
 /** Other instances settle within this, normally. */
 const OTHERS_SETTLE_MS = 150;
-/** A request for which less would do waits so many times 150 ms for all of it: others look twice a second. */
-const ROUNDS_FOR_ALL = 5;
 
 /** Reserves money and says, when it can't, exactly why. */
 @Injectable()
@@ -99,7 +97,7 @@ export class HoldsService {
   /** "No row" is ambiguous, so every round looks first, removes what can be removed, and tries again. */
   async #holdPatiently(order: HoldOrder): Promise<HoldGrant> {
     let waited = false;
-    let isOneAsked = false;
+    let isRecalled = false;
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
       const found = await this.#explain(order);
       if (found.ownGrant) return found.ownGrant;
@@ -118,17 +116,10 @@ export class HoldsService {
           throw balanceReserved(order.needNano, balanceNano, heldNano);
         if (!moneyIsComing) await sleep(OTHERS_SETTLE_MS);
         waited ||= !moneyIsComing;
-      } else if (
-        round < ROUNDS_FOR_ALL &&
-        found.account.balanceNano - found.account.heldNano < order.takeNano
-      ) {
-        // Less would do, but it lowers the answer's limit. Who was asked before and has not given it back is using it.
-        const { isLeasedElsewhere } = found;
-        if (isLeasedElsewhere && round === 0) isOneAsked = await this.leases.recallElsewhere(order.userId);
-        const cameBack = await this.leases.recall(order.userId);
-        const isComing = isOneAsked && isLeasedElsewhere;
-        if (isComing && !cameBack) await sleep(OTHERS_SETTLE_MS);
-        if (isComing || cameBack) continue;
+      } else if (!isRecalled && found.account.balanceNano - found.account.heldNano < order.takeNano) {
+        // Less would do, but it lowers the answer's limit.
+        await this.leases.freeAfterRecall(order.userId, order.takeNano);
+        isRecalled = true;
       }
       const input = JSON.stringify([toRow(order)]);
       const parameters = [input, order.userId, this.instance.id, this.config.billing.holdTtlMs];

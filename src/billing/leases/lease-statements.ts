@@ -70,11 +70,11 @@ export const RENEW_LEASES = `
    WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0
   RETURNING id`;
 
-/** $1 user */
-export const SUM_LEASES_OF = `SELECT coalesce(sum(amount_nano), 0)::text AS nano FROM lease WHERE user_id = $1`;
-
-/** $1 user, $2 instance that asks */
-export const FIND_LEASES_ELSEWHERE = `SELECT id FROM lease WHERE user_id = $1 AND instance_id <> $2 LIMIT 1`;
+/** What is free of an account, and whether others have reserved some of it ahead. $1 user, $2 instance that asks */
+export const LOOK_FOR_FREE = `
+  SELECT (balance_nano - held_nano)::text AS free_nano,
+         EXISTS (SELECT 1 FROM lease WHERE lease.user_id = $1 AND instance_id <> $2) AS is_out
+    FROM account WHERE user_id = $1`;
 
 /** A request elsewhere needs the money. $1 instance */
 export const FIND_RECALLED_LEASES = `SELECT id FROM lease WHERE instance_id = $1 AND recalled`;

@@ -3,7 +3,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { uuidV7 } from '../../edge/uuid-v7.js';
-import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase, retryOnce } from '../money-database.js';
 import { NaturalBatcher } from '../natural-batcher.js';
@@ -15,14 +14,13 @@ import { ActiveUsers } from './active-users.js';
 import { Lease } from './lease.js';
 import {
   FIND_FORGOTTEN_LEASES,
-  FIND_LEASES_ELSEWHERE,
   FIND_RECALLED_LEASES,
   GRANT_LEASES,
+  LOOK_FOR_FREE,
   RECALL_LEASES,
   RENEW_LEASES,
   RETURN_LEASES,
   SHRINK_LEASE,
-  SUM_LEASES_OF,
 } from './lease-statements.js';
 
 /** A lease is made for so many requests like the one that asks. */
@@ -43,6 +41,8 @@ const SPARE_MS = 30_000;
 /** Other instances look twice a second whether something is called back. */
 const RECALL_ROUNDS = 8;
 const RECALL_ROUND_MS = 150;
+/** Of a request for which less would do. */
+const ROUNDS_FOR_ALL = 5;
 
 /**
  * Reserves money ahead for users who ask again and again, so that their requests wait for no statement and share no row
@@ -137,17 +137,6 @@ export class Leases {
     return sumNano;
   }
 
-  /** What is reserved ahead for this user, and not held by requests here; 0 when the database does not say. */
-  async reservedNano(userId: string): Promise<NanoUsd> {
-    try {
-      const [row] = await this.database.query<{ nano: string }>(SUM_LEASES_OF, [userId]);
-      return larger(0n, BigInt(row?.nano ?? 0) - this.heldNano(userId));
-    } catch (error) {
-      if (isConnectionError(error)) return 0n;
-      throw error;
-    }
-  }
-
   /**
    * Gives back what is reserved ahead for this user and not in use, here and soon elsewhere.
    *
@@ -185,9 +174,26 @@ export class Leases {
       // Each time: somebody may just have been given what somebody else gave back.
       await this.recallElsewhere(userId);
       const result = await attempt();
-      if (result || round === RECALL_ROUNDS || !(await this.#areOutElsewhere(userId))) return result;
+      if (result || round === RECALL_ROUNDS || !(await this.#look(userId)).isOut) return result;
       await sleep(RECALL_ROUND_MS);
     }
+  }
+
+  /**
+   * What is free of an account when what is reserved ahead came back: here, and elsewhere, which takes 0.75 s. Whoever was
+   * asked before and has not given it back is using it, and is not waited for.
+   *
+   * @param enoughNano  no need to wait for more
+   */
+  async freeAfterRecall(userId: string, enoughNano: NanoUsd): Promise<NanoUsd> {
+    await this.recall(userId);
+    let { freeNano, isOut } = await this.#look(userId);
+    if (freeNano >= enoughNano || !isOut || !(await this.recallElsewhere(userId))) return freeNano;
+    for (let round = 0; round < ROUNDS_FOR_ALL && isOut && freeNano < enoughNano; round += 1) {
+      await sleep(RECALL_ROUND_MS);
+      ({ freeNano, isOut } = await this.#look(userId));
+    }
+    return freeNano;
   }
 
   /** What is due from time to time: see `LeaseUpkeep`. */
@@ -217,9 +223,13 @@ export class Leases {
     return this.#close(this.#all());
   }
 
-  async #areOutElsewhere(userId: string): Promise<boolean> {
-    const rows = await this.database.query(FIND_LEASES_ELSEWHERE, [userId, this.instance.id]);
-    return rows.length > 0;
+  /** @returns what is free, and whether others have reserved some ahead */
+  async #look(userId: string): Promise<{ readonly freeNano: NanoUsd; readonly isOut: boolean }> {
+    const [row] = await this.database.query<{ free_nano: string; is_out: boolean }>(LOOK_FOR_FREE, [
+      userId,
+      this.instance.id,
+    ]);
+    return { freeNano: BigInt(row?.free_nano ?? 0), isOut: row?.is_out ?? false };
   }
 
   async #growAndHold(userId: string, amountNano: NanoUsd, needNano: NanoUsd): Promise<Lease | undefined> {

@@ -173,8 +173,7 @@ export class HoldTaker {
 
   /**
    * Held with the limit that the money covers, for a client that named none. Counted exactly only when the cheap bound
-   * would lower it. A slice is extended out of what is free, or comes back when it is asked for; a whole hold is all there
-   * will be.
+   * would lower it. A slice is extended out of what is free; a whole hold is all there will be.
    */
   #heldWithinGrant(
     { userId }: SessionIdentity,
@@ -195,7 +194,12 @@ export class HoldTaker {
     costNano: NanoUsd,
     { amountNano, freeNano }: HoldGrant,
   ): Promise<Held> {
-    const budgetNano = quote.sliceable ? freeNano + (await this.leases.reservedNano(userId)) : amountNano;
+    const stillFreeNano = freeNano - amountNano;
+    // It is held already: when nobody says more, what was free will do.
+    const budgetNano = quote.sliceable
+      ? amountNano +
+        (await this.leases.freeAfterRecall(userId, costNano - amountNano).catch(() => stillFreeNano))
+      : amountNano;
     if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano);
     const refined = (await quote.refine?.()) ?? quote;
     const covered = Math.min(limit, affordableLimit(refined, budgetNano) ?? 0);
