@@ -194,12 +194,13 @@ export class HoldTaker {
     costNano: NanoUsd,
     { amountNano, freeNano }: HoldGrant,
   ): Promise<Held> {
-    const stillFreeNano = freeNano - amountNano;
-    // It is held already: when nobody says more, what was free will do.
-    const budgetNano = quote.sliceable
-      ? amountNano +
-        (await this.leases.freeAfterRecall(userId, costNano - amountNano).catch(() => stillFreeNano))
-      : amountNano;
+    const restNano = freeNano - amountNano;
+    // A hold that took all there was has called the rest back before. When nobody says more, what was free will do.
+    const budgetNano =
+      quote.sliceable && restNano > 0n
+        ? amountNano +
+          (await this.leases.freeAfterRecall(userId, costNano - amountNano).catch(() => restNano))
+        : amountNano;
     if (budgetNano >= costNano) return heldOf(quote, limit, costNano, amountNano);
     const refined = (await quote.refine?.()) ?? quote;
     const covered = Math.min(limit, affordableLimit(refined, budgetNano) ?? 0);
