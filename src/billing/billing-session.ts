@@ -72,10 +72,10 @@ export interface BillingSession {
   readonly billingId: string;
   /**
    * Holds the worst case. Lowers the output limit to what the balance covers when the client named none.
-   * @returns the limit to send upstream; `undefined` = the model's own maximum is covered
+   * @returns at once when nothing has to be asked for it
    * @throws GatewayError `insufficient_balance`, `balance_reserved`, `database_unavailable`
    */
-  hold(quote: HoldQuote): Promise<{ readonly maxOutputTokens: number | undefined }>;
+  hold(quote: HoldQuote): HoldResult | Promise<HoldResult>;
   /**
    * A stream has produced so many output tokens (estimate): extends a sliced hold ahead of it.
    * Resolves to false when the balance does not cover the next slice: the stream must end with `length`.
@@ -90,6 +90,11 @@ export interface BillingSession {
   settle(settlement: Settlement): Promise<SettledCharge>;
   /** True once `settle` was called. */
   readonly closed: boolean;
+}
+
+export interface HoldResult {
+  /** The limit to send upstream; `undefined`: the model's own maximum is covered. */
+  readonly maxOutputTokens: number | undefined;
 }
 
 export interface SettledCharge {

@@ -906,7 +906,7 @@ describe('any history', () => {
         const isStream = next(4) === 0;
         const session = machine.sessions.open(identityOf(user));
         const limits = { max_tokens: isStream ? 9000 : 100 };
-        const isHeld = await session.hold(quoteOf(machine, limits, isStream)).then(
+        const isHeld = await Promise.resolve(session.hold(quoteOf(machine, limits, isStream))).then(
           () => true,
           (error: { code?: string }) => {
             expect(error.code).toMatch(/^(insufficient_balance|balance_reserved)$/);

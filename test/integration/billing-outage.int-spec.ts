@@ -257,7 +257,7 @@ describe('a hold whose answer was lost', () => {
     const quote = strict.quoter.quote(planOf(plannedTarget()), chat('hi', SMALL), false);
     await strict.prices.store();
     proxy.faults = { down: { blackhole: true } };
-    const refused = session.hold(quote).catch((error: unknown) => error);
+    const refused = Promise.resolve(session.hold(quote)).catch((error: unknown) => error);
     await eventually('the hold to be there', async () => (await booksOf(db.dataSource, user)).held > 0n);
     expect(await refused).toMatchObject({ code: 'database_unavailable' });
     proxy.heal();

@@ -128,9 +128,8 @@ describe('the output limit', () => {
 describe('a balance that covers nothing', () => {
   it('is 402, whether a limit was named or not', async () => {
     for (const changes of [{}, { max_tokens: 1 }, { stream: true }]) {
-      const error = await open(await funded(1n))
-        .session.hold(quote(changes))
-        .catch((caught: unknown) => caught);
+      const { session } = open(await funded(1n));
+      const error = await Promise.resolve(session.hold(quote(changes))).catch((caught: unknown) => caught);
       expect(error).toBeInstanceOf(GatewayError);
       expect(error).toMatchObject({ code: 'insufficient_balance' });
     }

@@ -1,4 +1,6 @@
-import type { BillingSession, SettledCharge } from '../billing-session.js';
+import type { BillingSession, HoldResult, SettledCharge } from '../billing-session.js';
+
+const EVERYTHING: HoldResult = { maxOutputTokens: undefined };
 
 /** BILLING_ENABLED=false: everything is covered and costs nothing. */
 export class FreeBillingSession implements BillingSession {
@@ -10,8 +12,8 @@ export class FreeBillingSession implements BillingSession {
     return this.#closed;
   }
 
-  hold(): Promise<{ maxOutputTokens: undefined }> {
-    return Promise.resolve({ maxOutputTokens: undefined });
+  hold(): HoldResult {
+    return EVERYTHING;
   }
 
   covers(): true {

@@ -36,9 +36,11 @@ export class HoldTaker {
   ) {}
 
   /**
+   * At once out of what is reserved ahead, when that covers it.
+   *
    * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
    */
-  take(identity: SessionIdentity, quote: HoldQuote): Promise<Held> {
+  take(identity: SessionIdentity, quote: HoldQuote): Held | Promise<Held> {
     if (this.instance.isFenced || !this.journal.isHealthy) return Promise.reject(databaseUnavailable());
     const limit = outputLimit(quote);
     const isNamed = quote.requestedMaxOutputTokens !== undefined;
@@ -46,6 +48,8 @@ export class HoldTaker {
     const takeNano = quote.sliceable
       ? smaller(boundNano, quoteCost(quote, Math.ceil(SLICE_TOKENS / quote.choices)))
       : boundNano;
+    const lease = this.#lease(identity, takeNano, boundNano);
+    if (lease instanceof Lease) return heldOf(quote, limit, boundNano, takeNano, lease);
     const reserve = (): Promise<Held> => {
       const needNano = isNamed ? boundNano : quoteCost(quote, Math.min(LEAST_OUTPUT_TOKENS, limit));
       return this.#reserve(this.#order(identity, quote, takeNano, needNano, boundNano)).then((grant) => {
@@ -55,8 +59,6 @@ export class HoldTaker {
           : this.#heldWithinGrant(identity, quote, limit, boundNano, grant);
       });
     };
-    const lease = this.#lease(identity, takeNano, boundNano);
-    if (lease instanceof Lease) return Promise.resolve(heldOf(quote, limit, boundNano, takeNano, lease));
     const held = lease
       ? lease.then((grown) => (grown ? heldOf(quote, limit, boundNano, takeNano, grown) : reserve()))
       : reserve();

@@ -6,6 +6,7 @@ import type {
   AttemptReceipt,
   BillingSession,
   HoldQuote,
+  HoldResult,
   QuoteTarget,
   SettledCharge,
   Settlement,
@@ -73,13 +74,12 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     this.#attempts = this.#attempts.concat(attempt);
   }
 
-  hold(quote: HoldQuote): Promise<{ readonly maxOutputTokens: number | undefined }> {
+  hold(quote: HoldQuote): HoldResult | Promise<HoldResult> {
     if (this.#held || this.closed) return Promise.reject(new Error('a billing session holds once'));
-    return this.services.taker.take(this.identity, quote).then((held) => {
-      this.#keep(held);
-      crashPoint('after-hold');
-      return { maxOutputTokens: isModelsOwnLimit(quote, held) ? undefined : held.limit };
-    });
+    const held = this.services.taker.take(this.identity, quote);
+    return held instanceof Promise
+      ? held.then((taken) => this.#begin(quote, taken))
+      : this.#begin(quote, held);
   }
 
   covers(outputTokensSoFar: number): Promise<boolean> | true {
@@ -98,6 +98,12 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
       ? this.#settleAfter(this.#extension, settlement)
       : this.#settle(settlement);
     return this.#settled;
+  }
+
+  #begin(quote: HoldQuote, held: Held): HoldResult {
+    this.#keep(held);
+    crashPoint('after-hold');
+    return { maxOutputTokens: isModelsOwnLimit(quote, held) ? undefined : held.limit };
   }
 
   #keep(held: Held): void {
