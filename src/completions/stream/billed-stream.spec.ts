@@ -2,6 +2,7 @@ import {
   type CallSignal,
   CallSwitch,
   type ChatStreamEvent,
+  chunksOf,
   ProviderError,
   RUN_SEPARATOR,
   type Usage,
@@ -262,6 +263,29 @@ describe('BilledStream', () => {
     expect(JSON.parse(seen.at(-1) ?? '')).toMatchObject({ choices: [{ finish_reason: 'length' }] });
     expect(upstream.signal.aborted).toBe(true);
     expect(settlements).toHaveLength(1);
+  });
+
+  it('tells a client that asked for it what was charged for a stream that is cut', async () => {
+    const cut = { covers: false, includeUsage: true };
+    const { stream, settlements, shown } = fixture([delta('hello world'), delta('more')], cut);
+    const chunks = (await collect(stream)).flatMap((json) => chunksOf(json)).map((json) => JSON.parse(json));
+    const [settlement] = settlements;
+    const charged = settlement?.kind === 'usage' ? settlement.usage : undefined;
+    expect(chunks.at(-2)).toMatchObject({ choices: [{ finish_reason: 'length' }] });
+    expect(chunks.at(-1)).toEqual({
+      id: 'c1',
+      object: 'chat.completion.chunk',
+      created: 1,
+      model: 'alias',
+      choices: [],
+      usage: {
+        prompt_tokens: charged?.inputTokens,
+        completion_tokens: charged?.outputTokens,
+        total_tokens: charged!.inputTokens + charged!.outputTokens,
+      },
+    });
+    expect(charged?.outputTokens).toBeGreaterThan(0);
+    expect(shown.map((json) => JSON.parse(json))).toEqual(chunks);
   });
 
   it('keeps the chunks of a run one by one, and cuts in the form of its last', async () => {

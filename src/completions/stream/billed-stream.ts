@@ -5,6 +5,7 @@ import {
   type ProviderStream,
   type ReadyEvents,
   readyEventsOf,
+  RUN_SEPARATOR,
   type Usage,
 } from '@app/contracts';
 import type {
@@ -14,6 +15,7 @@ import type {
   Settlement,
 } from '../../billing/billing-session.js';
 import type { CompletionRun } from '../completion-run.js';
+import { lengthChunk, usageChunk } from './closing-chunks.js';
 import type { DrainPool } from './drain-pool.js';
 import { GatheredText } from './gathered-text.js';
 import { ownUsage } from './own-usage.js';
@@ -218,11 +220,20 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
 
   async #cutForMoney(): Promise<IteratorResult<string>> {
     if (!this.#end()) return { done: true, value: undefined };
-    const value = this.#cut();
+    const cut = this.#cut();
     await this.#settleUsage();
+    const usage = this.#showUsage();
     await this.#parts.onComplete?.();
     this.#parts.onEnd({ kind: 'complete' });
-    return { done: false, value };
+    return { done: false, value: usage === undefined ? cut : cut + RUN_SEPARATOR + usage };
+  }
+
+  /** The provider's own chunk of it is among those that were cut off. */
+  #showUsage(): string | undefined {
+    const { run } = this.#parts;
+    return run.includeUsage && run.usage
+      ? this.#show(usageChunk(this.#coveredJson, run, run.usage))
+      : undefined;
   }
 
   /** @returns the chunk that tells of it */
@@ -255,6 +266,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     try {
       await this.#readOn();
       await this.#settleUsage();
+      if (this.#isUncovered) this.#showUsage();
       await this.#parts.onComplete?.();
     } catch (error) {
       await this.#settleCutDrain(error).catch(() => undefined);
@@ -326,16 +338,4 @@ function eventsOf(event: ChatStreamEvent): ChatStreamEvent[] {
   return chunksOf(event.json).map((json, position) =>
     position === 0 ? { ...event, json } : { ...event, json, outputText: '' },
   );
-}
-
-/** A closing chunk in the form of the stream's own chunks. */
-function lengthChunk(json: string, run: CompletionRun): string {
-  const chunk = JSON.parse(chunksOf(json).at(-1)!) as Record<string, unknown>;
-  return JSON.stringify({
-    id: chunk.id ?? `chatcmpl-${run.context.billingId}`,
-    object: 'chat.completion.chunk',
-    created: chunk.created ?? Math.floor(run.startedAt.getTime() / 1000),
-    model: run.request.model,
-    choices: [{ index: 0, delta: {}, finish_reason: 'length' }],
-  });
 }
