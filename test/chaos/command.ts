@@ -31,7 +31,7 @@ const minutes = values.minutes === undefined ? undefined : Number(values.minutes
 const scenarios = scenariosOf(values.profile, minutes);
 if (!scenarios || !Number.isInteger(seed) || Number.isNaN(minutes)) {
   fail(
-    'usage: node test/chaos/run.ts [--profile check|short|long|controls|control:<name>] [--seed N] [--minutes M] [--out folder], or --sum folder',
+    'usage: node test/chaos/run.ts [--profile check|short|leases|long|controls|control:<name>] [--seed N] [--minutes M] [--out folder], or --sum folder',
   );
 }
 const built = resolve(values.program);

@@ -111,6 +111,9 @@ const SHORT: Scenario = {
   crashPassages: 60,
 };
 
+/** Most requests hold of what is reserved ahead for their users: few keys, few users, and money that runs out. */
+const LEASES: Scenario = { ...SHORT, name: 'leases', keyedShare: 0.05, ampleUsers: 5, scarceShare: 0.3 };
+
 /** Part of `npm run verify`: a little of everything. */
 const CHECK: Scenario = {
   ...SHORT,
@@ -203,6 +206,7 @@ const CONTROLS: readonly Scenario[] = [
 export function scenariosOf(profile: string, minutes: number | undefined): readonly Scenario[] | undefined {
   const seconds = minutes === undefined ? undefined : Math.round(minutes * 60);
   if (profile === 'short') return [{ ...SHORT, seconds: seconds ?? SHORT.seconds }];
+  if (profile === 'leases') return [{ ...LEASES, seconds: seconds ?? LEASES.seconds }];
   if (profile === 'check') return [{ ...CHECK, seconds: seconds ?? CHECK.seconds }];
   if (profile === 'long') return [{ ...LONG, seconds: seconds ?? LONG.seconds }];
   if (profile === 'controls') return CONTROLS;
