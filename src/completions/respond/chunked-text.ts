@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http';
 const LAST_CHUNK = '0\r\n\r\n';
 
 /**
- * An answer's text in pieces, each framed as a chunk here and written as one string. Node makes five writes of a piece
- * and, a tick later, one of all five again: a sixth of what a paced stream's piece costs.
+ * An answer's text in pieces, each framed as a chunk here and written as one string. Node makes four writes of a piece and,
+ * a tick later, one of all four again.
  */
 export class ChunkedText {
   readonly #isFramed: boolean;
@@ -12,7 +12,7 @@ export class ChunkedText {
   /** @param response  its head is sent, and Node has decided how the end is told (a client of HTTP/1.0 gets no chunks) */
   constructor(private readonly response: ServerResponse) {
     this.#isFramed = response.chunkedEncoding;
-    response.chunkedEncoding = false; // as Node is concerned, from here on
+    response.chunkedEncoding = false; // for Node, from here on
   }
 
   /** @param text  not empty */
