@@ -9,7 +9,11 @@ import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
 import { EXTEND_HOLD } from '../../src/billing/holds/hold-statements.js';
 import { LOOK_FOR_FREE, RECALL_LEASES } from '../../src/billing/leases/lease-statements.js';
-import { CREATE_MISSING_HOLDS } from '../../src/billing/settle/settle-statements.js';
+import {
+  CREATE_MISSING_HOLDS,
+  SETTLE_BATCH,
+  SETTLE_LEASED,
+} from '../../src/billing/settle/settle-statements.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
 import type { PlannedTarget } from '../../src/routing/route-plan.js';
@@ -647,6 +651,35 @@ describe('a stream', () => {
       here.settler.enqueue(settling(rest, 0n, { release: true }));
       await expectCleanBooks(user);
     }
+  });
+});
+
+describe('settlements that come faster than one statement after the other', () => {
+  it('go two hundred at once when they are of leases, and fifty when they are of holds', async () => {
+    const machine = await start();
+    const user = await funded(UNIT);
+    const sessions = [await leased(machine, user)];
+    while (sessions.length < 260) sessions.push(await hold(machine, user));
+    const holds = Array.from({ length: 120 }, () => order(user, 10n));
+    for (const one of holds) await machine.holds.hold(one);
+    await machine.settler.drain({ timeoutMs: 5000 });
+    const sizes = new Map<string, number[]>([
+      [SETTLE_LEASED, []],
+      [SETTLE_BATCH, []],
+    ]);
+    const query = machine.database.query.bind(machine.database);
+    machine.database.query = (sql, parameters) => {
+      sizes.get(sql)?.push((JSON.parse(String(parameters?.[0])) as unknown[]).length);
+      return query(sql, parameters);
+    };
+    await Promise.all(sessions.map((session) => session.settle(usage())));
+    for (const one of holds) machine.settler.enqueue(settling(one, 1n));
+    await machine.settler.drain({ timeoutMs: 5000 });
+    const [ofLeases = [], ofHolds = []] = [...sizes.values()];
+    const sum = (each: number[]): number => each.reduce((whole, size) => whole + size, 0);
+    expect([sum(ofLeases), sum(ofHolds)]).toEqual([260, 120]);
+    expect([Math.max(...ofLeases), Math.max(...ofHolds)]).toEqual([200, 50]);
+    await expectCleanBooks(user);
   });
 });
 

@@ -122,7 +122,7 @@ export const SETTLE_ONE = `
     FROM priced`;
 
 /**
- * Ends up to fifty requests that held of a lease, as SETTLE_BATCH does. Their holds are written now, ended from the start:
+ * Ends some requests that held of a lease, as SETTLE_BATCH does. Their holds are written now, ended from the start:
  * the money was reserved with the lease, and what is charged comes out of it. What is not charged stays in the lease, whose
  * owner has it back already. Of a lease that was given back meanwhile nothing comes: the charge is paid from free money.
  *

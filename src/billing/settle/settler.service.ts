@@ -23,7 +23,13 @@ import {
 } from './settle-statements.js';
 import type { BookedSettlement, SettlementRecord } from './settlement-record.js';
 
-const BATCH_SIZE = 50;
+/** Holds are joined by nested loops: beyond some fifty a statement costs more than it saves. */
+const MOST_HELD = 50;
+/**
+ * Of leases a statement costs the less the more there are. With fifty, an instance at the end of its core settles more
+ * than it books: what waits grows without end, and the collector carries it about.
+ */
+const BATCH_SIZE = 200;
 /**
  * How long a charge that is safe in the journal, and that nobody waits for, waits for others to share its statement: a
  * batch of ten costs Postgres a quarter of ten statements, and each commit is a write to the disk that the journal's has to
@@ -123,7 +129,7 @@ export class Settler {
       done: false,
     });
     if (!canWait(settling)) this.#hurry(this.#lastPosition);
-    else if (this.#queue.length === BATCH_SIZE) this.#stopGathering?.();
+    else if (this.#queue.length >= enoughWith(record)) this.#stopGathering?.();
     if (this.#running) return;
     this.#running = true;
     queueMicrotask(() => void this.#run());
@@ -181,7 +187,8 @@ export class Settler {
   /** Resolves when a batch is full, when somebody waits for one, or when the oldest has waited long enough. */
   async #gather(): Promise<void> {
     const [oldest] = this.#queue;
-    if (!oldest || this.#queue.length >= BATCH_SIZE || this.#urgentPosition > this.#bookedPosition) return;
+    if (!oldest || this.#queue.length >= enoughWith(oldest.record)) return;
+    if (this.#urgentPosition > this.#bookedPosition) return;
     const leftMs = oldest.queuedAtMs + GATHER_MS - performance.now();
     if (leftMs <= 0) return;
     await new Promise<void>((resolve) => {
@@ -198,8 +205,10 @@ export class Settler {
   #takeBatch(): readonly Queued[] {
     const ids = new Set<string>();
     let count = 0;
+    let held = 0;
     for (const { record } of this.#queue) {
-      if (count === BATCH_SIZE || ids.has(record.id)) break;
+      if (record.lease_id === undefined) held += 1;
+      if (count === BATCH_SIZE || held > MOST_HELD || ids.has(record.id)) break;
       ids.add(record.id);
       count += 1;
     }
@@ -341,6 +350,11 @@ export class Settler {
 /** In the journal, or given back, and no retry asks for its answer. */
 function canWait({ record, mark, answer }: Settling): boolean {
   return answer === undefined && (mark !== undefined || (record.release && !record.unknown));
+}
+
+/** So many that nobody has to wait for more. */
+function enoughWith({ lease_id }: SettlementRecord): number {
+  return lease_id === undefined ? MOST_HELD : BATCH_SIZE;
 }
 
 interface BookedRow {
