@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually, FaultProxy } from '@app/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
 import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
@@ -14,6 +14,7 @@ import {
   SETTLE_BATCH,
   SETTLE_LEASED,
 } from '../../src/billing/settle/settle-statements.js';
+import { MOST_UNBOOKED } from '../../src/billing/session/hold-taker.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
 import type { PlannedTarget } from '../../src/routing/route-plan.js';
@@ -679,6 +680,22 @@ describe('settlements that come faster than one statement after the other', () =
     const sum = (each: number[]): number => each.reduce((whole, size) => whole + size, 0);
     expect([sum(ofLeases), sum(ofHolds)]).toEqual([260, 120]);
     expect([Math.max(...ofLeases), Math.max(...ofHolds)]).toEqual([200, 50]);
+    await expectCleanBooks(user);
+  });
+});
+
+describe('a database that books less than is settled', () => {
+  it('is asked for every hold until it has caught up', async () => {
+    const machine = await start();
+    const user = await funded(UNIT);
+    await (await leased(machine, user)).settle(usage());
+    const unbooked = vi.spyOn(machine.settler, 'pending', 'get').mockReturnValue(MOST_UNBOOKED);
+    const waiting = await hold(machine, user);
+    expect(await holdRow(waiting.billingId)).toMatchObject({ state: 'open' });
+    unbooked.mockRestore();
+    const free = await hold(machine, user);
+    expect(await holdRow(free.billingId)).toBeUndefined();
+    for (const session of [waiting, free]) await session.settle(usage());
     await expectCleanBooks(user);
   });
 });

@@ -131,7 +131,7 @@ export async function startMachine(
   const settler = new Settler(database, accounts, prices, journal, responses, telemetry);
   const holds = new HoldsService(database, accounts, settler, leases, instance, config);
   const claims = new IdempotencyClaims();
-  const taker = new HoldTaker(holds, leases, journal, prices, credit, claims, instance);
+  const taker = new HoldTaker(holds, leases, journal, prices, credit, claims, instance, settler);
   const charges = new ChargeCalculator(prices, telemetry, config);
   const records = new SettlementRecords(claims, instance, config);
   const sessions = new BillingSessions(taker, charges, records, settler, journal, credit, telemetry, config);

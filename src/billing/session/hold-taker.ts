@@ -13,10 +13,13 @@ import type { JournalRecord } from '../journal/journal-record.js';
 import { SQL_STATE, sqlStateOf } from '../money-database.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
+import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import type { Held, SessionIdentity } from './held.js';
 import { affordableLimit, outputLimit, quoteCost } from './quote-cost.js';
 
+/** What waits to be booked is in memory, a few kilobytes each. */
+export const MOST_UNBOOKED = 50_000;
 /** A stream's hold covers its input and this many output tokens first, and grows by as many. */
 const SLICE_TOKENS = 4096;
 /** A balance that does not cover one token of output is not enough. */
@@ -33,6 +36,7 @@ export class HoldTaker {
     private readonly credit: OutageCredit,
     private readonly claims: IdempotencyClaims,
     private readonly instance: GatewayInstance,
+    private readonly settler: Settler,
   ) {}
 
   /**
@@ -67,7 +71,8 @@ export class HoldTaker {
 
   /**
    * Out of what is reserved ahead, when that covers the whole worst case. Not with an Idempotency-Key: its claim is the
-   * hold's row. Not before the prices are stored: a hold refers to them.
+   * hold's row. Not before the prices are stored: a hold refers to them. Not while the database books less than is settled:
+   * whoever has to ask it for a hold waits for it, and nothing else would.
    */
   #lease(
     { billingId, userId }: SessionIdentity,
@@ -75,6 +80,7 @@ export class HoldTaker {
     boundNano: NanoUsd,
   ): Lease | Promise<Lease | undefined> | undefined {
     if (this.prices.hasUnstored || this.claims.get(billingId)) return undefined;
+    if (this.settler.pending >= MOST_UNBOOKED) return undefined;
     return this.leases.hold(userId, takeNano, boundNano);
   }
 
