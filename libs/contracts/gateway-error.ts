@@ -82,7 +82,7 @@ export interface ErrorEnvelope {
 const MAX_MESSAGE_LENGTH = 2_000;
 const MAX_PARAM_LENGTH = 200;
 
-function shortened(text: string, maxLength: number): string {
+export function shortened(text: string, maxLength: number): string {
   return text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
 }
 

@@ -1,4 +1,4 @@
-import { GatewayError } from '@app/contracts';
+import { GatewayError, shortened } from '@app/contracts';
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { Principal } from '../auth/principal.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
@@ -111,7 +111,7 @@ export function isAllowed(
 
 /** "Not served" and not "unknown": a built-in model whose provider has no key is not found either. */
 export function modelNotFound(name: string): GatewayError {
-  const shown = JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+  const shown = JSON.stringify(shortened(name, 100));
   return new GatewayError(
     'model_not_found',
     `The model ${shown} is not served here: GET /v1/models lists those that are.`,
