@@ -204,11 +204,8 @@ const CONTROLS: readonly Scenario[] = [
 
 /** The runs of a profile, in order. */
 export function scenariosOf(profile: string, minutes: number | undefined): readonly Scenario[] | undefined {
-  const seconds = minutes === undefined ? undefined : Math.round(minutes * 60);
-  if (profile === 'short') return [{ ...SHORT, seconds: seconds ?? SHORT.seconds }];
-  if (profile === 'leases') return [{ ...LEASES, seconds: seconds ?? LEASES.seconds }];
-  if (profile === 'check') return [{ ...CHECK, seconds: seconds ?? CHECK.seconds }];
-  if (profile === 'long') return [{ ...LONG, seconds: seconds ?? LONG.seconds }];
+  const one = [SHORT, LEASES, CHECK, LONG].find(({ name }) => name === profile);
+  if (one) return [{ ...one, seconds: minutes === undefined ? one.seconds : Math.round(minutes * 60) }];
   if (profile === 'controls') return CONTROLS;
   const named = CONTROLS.filter((scenario) => `control:${scenario.broken}` === profile);
   return named.length > 0 ? named : undefined;

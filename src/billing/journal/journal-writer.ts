@@ -152,12 +152,13 @@ export class JournalWriter {
   /** What goes in one write. Empty when all that waits is too large for the journal. */
   #takeGroup(): Line[] {
     const limit = Math.min(GROUP_BYTES, this.segmentBytes);
+    const largest = Math.min(this.segmentBytes, MAX_RECORD_BYTES);
     const group: Line[] = [];
     let taken = 0;
     let bytes = 0;
     for (const line of this.#pending) {
       if (line.text === '') toText(line);
-      if (line.bytes <= Math.min(this.segmentBytes, MAX_RECORD_BYTES)) {
+      if (line.bytes <= largest) {
         if (group.length > 0 && bytes + line.bytes > limit) break;
         bytes += line.bytes;
         group.push(line);

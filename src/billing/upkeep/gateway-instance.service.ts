@@ -20,7 +20,6 @@ export class GatewayInstance {
   #fenced = false;
   #heardMs = performance.now();
   #backInTouchMs = -Infinity;
-  #aliveUntilMs = this.#heardMs + SILENCE_MS * SAFE_PART;
 
   /** Somebody declared this process dead and freed its holds (it was frozen, or cut off): it must take no new ones. */
   get isFenced(): boolean {
@@ -29,7 +28,7 @@ export class GatewayInstance {
 
   /** `performance.now()`: nobody takes this process for dead before then. */
   get aliveUntilMs(): number {
-    return this.#aliveUntilMs;
+    return this.#heardMs + SILENCE_MS * SAFE_PART;
   }
 
   /** Whether it has been in touch with the database for long enough to call others silent. */
@@ -41,7 +40,6 @@ export class GatewayInstance {
   heard(sentMs: number): void {
     if (sentMs - this.#heardMs > OUT_OF_TOUCH_MS) this.#backInTouchMs = performance.now();
     this.#heardMs = sentMs;
-    this.#aliveUntilMs = sentMs + SILENCE_MS * SAFE_PART;
   }
 
   fence(): void {
