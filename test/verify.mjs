@@ -10,7 +10,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -24,6 +24,8 @@ const DEPLOYMENT_PROGRAMS = {
 };
 const QUICK_DEPLOYMENT_TESTS = ['files', 'nginx.deploy', 'start-stop', 'schema-versions'];
 const totals = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, a paragraph each: told again at the end, where one looks, and where a log that was cut still has it. */
+const failures = [];
 const results = mkdtempSync(join(tmpdir(), 'llm-gateway-verify-'));
 
 process.chdir(root);
@@ -58,7 +60,7 @@ async function stage(name, work) {
     return false;
   });
   console.log(`== ${name} ${passed ? 'passed' : 'FAILED'} in ${seconds(startMs)}`);
-  if (!passed) totals.failed += 1;
+  if (!passed) fail(`the stage ${name}`);
   return passed;
 }
 
@@ -104,27 +106,35 @@ async function vitestStage(name, parameters) {
     '--reporter=json',
     `--outputFile.json=${report}`,
   ]);
-  count(report, passed);
+  count(name, report, passed);
   console.log(`== ${name} tests ${passed ? 'passed' : 'FAILED'} in ${seconds(startMs)}`);
 }
 
-function count(report, passed) {
+function count(name, report, passed) {
   const before = totals.failed;
   if (existsSync(report)) {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
+    const { numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
       readFileSync(report, 'utf8'),
     );
     totals.passed += numPassedTests;
-    totals.failed += numFailedTests + testResults.filter(didNotLoad).length;
     totals.skipped += numPendingTests + numTodoTests;
+    for (const file of testResults.filter(({ status }) => status === 'failed')) countFailuresOf(file);
   }
-  // no report, or an error outside of every test
-  if (!passed && totals.failed === before) totals.failed += 1;
+  if (!passed && totals.failed === before)
+    fail(`${name} tests: no report, or an error outside of every test`);
 }
 
-/** A file that failed without any of its tests failing: an error at its top level or in a hook. */
-function didNotLoad(file) {
-  return file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed');
+/** A file that failed without any of its tests failing had an error at its top level or in a hook. */
+function countFailuresOf(file) {
+  const path = relative(root, file.name);
+  const tests = file.assertionResults.filter(({ status }) => status === 'failed');
+  for (const test of tests) fail(`${path}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
+  if (tests.length === 0) fail(`${path}\n${file.message}`);
+}
+
+function fail(what) {
+  totals.failed += 1;
+  failures.push(what);
 }
 
 /** The tests start their own servers; here only the programs have to be found or installed. */
@@ -232,6 +242,7 @@ function seconds(startMs) {
 function finish() {
   const { passed, failed, skipped } = totals;
   process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+  for (const failure of failures) console.log(`\nFAILED ${failure}`);
   console.log(`\nall stages in ${seconds(0)}`);
   console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 }
