@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { TurnTimes } from '../../timing/turn-times.js';
@@ -16,14 +16,16 @@ describe('the metrics of the event loop', () => {
     turns.start();
     await sleep(20);
     await registry.metrics();
-    const end = performance.now() + 120;
+    const end = performance.now() + 500;
     while (performance.now() < end);
-    await sleep(1);
+    // The next turn; a timer may come within this one.
+    await immediate();
+    await immediate();
     const longest = await valueOf(registry, 'nodejs_eventloop_lag_max_seconds');
-    expect(longest).toBeGreaterThanOrEqual(0.12);
+    expect(longest).toBeGreaterThanOrEqual(0.5);
     expect(longest).toBeLessThan(5);
     await registry.metrics();
-    expect(await valueOf(registry, 'nodejs_eventloop_lag_max_seconds')).toBeLessThan(0.12);
+    expect(await valueOf(registry, 'nodejs_eventloop_lag_max_seconds')).toBeLessThan(0.4);
     turns.stop();
   });
 });
