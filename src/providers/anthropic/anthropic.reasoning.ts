@@ -40,6 +40,7 @@ const PARAM = 'reasoning_effort';
 
 /**
  * `reasoning_effort` -> thinking with a budget (models up to generation 4.5), or effort with adaptive thinking.
+ * Who asks for an effort is shown the thoughts: newer models leave their text out unless told otherwise.
  * A `thinking` object given by the client wins: it says the same more exactly, and is passed on untouched.
  */
 export function toReasoning(
@@ -94,8 +95,10 @@ function adaptive(
   const { effort } = effortAlone(level, traits);
   if (!effort) return notPossible(`must be one of ${traits.efforts.join(', ')} for this model`, unsupported);
   // Where thinking is off by default it has to be switched on; a forced tool excludes it there, and effort still counts.
-  const switchOn = traits.thinkingOff === 'silence' && !limits.forcesTool;
-  return switchOn ? { thinking: { type: 'adaptive' }, effort } : { effort };
+  const isOff = traits.thinkingOff === 'silence';
+  if (isOff && limits.forcesTool) return { effort };
+  const display = traits.hidesThoughts ? { display: 'summarized' } : {};
+  return isOff || traits.hidesThoughts ? { thinking: { type: 'adaptive', ...display }, effort } : { effort };
 }
 
 function notPossible(reason: string, unsupported: UnsupportedParams): Reasoning {

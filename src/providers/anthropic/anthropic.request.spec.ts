@@ -524,6 +524,8 @@ describe('reasoning_effort', () => {
     );
     return { thinking, config };
   };
+  /** From Opus 4.7 on the text of thoughts comes only when it is asked for. */
+  const shown = { type: 'adaptive', display: 'summarized' };
 
   it.each([
     ['low', 'claude-haiku-4-5', { thinking: { type: 'enabled', budget_tokens: 1024 } }],
@@ -531,8 +533,9 @@ describe('reasoning_effort', () => {
     ['none', 'claude-haiku-4-5', {}],
     ['none', 'claude-3-opus-20240229', {}],
     ['minimal', 'claude-opus-4-6', { thinking: { type: 'adaptive' }, config: { effort: 'low' } }],
-    ['xhigh', 'claude-opus-4-7', { thinking: { type: 'adaptive' }, config: { effort: 'xhigh' } }],
-    ['medium', 'claude-sonnet-5', { config: { effort: 'medium' } }],
+    ['xhigh', 'claude-opus-4-7', { thinking: shown, config: { effort: 'xhigh' } }],
+    ['medium', 'claude-sonnet-5', { thinking: shown, config: { effort: 'medium' } }],
+    ['low', 'claude-opus-5-5', { thinking: shown, config: { effort: 'low' } }],
     ['none', 'claude-sonnet-5', { thinking: { type: 'disabled' } }],
     ['none', 'claude-sonnet-5-5', { thinking: { type: 'between_tools' } }],
     ['max', 'claude-of-tomorrow', { config: { effort: 'max' } }],
@@ -571,6 +574,7 @@ describe('reasoning_effort', () => {
     const fields = { reasoning_effort: 'low', tool_choice: forced.tool_choice, tools: [...forced.tools] };
     expect(refusal(fields, { maxOutputTokens: 9000 }).param).toBe('reasoning_effort');
     expect(of('low', 'claude-opus-4-6', fields)).toEqual({ thinking: undefined, config: { effort: 'low' } });
+    expect(of('low', 'claude-opus-5', fields)).toEqual({ thinking: shown, config: { effort: 'low' } });
   });
 
   it('fixes the temperature', () => {

@@ -7,6 +7,8 @@ export interface ModelTraits {
   readonly thinking: 'none' | 'budget' | 'adaptive';
   /** How a request says "do not think": by silence, by a `thinking` object of this type, or not at all. */
   readonly thinkingOff: 'silence' | 'disabled' | 'between_tools' | 'impossible';
+  /** The text of thoughts comes only when the request asks for it (`thinking.display`). */
+  readonly hidesThoughts: boolean;
   /** Empty: the model has no effort. */
   readonly efforts: readonly Effort[];
   /** `one`: temperature or top_p, not both. `fixed`: only the defaults. */
@@ -20,6 +22,7 @@ export interface ModelTraits {
 const BASE: ModelTraits = Object.freeze({
   thinking: 'none',
   thinkingOff: 'silence',
+  hidesThoughts: false,
   efforts: [],
   sampling: 'free',
   structuredOutputs: false,
@@ -34,6 +37,7 @@ const ADAPTIVE_4_6: ModelTraits = {
 };
 const ADAPTIVE_4_7: ModelTraits = {
   ...ADAPTIVE_4_6,
+  hidesThoughts: true,
   efforts: ['low', 'medium', 'high', 'xhigh', 'max'],
   sampling: 'fixed',
 };
@@ -73,7 +77,12 @@ const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] =
 ];
 
 /** A model we do not know is taken for a new one, and refused nothing: Anthropic judges. */
-const UNKNOWN: ModelTraits = { ...ADAPTIVE_5, sampling: 'free', systemTurns: false };
+const UNKNOWN: ModelTraits = {
+  ...ADAPTIVE_5,
+  hidesThoughts: false,
+  sampling: 'free',
+  systemTurns: false,
+};
 
 export function traitsOf(upstreamModel: string): ModelTraits {
   return GENERATIONS.find(([prefix]) => upstreamModel.startsWith(prefix))?.[1] ?? UNKNOWN;
