@@ -392,14 +392,22 @@ describe('tools', () => {
     const search = { type: 'web_search_20250305', name: 'web_search', max_uses: 3 };
     const strict = {
       type: 'function',
-      function: { name: 'g', strict: true },
+      function: {
+        name: 'g',
+        strict: true,
+        parameters: { type: 'object', properties: { n: { minimum: 0 } } },
+      },
       cache_control: { type: 'ephemeral' },
     };
     expect(bodyOf({ tools: [tool, strict, search] }).tools).toEqual([
       { name: 'f', description: 'd', input_schema: { type: 'object' } },
       {
         name: 'g',
-        input_schema: { type: 'object', properties: {} },
+        input_schema: {
+          type: 'object',
+          properties: { n: { description: '{minimum: 0}' } },
+          additionalProperties: false,
+        },
         strict: true,
         cache_control: { type: 'ephemeral' },
       },
@@ -489,6 +497,67 @@ describe('response_format', () => {
       effort: 'low',
       format: { type: 'json_schema', schema: { ...schema, description: 'd' } },
     });
+  });
+
+  it('closes open objects, and tells the model of limits that cannot be enforced', () => {
+    const open = {
+      $schema: 'https://json-schema.org/draft/2020-12/schema',
+      type: 'object',
+      properties: {
+        minimum: { type: ['integer', 'null'], minimum: 1, maximum: 5, description: 'of five' },
+        tags: { type: 'array', minItems: 1, maxItems: 3, items: { $ref: '#/$defs/tag' } },
+        when: {
+          oneOf: [
+            { type: 'string', format: 'date' },
+            { type: 'string', format: 'week' },
+          ],
+        },
+        labels: { type: 'object', additionalProperties: { type: 'string', maxLength: 9 } },
+        kind: { enum: ['minimum', 1], default: { maximum: 1 } },
+      },
+      $defs: { tag: { type: 'object', properties: { name: { type: 'string', pattern: '^a' } } } },
+    };
+    const given = structuredClone(open);
+    const config = bodyOf({
+      response_format: { type: 'json_schema', json_schema: { name: 'x', schema: open } },
+    });
+    expect(config.output_config).toEqual({
+      format: {
+        type: 'json_schema',
+        schema: {
+          type: 'object',
+          properties: {
+            minimum: { type: ['integer', 'null'], description: 'of five\n\n{minimum: 1, maximum: 5}' },
+            tags: {
+              type: 'array',
+              minItems: 1,
+              items: { $ref: '#/$defs/tag' },
+              description: '{maxItems: 3}',
+            },
+            when: {
+              anyOf: [
+                { type: 'string', format: 'date' },
+                { type: 'string', description: '{format: "week"}' },
+              ],
+            },
+            labels: {
+              type: 'object',
+              additionalProperties: { type: 'string', description: '{maxLength: 9}' },
+            },
+            kind: { enum: ['minimum', 1], default: { maximum: 1 } },
+          },
+          $defs: {
+            tag: {
+              type: 'object',
+              properties: { name: { type: 'string', pattern: '^a' } },
+              additionalProperties: false,
+            },
+          },
+          additionalProperties: false,
+        },
+      },
+    });
+    expect(open).toEqual(given);
   });
 
   it('is refused for models that have none', () => {

@@ -5,6 +5,7 @@ import { nativeFields } from './anthropic.fields.js';
 import { maxOutputTokensOf } from './anthropic.models.js';
 import { type Reasoning, toReasoning } from './anthropic.reasoning.js';
 import { toSamplingFields } from './anthropic.sampling.js';
+import { toEnforceableSchema } from './anthropic.schema.js';
 import { forcesTool, toToolFields, usesLegacyFunctions } from './anthropic.tools.js';
 import { type ModelTraits, traitsOf } from './anthropic.traits.js';
 import { invalidBody, UnsupportedParams } from './anthropic.unsupported.js';
@@ -123,7 +124,9 @@ function outputFormat(
   if (!isObject(format.json_schema) || !isObject(format.json_schema.schema)) {
     throw invalidBody('response_format.json_schema.schema', 'must be a JSON Schema object');
   }
-  if (traits.structuredOutputs) return { type: 'json_schema', schema: describedSchema(format.json_schema) };
+  if (traits.structuredOutputs) {
+    return { type: 'json_schema', schema: toEnforceableSchema(describedSchema(format.json_schema)) };
+  }
   unsupported.refuse('response_format', 'of the type json_schema is not supported by this model');
   return undefined;
 }

@@ -1,6 +1,7 @@
 import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
 import type { ModelTraits } from './anthropic.traits.js';
 import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
+import { toEnforceableSchema } from './anthropic.schema.js';
 import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 export interface ToolFields {
@@ -75,9 +76,10 @@ function functionTool(
 ): JsonObject {
   const tool: JsonObject = { name: definition.name };
   if (typeof definition.description === 'string') tool.description = definition.description;
-  tool.input_schema = inputSchema(definition.parameters);
-  if (definition.strict === true && isStrictPossible(`${path}.strict`, traits, unsupported))
-    tool.strict = true;
+  const isStrict = definition.strict === true && isStrictPossible(`${path}.strict`, traits, unsupported);
+  const schema = inputSchema(definition.parameters);
+  tool.input_schema = isStrict ? toEnforceableSchema(schema) : schema;
+  if (isStrict) tool.strict = true;
   return { ...tool, ...nativeToolFields(definition), ...nativeToolFields(wrapper) };
 }
 

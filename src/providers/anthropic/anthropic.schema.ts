@@ -1,0 +1,87 @@
+import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
+
+/** What the grammar behind a guaranteed format cannot enforce: Anthropic answers 400 for a schema that has it. */
+const NOT_ENFORCED = new Set([
+  'minimum',
+  'maximum',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'multipleOf',
+  'minLength',
+  'maxLength',
+  'minItems',
+  'maxItems',
+  'uniqueItems',
+  'minProperties',
+  'maxProperties',
+]);
+const FORMATS = new Set([
+  'date-time',
+  'time',
+  'date',
+  'duration',
+  'email',
+  'hostname',
+  'uri',
+  'ipv4',
+  'ipv6',
+  'uuid',
+]);
+
+const SUBSCHEMA = new Set(['items', 'additionalProperties']);
+const SUBSCHEMA_LISTS = new Set(['anyOf', 'allOf']);
+const SUBSCHEMA_MAPS = new Set(['properties', '$defs', 'definitions']);
+
+/**
+ * A schema as OpenAI takes it -> one that Anthropic takes for guaranteed output, as its SDKs do it: objects are closed
+ * where the schema says nothing of other properties, `oneOf` is `anyOf`, and limits that cannot be enforced are told to
+ * the model in the description.
+ *
+ * @see https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11-29
+ */
+export function toEnforceableSchema(schema: JsonObject): JsonObject {
+  const kept: JsonObject = {};
+  const told: string[] = [];
+  for (const [name, value] of Object.entries(schema)) {
+    if (name === '$schema') continue;
+    if (isEnforced(name, value)) kept[enforceableName(name, schema)] = subschemas(name, value);
+    else told.push(`${name}: ${JSON.stringify(value)}`);
+  }
+  if (isOpenObject(kept)) kept.additionalProperties = false;
+  if (told.length > 0) {
+    const limits = `{${told.join(', ')}}`;
+    kept.description = [textOf(schema.description), limits].filter(Boolean).join('\n\n');
+  }
+  return kept;
+}
+
+function isEnforced(name: string, value: unknown): boolean {
+  if (name === 'minItems') return value === 0 || value === 1;
+  if (name === 'format') return FORMATS.has(textOf(value));
+  return !NOT_ENFORCED.has(name);
+}
+
+function enforceableName(name: string, schema: JsonObject): string {
+  return name === 'oneOf' && schema.anyOf === undefined ? 'anyOf' : name;
+}
+
+function subschemas(name: string, value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return SUBSCHEMA_LISTS.has(name) || name === 'oneOf' ? value.map(subschema) : value;
+  }
+  if (!isObject(value)) return value;
+  if (SUBSCHEMA.has(name)) return toEnforceableSchema(value);
+  return SUBSCHEMA_MAPS.has(name)
+    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, subschema(inner)]))
+    : value;
+}
+
+function subschema(value: unknown): unknown {
+  return isObject(value) ? toEnforceableSchema(value) : value;
+}
+
+function isOpenObject(schema: JsonObject): boolean {
+  const types: unknown[] = Array.isArray(schema.type) ? schema.type : [schema.type];
+  const isOfObjects = types.includes('object') || isObject(schema.properties);
+  return isOfObjects && schema.additionalProperties === undefined;
+}
