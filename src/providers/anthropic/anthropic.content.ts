@@ -77,8 +77,27 @@ function imageBlock(part: ContentPart, path: string): WireBlock {
   const image = part.image_url;
   const url = isObject(image) ? textOf(image.url) : '';
   if (!url.startsWith('data:')) return { type: 'image', source: urlSource(url, `${path}.image_url.url`) };
-  const { mediaType, base64 } = readDataUrl(url, `${path}.image_url.url`);
-  return { type: 'image', source: { type: 'base64', media_type: mediaType, data: base64() } };
+  return inlineImage(readDataUrl(url, `${path}.image_url.url`));
+}
+
+/** Anthropic takes an image only under the type that its bytes have, which clients often get wrong. */
+function inlineImage({ mediaType, base64 }: DataUrl): WireBlock {
+  const data = base64();
+  const named = mediaType === 'image/jpg' ? 'image/jpeg' : mediaType;
+  return { type: 'image', source: { type: 'base64', media_type: imageTypeOf(data) ?? named, data } };
+}
+
+/** By the first bytes, in hexadecimal. */
+const IMAGE_TYPES: readonly (readonly [start: RegExp, mediaType: string])[] = [
+  [/^ffd8ff/, 'image/jpeg'],
+  [/^89504e470d0a1a0a/, 'image/png'],
+  [/^47494638/, 'image/gif'],
+  [/^52494646.{8}57454250/, 'image/webp'],
+];
+
+function imageTypeOf(base64: string): string | undefined {
+  const start = Buffer.from(base64.slice(0, 16), 'base64').toString('hex');
+  return IMAGE_TYPES.find(([pattern]) => pattern.test(start))?.[1];
 }
 
 function fileBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
@@ -98,15 +117,14 @@ function fileBlocks(part: ContentPart, path: string, context: ContentContext): W
 }
 
 function documentBlocks(url: string, extras: JsonObject, path: string, context: ContentContext): WireBlock[] {
-  const { mediaType, base64, text } = readDataUrl(url, `${path}.file.file_data`);
+  const dataUrl = readDataUrl(url, `${path}.file.file_data`);
+  const { mediaType, base64, text } = dataUrl;
   if (mediaType === 'application/pdf') {
     return [
       { type: 'document', source: { type: 'base64', media_type: mediaType, data: base64() }, ...extras },
     ];
   }
-  if (mediaType.startsWith('image/')) {
-    return [{ type: 'image', source: { type: 'base64', media_type: mediaType, data: base64() } }];
-  }
+  if (mediaType.startsWith('image/')) return [inlineImage(dataUrl)];
   if (isTextual(mediaType)) {
     return [
       { type: 'document', source: { type: 'text', media_type: 'text/plain', data: text() }, ...extras },

@@ -314,9 +314,18 @@ describe('content parts', () => {
   const blockOf = (part: Record<string, unknown> & { type: string }) =>
     contentOf(part).body.messages[0]?.content[0];
 
+  const base64Webp = { type: 'base64', media_type: 'image/webp', data: 'UklGRgAAAABXRUJQ' };
+
   it.each([
     ['https://example.org/a.png', { type: 'url', url: 'https://example.org/a.png' }],
     ['data:image/jpeg;base64,/9j-_w', { type: 'base64', media_type: 'image/jpeg', data: '/9j+/w' }],
+    ['data:image/jpg;base64,AAAA', { type: 'base64', media_type: 'image/jpeg', data: 'AAAA' }],
+    // Anthropic refuses an image whose bytes are of another type than the one named; OpenAI looks at the bytes.
+    ['data:image/png;base64,_9j_4AAQ', { type: 'base64', media_type: 'image/jpeg', data: '/9j/4AAQ' }],
+    ['data:;base64,iVBORw0KGgoA', { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgoA' }],
+    ['data:image/png;base64,R0lGODlh', { type: 'base64', media_type: 'image/gif', data: 'R0lGODlh' }],
+    ['data:image/png;base64,UklGRgAAAABXRUJQ', base64Webp],
+    ['data:image/webp;base64,UklGRgAAAABXQVZF', { ...base64Webp, data: 'UklGRgAAAABXQVZF' }],
   ])('takes the image %s', (url, source) => {
     expect(blockOf({ type: 'image_url', image_url: { url } })).toEqual({ type: 'image', source });
   });

@@ -12,6 +12,7 @@ describe('toGeminiPart', () => {
       'DATA:image/svg+xml;charset=utf-8,%3Csvg/%3E',
       { inlineData: { mimeType: 'image/svg+xml', data: 'PHN2Zy8+' } },
     ],
+    ['data:image/jpg;base64,/9j/', { inlineData: { mimeType: 'image/jpeg', data: '/9j/' } }],
     ['data:;base64,QQ==', { inlineData: { mimeType: 'text/plain', data: 'QQ==' } }],
     [
       'https://a.example/x.JPG?size=9',

@@ -97,8 +97,9 @@ function fromDataUrl(url: string, mimeType: string | undefined, path: string): G
   return inline(isBase64 ? data : toBase64(data, path), type.trim() || mimeType || 'text/plain');
 }
 
+/** `image/jpg` is no type, but a usual one; Google refuses it. */
 function inline(data: string, mimeType: string): GeminiPart {
-  return { inlineData: { mimeType, data } };
+  return { inlineData: { mimeType: mimeType === 'image/jpg' ? 'image/jpeg' : mimeType, data } };
 }
 
 function toBase64(escaped: string, path: string): string {
