@@ -5,6 +5,9 @@ import { badResponse, bodyError, toProviderError } from './openai-compatible.err
 import { asObject, parseJson } from './openai-compatible.wire.js';
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+const DONE_DATA = '[DONE]';
+/** With the spaces that some servers put around it. */
+const MAX_DONE_LENGTH = 16;
 /** How long a finished stream may take to close, so that its connection can be used again. */
 const CLOSING_GRACE_MS = 1_000;
 /** A run this long, in characters, goes its way before more is joined to it. */
@@ -89,7 +92,7 @@ export class ChatEventStream
   event({ event, data }: SseEvent): void {
     if (this.#ended) return;
     this.#endRun();
-    if (data === '[DONE]') this.#finish();
+    if (isDone(data)) this.#finish();
     else if (event === 'error') throw this.#namedError(data);
     else this.#takeData(data);
   }
@@ -192,6 +195,10 @@ export class ChatEventStream
     this.#failure = undefined;
     return reason;
   }
+}
+
+function isDone(data: string): boolean {
+  return data === DONE_DATA || (data.length < MAX_DONE_LENGTH && data.trim() === DONE_DATA);
 }
 
 /** Reads on to the body's end, which frees the connection for the next call; closes it when that takes long. */

@@ -8,7 +8,7 @@ import {
 } from '@app/contracts';
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
-import { asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
+import { asArray, asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
 import { readRetryAfter, type HeaderSource } from './read-retry-after.js';
 
 /** What a server said of a call that failed. */
@@ -86,6 +86,17 @@ export function bodyError(error: unknown, begun: boolean): ProviderError {
     { status: statusIn(wire), headers: undefined, error: wire, message: messageIn(wire), cause: error },
     begun,
   );
+}
+
+/**
+ * The error that a body with status 200 is about, wherever the server put it: `error`, Groq's `x_groq.error`, or no
+ * envelope at all (vLLM, FastAPI), for which there must be no choice. `undefined` when there is none.
+ */
+export function errorIn(body: WireObject): unknown {
+  const named = body.error || asObject(body.x_groq)?.error;
+  if (named) return named;
+  const isBare = body.object === 'error' || body.message !== undefined || body.detail !== undefined;
+  return isBare && asArray(body.choices).length === 0 ? body : undefined;
 }
 
 /** An answer that is none. `unknown`: the model may have worked for it. */

@@ -1,6 +1,6 @@
 import type { AssistantMessage, ChatChoice, ChatCompletion } from '@app/contracts';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
-import { badResponse, bodyError } from './openai-compatible.errors.js';
+import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { normaliseText, normaliseToolCall } from './openai-compatible.message.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';
@@ -28,7 +28,8 @@ export function toChatCompletion(
 ): ChatCompletion {
   const wire = asObject(body);
   if (!wire) throw badResponse('The provider did not answer with a completion.');
-  if (wire.error) throw bodyError(wire.error, false);
+  const error = errorIn(wire);
+  if (error) throw bodyError(error, false);
   const choices = asArray(wire.choices).map((choice, position) =>
     toChoice(choice, position, context.dialect),
   );
@@ -51,6 +52,7 @@ export function unixSeconds(): number {
 /** An answer that Azure filtered has a finish reason and no message. */
 function toChoice(choice: unknown, position: number, dialect: OpenAiDialect): ChatChoice {
   const wire = asObject(choice) ?? {};
+  if (wire.error) throw bodyError(wire.error, false);
   const message = asObject(wire.message) ?? {};
   normaliseText(message);
   const calls = asArray(message.tool_calls).map(normaliseToolCall);

@@ -189,6 +189,29 @@ describe('the answer', () => {
   });
 });
 
+describe('the error of a 200', () => {
+  it.each([
+    [
+      { object: 'error', message: 'maximum context length is 10', code: 400 },
+      { code: 'context_length_exceeded' },
+    ],
+    [{ code: 401, message: 'bad token' }, { code: 'provider_auth_failed' }],
+    [{ detail: 'no slot' }, { code: 'provider_bad_response', message: 'no slot' }],
+    [
+      { id: 'c', choices: [{ index: 0, finish_reason: 'error', error: { code: 429, message: 'busy' } }] },
+      { code: 'provider_rate_limited', message: 'busy' },
+    ],
+  ])('is found in %j', (body, expected) => {
+    let thrown: unknown;
+    try {
+      toChatCompletion(body, context);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject(expected);
+  });
+});
+
 describe('usage', () => {
   it('reads all that is reported, and only that', () => {
     expect(readUsage((fixture('whole') as { usage: unknown }).usage)).toEqual({

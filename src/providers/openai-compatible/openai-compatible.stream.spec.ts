@@ -59,6 +59,18 @@ const contentOf = (chunks: ChatChunk[], index = 0) =>
     .map((choice) => choice.delta.content ?? '')
     .join('');
 
+/** Put together as the official Python client does it: what comes twice is joined. */
+const callsIn = (chunks: ChatChunk[]) => {
+  const calls: { id: string; name: string; arguments: string }[] = [];
+  for (const piece of chunks.flatMap((chunk) => chunk.choices[0]?.delta.tool_calls ?? [])) {
+    const call = (calls[piece.index] ??= { id: '', name: '', arguments: '' });
+    call.id += piece.id ?? '';
+    call.name += piece.function?.name ?? '';
+    call.arguments += piece.function?.arguments ?? '';
+  }
+  return calls;
+};
+
 const writtenIn = (events: ChatStreamEvent[]) => events.map((event) => event.outputText).join('');
 const sse = (...events: unknown[]) => events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
 const TEXT = 'Good morning, "Zoë"!\\n\n\t😀 bye';
@@ -194,6 +206,66 @@ describe('tool calls', () => {
     expect(new Set(chunks.map((chunk) => chunk.id))).toEqual(new Set(['chatcmpl-req-1']));
   });
 
+  it('tells calls apart that a server gives the same index (Ollama)', async () => {
+    const called = (id: string, name: string, args: string) =>
+      sse({
+        id: 'c',
+        choices: [
+          {
+            index: 0,
+            delta: { tool_calls: [{ index: 0, id, type: 'function', function: { name, arguments: args } }] },
+            finish_reason: null,
+          },
+        ],
+      });
+    const piece = (text: string) =>
+      sse({
+        id: 'c',
+        choices: [
+          {
+            index: 0,
+            delta: { tool_calls: [{ index: 0, function: { arguments: text } }] },
+            finish_reason: null,
+          },
+        ],
+      });
+    const end = sse({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] });
+    const { chunks, failure } = await read(
+      called('call_1', 'f', '{"a":1}') +
+        called('call_2', 'f', '') +
+        piece('{"a"') +
+        piece(':2') +
+        piece('}') +
+        called('call_3', 'g', '{}') +
+        end,
+    );
+    expect(failure).toBeUndefined();
+    expect(callsIn(chunks)).toEqual([
+      { id: 'call_1', name: 'f', arguments: '{"a":1}' },
+      { id: 'call_2', name: 'f', arguments: '{"a":2}' },
+      { id: 'call_3', name: 'g', arguments: '{}' },
+    ]);
+  });
+
+  it('says id, type and name of a call once: clients join what is said again', async () => {
+    const delta = (call: unknown) => ({ id: 'c', choices: [{ index: 0, delta: { tool_calls: [call] } }] });
+    const { chunks } = await read(
+      sse(
+        delta({ index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '' } }),
+        delta({ index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a"' } }),
+        // Older vLLM made up another id for each delta.
+        delta({
+          index: 0,
+          id: 'chatcmpl-tool-2',
+          type: 'function',
+          function: { name: null, arguments: ':1}' },
+        }),
+        { id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] },
+      ),
+    );
+    expect(callsIn(chunks)).toEqual([{ id: 'call_1', name: 'f', arguments: '{"a":1}' }]);
+  });
+
   it('makes one usage chunk of usage on every chunk, reasoning that only the total knows of included', async () => {
     const { events, chunks } = await read(fixture('gemini-compatible-tools'));
     expect(events.map((event) => event.usage?.outputTokens)).toEqual([3, 20, 40, 40]);
@@ -287,6 +359,39 @@ describe('other servers', () => {
     });
   });
 
+  it('takes a whole message where a delta should be, once', async () => {
+    const { chunks, failure } = await read(
+      sse({
+        id: 'c',
+        object: 'chat.completion',
+        choices: [{ index: 0, message: { role: 'assistant', content: 'Hello' }, finish_reason: 'stop' }],
+      }),
+    );
+    expect(failure).toBeUndefined();
+    expect(chunks[0]?.choices[0]?.delta).toEqual({ role: 'assistant', content: 'Hello' });
+    expect(chunks[0]?.choices[0]).not.toHaveProperty('message');
+    // Perplexity tells the text so far beside each delta, and all of it at the end.
+    const cumulative = await read(
+      sse(
+        { id: 'c', choices: [{ index: 0, delta: { content: 'Hel' }, message: { content: 'Hel' } }] },
+        { id: 'c', choices: [{ index: 0, delta: { content: 'lo' }, message: { content: 'Hello' } }] },
+        { id: 'c', choices: [{ index: 0, message: { content: 'Hello' }, finish_reason: 'stop' }] },
+      ),
+    );
+    expect(contentOf(cumulative.chunks)).toBe('Hello');
+  });
+
+  it('passes over empty events, and knows [DONE] with spaces around it', async () => {
+    const { chunks, failure } = await read(
+      `data:\n\nevent: ping\ndata: \n\n${sse({
+        id: 'c',
+        choices: [{ index: 0, delta: { content: 'x' }, finish_reason: 'stop' }],
+      })}data:  [DONE] \n\n`,
+    );
+    expect(failure).toBeUndefined();
+    expect(contentOf(chunks)).toBe('x');
+  });
+
   it('splits parts into reasoning and text', async () => {
     const { chunks } = await read(
       sse(
@@ -348,6 +453,37 @@ describe('a stream that failed', () => {
     expect(failure).toMatchObject({ code: 'provider_rate_limited', processed: 'no', countsAsFailure: false });
     const named = await read('event: error\ndata: {"message":"busy","type":"overloaded_error"}\n\n');
     expect(named.failure).toMatchObject({ code: 'provider_overloaded', processed: 'no' });
+  });
+
+  it.each([
+    [
+      'a bare error object (vLLM, FastChat)',
+      { object: 'error', message: "This model's maximum context length is 10 tokens.", code: 400 },
+      { code: 'context_length_exceeded', processed: 'no' },
+    ],
+    [
+      'a bare message',
+      { code: 20015, message: 'length of prompt_tokens is not right', data: null },
+      { code: 'provider_bad_response', message: 'length of prompt_tokens is not right' },
+    ],
+    ['a bare detail', { detail: 'no slot' }, { code: 'provider_bad_response', message: 'no slot' }],
+    [
+      'Groq’s own place',
+      { id: 'c', choices: [], x_groq: { id: 'req_1', error: 'over capacity' } },
+      { code: 'provider_bad_response', message: 'over capacity' },
+    ],
+    [
+      'the choice (OpenRouter)',
+      {
+        id: 'c',
+        choices: [{ index: 0, delta: {}, finish_reason: 'error', error: { code: 429, message: 'busy' } }],
+      },
+      { code: 'provider_rate_limited', message: 'busy' },
+    ],
+  ])('finds the error in %s', async (_where, chunk, expected) => {
+    const { failure, events } = await read(`${sse(chunk)}data: [DONE]\n\n`);
+    expect(failure).toMatchObject(expected);
+    expect(events).toEqual([]);
   });
 
   it.each(['text', 'two-choices', 'parallel-tools', 'azure', 'role-everywhere'])(

@@ -2,10 +2,11 @@ import type { ChatStreamEvent, FinishReason, Usage } from '@app/contracts';
 import type { EventTranslator } from './chat-event-stream.js';
 import type { ChunkRun } from './chunk-run.js';
 import { ChunkTemplate, type RewrittenChunk } from './chunk-template.js';
-import { badResponse, bodyError } from './openai-compatible.errors.js';
+import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
-import { argumentText, newToolCallId, normaliseText, writtenText } from './openai-compatible.message.js';
+import { normaliseText, writtenText } from './openai-compatible.message.js';
 import { hasAt } from './scan-delta.js';
+import { ToolCallDeltas } from './tool-call-deltas.js';
 import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';
 import {
@@ -102,9 +103,11 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #takeParsed(json: string, out: ChatStreamEvent[]): void {
+    if (json === '') return; // keeps the connection alive
     const chunk = asObject(parseJson(json));
     if (!chunk) throw badResponse('The provider sent an event that is not JSON.');
-    if (chunk.error) throw bodyError(chunk.error, this.begun);
+    const error = errorIn(chunk);
+    if (error) throw bodyError(error, this.begun);
     this.#noteUsage(chunk);
     const choices = asArray(chunk.choices);
     if (choices.length === 0) return this.#takeWithoutChoice(chunk, out);
@@ -118,6 +121,12 @@ export class ChatStreamTranslator implements EventTranslator {
     if (!template) return;
     this.#fruitlessLessons += 1;
     this.#templates = [template, ...this.#templates.slice(0, MAX_TEMPLATES - 1)];
+  }
+
+  /** Chunks of a known look go on with the server's own numbers. */
+  #learnNothingMore(): void {
+    this.#templates = [];
+    this.#fruitlessLessons = MAX_FRUITLESS_LESSONS;
   }
 
   #noteUsage(chunk: WireObject): void {
@@ -161,13 +170,16 @@ export class ChatStreamTranslator implements EventTranslator {
   #normaliseChoice(wire: WireObject, position: number): NormalisedChoice {
     const index = typeof wire.index === 'number' ? wire.index : position;
     const state = this.#stateOf(index);
-    const delta = state.normaliseDelta(asObject(wire.delta) ?? {});
+    if (wire.error) throw bodyError(wire.error, this.begun);
+    const delta = state.normaliseDelta(state.deltaIn(wire));
+    if (state.hasRenumberedCalls) this.#learnNothingMore();
     const word = asText(wire.finish_reason);
     const finish_reason =
       word === undefined ? null : finishReason(word, state.hasToolCalls, this.context.dialect);
     if (word !== undefined) state.ended = true;
     const native = word !== undefined && word !== finish_reason && wire.native_finish_reason === undefined;
-    return { ...wire, index, delta, finish_reason, ...(native ? { native_finish_reason: word } : {}) };
+    const { message: _message, ...rest } = wire;
+    return { ...rest, index, delta, finish_reason, ...(native ? { native_finish_reason: word } : {}) };
   }
 
   #stateOf(index: number): ChoiceState {
@@ -225,20 +237,30 @@ interface NormalisedChoice extends WireObject {
 class ChoiceState {
   ended = false;
   #roleSaid = false;
-  #toolCalls = 0;
-  #currentCall = 0;
+  readonly #toolCalls = new ToolCallDeltas();
 
   constructor(readonly index: number) {}
 
   get hasToolCalls(): boolean {
-    return this.#toolCalls > 0;
+    return this.#toolCalls.any;
+  }
+
+  get hasRenumberedCalls(): boolean {
+    return this.#toolCalls.renumbered;
+  }
+
+  /** Servers exist that put a whole message where the delta should be, or the text so far beside each delta. */
+  deltaIn(wire: WireObject): WireObject {
+    const delta = asObject(wire.delta);
+    return delta ?? (this.#roleSaid ? {} : (asObject(wire.message) ?? {}));
   }
 
   normaliseDelta(wire: WireObject): WireObject {
     const { role: _role, ...delta } = wire;
     normaliseText(delta);
     const calls = asArray(delta.tool_calls);
-    if (calls.length > 0) delta.tool_calls = calls.map((call) => this.#normaliseCall(asObject(call) ?? {}));
+    if (calls.length > 0)
+      delta.tool_calls = calls.map((call) => this.#toolCalls.normalise(asObject(call) ?? {}));
     return { ...this.#firstRole(), ...delta };
   }
 
@@ -248,28 +270,6 @@ class ChoiceState {
     this.#roleSaid = true;
     return { role: 'assistant' };
   }
-
-  #normaliseCall(wire: WireObject): WireObject {
-    const called = asObject(wire.function) ?? {};
-    const begins = asText(called.name) !== undefined;
-    const index = typeof wire.index === 'number' ? wire.index : begins ? this.#toolCalls : this.#currentCall;
-    const isNew = begins && index >= this.#toolCalls;
-    this.#currentCall = index;
-    this.#toolCalls = Math.max(this.#toolCalls, index + 1);
-    if (!isNew) return { ...wire, index, ...(wire.function ? { function: withArgumentText(called) } : {}) };
-    return {
-      ...wire,
-      index,
-      id: asText(wire.id) ?? newToolCallId(),
-      type: asText(wire.type) ?? 'function',
-      function: { ...called, arguments: argumentText(called.arguments) },
-    };
-  }
-}
-
-function withArgumentText(called: WireObject): WireObject {
-  if (called.arguments === undefined || typeof called.arguments === 'string') return called;
-  return { ...called, arguments: argumentText(called.arguments) };
 }
 
 function event(
