@@ -128,9 +128,15 @@ function connectionError(processed: Processed, kind: string, cause: unknown): Pr
 
 function answeredFailure(status: number, thrown: unknown): Failure {
   const wire = asObject(thrown) ?? {};
-  const body = parseJson(errorBodyText(wire.headers) ?? '') ?? { error: wire.error };
+  const text = errorBodyText(wire.headers) ?? '';
+  const body = parseJson(text) ?? { error: wire.error ?? plainWords(status, text) };
   const error = errorObject(body);
   return { status, headers: headersOf(wire.headers), error, message: messageIn(error), cause: thrown };
+}
+
+/** Servers exist that refuse in plain text. A 5xx in plain text is a proxy's, and a page is nobody's words. */
+function plainWords(status: number, text: string): string | undefined {
+  return status < 500 && !text.trimStart().startsWith('<') ? text.trim() : undefined;
 }
 
 function judge(failure: Failure, begun: boolean): ProviderError {
@@ -139,7 +145,10 @@ function judge(failure: Failure, begun: boolean): ProviderError {
     processed: begun ? 'unknown' : verdict.processed,
     countsAsFailure: verdict.countsAsFailure,
     tryElsewhere: verdict.tryElsewhere,
-    param: asText(failure.error.param) ?? null,
+    param:
+      (verdict === VERDICTS.unsupported ? unknownField(failure) : undefined) ??
+      asText(failure.error.param) ??
+      null,
     ...wireCode(verdict, failure),
     ...retryAfter(verdict, failure),
     ...(failure.status === undefined ? {} : { upstreamStatus: failure.status }),
@@ -149,59 +158,142 @@ function judge(failure: Failure, begun: boolean): ProviderError {
 }
 
 function verdictOf(failure: Failure): Verdict {
-  const code = codeIn(failure.error);
+  const { status, error } = failure;
+  const names = namesIn(error);
   const message = failure.message ?? '';
-  if (OUT_OF_QUOTA.test(code ?? '') || failure.status === 402) return VERDICTS.account;
-  if (code === 'model_not_found' || code === 'DeploymentNotFound') return VERDICTS.unknownModel;
-  switch (failure.status) {
+  if (isOutOfQuota(status, names, message)) return VERDICTS.account;
+  if (names.some((name) => UNKNOWN_MODEL.has(name))) return VERDICTS.unknownModel;
+  switch (status) {
     case 401:
-    case 403:
       return VERDICTS.auth;
+    case 403:
+      return BLOCKED.test(message) || asObject(error.metadata)?.reasons ? VERDICTS.rejected : VERDICTS.auth;
     case 404:
-      return /model|deployment/i.test(message) ? VERDICTS.unknownModel : VERDICTS.wrongAddress;
+      return /model|deployment|endpoints found/i.test(message)
+        ? VERDICTS.unknownModel
+        : VERDICTS.wrongAddress;
     case 405:
     case 410:
       return VERDICTS.wrongAddress;
     case 429:
       return VERDICTS.rateLimited;
+    case 498: // Groq
     case 503:
     case 529:
       return VERDICTS.overloaded;
     default:
-      return failure.status !== undefined &&
-        failure.status >= 400 &&
-        failure.status < 500 &&
-        failure.status !== 408
-        ? rejection(code, message)
+      return status !== undefined && status >= 400 && status < 500 && status !== 408
+        ? rejection(failure, names, message)
         : VERDICTS.failed;
   }
 }
 
-function rejection(code: string | undefined, message: string): Verdict {
-  if (code === 'context_length_exceeded' || TOO_LONG.test(message)) return VERDICTS.tooLong;
-  if (code === 'rate_limit_exceeded') return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
-  if (code === 'invalid_api_key' || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
-  return code !== undefined && UNSUPPORTED.has(code) ? VERDICTS.unsupported : VERDICTS.rejected;
+function rejection(failure: Failure, names: readonly string[], message: string): Verdict {
+  if (names.some((name) => TOO_LONG_NAMES.has(name)) || TOO_LONG.test(message)) return VERDICTS.tooLong;
+  if (names.includes('rate_limit_exceeded')) return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
+  if (names.includes('invalid_api_key') || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
+  if (NO_SUCH_MODEL.test(message)) return VERDICTS.unknownModel;
+  const isUnsupported = names.some((name) => UNSUPPORTED.has(name)) || unknownField(failure) !== undefined;
+  return isUnsupported ? VERDICTS.unsupported : VERDICTS.rejected;
 }
 
-const UNSUPPORTED = new Set(['unsupported_parameter', 'unsupported_value']);
-const OUT_OF_QUOTA =
-  /^(insufficient_quota|billing_hard_limit_reached|billing_not_active|account_deactivated)$/;
-const TOO_LONG =
-  /context (length|window|size)|context_length|maximum context|too many (input )?tokens|prompt is too long|input is too long/i;
+/** Which of a server's fields says what went wrong differs. */
+function namesIn(error: WireObject): string[] {
+  return [codeIn(error), asText(error.type)].filter((name) => name !== undefined);
+}
+
+function isOutOfQuota(status: number | undefined, names: readonly string[], message: string): boolean {
+  if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name))) return true;
+  return status !== undefined && status >= 400 && status < 500 && UNPAID.test(message);
+}
+
+const UNSUPPORTED = new Set(['unsupported_parameter', 'unsupported_value', 'unknown_parameter']);
+const OUT_OF_QUOTA = new Set([
+  'insufficient_quota',
+  'billing_hard_limit_reached',
+  'billing_not_active',
+  'account_deactivated',
+  'exceeded_current_quota_error', // Moonshot
+  'Arrearage', // DashScope
+]);
+const UNPAID =
+  /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits/i;
+const UNKNOWN_MODEL = new Set([
+  'model_not_found',
+  'DeploymentNotFound',
+  'model_decommissioned',
+  'model_not_available',
+  'invalid_model',
+]);
+/** DeepSeek, OpenRouter, Mistral, Together: with status 400. */
+const NO_SUCH_MODEL =
+  /^model not exist|is not a valid model\b|^invalid model\b|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
+/** What was asked for is at fault, not our key. */
+const BLOCKED = /usage guidelines|flagged|moderation|content policy/i;
+const TOO_LONG_NAMES = new Set([
+  'context_length_exceeded',
+  'exceed_context_size_error', // llama.cpp
+  'tokens_limit_reached', // GitHub Models
+]);
+const TOO_LONG = new RegExp(
+  [
+    'context[ _](length|window|size|limit)|contextwindow|maximum (context|prompt length|model length)',
+    '(too many (input )?|exceeded model )token|(prompt|input) is too long|reduce the length of the messages',
+    'input (token count|length).{0,40} exceeds|range of input length should be',
+    '`inputs` (tokens \\+ `max_new_tokens` must be <=|must have less than)',
+  ].join('|'),
+  'i',
+);
 const BAD_KEY = /api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key/i;
+
+/** How servers name a field of the body that they do not take. */
+const UNKNOWN_FIELD = [
+  /^(?:unsupported|unknown) (?:parameter|value|argument): '([\w.[\]]+)'/i,
+  /unrecognized request arguments? supplied: (\w+)/i,
+  /^(?:body\.\w+: )?property '(?:body\.)?(\w+)' is unsupported/i,
+  /additional properties are not allowed \('(\w+)' was unexpected\)(?! - 'messages)/i,
+];
+
+function unknownField({ error, message }: Failure): string | undefined {
+  const forbidden = complaints(error).find(
+    ({ type, loc }) => type === 'extra_forbidden' && Array.isArray(loc),
+  );
+  if (forbidden) return asArray(forbidden.loc).slice(1).join('.');
+  for (const form of UNKNOWN_FIELD) {
+    const field = form.exec(message ?? '')?.[1];
+    if (field !== undefined) return field;
+  }
+  return undefined;
+}
 
 /** OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`. */
 function errorObject(body: unknown): WireObject {
   const envelope = asObject(Array.isArray(body) ? body[0] : body) ?? {};
+  if (typeof body === 'string') return { message: body };
   if (typeof envelope.error === 'string') return { ...envelope, message: envelope.error };
   return asObject(envelope.error) ?? envelope;
 }
 
 function messageIn(error: WireObject): string | undefined {
-  const message = asText(error.message) ?? asText(error.detail) ?? asText(asObject(error.detail)?.message);
-  if (message !== undefined) return message;
-  return error.detail === undefined ? undefined : JSON.stringify(error.detail);
+  const complained = complaints(error);
+  if (complained.length > 0) return JSON.stringify(complained.map(withoutInput));
+  return wordsIn(error.message) ?? wordsIn(error.detail);
+}
+
+function wordsIn(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  return asText(value) ?? asText(asObject(value)?.message) ?? JSON.stringify(value);
+}
+
+/** FastAPI's list of what is wrong: in `detail`, or where Mistral has it. */
+function complaints(error: WireObject): WireObject[] {
+  const places = [error.detail, error.message, asObject(error.message)?.detail];
+  return asArray(places.find(Array.isArray)).map((complaint) => asObject(complaint) ?? {});
+}
+
+/** What was complained of may be the whole prompt. */
+function withoutInput({ input: _input, url: _url, ctx: _ctx, ...complaint }: WireObject): WireObject {
+  return complaint;
 }
 
 /** Azure and Gemini write the status as a code, Azure as text. */
@@ -210,6 +302,10 @@ function codeIn(error: WireObject): string | undefined {
   return code === undefined || /^\d+$/.test(code) ? undefined : code;
 }
 
+/** Codes of an error inside an answer that are about what the client sent; the others are the server's. */
+const CLIENT_FAULT =
+  /^(context_length_exceeded$|invalid_|image_|unsupported_|empty_image|failed_to_download|\w+_policy)/;
+
 function statusIn(error: WireObject): number | undefined {
   const status = [error.code, error.status]
     .map((code) => (typeof code === 'object' ? Number.NaN : Number(code)))
@@ -217,8 +313,11 @@ function statusIn(error: WireObject): number | undefined {
   if (status !== undefined) return status;
   const type = `${asText(error.type) ?? ''} ${codeIn(error) ?? ''}`.toLowerCase();
   if (/rate_limit|too_many_requests|\brequests\b|\btokens\b/.test(type)) return 429;
-  if (/overloaded|unavailable/.test(type)) return 503;
-  return /invalid_request|badrequest|bad_request/.test(type) ? 400 : undefined;
+  if (/overloaded|unavailable|slow_down/.test(type)) return 503;
+  return /invalid_request|badrequest|bad_request|exceed_context_size/.test(type) ||
+    CLIENT_FAULT.test(codeIn(error) ?? '')
+    ? 400
+    : undefined;
 }
 
 /** The provider's words without what names the gateway's account; never an HTML page. */
@@ -234,7 +333,8 @@ function shownMessage(failure: Failure): string {
 /** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, not the client's. */
 function withoutAccount(message: string): string {
   return message
-    .replace(/\b(sk|rk|gsk|xai|AIza)[-_A-Za-z0-9*]{6,}/g, '[hidden]')
+    .replace(/\b((sk|rk|gsk|xai|csk|pplx|nvapi|hf|fw)[-_]|AIza)[-_A-Za-z0-9*]{5,}/g, '[hidden]')
+    .replace(/\b(team|key id|account)(:? )[0-9a-f]{8}-[0-9a-f-]{27}/gi, '$1$2[hidden]')
     .replace(/\b(org|proj)[-_][A-Za-z0-9]{4,}/g, '[hidden]');
 }
 

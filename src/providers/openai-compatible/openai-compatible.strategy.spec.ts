@@ -335,6 +335,174 @@ describe('an error answer', () => {
       },
     ],
     [
+      'Mistral’s complaint, without what was sent',
+      answer(422, {
+        object: 'error',
+        message: {
+          detail: [
+            {
+              type: 'extra_forbidden',
+              loc: ['body', 'logit_bias'],
+              msg: 'Extra inputs are not permitted',
+              input: { secret: 1 },
+            },
+          ],
+        },
+        type: 'invalid_request_error',
+        param: null,
+        code: null,
+      }),
+      {
+        code: 'unsupported_parameter',
+        param: 'logit_bias',
+        message:
+          '[{"type":"extra_forbidden","loc":["body","logit_bias"],"msg":"Extra inputs are not permitted"}]',
+      },
+    ],
+    [
+      'plain text (xAI, axum)',
+      answer(422, 'Failed to deserialize the JSON body into the target type: missing field `content`'),
+      {
+        code: 'provider_rejected',
+        message: 'Failed to deserialize the JSON body into the target type: missing field `content`',
+      },
+    ],
+    ['JSON text', answer(400, '"no such thing"'), { code: 'provider_rejected', message: 'no such thing' }],
+    [
+      'a page',
+      answer(413, '<html>Too Large</html>'),
+      { code: 'provider_rejected', message: 'The provider answered with status 413.' },
+    ],
+    ...(
+      [
+        [
+          { message: "Unsupported parameter: 'temperature' is not supported with this model.", code: null },
+          'temperature',
+        ],
+        [{ message: "Unknown parameter: 'foo'.", param: 'foo', code: 'unknown_parameter' }, 'foo'],
+        [{ message: 'Unrecognized request argument supplied: foo', code: null }, 'foo'],
+        [{ message: "property 'foo' is unsupported, did you mean 'stop'?" }, 'foo'],
+        [
+          {
+            message: "body.foo: property 'body.foo' is unsupported",
+            param: 'validation_error',
+            code: 'wrong_api_format',
+          },
+          'foo',
+        ],
+        [{ message: "Additional properties are not allowed ('foo' was unexpected)" }, 'foo'],
+      ] as const
+    ).map(([error, param]): [string, RequestListener, Record<string, unknown>] => [
+      `a field that is not known: ${error.message}`,
+      answer(400, { error }),
+      { code: 'unsupported_parameter', param, tryElsewhere: false },
+    ]),
+    ...[
+      "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+      'The decoder prompt (length 5000) is longer than the maximum model length of 4096.',
+      'Input length (5000 tokens) exceeds the maximum allowed length (4096 tokens).',
+      'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000',
+      'Input validation error: `inputs` must have less than 1024 tokens. Given: 3000',
+      'Invalid request: Your request exceeded model token limit: 8192',
+      '<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]',
+      'Please reduce the length of the messages or completion.',
+      'The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).',
+      'input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000',
+      'litellm.ContextWindowExceededError: too much',
+      'the request exceeds the available context size. try increasing the context size',
+    ].map((message): [string, RequestListener, Record<string, unknown>] => [
+      `a prompt that is too long: ${message}`,
+      answer(400, { error: { message, type: 'invalid_request_error' } }),
+      { code: 'context_length_exceeded', tryElsewhere: true },
+    ]),
+    [
+      'a request that is larger than the model',
+      answer(413, {
+        error: { code: 'tokens_limit_reached', message: 'Request body too large for gpt-4o model.' },
+      }),
+      { code: 'context_length_exceeded' },
+    ],
+    ...(
+      [
+        [400, { message: 'Model Not Exist', type: 'invalid_request_error' }],
+        [400, { message: 'foo/bar is not a valid model ID', code: 400 }],
+        [400, { message: 'Invalid model: foo', type: 'invalid_model', code: '1500' }],
+        [400, { message: 'The model `x` has been decommissioned', code: 'model_decommissioned' }],
+        [404, { message: 'No endpoints found for foo/bar.', code: 404 }],
+      ] as const
+    ).map(([status, error]): [string, RequestListener, Record<string, unknown>] => [
+      `a model that is not there: ${error.message}`,
+      answer(status, { error }),
+      { code: 'model_not_found', tryElsewhere: true, countsAsFailure: false },
+    ]),
+    ...(
+      [
+        [
+          429,
+          {
+            message: 'Your account org-abcdefgh is suspended, check it',
+            type: 'exceeded_current_quota_error',
+          },
+        ],
+        [
+          400,
+          { message: 'Access denied, please make sure your account is in good standing.', code: 'Arrearage' },
+        ],
+        [412, { message: 'Account x is suspended, possibly due to reaching the monthly spending limit' }],
+        [403, { message: "Your team doesn't have any credits yet." }],
+        [401, { message: 'You exceeded your current quota', type: 'insufficient_quota', code: 401 }],
+      ] as const
+    ).map(([status, error]): [string, RequestListener, Record<string, unknown>] => [
+      `an account without money: ${error.message}`,
+      answer(status, { error }),
+      {
+        code: 'provider_rate_limited',
+        message: "The gateway's account at the provider is out of quota.",
+        countsAsFailure: true,
+      },
+    ]),
+    [
+      'what a moderation stopped, which says nothing of our key (OpenRouter)',
+      answer(403, {
+        error: { code: 403, message: 'Input was flagged', metadata: { reasons: ['violence'] } },
+      }),
+      { code: 'provider_rejected', countsAsFailure: false, message: 'Input was flagged' },
+    ],
+    [
+      'what a moderation stopped (xAI)',
+      answer(403, {
+        code: 'The caller does not have permission to execute the specified operation',
+        error:
+          'Content violates usage guidelines. Team: 11111111-2222-3333-4444-555555555555, API key ID: 11111111-2222-3333-4444-555555555555',
+      }),
+      {
+        code: 'provider_rejected',
+        countsAsFailure: false,
+        message: 'Content violates usage guidelines. Team: [hidden], API key ID: [hidden]',
+      },
+    ],
+    [
+      'no room for a cheap request (Groq)',
+      answer(498, { error: { message: 'flex tier capacity exceeded', code: 'capacity_exceeded' } }),
+      { code: 'provider_overloaded', tryElsewhere: true },
+    ],
+    [
+      'ordinary words that begin like a key',
+      answer(400, { error: { message: 'unknown tool skeleton_key' } }),
+      { message: 'unknown tool skeleton_key' },
+    ],
+    ...(
+      [
+        ['Please retry after 26 seconds.', 26_000],
+        ['Please retry in 48.5s.', 48_500],
+        ['Please try again in 2 minutes', 120_000],
+      ] as const
+    ).map(([message, retryAfterMs]): [string, RequestListener, Record<string, unknown>] => [
+      `a rate limit in other words: ${message}`,
+      answer(429, { error: { message } }),
+      { retryAfterMs },
+    ]),
+    [
       'Ollama’s text',
       answer(400, { error: 'invalid options' }),
       { code: 'provider_rejected', message: 'invalid options' },

@@ -19,7 +19,8 @@ export function readRetryAfter(
     secondsOrDate(headers?.get('retry-after')),
     exhaustedReset(headers, 'requests'),
     exhaustedReset(headers, 'tokens'),
-    duration(/try again in ((?:\d+(?:\.\d+)?(?:ms|[hms]))+)/i.exec(message ?? '')?.[1]),
+    duration(/(?:try again|retry) in ((?:\d+(?:\.\d+)?(?:ms|[hms]))+)/i.exec(message ?? '')?.[1]),
+    inWords(message),
   ];
   const found = candidates.find((value) => value !== undefined && value >= 0);
   return found === undefined ? undefined : Math.min(found, MAX_RETRY_AFTER_MS);
@@ -40,6 +41,12 @@ function secondsOrDate(value: string | null | undefined): number | undefined {
 function exhaustedReset(headers: HeaderSource | undefined, kind: 'requests' | 'tokens'): number | undefined {
   if (headers?.get(`x-ratelimit-remaining-${kind}`) !== '0') return undefined;
   return duration(headers.get(`x-ratelimit-reset-${kind}`));
+}
+
+/** Azure: "Please retry after 26 seconds." */
+function inWords(message: string | undefined): number | undefined {
+  const found = /(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?(second|minute|hour)/i.exec(message ?? '');
+  return found ? Number(found[1]) * (UNIT_MS[found[2]?.charAt(0).toLowerCase() ?? ''] ?? 0) : undefined;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -69,16 +69,11 @@ export function finishReasonOf(wire: WireObject, hasToolCalls: boolean): FinishR
   }
 }
 
-/** Codes that are about what the client sent; the others are the server's. */
-const CLIENT_FAULTS =
-  /^(invalid_|image_|unsupported_|empty_image|failed_to_download|bio_policy|content_policy)/;
-
 /** `status: "failed"` with `error: {code, message}`; `cancelled` has no error. */
 export function responseFailure(wire: WireObject): ProviderError {
   const error = asObject(wire.error);
   if (!error) return badResponse(`The provider ended the response with the status "${String(wire.status)}".`);
-  const blamesClient = CLIENT_FAULTS.test(asText(error.code) ?? '');
-  return bodyError(blamesClient ? { ...error, status: 400 } : error, false);
+  return bodyError(error, false);
 }
 
 /** A call of a tool as chat completions have it. */

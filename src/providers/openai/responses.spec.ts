@@ -339,6 +339,15 @@ describe('the answer', () => {
     [{ status: 'failed', error: { code: 'server_error', message: 'x' } }, 'provider_bad_response'],
     [{ status: 'failed', error: { code: 'rate_limit_exceeded', message: 'x' } }, 'provider_rate_limited'],
     [{ status: 'failed', error: { code: 'invalid_prompt', message: 'x' } }, 'provider_rejected'],
+    [
+      { status: 'failed', error: { code: 'context_length_exceeded', message: 'too long' } },
+      'context_length_exceeded',
+    ],
+    [
+      { status: 'failed', error: { code: 'misalignment_policy_violation', message: 'x' } },
+      'provider_rejected',
+    ],
+    [{ status: 'failed', error: { code: 'slow_down', message: 'x' } }, 'provider_overloaded'],
     [{ status: 'cancelled' }, 'provider_bad_response'],
     [{ status: 'queued' }, 'provider_bad_response'],
     [{ output: undefined }, 'provider_bad_response'],
@@ -425,6 +434,11 @@ describe('the stream', () => {
     expect((await read(sse(created, begun, failed))).failure).toMatchObject({ processed: 'unknown' });
     const error = { type: 'error', code: 'server_error', message: 'broken', param: null };
     expect((await read(`event: error\n${sse(error)}`)).failure).toMatchObject({ message: 'broken' });
+    const clientsFault = { type: 'error', code: 'invalid_prompt', message: 'no', param: null };
+    expect((await read(`event: error\n${sse(clientsFault)}`)).failure).toMatchObject({
+      code: 'provider_rejected',
+      countsAsFailure: false,
+    });
     expect((await read(sse(created, begun, error))).failure).toMatchObject({
       message: 'broken',
       processed: 'unknown',
