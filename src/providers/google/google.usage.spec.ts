@@ -50,6 +50,14 @@ describe('toUsage', () => {
     expect(toUsage(metadata)).toBeUndefined();
   });
 
+  it('counts thoughts once where the candidates’ count has them already, which the total tells', () => {
+    const counts = { promptTokenCount: 10, candidatesTokenCount: 30, thoughtsTokenCount: 20 };
+    const once = { inputTokens: 10, outputTokens: 30, reasoningOutputTokens: 20 };
+    expect(toUsage({ ...counts, totalTokenCount: 40 })).toEqual(once);
+    expect(toUsage({ ...counts, totalTokenCount: 60 })).toEqual({ ...once, outputTokens: 50 });
+    expect(toUsage(counts)).toEqual({ ...once, outputTokens: 50 });
+  });
+
   it('takes a count that is left out from the total, else as zero', () => {
     expect(toUsage({ promptTokenCount: 50, totalTokenCount: 50 })).toEqual({
       inputTokens: 50,

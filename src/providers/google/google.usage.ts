@@ -5,7 +5,8 @@ import { type JsonObject, objects, text } from './google.wire.js';
  * Gemini's `usageMetadata` -> ours.
  *
  * `promptTokenCount` includes cached tokens, but not what server-side tools put into the prompt
- * (`toolUsePromptTokenCount`); `candidatesTokenCount` leaves thoughts out, `totalTokenCount` is the sum of all four.
+ * (`toolUsePromptTokenCount`); `candidatesTokenCount` leaves thoughts out, `totalTokenCount` is the sum of all four
+ * (where it is the sum without the thoughts, the candidates' count has them).
  * proto3 leaves out a count of zero: an absent count is taken from the total, else it is zero, as long as the
  * prompt's is known. In a stream every chunk has running totals: the last one wins.
  *
@@ -42,7 +43,11 @@ function readCounts(metadata: JsonObject): Counts {
   const thoughts = count(metadata.thoughtsTokenCount) ?? 0;
   const reported = count(metadata.candidatesTokenCount);
   const prompt = count(metadata.promptTokenCount) ?? remainder(total, [toolUse, thoughts, reported ?? 0]);
-  const candidates = reported ?? remainder(total, [prompt ?? 0, toolUse, thoughts]) ?? 0;
+  // Some versions of the API count thoughts among the candidates' tokens; then the total has no room for them beside.
+  const hasThoughts = reported !== undefined && total === (prompt ?? 0) + toolUse + reported;
+  const candidates = hasThoughts
+    ? Math.max(0, reported - thoughts)
+    : (reported ?? remainder(total, [prompt ?? 0, toolUse, thoughts]) ?? 0);
   return { prompt, toolUse, candidates, thoughts };
 }
 
