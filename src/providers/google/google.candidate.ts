@@ -65,6 +65,17 @@ export class CandidateTranslator {
     return isSilent(choice) ? undefined : choice;
   }
 
+  /**
+   * Nothing more comes, because the prompt was blocked.
+   *
+   * @param blocked  what a client is told who has got nothing yet
+   */
+  block(blocked: ChatChunkChoice): ChatChunkChoice {
+    this.#finished = true;
+    const delta = this.#answered ? {} : { refusal: blocked.delta.refusal };
+    return { ...blocked, index: this.index, delta: this.#withTurn(delta) };
+  }
+
   #takePart(part: GeminiPart, delta: ChatDelta): void {
     if (isObject(part.functionCall)) this.#takeCall(part, part.functionCall, delta);
     else if (typeof part.text === 'string') this.#takeText(part, part.text, delta);
@@ -132,8 +143,12 @@ export class CandidateTranslator {
     if (choice.finish_reason === 'content_filter' && !this.#answered) delta.refusal = refusalOf(candidate);
     const annotations = this.#grounding ? toAnnotations(this.#grounding, this.#texts.join('')) : [];
     if (annotations.length > 0) delta.annotations = annotations;
+    choice.delta = this.#withTurn(delta);
+  }
+
+  #withTurn(delta: ChatDelta): ChatDelta {
     const parts = this.#turn.layout();
-    if (parts) delta.provider_specific_fields = { parts };
+    return parts ? { ...delta, provider_specific_fields: { parts } } : delta;
   }
 
   /** A call also ends in `STOP`: what the model did is read from the parts. */

@@ -186,6 +186,25 @@ describe('a stream', () => {
     );
   });
 
+  it('ends an answer that is blocked on its way as withheld', () => {
+    const blocked = { promptFeedback: { blockReason: 'PROHIBITED_CONTENT' }, ...usage(6, 2) };
+    const [first, last, counted] = chunksOf([chunk([{ text: 'Once upon' }]), blocked]);
+    expect(first?.choices[0]?.delta.content).toBe('Once upon');
+    expect(last?.choices).toEqual([
+      {
+        index: 0,
+        delta: {},
+        finish_reason: 'content_filter',
+        provider_specific_fields: { block_reason: 'PROHIBITED_CONTENT' },
+      },
+    ]);
+    expect(counted?.usage).toMatchObject({ prompt_tokens: 6, completion_tokens: 2 });
+    const silent = chunksOf([chunk([], { index: 0 }), blocked]).flatMap(({ choices }) => choices);
+    expect(silent.at(-1)?.delta.refusal).toBe('Google blocked the prompt: PROHIBITED_CONTENT.');
+    const ended = chunksOf([chunk([{ text: 'x' }], STOP), blocked]).flatMap(({ choices }) => choices);
+    expect(ended.map((choice) => choice.finish_reason)).toEqual(['stop']);
+  });
+
   it('speaks the dialect before tools to who asked in it', () => {
     const parts = [
       { functionCall: { name: 'f', args: { a: 1 } }, thoughtSignature: 'c2ln' },

@@ -92,10 +92,14 @@ export class GeminiStreamTranslator {
     return added;
   }
 
+  /** Google may find fault with the prompt when a part of the answer is out: what it has not ended then never ends. */
   #takeBlock(response: GeminiResponse): ChatChunkChoice[] {
-    if (this.#blocked || this.#candidates.size > 0 || !text(response.promptFeedback?.blockReason)) return [];
+    if (this.#blocked || !text(response.promptFeedback?.blockReason)) return [];
     this.#blocked = true;
-    return [blockedChoice(response)];
+    const choice = blockedChoice(response);
+    if (this.#candidates.size === 0) return [choice];
+    const open = [...this.#candidates.values()].filter((candidate) => !candidate.finished);
+    return open.map((candidate) => candidate.block(choice));
   }
 
   #event(fields: Partial<ChatChunk> & Pick<ChatChunk, 'choices'>): ChatStreamEvent {
