@@ -26,6 +26,8 @@ export interface AnswerContext {
   readonly clientModel: string;
   readonly legacyFunctions: boolean;
   readonly citesSources: boolean;
+  /** Google charges every query of a search, not the prompt that it was made for. */
+  readonly paysEverySearch: boolean;
   /** Unix seconds, for answers that don't tell when they were made. */
   readonly now: () => number;
 }
@@ -44,7 +46,7 @@ export function translateResponse(body: unknown, context: AnswerContext): Transl
   if (isErrorBody(body)) throw toBodyProviderError(body);
   if (!isObject(body)) throw badResponse('Google answered with something else than a JSON object.');
   const response = readResponse(body);
-  const usage = toUsage(response.usageMetadata, webSearchQueries(response.candidates));
+  const usage = toUsage(response.usageMetadata, paidSearches(response.candidates, context));
   const completion: ChatCompletion = {
     ...envelope(response, context),
     object: 'chat.completion',
@@ -152,9 +154,15 @@ function shortId(responseId: string | undefined): string {
   return createHash('sha256').update(seed).digest('base64url').slice(0, 24);
 }
 
-export function webSearchQueries(candidates: readonly GeminiCandidate[]): number {
-  const queries = candidates.map((candidate) => candidate.groundingMetadata?.webSearchQueries);
-  return queries.reduce<number>((sum, list) => sum + (Array.isArray(list) ? list.length : 0), 0);
+/** What of the searches behind an answer is charged apart: each query, or the prompt once. */
+export function paidSearches(
+  candidates: readonly GeminiCandidate[],
+  { paysEverySearch }: Pick<AnswerContext, 'paysEverySearch'>,
+): number {
+  const lists = candidates.map((candidate) => candidate.groundingMetadata?.webSearchQueries);
+  const queries: unknown[] = lists.flatMap((list) => (Array.isArray(list) ? list : []));
+  const searches = queries.filter((query) => text(query)?.trim()).length;
+  return paysEverySearch ? searches : Math.min(searches, 1);
 }
 
 /** Google's `standard` is OpenAI's `default`. */

@@ -14,6 +14,7 @@ import { GeminiFrames } from './google.frames.js';
 import { translateRequest, type TranslatedRequest } from './google.request.js';
 import { type AnswerContext, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
+import { paysEverySearch } from './google.thinking.js';
 
 /** Speaks to the Gemini API: I/O only, the translation is in the pure files beside it. */
 export class GoogleStrategy implements ProviderStrategy {
@@ -93,6 +94,7 @@ export class GoogleStrategy implements ProviderStrategy {
       clientModel: call.clientModel,
       legacyFunctions: request.legacyFunctions,
       citesSources: request.citesSources,
+      paysEverySearch: paysEverySearch(call.upstreamModel),
       now: this.now,
     };
   }

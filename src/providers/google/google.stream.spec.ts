@@ -4,12 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { translateRequest } from './google.request.js';
 import { type AnswerContext, CALL_ID_PREFIX, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
+import { paysEverySearch } from './google.thinking.js';
 import type { GeminiPart, JsonObject } from './google.wire.js';
 
 const context: AnswerContext = {
   clientModel: 'client-name',
   legacyFunctions: false,
   citesSources: true,
+  paysEverySearch: true,
   now: () => 1_750_000_000,
 };
 
@@ -324,7 +326,7 @@ describe('what stands beside the text', () => {
     const start = text.indexOf('1901');
     const bytesBefore = Buffer.byteLength(text.slice(0, start));
     const groundingMetadata = {
-      webSearchQueries: ['a', 'b'],
+      webSearchQueries: ['a', '', 'b'],
       groundingChunks: [
         { web: { uri: 'https://a.example/', title: 'A' } },
         { retrievedContext: { text: 'x' } },
@@ -342,9 +344,20 @@ describe('what stands beside the text', () => {
       url_citation: { url: 'https://a.example/', title: 'A', start_index: start, end_index: start + 4 },
     });
     expect(counted?.serverToolCalls).toEqual({ web_search: 2 });
+    const grounded = chunk([{ text }], { ...STOP, groundingMetadata }, usage(3));
+    const oncePaid = { paysEverySearch: false };
+    expect(wholeOf(grounded, oncePaid).usage?.serverToolCalls).toEqual({ web_search: 1 });
+    expect(eventsOf([grounded], oncePaid).at(-1)?.usage?.serverToolCalls).toEqual({ web_search: 1 });
     expect(completion.choices[0]?.provider_specific_fields).toEqual({
       grounding_metadata: groundingMetadata,
     });
+  });
+
+  it.each([
+    ['gemini-2.5-flash', false],
+    ['gemini-3.5-flash', true],
+  ])('searches that %s makes, as they are charged', (model, each) => {
+    expect(paysEverySearch(model)).toBe(each);
   });
 
   it('citations of a stream, also when its last chunks say no more of them', () => {

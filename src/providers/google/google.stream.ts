@@ -15,9 +15,9 @@ import {
   candidateOptions,
   envelope,
   feedback,
+  paidSearches,
   rawUsage,
   serviceTier,
-  webSearchQueries,
 } from './google.response.js';
 import { toUsage } from './google.usage.js';
 import { type GeminiResponse, isObject, type JsonObject, readResponse, text } from './google.wire.js';
@@ -37,7 +37,7 @@ export class GeminiStreamTranslator {
   #blocked = false;
   #usage: Usage | undefined;
   #lastResponse: GeminiResponse | undefined;
-  #webSearchQueries = 0;
+  #searches = 0;
 
   constructor(private readonly context: AnswerContext) {}
 
@@ -69,8 +69,8 @@ export class GeminiStreamTranslator {
   }
 
   #takeUsage(response: GeminiResponse): void {
-    this.#webSearchQueries = Math.max(this.#webSearchQueries, webSearchQueries(response.candidates));
-    const usage = toUsage(response.usageMetadata, this.#webSearchQueries);
+    this.#searches = Math.max(this.#searches, paidSearches(response.candidates, this.context));
+    const usage = toUsage(response.usageMetadata, this.#searches);
     if (!usage) return;
     this.#usage = usage;
     this.#lastResponse = response;

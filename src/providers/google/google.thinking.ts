@@ -69,5 +69,18 @@ function level(effort: string, control: { minimal: boolean; medium: boolean }): 
 
 /** From Gemini 3 on, a call that goes back without its signature is refused. */
 export function demandsSignatures(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
+/**
+ * From Gemini 3 on, every query of a search is charged; before, a prompt for which there were any.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/pricing, read 2026-11-29
+ */
+export function paysEverySearch(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
+function isGemini3OrLater(model: string): boolean {
   return thinkingControl(model).kind === 'level';
 }

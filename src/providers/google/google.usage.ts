@@ -11,10 +11,10 @@ import { type JsonObject, objects, text } from './google.wire.js';
  * prompt's is known. In a stream every chunk has running totals: the last one wins.
  *
  * @param metadata         block as received; tokens
- * @param webSearchQueries what Google Search was asked for this answer, billed apart
+ * @param searches         searches with Google that are charged apart
  * @returns                `undefined` when neither the prompt's count nor a total was reported: unknown is not zero
  */
-export function toUsage(metadata: JsonObject | undefined, webSearchQueries = 0): Usage | undefined {
+export function toUsage(metadata: JsonObject | undefined, searches = 0): Usage | undefined {
   if (!metadata) return undefined;
   const counts = readCounts(metadata);
   if (counts.prompt === undefined) return undefined;
@@ -26,7 +26,7 @@ export function toUsage(metadata: JsonObject | undefined, webSearchQueries = 0):
     outputTokens,
     ...(count(metadata.thoughtsTokenCount) === undefined ? {} : { reasoningOutputTokens: counts.thoughts }),
     ...outputParts(metadata, counts.candidates),
-    ...(webSearchQueries > 0 ? { serverToolCalls: { web_search: webSearchQueries } } : {}),
+    ...(searches > 0 ? { serverToolCalls: { web_search: searches } } : {}),
   };
 }
 
