@@ -151,6 +151,16 @@ describe('toChatCompletion', () => {
     });
   });
 
+  it('has a refusal also where Anthropic has no words for it and the model said nothing', () => {
+    const refused = { stop_reason: 'refusal', stop_details: null };
+    expect(choiceOf([], refused).message.refusal).toBe('Claude declined to answer.');
+    const category = { type: 'refusal', category: 'bio', explanation: null };
+    expect(choiceOf([], { ...refused, stop_details: category }).message.refusal).toBe(
+      'Claude declined to answer (bio).',
+    );
+    expect(choiceOf([text('Hello..')], refused).message).toMatchObject({ content: 'Hello..', refusal: null });
+  });
+
   it('says which tier served it, in OpenAI’s word', () => {
     const usage = { input_tokens: 1, output_tokens: 1, service_tier: 'standard' };
     expect(toChatCompletion(answer([], { usage }), CONTEXT).service_tier).toBe('default');

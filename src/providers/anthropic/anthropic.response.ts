@@ -57,7 +57,7 @@ function toAssistantMessage(answer: WireAnswer, context: AnswerContext): Assista
   const message: AssistantMessage = {
     role: 'assistant',
     content: text === '' && calls.length > 0 ? null : text,
-    refusal: refusalOf(answer) ?? null,
+    refusal: refusalOf(answer, content) ?? null,
   };
   const reasoning = content
     .map((block) => (block.type === 'thinking' ? textOf(block.thinking) : ''))
@@ -128,10 +128,14 @@ export function toFinishReason(
   return context.legacyFunctions ? 'function_call' : finish;
 }
 
-/** Why the model refused, in Anthropic's words, when it says so. */
-export function refusalOf(fields: JsonObject): string | undefined {
-  if (fields.stop_reason !== 'refusal' || !isObject(fields.stop_details)) return undefined;
-  return textOf(fields.stop_details.explanation) || undefined;
+/** Why the model refused, in Anthropic's words when it says so; in ours when the client would get no words at all. */
+export function refusalOf(fields: JsonObject, content: readonly WireBlock[]): string | undefined {
+  if (fields.stop_reason !== 'refusal') return undefined;
+  const details = isObject(fields.stop_details) ? fields.stop_details : {};
+  const explanation = textOf(details.explanation);
+  if (explanation !== '' || textOfBlocks(content) !== '') return explanation || undefined;
+  const category = textOf(details.category);
+  return `Claude declined to answer${category && ` (${category})`}.`;
 }
 
 /** The client's usage block, with the calls behind the answer when there were other ones than the model's own. */

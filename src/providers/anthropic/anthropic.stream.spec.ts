@@ -213,6 +213,10 @@ describe('AnthropicStream', () => {
     };
     const [choice] = foldChunks(chunksOf([start(), last])).choices;
     expect(choice).toMatchObject({ message: { refusal: 'Not this.' }, finish_reason: 'content_filter' });
+    const silent = { ...last, delta: { stop_reason: 'refusal' } };
+    expect(foldChunks(chunksOf([start(), silent])).choices[0]?.message.refusal).toBe(
+      'Claude declined to answer.',
+    );
   });
 
   it('judges an error event, before and after output', () => {

@@ -218,7 +218,7 @@ export class AnthropicStream {
   }
 
   #closing(finishReason: FinishReason): ChatStreamEvent {
-    const refusal = refusalOf(this.#fields);
+    const refusal = refusalOf(this.#fields, this.#blocks);
     const fields: ProviderSpecificFields = closingFields(this.#fields, this.#blocks);
     const delta = { ...(refusal !== undefined && { refusal }), provider_specific_fields: fields };
     return this.#chunk(delta, { finishReason, usage: this.#counted()?.billed });
