@@ -479,6 +479,10 @@ describe('limits and sampling', () => {
     const body = bodyOf({ temperature: 1, top_p: 1 }, { model: 'claude-opus-5-5' });
     expect(body).not.toHaveProperty('temperature');
     expect(body).not.toHaveProperty('top_p');
+    // This one takes a temperature or a top_p, and the client says both, one of them without meaning anything by it.
+    expect(bodyOf({ temperature: 1, top_p: 0.9 })).toMatchObject({ top_p: 0.9 });
+    expect(bodyOf({ temperature: 1, top_p: 0.9 })).not.toHaveProperty('temperature');
+    expect(bodyOf({ temperature: 0.5, top_p: 1 })).toMatchObject({ temperature: 0.5 });
   });
 
   it.each([

@@ -42,6 +42,7 @@ function freeSampling(request: ChatRequest, traits: ModelTraits, unsupported: Un
     else fields.temperature = temperature;
   }
   if (typeof topP === 'number' && topP !== 1) {
+    if (traits.sampling === 'one' && fields.temperature === 1) delete fields.temperature;
     if (traits.sampling === 'one' && fields.temperature !== undefined) {
       unsupported.refuse('top_p', 'cannot be combined with temperature for this model');
     } else fields.top_p = topP;
