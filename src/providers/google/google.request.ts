@@ -1,8 +1,8 @@
 import type { ProviderCall } from '@app/contracts';
 import { translateMessages } from './google.contents.js';
 import { applyParameters, limitOutput, type ParameterDraft } from './google.parameters.js';
-import { demandsSignatures } from './google.thinking.js';
-import { translateTools } from './google.tools.js';
+import { combinesTools, demandsSignatures } from './google.thinking.js';
+import { hasGoogleTools, translateTools } from './google.tools.js';
 import { UnsupportedParameters } from './google.unsupported.js';
 import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';
 
@@ -26,7 +26,7 @@ export function translateRequest(call: ProviderCall): TranslatedRequest {
   applyParameters(request, draft);
   const options = { demandsSignatures: demandsSignatures(call.upstreamModel) };
   const { contents, systemInstruction } = translateMessages(request.messages, options, unsupported);
-  const { tools, toolConfig } = translateTools(request, unsupported);
+  const { tools, toolConfig } = translateTools(request, combinesTools(call.upstreamModel), unsupported);
   const body: GeminiRequest = {
     contents,
     ...(systemInstruction ? { systemInstruction } : {}),
@@ -46,6 +46,6 @@ function mergeToolConfig(own: JsonObject | undefined, raw: unknown): { toolConfi
 function answerKind({ request }: ProviderCall, tools: readonly JsonObject[] = []) {
   return {
     legacyFunctions: (request.functions?.length ?? 0) > 0 && (request.tools?.length ?? 0) === 0,
-    citesSources: tools.some((tool) => Object.keys(tool).some((key) => key !== 'functionDeclarations')),
+    citesSources: hasGoogleTools(tools),
   };
 }

@@ -81,6 +81,15 @@ export function paysEverySearch(model: string): boolean {
   return isGemini3OrLater(model);
 }
 
+/**
+ * From Gemini 3 on, functions and Google's own tools may stand in one request.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/tool-combination, read 2026-11-29
+ */
+export function combinesTools(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
 function isGemini3OrLater(model: string): boolean {
   return thinkingControl(model).kind === 'level';
 }

@@ -33,8 +33,14 @@ const TYPE = new Set(['type']);
  * Schemas go into `parametersJsonSchema`, which takes JSON Schema as it is; `parameters` knows only a part of it.
  * Google's own tools pass as raw objects (`{"googleSearch": {}}`) or by type (`{"type": "google_search"}`).
  * `strict` has no counterpart: Gemini follows the schema anyway.
+ *
+ * @param combines  the model takes Google's own tools beside functions, if it is told to show what it does with them
  */
-export function translateTools(request: ChatRequest, unsupported: UnsupportedParameters): GeminiTools {
+export function translateTools(
+  request: ChatRequest,
+  combines: boolean,
+  unsupported: UnsupportedParameters,
+): GeminiTools {
   const declarations: JsonObject[] = [];
   const vendor: JsonObject[] = [];
   for (const [index, tool] of (request.tools ?? []).entries()) {
@@ -45,7 +51,22 @@ export function translateTools(request: ChatRequest, unsupported: UnsupportedPar
   const own = declarations.length > 0 ? [{ functionDeclarations: declarations }] : [];
   const tools = [...own, ...vendor, ...searchTool(request.web_search_options, unsupported)];
   const hasFunctions = tools.some((tool) => 'functionDeclarations' in tool);
-  return { ...(tools.length > 0 ? { tools } : {}), ...translateChoice(request, hasFunctions, unsupported) };
+  const choice = translateChoice(request, hasFunctions, unsupported);
+  const isMixed = combines && hasFunctions && hasGoogleTools(tools);
+  const toolConfig = isMixed ? mixedConfig(choice) : choice;
+  return { ...(tools.length > 0 ? { tools } : {}), ...(toolConfig ? { toolConfig } : {}) };
+}
+
+/** Some of the tools are Google's own, and not the client's functions. */
+export function hasGoogleTools(tools: readonly JsonObject[]): boolean {
+  return tools.some((tool) => Object.keys(tool).some((key) => key !== 'functionDeclarations'));
+}
+
+/** `AUTO` is no mode of such a request, though the model is as free without any. */
+function mixedConfig(choice: JsonObject | undefined): JsonObject {
+  const calling = choice?.functionCallingConfig;
+  const isAuto = isObject(calling) && calling.mode === 'AUTO';
+  return { ...(isAuto ? {} : choice), includeServerSideToolInvocations: true };
 }
 
 /** Fields of a declaration that OpenAI's has not. */
@@ -92,19 +113,18 @@ function translateChoice(
   request: ChatRequest,
   hasFunctions: boolean,
   unsupported: UnsupportedParameters,
-): { toolConfig?: JsonObject } {
+): JsonObject | undefined {
   if (!hasFunctions) return withoutFunctions(request);
   if (request.parallel_tool_calls === false && request.tool_choice !== 'none') {
     unsupported.refuse('parallel_tool_calls', 'false is not supported by Google Gemini');
   }
   const config = callingConfig(request, unsupported);
-  return config ? { toolConfig: { functionCallingConfig: config } } : {};
+  return config && { functionCallingConfig: config };
 }
 
 /** Google refuses a calling mode without declarations; "auto" and "none" are what happens anyway. */
-function withoutFunctions({ tool_choice: choice }: ChatRequest): Record<string, never> {
+function withoutFunctions({ tool_choice: choice }: ChatRequest): undefined {
   if (choice === 'required' || isObject(choice)) throw invalid('tool_choice', 'needs functions in tools');
-  return {};
 }
 
 const MODES: Readonly<Record<string, string>> = { auto: 'AUTO', required: 'ANY', none: 'NONE' };
