@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
-import { SETTLE_BATCH, SETTLE_ONE } from '../../src/billing/settle/settle-statements.js';
+import { SETTLE_BATCH, SETTLE_LEASED, SETTLE_ONE } from '../../src/billing/settle/settle-statements.js';
 import { SWEEP_ORPHANS } from '../../src/billing/upkeep/upkeep-statements.js';
 import {
   type BillingDatabase,
@@ -187,16 +187,19 @@ describe('a settlement that is safe in the journal', () => {
   beforeAll(() => {
     const query = machine.database.query.bind(machine.database);
     machine.database.query = (sql, parameters) => {
-      if (sql === SETTLE_ONE || sql === SETTLE_BATCH) statements(sql);
+      if (sql === SETTLE_ONE || sql === SETTLE_BATCH || sql === SETTLE_LEASED) statements(sql);
       return query(sql, parameters);
     };
   });
   beforeEach(() => void statements.mockClear());
 
-  const safe = async (hold: HoldOrder) => {
-    const charge = settling(hold, 10n);
+  const safe = async (hold: HoldOrder, changes: Parameters<typeof settling>[2] = {}) => {
+    const charge = settling(hold, 10n, changes);
     return { ...charge, mark: await machine.journal.append({ t: 'S', s: charge.record }) };
   };
+  /** Of a lease, which the database has never heard of: its charge is paid from what is free. */
+  const leased = (user: string) =>
+    safe(order(user, 100n), { lease_id: randomUUID(), leased: '100', held_at: Date.now() });
   const aWhile = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => void setImmediate(resolve));
   };
@@ -221,6 +224,32 @@ describe('a settlement that is safe in the journal', () => {
     await booked();
     expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_BATCH);
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 950n, held: 0n });
+  });
+
+  it('waits longer when it was held of a lease, which keeps nothing from anybody', async () => {
+    const user = await funded(1000n);
+    machine.settler.enqueue(await leased(user));
+    await aWhile();
+    await vi.advanceTimersByTimeAsync(190);
+    await aWhile();
+    expect(statements).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(10);
+    await booked();
+    expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_LEASED);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 990n });
+  });
+
+  it('takes those of leases along when one is due that keeps money from others', async () => {
+    const user = await funded(1000n);
+    machine.settler.enqueue(await leased(user));
+    await aWhile();
+    machine.settler.enqueue(await safe(await held(user, 100n)));
+    await aWhile();
+    expect(statements).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(50);
+    await booked();
+    expect(statements).toHaveBeenCalledTimes(2);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 980n, held: 0n });
   });
 
   it('waits no longer when a batch is full', async () => {

@@ -33,9 +33,11 @@ const BATCH_SIZE = 200;
 /**
  * How long a charge that is safe in the journal, and that nobody waits for, waits for others to share its statement: a
  * batch of ten costs Postgres a quarter of ten statements, and each commit is a write to the disk that the journal's has to
- * queue behind when they share it.
+ * queue behind when they share it. Until it is booked, what was held for it and not used is kept from other requests.
  */
 const GATHER_MS = 50;
+/** What was held of a lease keeps nothing from anybody: to book it frees no money. */
+const GATHER_LEASED_MS = 200;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2000;
 
@@ -63,8 +65,8 @@ interface Queued extends Settling {
 }
 
 /**
- * Books settlements: one statement at a time, in batches of what gathers within `GATHER_MS`, at once when somebody waits
- * for it. While Postgres is away everything stays in the queue (and, charges, in the journal) and is tried again.
+ * Books settlements: one statement at a time, in batches of what gathers within `GATHER_MS` (of leases
+ * `GATHER_LEASED_MS`), at once when somebody waits for it. While Postgres is away everything stays in the queue (and, charges, in the journal) and is tried again.
  */
 @Injectable()
 export class Settler {
@@ -75,7 +77,10 @@ export class Settler {
   #bookedPosition = 0;
   /** Up to here somebody waits. */
   #urgentPosition = 0;
+  /** While it gathers: what ends it, and when that is. */
   #stopGathering: (() => void) | undefined;
+  #gatherTimer: NodeJS.Timeout | undefined;
+  #gatherUntilMs = 0;
   readonly #refused = new Set<string>();
   readonly #waiting = new Set<() => void>();
 
@@ -116,7 +121,7 @@ export class Settler {
   enqueue(settling: Settling): void {
     const { record, mark, answer, answerMark, lease, onDone } = settling;
     this.#lastPosition += 1;
-    this.#queue.push({
+    const queued: Queued = {
       record,
       mark,
       answer,
@@ -127,9 +132,11 @@ export class Settler {
       queuedAtMs: performance.now(),
       result: undefined,
       done: false,
-    });
+    };
+    this.#queue.push(queued);
     if (!canWait(settling)) this.#hurry(this.#lastPosition);
     else if (this.#queue.length >= enoughWith(record)) this.#stopGathering?.();
+    else if (this.#stopGathering && dueAtMs(queued) < this.#gatherUntilMs) this.#gatherUntil(dueAtMs(queued));
     if (this.#running) return;
     this.#running = true;
     queueMicrotask(() => void this.#run());
@@ -184,21 +191,25 @@ export class Settler {
     this.#stopGathering?.();
   }
 
-  /** Resolves when a batch is full, when somebody waits for one, or when the oldest has waited long enough. */
+  /** Resolves when a batch is full, when somebody waits for one, or when one has waited long enough. */
   async #gather(): Promise<void> {
     const [oldest] = this.#queue;
     if (!oldest || this.#queue.length >= enoughWith(oldest.record)) return;
     if (this.#urgentPosition > this.#bookedPosition) return;
-    const leftMs = oldest.queuedAtMs + GATHER_MS - performance.now();
-    if (leftMs <= 0) return;
+    const untilMs = this.#queue.reduce((earliest, queued) => Math.min(earliest, dueAtMs(queued)), Infinity);
+    if (untilMs <= performance.now()) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, leftMs).unref();
-      this.#stopGathering = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+      this.#stopGathering = resolve;
+      this.#gatherUntil(untilMs);
     });
+    clearTimeout(this.#gatherTimer);
     this.#stopGathering = undefined;
+  }
+
+  #gatherUntil(untilMs: number): void {
+    clearTimeout(this.#gatherTimer);
+    this.#gatherUntilMs = untilMs;
+    this.#gatherTimer = setTimeout(() => this.#stopGathering?.(), untilMs - performance.now()).unref();
   }
 
   /** In order, and no id twice: the same id again waits for the next batch, where it finds its hold ended. */
@@ -350,6 +361,10 @@ export class Settler {
 /** In the journal, or given back, and no retry asks for its answer. */
 function canWait({ record, mark, answer }: Settling): boolean {
   return answer === undefined && (mark !== undefined || (record.release && !record.unknown));
+}
+
+function dueAtMs({ record, queuedAtMs }: Queued): number {
+  return queuedAtMs + (record.lease_id === undefined ? GATHER_MS : GATHER_LEASED_MS);
 }
 
 /** So many that nobody has to wait for more. */
