@@ -1,6 +1,6 @@
 import { ProviderError } from '@app/contracts';
 import type { OutputLimitField } from './openai-compatible.dialect.js';
-import { asObject, type WireObject } from './openai-compatible.wire.js';
+import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
 
 /** A body to try instead of one that the server refused, and the client's field that it lacks. */
 export interface Concession {
@@ -9,15 +9,29 @@ export interface Concession {
   /** What to remember for the next call to the same model. */
   readonly outputLimitField?: OutputLimitField;
   readonly withoutStreamOptions?: true;
+  readonly withoutReasoningContent?: true;
 }
 
+const REASONING = 'reasoning_content';
+
 /** Without these a request would mean something else. */
-const ESSENTIAL = new Set(['model', 'messages', 'stream', 'tools', 'functions', 'response_format']);
-const NOT_KNOWN = /unsupported|not supported|unknown|unrecogni[sz]ed|not permitted|forbidden|extra inputs/i;
+const ESSENTIAL = new Set([
+  'model',
+  'messages',
+  'input',
+  'stream',
+  'tools',
+  'functions',
+  'response_format',
+  'text',
+]);
+const NOT_KNOWN =
+  /unsupported|not support|unknown|unrecogni[sz]ed|not permitted|not allowed|forbidden|extra inputs|unexpected/i;
 
 /**
- * Answers a refusal that is about one field. The two fields the gateway writes itself give way always: the name of the
- * output limit (newer models and older servers disagree on it), and `stream_options`. A field of the client's gives way
+ * Answers a refusal that is about one field. What the gateway writes itself gives way always: the name of the
+ * output limit (newer models and older servers disagree on it), `stream_options`, and the reasoning of earlier turns, which
+ * the gateway gave to the client under a name that not every server takes back. A field of the client's gives way
  * when `dropUnsupported` says so.
  *
  * @returns `undefined` when the refusal stands
@@ -27,6 +41,7 @@ export function concede(body: WireObject, refusal: Error, dropUnsupported: boole
   return (
     renameLimit(body, refusal) ??
     dropStreamOptions(body, refusal) ??
+    dropReasoning(body, refusal) ??
     dropField(body, refusal, dropUnsupported)
   );
 }
@@ -36,27 +51,46 @@ function isRefusal(error: ProviderError): boolean {
   return refused && (error.upstreamStatus === 400 || error.upstreamStatus === 422);
 }
 
-function isAbout(field: string, refusal: ProviderError): boolean {
+/** Some servers write into `param` what is no field. */
+function isAbout(field: string, refusal: ProviderError, body: WireObject): boolean {
   if (refusal.param === field)
     return refusal.code === 'unsupported_parameter' || NOT_KNOWN.test(refusal.message);
-  return refusal.param === null && refusal.message.includes(field) && NOT_KNOWN.test(refusal.message);
+  const isAboutAnother = refusal.param !== null && refusal.param in body;
+  return !isAboutAnother && refusal.message.includes(field) && NOT_KNOWN.test(refusal.message);
 }
 
 function renameLimit(body: WireObject, refusal: ProviderError): Concession | undefined {
   const from = 'max_completion_tokens' in body ? 'max_completion_tokens' : 'max_tokens';
-  if (!(from in body) || !isAbout(from, refusal)) return undefined;
+  if (!(from in body) || !isAbout(from, refusal, body)) return undefined;
   const to: OutputLimitField = from === 'max_tokens' ? 'max_completion_tokens' : 'max_tokens';
   const { [from]: limit, ...rest } = body;
   return { body: { ...rest, [to]: limit }, outputLimitField: to };
 }
 
 function dropStreamOptions(body: WireObject, refusal: ProviderError): Concession | undefined {
-  if (!('stream_options' in body) || !isAbout('stream_options', refusal)) return undefined;
+  if (!('stream_options' in body) || !isAbout('stream_options', refusal, body)) return undefined;
   const { stream_options: _options, ...rest } = body;
   return { body: rest, withoutStreamOptions: true };
 }
 
-function dropField(body: WireObject, refusal: ProviderError, allowed: boolean): Concession | undefined {
+function dropReasoning(body: WireObject, refusal: ProviderError): Concession | undefined {
+  const messages = asArray(body.messages);
+  const hasReasoning = messages.some((message) => asObject(message)?.[REASONING] !== undefined);
+  if (!hasReasoning || !isAbout(REASONING, refusal, body)) return undefined;
+  return { body: { ...body, messages: messages.map(withoutReasoning) }, withoutReasoningContent: true };
+}
+
+function withoutReasoning(message: unknown): unknown {
+  const { [REASONING]: _reasoning, ...rest } = asObject(message) ?? {};
+  return rest;
+}
+
+/** @param allowed  the client agreed to lose what a provider does not take */
+export function dropField(
+  body: WireObject,
+  refusal: ProviderError,
+  allowed: boolean,
+): Concession | undefined {
   const field = refusal.param;
   if (!allowed || refusal.code !== 'unsupported_parameter' || field === null) return undefined;
   if (ESSENTIAL.has(field) || asObject(body)?.[field] === undefined) return undefined;

@@ -9,6 +9,8 @@ export interface OpenAiDialect {
   outputLimitField(request: ChatRequest, upstreamModel: string): OutputLimitField;
   /** Takes an earlier turn's `reasoning_content` back (DeepSeek, vLLM). OpenAI has no such field. */
   readonly takesReasoningContent: boolean;
+  /** Knows the role `developer`. To others it is said as `system`, which OpenAI takes for the same. */
+  readonly takesDeveloperRole: boolean;
   /** `stop` beside tool calls is meant so (OpenAI: a forced tool); elsewhere it becomes `tool_calls`. */
   readonly stopsWithForcedTools: boolean;
   /** The header that carries the gateway's request id. */
@@ -21,21 +23,21 @@ export interface OpenAiDialect {
 
 export type OutputLimitField = 'max_tokens' | 'max_completion_tokens';
 
-/** A server of which nothing is known but its dialect. */
+/**
+ * A server of which nothing is known but its dialect. The output limit goes by its older name: all know that, or say that
+ * they do not; the newer one is passed over in silence by some (Ollama, DeepSeek), and an answer without a limit costs more
+ * than was held for it.
+ */
 export function compatibleDialect(providerName: string): OpenAiDialect {
   return {
     providerName,
     cancelStopsBilling: true,
-    outputLimitField: clientsField,
+    outputLimitField: () => 'max_tokens',
     takesReasoningContent: true,
+    takesDeveloperRole: false,
     stopsWithForcedTools: false,
     requestIdHeader: 'x-request-id',
     streamUsage: true,
     callTimeoutMs: undefined,
   };
-}
-
-/** Most compatible servers know `max_tokens` only; a client that names the newer field knows its server. */
-function clientsField(request: ChatRequest): OutputLimitField {
-  return typeof request.max_completion_tokens === 'number' ? 'max_completion_tokens' : 'max_tokens';
 }

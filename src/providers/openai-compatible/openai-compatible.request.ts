@@ -4,7 +4,7 @@ import type { WireObject } from './openai-compatible.wire.js';
 
 /**
  * The client's request -> the body for the upstream: as it came, except for the model's name, the output limit, the
- * request for usage in streams, and what only the gateway's own answers have.
+ * request for usage in streams, the developer's role, and what only the gateway's own answers have.
  */
 export function toWireRequest(call: ProviderCall, dialect: OpenAiDialect, stream: boolean): WireObject {
   const { request, upstreamModel, maxOutputTokens } = call;
@@ -30,28 +30,29 @@ function addStreamFields(
   options: ChatRequest['stream_options'],
   dialect: OpenAiDialect,
 ): void {
-  const merged = dialect.streamUsage ? { ...options, include_usage: true } : { ...options };
   body.stream = true;
-  if (Object.keys(merged).length > 0) body.stream_options = merged;
+  if (dialect.streamUsage) body.stream_options = { ...options, include_usage: true };
 }
 
 function wireMessages(messages: ChatMessage[], dialect: OpenAiDialect): ChatMessage[] {
-  const needsCleaning = (message: ChatMessage) => hasOwnFields(message, dialect);
-  return messages.some(needsCleaning)
-    ? messages.map((message) => (needsCleaning(message) ? withoutOwnFields(message, dialect) : message))
+  const isOther = (message: ChatMessage) => needsChange(message, dialect);
+  return messages.some(isOther)
+    ? messages.map((message) => (isOther(message) ? changed(message, dialect) : message))
     : messages;
 }
 
-function hasOwnFields(message: ChatMessage, dialect: OpenAiDialect): boolean {
+function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
   return (
     'provider_specific_fields' in message ||
+    (!dialect.takesDeveloperRole && message.role === 'developer') ||
     (!dialect.takesReasoningContent && 'reasoning_content' in message) ||
     (message.tool_calls?.some((call) => 'provider_specific_fields' in call) ?? false)
   );
 }
 
-function withoutOwnFields(message: ChatMessage, dialect: OpenAiDialect): ChatMessage {
+function changed(message: ChatMessage, dialect: OpenAiDialect): ChatMessage {
   const { provider_specific_fields: _fields, ...kept } = message;
+  if (!dialect.takesDeveloperRole && kept.role === 'developer') kept.role = 'system';
   if (!dialect.takesReasoningContent) delete kept.reasoning_content;
   if (kept.tool_calls) kept.tool_calls = kept.tool_calls.map(withoutFields);
   return kept;

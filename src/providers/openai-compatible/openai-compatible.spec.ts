@@ -55,8 +55,9 @@ describe('the request', () => {
 
   it.each([
     [{ max_tokens: 50 }, 40, { max_tokens: 40 }],
-    [{ max_completion_tokens: 50 }, 40, { max_completion_tokens: 40 }],
-    [{ max_tokens: 50, max_completion_tokens: 60 }, 60, { max_completion_tokens: 60 }],
+    // Ollama, DeepSeek and others pass over the newer name without a word: the limit would be lost.
+    [{ max_completion_tokens: 50 }, 40, { max_tokens: 40 }],
+    [{ max_tokens: 50, max_completion_tokens: 60 }, 60, { max_tokens: 60 }],
     [{}, 40, { max_tokens: 40 }],
     [{ max_tokens: null }, undefined, {}],
   ])('writes the output limit into one field: %j, %j', (asked, limit, expected) => {
@@ -78,9 +79,24 @@ describe('the request', () => {
       stream_options: { include_usage: true, include_obfuscation: false },
     });
     expect(toWireRequest(asked, dialect, false)).not.toHaveProperty('stream_options');
-    expect(toWireRequest(call({}), { ...dialect, streamUsage: false }, true)).not.toHaveProperty(
-      'stream_options',
-    );
+    for (const request of [{}, asked.request]) {
+      expect(toWireRequest(call(request), { ...dialect, streamUsage: false }, true)).not.toHaveProperty(
+        'stream_options',
+      );
+    }
+  });
+
+  it('says system where a server knows no developer, as chat templates pass over roles that they do not know', () => {
+    const messages: ChatRequest['messages'] = [
+      { role: 'developer', content: 'Be brief.', name: 'd' },
+      { role: 'user', content: 'Hi' },
+    ];
+    expect(toWireRequest(call({ messages }), dialect, false).messages).toEqual([
+      { role: 'system', content: 'Be brief.', name: 'd' },
+      { role: 'user', content: 'Hi' },
+    ]);
+    const knowing = { ...dialect, takesDeveloperRole: true };
+    expect(toWireRequest(call({ messages }), knowing, false).messages).toEqual(messages);
   });
 
   it('keeps the gateway’s own fields to itself', () => {
@@ -344,6 +360,37 @@ describe('concede', () => {
     const body = { stream: true, stream_options: { include_usage: true } };
     const message = 'Extra inputs are not permitted: stream_options';
     expect(concede(body, refusal(null, message, false), false)?.body).toEqual({ stream: true });
+  });
+
+  it('sees through a param that is no field', () => {
+    const body = { stream: true, stream_options: { include_usage: true } };
+    const message = "body.stream_options: property 'body.stream_options' is unsupported";
+    expect(concede(body, refusal('validation_error', message, false), false)?.body).toEqual({ stream: true });
+    const unexpected = "Additional properties are not allowed ('stream_options' was unexpected)";
+    expect(concede(body, refusal(null, unexpected, false), false)?.body).toEqual({ stream: true });
+  });
+
+  it.each([
+    [
+      null,
+      "'messages.1' : for 'role:assistant' the following must be satisfied[('messages.1' : property 'reasoning_content' is unsupported)]",
+    ],
+    [
+      'messages.1.assistant.reasoning_content',
+      '[{"type":"extra_forbidden","loc":["body","messages",1,"assistant","reasoning_content"]}]',
+    ],
+  ])('takes earlier reasoning out for a server that does not know it (%s)', (param, message) => {
+    const messages = [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Ho', reasoning_content: 'Hm' },
+    ];
+    const conceded = concede({ model: 'm', messages }, refusal(param, message, false), false);
+    expect(conceded).toEqual({
+      body: { model: 'm', messages: [messages[0], { role: 'assistant', content: 'Ho' }] },
+      withoutReasoningContent: true,
+    });
+    const must = 'The reasoning_content in the thinking mode must be passed back to the API.';
+    expect(concede({ model: 'm', messages }, refusal(null, must, false), false)).toBeUndefined();
   });
 
   it('drops the client’s field only when it may', () => {

@@ -239,6 +239,30 @@ describe('a refusal about a field', () => {
     expect(strict.requests).toHaveLength(1);
   });
 
+  it('remembers what a server does not take, also when the client asks for it', async () => {
+    const { strategy, requests } = await upstream(
+      answer(422, {
+        detail: [
+          { type: 'extra_forbidden', loc: ['body', 'stream_options'], msg: 'Extra inputs are not permitted' },
+        ],
+      }),
+      answer(400, { error: { message: "'messages.0' : property 'reasoning_content' is unsupported" } }),
+      answer(200, completion),
+    );
+    const request: Partial<ChatRequest> = {
+      messages: [{ role: 'assistant', content: 'Ho', reasoning_content: 'Hm' }],
+      stream_options: { include_usage: true },
+    };
+    await strategy.stream(call(request));
+    await strategy.stream(call(request));
+    expect(requests).toHaveLength(4);
+    expect(requests[3]?.body).toEqual({
+      model: 'upstream-model',
+      messages: [{ role: 'assistant', content: 'Ho' }],
+      stream: true,
+    });
+  });
+
   it('gives up after a few', async () => {
     const { strategy, requests } = await upstream(
       ...['a', 'b', 'c', 'd', 'e', 'f'].map((field) => refused(field, 'unsupported_parameter')),

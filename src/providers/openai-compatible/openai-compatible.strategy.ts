@@ -38,6 +38,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   /** What servers were found to want, by model, where it is not what the dialect says. */
   readonly #outputLimitFields = new Map<string, OutputLimitField>();
   #withoutStreamOptions = false;
+  #withoutReasoningContent = false;
   readonly #completions: PreparedPost;
 
   constructor(
@@ -182,16 +183,18 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
 
   #dialectFor(model: string): OpenAiDialect {
     const field = this.#outputLimitFields.get(model);
-    if (!field && !this.#withoutStreamOptions) return this.dialect;
+    if (!field && !this.#withoutStreamOptions && !this.#withoutReasoningContent) return this.dialect;
     return {
       ...this.dialect,
       ...(field ? { outputLimitField: () => field } : {}),
       ...(this.#withoutStreamOptions ? { streamUsage: false } : {}),
+      ...(this.#withoutReasoningContent ? { takesReasoningContent: false } : {}),
     };
   }
 
   #remember(model: string, concession: Concession): void {
     if (concession.withoutStreamOptions) this.#withoutStreamOptions = true;
+    if (concession.withoutReasoningContent) this.#withoutReasoningContent = true;
     if (!concession.outputLimitField || this.#outputLimitFields.size >= MAX_REMEMBERED_MODELS) return;
     this.#outputLimitFields.set(model, concession.outputLimitField);
   }

@@ -7,6 +7,7 @@ export const OPENAI_DIALECT: OpenAiDialect = Object.freeze({
   cancelStopsBilling: true,
   outputLimitField,
   takesReasoningContent: false,
+  takesDeveloperRole: true,
   stopsWithForcedTools: true,
   requestIdHeader: 'x-client-request-id',
   streamUsage: true,
