@@ -19,6 +19,7 @@ const ESSENTIAL = new Set([
   'model',
   'messages',
   'input',
+  'max_output_tokens',
   'stream',
   'tools',
   'functions',
@@ -45,6 +46,19 @@ export function concede(body: WireObject, refusal: Error, dropUnsupported: boole
     dropField(body, refusal, dropUnsupported)
   );
 }
+
+/** The same for a wire on which only the client's fields can give way. */
+export function concedeField(
+  body: WireObject,
+  refusal: Error,
+  dropUnsupported: boolean,
+): Concession | undefined {
+  if (!(refusal instanceof ProviderError) || !isRefusal(refusal)) return undefined;
+  return dropField(body, refusal, dropUnsupported);
+}
+
+/** One request may be corrected so often before the server's refusal is handed on. */
+export const MAX_CONCESSIONS = 4;
 
 function isRefusal(error: ProviderError): boolean {
   const refused = error.code === 'provider_rejected' || error.code === 'unsupported_parameter';
@@ -85,7 +99,6 @@ function withoutReasoning(message: unknown): unknown {
   return rest;
 }
 
-/** @param allowed  the client agreed to lose what a provider does not take */
 export function dropField(
   body: WireObject,
   refusal: ProviderError,

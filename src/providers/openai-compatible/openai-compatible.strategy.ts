@@ -9,7 +9,7 @@ import {
 } from '@app/contracts';
 import { ChatEventStream } from './chat-event-stream.js';
 import { completionEvents } from './completion-events.js';
-import { concede, type Concession } from './negotiate-request.js';
+import { concede, type Concession, MAX_CONCESSIONS } from './negotiate-request.js';
 import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialect.js';
 import { badResponse, toProviderError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
@@ -19,8 +19,6 @@ import { readUsage } from './openai-compatible.usage.js';
 import { asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
 import { type PostAnswer, type PostResponse, PreparedPost, refusalOf } from './prepared-post.js';
 
-/** One request may be corrected so often before the server's refusal is handed on. */
-const MAX_CONCESSIONS = 4;
 const MAX_REMEMBERED_MODELS = 500;
 
 /** What the gateway had to leave out of most requests. */

@@ -23,10 +23,17 @@ function assistantItems(message: ChatMessage): WireObject[] {
   const text = typeof message.content === 'string' ? message.content : joinedText(message.content);
   const said = [
     ...(text === '' ? [] : [{ type: 'output_text', text, annotations: [] }]),
-    ...(message.refusal ? [{ type: 'refusal', refusal: message.refusal }] : []),
+    ...refusalsIn(message).map((refusal) => ({ type: 'refusal', refusal })),
   ];
   const calls = (message.tool_calls ?? []).map((call) => callItem(call));
   return [...(said.length > 0 ? [{ type: 'message', role: 'assistant', content: said }] : []), ...calls];
+}
+
+function refusalsIn({ refusal, content }: ChatMessage): unknown[] {
+  if (refusal) return [refusal];
+  return Array.isArray(content)
+    ? content.filter(({ type }) => type === 'refusal').map((part: WireObject) => part.refusal)
+    : [];
 }
 
 function joinedText(parts: ContentPart[] | null | undefined): string {

@@ -166,11 +166,11 @@ function wireToolChoice(choice: NonNullable<ChatRequest['tool_choice']>): unknow
 function flatTools(allowed: WireObject): WireObject {
   const tools = Array.isArray(allowed.tools) ? allowed.tools : [];
   return {
-    tools: tools.map((tool) => ({
-      ...asObject(tool),
-      ...asObject(asObject(tool)?.function),
-      function: undefined,
-    })),
+    tools: tools.map((tool) => {
+      const { type, ...rest } = asObject(tool) ?? {};
+      const named = typeof type === 'string' ? asObject(rest[type]) : undefined;
+      return named ? { type, ...named } : tool;
+    }),
   };
 }
 

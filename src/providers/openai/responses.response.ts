@@ -30,7 +30,7 @@ export function responseToCompletion(body: unknown, context: ResponsesContext): 
   const output = outputItems(wire);
   const message = messageOf(output);
   const finish = finishReasonOf(wire, message.tool_calls !== undefined);
-  const usage = responsesCompletionUsage(wire.usage, readResponsesUsage(wire.usage, output));
+  const usage = responsesCompletionUsage(wire.usage, readResponsesUsage(wire.usage, output, wire.tool_usage));
   return {
     ...envelopeOf(wire, context),
     object: 'chat.completion',

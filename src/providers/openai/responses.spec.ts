@@ -141,6 +141,27 @@ describe('the request', () => {
     expect(body).not.toHaveProperty(field);
   });
 
+  it('keeps refusals among the parts of an earlier turn, and custom tools among those that are allowed', () => {
+    expect(inputItems([{ role: 'assistant', content: [{ type: 'refusal', refusal: 'I cannot.' }] }])).toEqual(
+      [{ type: 'message', role: 'assistant', content: [{ type: 'refusal', refusal: 'I cannot.' }] }],
+    );
+    const { body } = toResponsesRequest(
+      call({
+        tools: [{ type: 'custom', custom: { name: 'c' } }],
+        tool_choice: {
+          type: 'allowed_tools',
+          allowed_tools: { mode: 'auto', tools: [{ type: 'custom', custom: { name: 'c' } }] },
+        },
+      }),
+      false,
+    );
+    expect(body.tool_choice).toEqual({
+      type: 'allowed_tools',
+      mode: 'auto',
+      tools: [{ type: 'custom', name: 'c' }],
+    });
+  });
+
   it('takes fields that say what is so anyway', () => {
     const request = {
       n: 1,
@@ -361,6 +382,32 @@ describe('the answer', () => {
     } catch (error) {
       expect((error as ProviderError).code).toBe(code);
     }
+  });
+});
+
+describe('usage', () => {
+  const block = { input_tokens: 5, output_tokens: 7, total_tokens: 12 };
+  const searches = [{ type: 'web_search_call', action: { type: 'search' } }];
+
+  it('counts searches as OpenAI bills them, where it says so', () => {
+    const billed = (requests: unknown) =>
+      readResponsesUsage(block, searches, { web_search: { num_requests: requests } })?.serverToolCalls;
+    expect(readResponsesUsage(block, searches)?.serverToolCalls).toEqual({ web_search: 1 });
+    expect(billed(3)).toEqual({ web_search: 3 });
+    expect(billed(0)).toBeUndefined();
+    expect(billed('x')).toEqual({ web_search: 1 });
+  });
+
+  it('is told by the whole answer and by the stream alike', async () => {
+    const response = {
+      id: 'resp_1',
+      status: 'completed',
+      output: searches,
+      usage: block,
+      tool_usage: { web_search: { num_requests: 2 } },
+    };
+    const { events } = await read(sse({ type: 'response.completed', response }));
+    expect(events.at(-1)?.usage?.serverToolCalls).toEqual({ web_search: 2 });
   });
 });
 

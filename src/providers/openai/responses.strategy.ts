@@ -7,8 +7,9 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
+import { concedeField, MAX_CONCESSIONS } from '../openai-compatible/negotiate-request.js';
 import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
-import { asObject, parseJson } from '../openai-compatible/openai-compatible.wire.js';
+import { asObject, parseJson, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { toResponsesRequest } from './responses.request.js';
 import { outputItems, responseToCompletion } from './responses.response.js';
@@ -28,7 +29,7 @@ export class ResponsesStrategy implements ProviderStrategy {
       const body = asObject(parseJson(await response.text()));
       return {
         completion: responseToCompletion(body, call),
-        usage: body && readResponsesUsage(body.usage, outputItems(body)),
+        usage: body && readResponsesUsage(body.usage, outputItems(body), body.tool_usage),
         providerRequestId: requestIdOf(response),
         droppedParams,
       };
@@ -53,14 +54,28 @@ export class ResponsesStrategy implements ProviderStrategy {
     stream: boolean,
   ): Promise<{ response: Response; droppedParams: readonly string[] }> {
     const { body, droppedParams } = toResponsesRequest(call, stream);
+    const dropped = [...droppedParams];
+    let wanted = body;
+    for (let concessions = 0; ; concessions += 1) {
+      try {
+        return { response: await this.#post(call, wanted), droppedParams: dropped };
+      } catch (thrown) {
+        const refusal = toProviderError(thrown, call.signal);
+        const concession =
+          concessions < MAX_CONCESSIONS ? concedeField(wanted, refusal, call.dropUnsupported) : undefined;
+        if (!concession) throw refusal;
+        if (concession.dropped) dropped.push(concession.dropped);
+        wanted = concession.body;
+      }
+    }
+  }
+
+  #post(call: ProviderCall, body: WireObject): Promise<Response> {
     const headers = {
       [OPENAI_DIALECT.requestIdHeader]: call.requestId,
       ...(call.traceparent ? { traceparent: call.traceparent } : {}),
     };
-    const response = await this.client
-      .post('/responses', { body, headers, signal: abortSignalOf(call.signal) })
-      .asResponse();
-    return { response, droppedParams };
+    return this.client.post('/responses', { body, headers, signal: abortSignalOf(call.signal) }).asResponse();
   }
 }
 

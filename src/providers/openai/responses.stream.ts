@@ -142,7 +142,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
     const finish = finishReasonOf(response, output.some(isToolCall) || this.#calls.size > 0);
     this.#complete = true;
     const carried = carriedFields(output);
-    const usage = readResponsesUsage(response.usage, output);
+    const usage = readResponsesUsage(response.usage, output, response.tool_usage);
     return [
       ...(carried ? this.#delta({ provider_specific_fields: carried }) : []),
       this.#chunk({}, undefined, '', finish),

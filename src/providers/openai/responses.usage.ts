@@ -4,11 +4,18 @@ import { asObject, type WireObject } from '../openai-compatible/openai-compatibl
 
 /**
  * The usage block of a response -> ours. Its numbers mean what those of chat completions mean: cached tokens and cache
- * writes are inside `input_tokens`, reasoning inside `output_tokens`. Searches are counted by their items.
+ * writes are inside `input_tokens`, reasoning inside `output_tokens`. Searches are counted by what OpenAI says to
+ * bill, and by their items where it does not say it.
+ *
+ * @param toolUsage  `tool_usage` of the response: newer models have it
  */
-export function readResponsesUsage(block: unknown, output: readonly WireObject[]): Usage | undefined {
+export function readResponsesUsage(
+  block: unknown,
+  output: readonly WireObject[],
+  toolUsage?: unknown,
+): Usage | undefined {
   const usage = readUsage(chatBlock(block));
-  const serverToolCalls = countServerTools(output);
+  const serverToolCalls = countServerTools(output, toolUsage);
   return usage && serverToolCalls ? { ...usage, serverToolCalls } : usage;
 }
 
@@ -32,8 +39,11 @@ function chatBlock(block: unknown): WireObject | undefined {
 }
 
 /** What OpenAI bills by the call. Opening a found page is no search. */
-function countServerTools(output: readonly WireObject[]): Record<string, number> | undefined {
-  const searches = output.filter((item) => item.type === 'web_search_call' && isSearch(item)).length;
+function countServerTools(
+  output: readonly WireObject[],
+  toolUsage: unknown,
+): Record<string, number> | undefined {
+  const searches = billedSearches(toolUsage) ?? output.filter(isSearch).length;
   const fileSearches = output.filter((item) => item.type === 'file_search_call').length;
   if (searches + fileSearches === 0) return undefined;
   return {
@@ -42,7 +52,13 @@ function countServerTools(output: readonly WireObject[]): Record<string, number>
   };
 }
 
+function billedSearches(toolUsage: unknown): number | undefined {
+  const requests = asObject(asObject(toolUsage)?.web_search)?.num_requests;
+  return typeof requests === 'number' && Number.isInteger(requests) && requests >= 0 ? requests : undefined;
+}
+
 function isSearch(item: WireObject): boolean {
+  if (item.type !== 'web_search_call') return false;
   const action = asObject(item.action);
   return action === undefined || action.type === undefined || action.type === 'search';
 }
