@@ -686,6 +686,8 @@ describe('other fields', () => {
     });
     expect(body).toMatchObject({ mcp_servers: mcp, container: 'c', cache_control: { type: 'ephemeral' } });
     expect(betas).toEqual(['mcp-client-2025-04-04']);
+    const toolset = { type: 'mcp_toolset', mcp_server_name: 'x' };
+    expect(translate({ mcp_servers: mcp, tools: [toolset] }).betas).toEqual(['mcp-client-2025-11-20']);
     expect(translate({ mcp_servers: mcp, betas: ['mcp-client-2025-11-20'] }).betas).toEqual([
       'mcp-client-2025-11-20',
     ]);

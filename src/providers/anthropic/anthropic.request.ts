@@ -77,7 +77,13 @@ const NATIVE_BETAS: Readonly<Record<string, string>> = Object.freeze({
   context_management: 'context-management-2025-06-27',
 });
 
+/** Which tools of an MCP server may be used stood with the server first; it is a tool of its own since this version. */
+const MCP_TOOLSET_BETA = 'mcp-client-2025-11-20';
+
 function addNativeBetas(body: JsonObject, betas: Set<string>): void {
+  const tools: unknown[] = Array.isArray(body.tools) ? body.tools : [];
+  const hasToolset = tools.some((tool) => isObject(tool) && tool.type === 'mcp_toolset');
+  if (hasToolset && ![...betas].some((name) => name.startsWith('mcp-client'))) betas.add(MCP_TOOLSET_BETA);
   for (const [field, beta] of Object.entries(NATIVE_BETAS)) {
     const family = beta.replace(/-\d{4}-\d{2}-\d{2}$/, '');
     const named = [...betas].some((name) => name.startsWith(family));
