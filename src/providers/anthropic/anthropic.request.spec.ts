@@ -443,6 +443,23 @@ describe('tools', () => {
     expect(refusal({ tool_choice: 'required' })).toEqual({ code: 'invalid_body', param: 'tool_choice' });
   });
 
+  it.each(['claude-opus-5-5', 'claude-fable-5-1', 'claude-sonnet-5-5'])(
+    'cannot force a tool on %s',
+    (model) => {
+      const one = { type: 'function', function: { name: 'f' } } as const;
+      for (const choice of ['required', one] as const) {
+        const fields = { tools: [tool], tool_choice: choice, parallel_tool_calls: false };
+        expect(refusal(fields, { model })).toEqual({ code: 'unsupported_parameter', param: 'tool_choice' });
+        const { body, droppedParams } = translate(fields, { model, drop: true });
+        expect(droppedParams).toEqual(['tool_choice']);
+        expect(body.tool_choice).toEqual({ type: 'auto', disable_parallel_tool_use: true });
+      }
+      const legacy = { functions: [tool.function], function_call: { name: 'f' } };
+      expect(refusal(legacy, { model }).param).toBe('function_call');
+      expect(bodyOf({ tools: [tool], tool_choice: 'none' }, { model }).tool_choice).toEqual({ type: 'none' });
+    },
+  );
+
   it('refuses what Anthropic does not have', () => {
     expect(refusal({ tools: [{ type: 'custom', custom: { name: 'c' } }] }).param).toBe('tools[0]');
     expect(refusal({ tools: [tool], tool_choice: { type: 'allowed_tools' } }).param).toBe('tool_choice');

@@ -29,12 +29,28 @@ export function toToolFields(
     : (request.tools ?? []).flatMap((tool, index) => toTool(tool, `tools[${index}]`, traits, unsupported));
   const choice = usesLegacyFunctions(request) ? legacyChoice(request) : toChoice(request, unsupported);
   if (tools.length === 0) return withoutTools(choice, request);
-  return choice ? { tools, tool_choice: choice } : { tools };
+  if (!choice) return { tools };
+  const isPossible = traits.forcedTools || !isForced(choice);
+  return { tools, tool_choice: isPossible ? choice : unforced(choice, request, unsupported) };
+}
+
+function isForced(choice: JsonObject | undefined): boolean {
+  return choice?.type === 'any' || choice?.type === 'tool';
+}
+
+function unforced(choice: JsonObject, request: ChatRequest, unsupported: UnsupportedParams): JsonObject {
+  unsupported.refuse(choiceParam(request), 'cannot demand a tool of this model');
+  const { name: _name, ...others } = choice;
+  return { ...others, type: 'auto' };
+}
+
+function choiceParam(request: ChatRequest): string {
+  return request.tool_choice ? 'tool_choice' : 'function_call';
 }
 
 /** The request makes the model call a tool, whatever it thinks. */
 export function forcesTool(fields: ToolFields): boolean {
-  return fields.tool_choice?.type === 'any' || fields.tool_choice?.type === 'tool';
+  return isForced(fields.tool_choice);
 }
 
 function legacyTools(
@@ -153,12 +169,7 @@ function legacyChoice(request: ChatRequest): JsonObject {
 }
 
 function withoutTools(choice: JsonObject | undefined, request: ChatRequest): ToolFields {
-  if (choice?.type === 'any' || choice?.type === 'tool') {
-    throw invalidBody(
-      request.tool_choice ? 'tool_choice' : 'function_call',
-      'asks for a tool, but there are none',
-    );
-  }
+  if (isForced(choice)) throw invalidBody(choiceParam(request), 'asks for a tool, but there are none');
   return {};
 }
 

@@ -15,6 +15,8 @@ export interface ModelTraits {
   readonly sampling: 'free' | 'one' | 'fixed';
   /** `output_config.format` and strict tools. */
   readonly structuredOutputs: boolean;
+  /** A request can demand that a tool be called. */
+  readonly forcedTools: boolean;
   /** Messages of the role `system` between the turns. */
   readonly systemTurns: boolean;
 }
@@ -26,6 +28,7 @@ const BASE: ModelTraits = Object.freeze({
   efforts: [],
   sampling: 'free',
   structuredOutputs: false,
+  forcedTools: true,
   systemTurns: false,
 });
 const BUDGET: ModelTraits = { ...BASE, thinking: 'budget' };
@@ -44,12 +47,14 @@ const ADAPTIVE_4_7: ModelTraits = {
 /** From generation 5 on, thinking is on unless the request turns it off. */
 const ADAPTIVE_5: ModelTraits = { ...ADAPTIVE_4_7, thinkingOff: 'disabled', systemTurns: true };
 const ALWAYS_THINKING: ModelTraits = { ...ADAPTIVE_5, thinkingOff: 'impossible' };
+const ALWAYS_FREE: ModelTraits = { ...ALWAYS_THINKING, forcedTools: false };
 
 /**
  * By beginning of the model's name, more special ones first.
  *
  * @see https://platform.claude.com/docs/en/build-with-claude/effort, …/extended-thinking, …/structured-outputs,
- *      …/mid-conversation-system-messages, …/api/migration-2026-10-21, all read 2026-11-23
+ *      …/mid-conversation-system-messages, …/api/migration-2026-10-21, all read 2026-11-23;
+ *      …/models/opus-5-5/migration-guide (which holds for Fable 5.1 too), read 2026-11-29
  */
 const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] = [
   ['claude-2', BASE],
@@ -66,12 +71,13 @@ const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] =
   ['claude-haiku-4-5', BUDGET_ONE_SAMPLER],
   ['claude-sonnet-4', BUDGET],
   ['claude-opus-4', BUDGET],
-  ['claude-sonnet-5-5', { ...ADAPTIVE_5, thinkingOff: 'between_tools' }],
+  ['claude-sonnet-5-5', { ...ADAPTIVE_5, thinkingOff: 'between_tools', forcedTools: false }],
   // Its documentation and its SDKs disagree about system turns; folding them is safe either way.
   ['claude-sonnet-5', { ...ADAPTIVE_5, systemTurns: false }],
-  ['claude-opus-5-5', ALWAYS_THINKING],
+  ['claude-opus-5-5', ALWAYS_FREE],
   ['claude-opus-5', ADAPTIVE_5],
   ['claude-haiku-5', ADAPTIVE_5],
+  ['claude-fable-5-1', ALWAYS_FREE],
   ['claude-fable', ALWAYS_THINKING],
   ['claude-mythos', ALWAYS_THINKING],
 ];
