@@ -12,13 +12,28 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   tool_use: 'tool_calls',
   max_tokens: 'length',
   model_length: 'length',
+  max_output_tokens: 'length',
+  model_context_window_exceeded: 'length',
   safety: 'content_filter',
   refusal: 'content_filter',
   recitation: 'content_filter',
+  sensitive: 'content_filter',
+  blocklist: 'content_filter',
+  prohibited_content: 'content_filter',
+  spii: 'content_filter',
+  image_safety: 'content_filter',
+  guardrail_intervened: 'content_filter',
 };
 
 /** The model did not end: the server gave up. */
-const FAILURES = new Set(['error', 'insufficient_system_resource', 'abort', 'cancelled']);
+const FAILURES = new Set([
+  'error',
+  'insufficient_system_resource',
+  'network_error',
+  'abort',
+  'cancelled',
+  'canceled',
+]);
 
 /**
  * A server's finish reason -> OpenAI's. With a *forced* tool OpenAI says `stop` beside tool calls and means it; other

@@ -17,11 +17,14 @@ function renameReasoning(message: WireObject, reasoning: string): void {
 function splitParts(message: WireObject, parts: unknown[]): void {
   const ofType = (type: string) => parts.map(asObject).filter((part) => part?.type === type);
   const text = ofType('text').map((part) => asText(part?.text) ?? '');
-  const thinking = ofType('thinking').flatMap((part) =>
-    asArray(part?.thinking).map((piece) => asText(asObject(piece)?.text) ?? ''),
-  );
+  const thinking = ofType('thinking').flatMap((part) => thoughtsIn(part?.thinking));
   message.content = text.length > 0 ? text.join('') : null;
   if (thinking.length > 0) message.reasoning_content = thinking.join('');
+}
+
+function thoughtsIn(thinking: unknown): string[] {
+  if (typeof thinking === 'string') return [thinking];
+  return asArray(thinking).map((piece) => asText(asObject(piece)?.text) ?? '');
 }
 
 /** A whole tool call with everything that OpenAI's schema demands. */

@@ -205,6 +205,43 @@ describe('the answer', () => {
   });
 });
 
+describe('the finish reason', () => {
+  it.each([
+    ['stop', 'stop'],
+    ['eos', 'stop'],
+    ['', 'stop'],
+    [null, 'stop'],
+    ['MAX_TOKENS', 'length'],
+    ['max_output_tokens', 'length'],
+    ['model_context_window_exceeded', 'length'],
+    ['sensitive', 'content_filter'],
+    ['PROHIBITED_CONTENT', 'content_filter'],
+    ['guardrail_intervened', 'content_filter'],
+  ])('%j is %j', (word, expected) => {
+    const body = { choices: [{ message: { content: 'x' }, finish_reason: word }] };
+    expect(toChatCompletion(body, context).choices[0]?.finish_reason).toBe(expected);
+  });
+
+  it.each(['error', 'abort', 'canceled', 'network_error'])('%j is a failure', (word) => {
+    const body = { choices: [{ message: { content: 'x' }, finish_reason: word }] };
+    expect(() => toChatCompletion(body, context)).toThrow(ProviderError);
+  });
+});
+
+describe('parts of a text', () => {
+  it('are told apart, thinking as a text too', () => {
+    const content = [
+      { type: 'thinking', thinking: 'Hm' },
+      { type: 'text', text: 'Ho' },
+    ];
+    const body = { choices: [{ message: { content }, finish_reason: 'stop' }] };
+    expect(toChatCompletion(body, context).choices[0]?.message).toMatchObject({
+      content: 'Ho',
+      reasoning_content: 'Hm',
+    });
+  });
+});
+
 describe('the error of a 200', () => {
   it.each([
     [
@@ -281,6 +318,22 @@ describe('usage', () => {
     expect(readUsage(xai)).toEqual({ inputTokens: 10, outputTokens: 105, reasoningOutputTokens: 100 });
     expect(completionUsage(xai, readUsage(xai))).toMatchObject({ completion_tokens: 105, total_tokens: 115 });
     expect(readUsage({ prompt_tokens: 10, total_tokens: 15 })).toEqual({ inputTokens: 10, outputTokens: 5 });
+  });
+
+  it('finds cache writes and reasoning where other servers count them', () => {
+    const totals = { prompt_tokens: 2000, completion_tokens: 50, total_tokens: 2050 };
+    const written = (details: Record<string, unknown>) =>
+      readUsage({ ...totals, prompt_tokens_details: details })?.cacheCreationInputTokens;
+    expect(written({ cached_tokens: 0, cache_write_tokens: 1494 })).toBe(1494);
+    expect(written({ cached_tokens: 0, cache_creation_tokens: 1494 })).toBe(1494); // LiteLLM
+    expect(written({ cached_tokens: 0, cache_creation_input_tokens: 1494 })).toBe(1494); // DashScope
+    expect(written({ cached_tokens: 0 })).toBeUndefined();
+    // SGLang and Perplexity count it beside the totals; what is more than its whole is no part of it.
+    expect(readUsage({ ...totals, reasoning_tokens: 20 })).toMatchObject({
+      outputTokens: 50,
+      reasoningOutputTokens: 20,
+    });
+    expect(readUsage({ ...totals, reasoning_tokens: 60 })).not.toHaveProperty('reasoningOutputTokens');
   });
 
   it('finds cached tokens where other servers count them', () => {

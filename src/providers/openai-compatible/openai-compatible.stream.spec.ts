@@ -109,6 +109,23 @@ describe('a text stream', () => {
     expect(chunks.filter((chunk) => 'usage' in chunk)).toHaveLength(1);
   });
 
+  it('ends with the last count, also when an earlier one came in a chunk of its own', async () => {
+    const usage = (output: number) => ({
+      prompt_tokens: 5,
+      completion_tokens: output,
+      total_tokens: 5 + output,
+    });
+    const { chunks, events } = await read(
+      sse(
+        { id: 'c', choices: [], usage: usage(0) },
+        { id: 'c', choices: [{ index: 0, delta: { content: 'x' } }], usage: usage(3) },
+        { id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage: usage(7) },
+      ),
+    );
+    expect(events.at(-1)?.usageOnly).toBe(true);
+    expect(chunks.at(-1)?.usage).toEqual(usage(7));
+  });
+
   it('has `usage: null` in the other chunks for a client that asked for usage, as OpenAI does', async () => {
     const { chunks } = await read(fixture('text'), { ...context, usageAsked: true });
     expect(chunks.slice(0, -1).every((chunk) => chunk.usage === null)).toBe(true);

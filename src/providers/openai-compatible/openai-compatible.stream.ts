@@ -135,6 +135,7 @@ export class ChatStreamTranslator implements EventTranslator {
     if (!usage) return;
     this.#usage = usage;
     this.#usageBlock = block;
+    this.#usageShown = false;
   }
 
   #takeWithoutChoice(chunk: WireObject, out: ChatStreamEvent[]): void {

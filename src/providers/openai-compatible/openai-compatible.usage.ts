@@ -61,10 +61,14 @@ function withParts(usage: Usage, wire: WireObject): Usage {
   // DeepSeek and Moonshot count cached tokens beside the totals.
   const cached = prompt?.cached_tokens ?? wire.prompt_cache_hit_tokens ?? wire.cached_tokens;
   set(usage, 'cacheReadInputTokens', part(cached, inputTokens));
-  set(usage, 'cacheCreationInputTokens', part(prompt?.cache_write_tokens, inputTokens));
+  // LiteLLM and DashScope have other names for what was written to the cache.
+  const written =
+    prompt?.cache_write_tokens ?? prompt?.cache_creation_tokens ?? prompt?.cache_creation_input_tokens;
+  set(usage, 'cacheCreationInputTokens', part(written, inputTokens));
   set(usage, 'audioInputTokens', part(prompt?.audio_tokens, inputTokens));
   set(usage, 'imageInputTokens', part(prompt?.image_tokens, inputTokens));
-  const reasoning = part(completion?.reasoning_tokens, outputTokens) ?? hiddenTokens(wire, usage);
+  const thought = completion?.reasoning_tokens ?? wire.reasoning_tokens;
+  const reasoning = part(thought, outputTokens) ?? hiddenTokens(wire, usage);
   set(usage, 'reasoningOutputTokens', reasoning);
   set(usage, 'audioOutputTokens', part(completion?.audio_tokens, outputTokens));
   set(usage, 'imageOutputTokens', part(completion?.image_tokens, outputTokens));
