@@ -1,16 +1,12 @@
 /**
  * `npm run bench:telemetry`: what metrics, log, Sentry and Langfuse cost a request, and what happens to it when the last two are
  * slow, failing, hanging or gone. All gateways are alive at once and visited in turn, as in `npm run bench`.
- *
- *   --rounds N     how often every gateway is visited; default 5
- *   --only a,b     of the gateways below
- *   --out FILE     default test/bench/report/telemetry.md
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readCommandLine } from '../support/command-line.ts';
 import { Campaign } from './measure/campaign.ts';
 import { ForeignWork } from './measure/foreign-work.ts';
 import { LoadDriver } from './measure/load-driver.ts';
@@ -29,7 +25,13 @@ const ALL_OFF = 'off';
 const CLOSED = 'whole-64';
 const OPEN = 'rate-200';
 
-const { values } = parseArgs({
+const USAGE = `npm run bench:telemetry -- [options]
+
+  --rounds N     how often every gateway is visited; default 5
+  --only a,b     of the gateways
+  --out FILE     default test/bench/report/telemetry.md`;
+
+const { values } = readCommandLine(USAGE, {
   options: {
     rounds: { type: 'string', default: '5' },
     only: { type: 'string' },

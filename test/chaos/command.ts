@@ -2,15 +2,18 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
+import { readCommandLine } from '../support/command-line.ts';
 import { makeRunDirectory, removeRunDirectory } from '../../libs/testing/run-directory.ts';
 import { describe, toJson } from './report.ts';
 import { Rig, type RunResult } from './rig.ts';
 import { type Scenario, scenariosOf } from './scenario.ts';
 import { isAsItShould, summarise, toResultFile } from './summary.ts';
 
-const { values } = parseArgs({
+const USAGE =
+  'usage: node test/chaos/run.ts [--profile check|short|leases|long|controls|control:<name>] [--seed N] [--minutes M] [--program dist] [--out folder] [--keep], or --sum folder';
+
+const { values } = readCommandLine(USAGE, {
   options: {
     profile: { type: 'string', default: 'short' },
     seed: { type: 'string' },
@@ -30,9 +33,7 @@ const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
 const scenarios = scenariosOf(values.profile, minutes);
 if (!scenarios || !Number.isInteger(seed) || Number.isNaN(minutes)) {
-  fail(
-    'usage: node test/chaos/run.ts [--profile check|short|leases|long|controls|control:<name>] [--seed N] [--minutes M] [--out folder], or --sum folder',
-  );
+  fail(USAGE);
 }
 const built = resolve(values.program);
 if (!existsSync(join(built, 'src/main.js'))) fail(`${built} is not the built program: npm run build`);

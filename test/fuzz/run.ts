@@ -1,18 +1,18 @@
 /**
- * The fuzzers as a command: `node test/fuzz/run.ts <target>|all|list [--seed N] [--runs N] [--seconds N]`.
+ * The fuzzers as a command: `node test/fuzz/run.ts <target>|all|list [--seed N] [--runs N] [--seconds N] [--path P]`.
  *
  * Runs on the TypeScript sources, without a build. What it does depends on the seed alone; a failure is shrunk and
  * printed with the seed and path that bring it back. Exit code 0: every promise held.
  */
-import { parseArgs } from 'node:util';
+import { readCommandLine } from '../support/command-line.ts';
 import './load-source.ts';
 
-const USAGE = 'usage: node test/fuzz/run.ts <target>|all|list [--seed N] [--runs N] [--seconds N]';
+const USAGE = 'usage: node test/fuzz/run.ts <target>|all|list [--seed N] [--runs N] [--seconds N] [--path P]';
 
 const { FUZZ_TARGETS } = await import('./targets/index.ts');
 const { fuzz } = await import('./fuzz.ts');
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = readCommandLine(USAGE, {
   allowPositionals: true,
   options: {
     seed: { type: 'string' },
