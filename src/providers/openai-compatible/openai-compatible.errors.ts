@@ -9,6 +9,19 @@ import {
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
 import { asArray, asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
+import {
+  BAD_KEY,
+  BLOCKED,
+  codeIn,
+  complaints,
+  isOutOfQuota,
+  isTooLong,
+  namesIn,
+  NO_SUCH_MODEL,
+  UNKNOWN_MODEL,
+  unknownField,
+  UNSUPPORTED,
+} from './refusal-words.js';
 import { readRetryAfter, type HeaderSource } from './read-retry-after.js';
 
 /** What a server said of a call that failed. */
@@ -95,7 +108,7 @@ export function bodyError(error: unknown, begun: boolean): ProviderError {
 export function errorIn(body: WireObject): unknown {
   const named = body.error || asObject(body.x_groq)?.error;
   if (named) return named;
-  const isBare = body.object === 'error' || body.message !== undefined || body.detail !== undefined;
+  const isBare = body.object === 'error' || Boolean(body.message) || Boolean(body.detail);
   return isBare && asArray(body.choices).length === 0 ? body : undefined;
 }
 
@@ -146,7 +159,7 @@ function judge(failure: Failure, begun: boolean): ProviderError {
     countsAsFailure: verdict.countsAsFailure,
     tryElsewhere: verdict.tryElsewhere,
     param:
-      (verdict === VERDICTS.unsupported ? unknownField(failure) : undefined) ??
+      (verdict === VERDICTS.unsupported ? unknownField(failure.error, failure.message ?? '') : undefined) ??
       asText(failure.error.param) ??
       null,
     ...wireCode(verdict, failure),
@@ -189,81 +202,13 @@ function verdictOf(failure: Failure): Verdict {
 }
 
 function rejection(failure: Failure, names: readonly string[], message: string): Verdict {
-  if (names.some((name) => TOO_LONG_NAMES.has(name)) || TOO_LONG.test(message)) return VERDICTS.tooLong;
+  if (isTooLong(names, message)) return VERDICTS.tooLong;
   if (names.includes('rate_limit_exceeded')) return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
   if (names.includes('invalid_api_key') || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
   if (NO_SUCH_MODEL.test(message)) return VERDICTS.unknownModel;
-  const isUnsupported = names.some((name) => UNSUPPORTED.has(name)) || unknownField(failure) !== undefined;
+  const isUnsupported =
+    names.some((name) => UNSUPPORTED.has(name)) || unknownField(failure.error, message) !== undefined;
   return isUnsupported ? VERDICTS.unsupported : VERDICTS.rejected;
-}
-
-/** Which of a server's fields says what went wrong differs. */
-function namesIn(error: WireObject): string[] {
-  return [codeIn(error), asText(error.type)].filter((name) => name !== undefined);
-}
-
-function isOutOfQuota(status: number | undefined, names: readonly string[], message: string): boolean {
-  if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name))) return true;
-  return status !== undefined && status >= 400 && status < 500 && UNPAID.test(message);
-}
-
-const UNSUPPORTED = new Set(['unsupported_parameter', 'unsupported_value', 'unknown_parameter']);
-const OUT_OF_QUOTA = new Set([
-  'insufficient_quota',
-  'billing_hard_limit_reached',
-  'billing_not_active',
-  'account_deactivated',
-  'exceeded_current_quota_error', // Moonshot
-  'Arrearage', // DashScope
-]);
-const UNPAID =
-  /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits/i;
-const UNKNOWN_MODEL = new Set([
-  'model_not_found',
-  'DeploymentNotFound',
-  'model_decommissioned',
-  'model_not_available',
-  'invalid_model',
-]);
-/** DeepSeek, OpenRouter, Mistral, Together: with status 400. */
-const NO_SUCH_MODEL =
-  /^model not exist|is not a valid model\b|^invalid model\b|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
-/** What was asked for is at fault, not our key. */
-const BLOCKED = /usage guidelines|flagged|moderation|content policy/i;
-const TOO_LONG_NAMES = new Set([
-  'context_length_exceeded',
-  'exceed_context_size_error', // llama.cpp
-  'tokens_limit_reached', // GitHub Models
-]);
-const TOO_LONG = new RegExp(
-  [
-    'context[ _](length|window|size|limit)|contextwindow|maximum (context|prompt length|model length)',
-    '(too many (input )?|exceeded model )token|(prompt|input) is too long|reduce the length of the messages',
-    'input (token count|length).{0,40} exceeds|range of input length should be',
-    '`inputs` (tokens \\+ `max_new_tokens` must be <=|must have less than)',
-  ].join('|'),
-  'i',
-);
-const BAD_KEY = /api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key/i;
-
-/** How servers name a field of the body that they do not take. */
-const UNKNOWN_FIELD = [
-  /^(?:unsupported|unknown) (?:parameter|value|argument): '([\w.[\]]+)'/i,
-  /unrecognized request arguments? supplied: (\w+)/i,
-  /^(?:body\.\w+: )?property '(?:body\.)?(\w+)' is unsupported/i,
-  /additional properties are not allowed \('(\w+)' was unexpected\)(?! - 'messages)/i,
-];
-
-function unknownField({ error, message }: Failure): string | undefined {
-  const forbidden = complaints(error).find(
-    ({ type, loc }) => type === 'extra_forbidden' && Array.isArray(loc),
-  );
-  if (forbidden) return asArray(forbidden.loc).slice(1).join('.');
-  for (const form of UNKNOWN_FIELD) {
-    const field = form.exec(message ?? '')?.[1];
-    if (field !== undefined) return field;
-  }
-  return undefined;
 }
 
 /** OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`. */
@@ -285,21 +230,9 @@ function wordsIn(value: unknown): string | undefined {
   return asText(value) ?? asText(asObject(value)?.message) ?? JSON.stringify(value);
 }
 
-/** FastAPI's list of what is wrong: in `detail`, or where Mistral has it. */
-function complaints(error: WireObject): WireObject[] {
-  const places = [error.detail, error.message, asObject(error.message)?.detail];
-  return asArray(places.find(Array.isArray)).map((complaint) => asObject(complaint) ?? {});
-}
-
 /** What was complained of may be the whole prompt. */
 function withoutInput({ input: _input, url: _url, ctx: _ctx, ...complaint }: WireObject): WireObject {
   return complaint;
-}
-
-/** Azure and Gemini write the status as a code, Azure as text. */
-function codeIn(error: WireObject): string | undefined {
-  const code = asText(error.code);
-  return code === undefined || /^\d+$/.test(code) ? undefined : code;
 }
 
 /** Codes of an error inside an answer that are about what the client sent; the others are the server's. */

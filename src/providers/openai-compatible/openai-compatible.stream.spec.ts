@@ -265,6 +265,13 @@ describe('tool calls', () => {
     ]);
   });
 
+  it('has an end of calls', async () => {
+    const calls = Array.from({ length: 2000 }, (_, at) => ({ id: `call_${at}`, function: { name: 'f' } }));
+    const choice = { index: 0, delta: { tool_calls: calls }, finish_reason: 'tool_calls' };
+    const { failure } = await read(sse({ id: 'c', choices: [choice] }));
+    expect(failure).toMatchObject({ code: 'provider_bad_response' });
+  });
+
   it('says id, type and name of a call once: clients join what is said again', async () => {
     const delta = (call: unknown) => ({ id: 'c', choices: [{ index: 0, delta: { tool_calls: [call] } }] });
     const { chunks } = await read(
@@ -397,6 +404,17 @@ describe('other servers', () => {
       ),
     );
     expect(contentOf(cumulative.chunks)).toBe('Hello');
+  });
+
+  it('takes a chunk that says nothing for no error', async () => {
+    const { chunks, failure } = await read(
+      sse(
+        { id: 'c', object: 'keepalive', message: null, detail: '', error: null },
+        { id: 'c', choices: [{ index: 0, delta: { content: 'x' }, finish_reason: 'stop' }] },
+      ),
+    );
+    expect(failure).toBeUndefined();
+    expect(contentOf(chunks)).toBe('x');
   });
 
   it('passes over empty events, and knows [DONE] with spaces around it', async () => {

@@ -1,5 +1,9 @@
+import { badResponse } from './openai-compatible.errors.js';
 import { argumentText, newToolCallId } from './openai-compatible.message.js';
 import { asObject, asText, type WireObject } from './openai-compatible.wire.js';
+
+/** No model makes as many at once; looking one up costs as many steps. */
+const MAX_CALLS = 1000;
 
 interface BegunCall {
   /** As the client knows it. */
@@ -50,6 +54,8 @@ export class ToolCallDeltas {
   }
 
   #begin(wire: WireObject): BegunCall {
+    if (this.#calls.length >= MAX_CALLS)
+      throw badResponse('The provider sent more tool calls than any model makes.');
     const index = this.#freeIndex(wire.index);
     if (typeof wire.index === 'number' && wire.index !== index) this.renumbered = true;
     const call = { index, wireIndex: wire.index, isIntroduced: false, wireId: undefined, name: undefined };

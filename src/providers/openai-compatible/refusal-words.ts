@@ -1,0 +1,89 @@
+import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
+
+// How servers say what is wrong with a request: names, wordings and places.
+
+/** Which of a server's fields says what went wrong differs. */
+export function namesIn(error: WireObject): string[] {
+  return [codeIn(error), asText(error.type)].filter((name) => name !== undefined);
+}
+
+export function isOutOfQuota(status: number | undefined, names: readonly string[], message: string): boolean {
+  if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name))) return true;
+  return status !== undefined && status >= 400 && status < 500 && UNPAID.test(message);
+}
+
+export function isTooLong(names: readonly string[], message: string): boolean {
+  return names.some((name) => TOO_LONG_NAMES.has(name)) || TOO_LONG.test(message);
+}
+
+export const UNSUPPORTED = new Set(['unsupported_parameter', 'unsupported_value', 'unknown_parameter']);
+const OUT_OF_QUOTA = new Set([
+  'insufficient_quota',
+  'billing_hard_limit_reached',
+  'billing_not_active',
+  'account_deactivated',
+  'exceeded_current_quota_error', // Moonshot
+  'Arrearage', // DashScope
+]);
+const UNPAID =
+  /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits/i;
+export const UNKNOWN_MODEL = new Set([
+  'model_not_found',
+  'DeploymentNotFound',
+  'model_decommissioned',
+  'model_not_available',
+  'invalid_model',
+]);
+/** DeepSeek, OpenRouter, Mistral, Together: with status 400. */
+export const NO_SUCH_MODEL =
+  /^model not exist|is not a valid model\b|^invalid model\b|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
+/** What was asked for is at fault, not our key. */
+export const BLOCKED = /usage guidelines|flagged|moderation|content policy/i;
+const TOO_LONG_NAMES = new Set([
+  'context_length_exceeded',
+  'exceed_context_size_error', // llama.cpp
+  'tokens_limit_reached', // GitHub Models
+]);
+const TOO_LONG = new RegExp(
+  [
+    'context[ _](length|window|size|limit)|contextwindow|maximum (context|prompt length|model length)',
+    '(too many (input )?|exceeded model )token|(prompt|input) is too long|reduce the length of the messages',
+    'input (token count|length).{0,40} exceeds|range of input length should be',
+    '`inputs` (tokens \\+ `max_new_tokens` must be <=|must have less than)',
+  ].join('|'),
+  'i',
+);
+export const BAD_KEY = /api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key/i;
+
+/** How servers name a field of the body that they do not take. */
+const UNKNOWN_FIELD = [
+  /^(?:unsupported|unknown) (?:parameter|value|argument): '([\w.[\]]+)'/i,
+  /unrecognized request arguments? supplied: (\w+)/i,
+  /^(?:body\.\w+: )?property '(?:body\.)?(\w+)' is unsupported/i,
+  /additional properties are not allowed \('(\w+)' was unexpected\)(?! - 'messages)/i,
+];
+
+/** The field of the body that a server does not take, as it names it. */
+export function unknownField(error: WireObject, message: string): string | undefined {
+  const forbidden = complaints(error).find(
+    ({ type, loc }) => type === 'extra_forbidden' && Array.isArray(loc),
+  );
+  if (forbidden) return asArray(forbidden.loc).slice(1).join('.');
+  for (const form of UNKNOWN_FIELD) {
+    const field = form.exec(message)?.[1];
+    if (field !== undefined) return field;
+  }
+  return undefined;
+}
+
+/** FastAPI's list of what is wrong: in `detail`, or where Mistral has it. */
+export function complaints(error: WireObject): WireObject[] {
+  const places = [error.detail, error.message, asObject(error.message)?.detail];
+  return asArray(places.find(Array.isArray)).map((complaint) => asObject(complaint) ?? {});
+}
+
+/** Azure and Gemini write the status as a code, Azure as text. */
+export function codeIn(error: WireObject): string | undefined {
+  const code = asText(error.code);
+  return code === undefined || /^\d+$/.test(code) ? undefined : code;
+}
