@@ -67,6 +67,7 @@ const OWN_FIELDS = new Set([
   'audio',
   'prediction',
   'web_search_options',
+  'background',
 ]);
 
 function sharedFields(request: ChatRequest): WireObject {
@@ -92,6 +93,7 @@ function unsupportedFields(request: ChatRequest): string[] {
     prediction: isSet(request.prediction),
     functions: (request.functions ?? []).length > 0,
     web_search_options: isSet(request.web_search_options),
+    background: request.background === true,
   };
   return Object.keys(missed).filter((name) => missed[name]);
 }

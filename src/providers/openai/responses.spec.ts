@@ -133,6 +133,8 @@ describe('the request', () => {
     ['modalities', ['text', 'audio']],
     ['functions', [{ name: 'f' }]],
     ['web_search_options', {}],
+    // Its answer would be "queued", and the work would be done and billed for nobody.
+    ['background', true],
   ])('refuses %s, or drops it', (field, value) => {
     const request = { [field]: value };
     expect(() => toResponsesRequest(call(request), false)).toThrow(GatewayError);
