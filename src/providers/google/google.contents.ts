@@ -13,6 +13,8 @@ export interface TranslatedMessages {
 export interface MessageOptions {
   /** The model refuses a call of an earlier turn that comes without its signature. */
   readonly demandsSignatures: boolean;
+  /** The model takes images and documents inside a tool's result. */
+  readonly mediaInResults: boolean;
 }
 
 /**
@@ -74,7 +76,15 @@ interface KnownCall {
 
 interface PendingResult {
   readonly part: GeminiPart;
+  /** What the result cannot hold, named; told as the user's when all results are. */
+  readonly beside: readonly GeminiPart[];
   readonly order: number;
+}
+
+interface ResultContent {
+  /** Fields of `functionResponse`. */
+  readonly fields: JsonObject;
+  readonly beside: readonly GeminiPart[];
 }
 
 type Kind = 'user' | 'model' | 'tool';
@@ -226,16 +236,23 @@ class ContentsBuilder {
     if (name === undefined)
       throw invalid(`${path}.tool_call_id`, 'answers no tool call of the messages before it');
     const id = call?.geminiId;
-    const functionResponse = { ...(id ? { id } : {}), name, ...this.#answer(message, path) };
-    return { part: { functionResponse }, order: call?.order ?? Number.MAX_SAFE_INTEGER };
+    const { fields, beside } = this.#answer(message, path);
+    return {
+      part: { functionResponse: { ...(id ? { id } : {}), name, ...fields } },
+      beside: beside.length > 0 ? named(name, [...beside]) : [],
+      order: call?.order ?? Number.MAX_SAFE_INTEGER,
+    };
   }
 
-  /** Text is the response; images and documents stand beside it. */
-  #answer(message: ChatMessage, path: string): JsonObject {
+  /** Text is the response; images and documents stand beside it, as far as the model takes them there: by value. */
+  #answer(message: ChatMessage, path: string): ResultContent {
     const parts = this.#parts(message.content, `${path}.content`);
     const said = parts.map((part) => part.text).filter((part) => part !== undefined);
     const media = parts.filter((part) => part.text === undefined);
-    return { response: toResponse(said.join('\n')), ...(media.length > 0 ? { parts: media } : {}) };
+    const isInside = (part: GeminiPart) => this.options.mediaInResults && part.inlineData !== undefined;
+    const inside = media.filter(isInside);
+    const fields = { response: toResponse(said.join('\n')), ...(inside.length > 0 ? { parts: inside } : {}) };
+    return { fields, beside: media.filter((part) => !isInside(part)) };
   }
 
   /** In the order of the calls: where there are no ids, Gemini maps them by name and place. */
@@ -245,6 +262,10 @@ class ContentsBuilder {
     this.#append(
       'tool',
       results.map((result) => result.part),
+    );
+    this.#append(
+      'user',
+      results.flatMap((result) => result.beside),
     );
   }
 }

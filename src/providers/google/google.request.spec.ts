@@ -156,25 +156,32 @@ describe('calls and their results', () => {
     expect(contents[1]?.parts[0]?.functionResponse).toMatchObject({ response });
   });
 
-  it('puts media of a result beside its text', () => {
-    const contents = contentsOf([
-      { role: 'assistant', tool_calls: [call('i', 'f')] },
+  it('puts media of a result beside its text where the model takes it there, else behind the results', () => {
+    const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } };
+    const page = { type: 'file', file: { file_url: 'https://a.example/a.pdf' } };
+    const messages: ChatRequest['messages'] = [
+      { role: 'assistant', tool_calls: [call('i', 'f'), call('j', 'g')] },
       {
         role: 'tool',
         tool_call_id: 'i',
-        content: [
-          { type: 'text', text: 'a' },
-          { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } },
-          { type: 'text', text: 'b' },
-        ],
+        content: [{ type: 'text', text: 'a' }, image, page, { type: 'text', text: 'b' }],
       },
+      { role: 'tool', tool_call_id: 'j', content: 'c' },
+      { role: 'user', content: 'and?' },
+    ];
+    const inline = { inlineData: { mimeType: 'image/png', data: 'AA==' } };
+    const linked = { fileData: { mimeType: 'application/pdf', fileUri: 'https://a.example/a.pdf' } };
+    const said = { id: 'i', name: 'f', response: { output: 'a\nb' } };
+    const other = { functionResponse: { id: 'j', name: 'g', response: { output: 'c' } } };
+    // Gemini wants as many parts in the answer as there were calls, so that nothing else may stand among them.
+    expect(contentsOf(messages).slice(1)).toEqual([
+      { role: 'user', parts: [{ functionResponse: said }, other] },
+      { role: 'user', parts: [{ text: 'f:' }, inline, linked, { text: 'and?' }] },
     ]);
-    expect(contents[1]?.parts[0]?.functionResponse).toEqual({
-      id: 'i',
-      name: 'f',
-      response: { output: 'a\nb' },
-      parts: [{ inlineData: { mimeType: 'image/png', data: 'AA==' } }],
-    });
+    expect(contentsOf(messages, 'gemini-3.5-flash').slice(1)).toEqual([
+      { role: 'user', parts: [{ functionResponse: { ...said, parts: [inline] } }, other] },
+      { role: 'user', parts: [{ text: 'f:' }, linked, { text: 'and?' }] },
+    ]);
   });
 
   it('names the message whose arguments are no JSON object, or that answers nothing', () => {

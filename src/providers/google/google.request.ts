@@ -1,7 +1,7 @@
 import type { ProviderCall } from '@app/contracts';
 import { translateMessages } from './google.contents.js';
 import { applyParameters, limitOutput, type ParameterDraft } from './google.parameters.js';
-import { combinesTools, demandsSignatures } from './google.thinking.js';
+import { combinesTools, demandsSignatures, takesMediaInResults } from './google.thinking.js';
 import { hasGoogleTools, translateTools } from './google.tools.js';
 import { UnsupportedParameters } from './google.unsupported.js';
 import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';
@@ -24,7 +24,10 @@ export function translateRequest(call: ProviderCall): TranslatedRequest {
   const draft: ParameterDraft = { generation: {}, body: {}, model: call.upstreamModel, unsupported };
   if (call.maxOutputTokens !== undefined) limitOutput(draft.generation, call.maxOutputTokens);
   applyParameters(request, draft);
-  const options = { demandsSignatures: demandsSignatures(call.upstreamModel) };
+  const options = {
+    demandsSignatures: demandsSignatures(call.upstreamModel),
+    mediaInResults: takesMediaInResults(call.upstreamModel),
+  };
   const { contents, systemInstruction } = translateMessages(request.messages, options, unsupported);
   const { tools, toolConfig } = translateTools(request, combinesTools(call.upstreamModel), unsupported);
   const body: GeminiRequest = {

@@ -90,6 +90,15 @@ export function combinesTools(model: string): boolean {
   return isGemini3OrLater(model);
 }
 
+/**
+ * From Gemini 3 on, a tool's result may hold images and documents; older models answer 400.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/function-calling, "Multimodal function responses", read 2026-11-29
+ */
+export function takesMediaInResults(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
 function isGemini3OrLater(model: string): boolean {
   return thinkingControl(model).kind === 'level';
 }
