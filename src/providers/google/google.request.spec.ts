@@ -271,19 +271,28 @@ describe('tools', () => {
     expect(bodyOf({ web_search_options: {} }).tools).toEqual([{ googleSearch: {} }]);
   });
 
+  it('declares a function’s parameters as the object that Google wants, and none where there are none', () => {
+    const declared = (parameters: Record<string, unknown>) =>
+      bodyOf({ tools: [{ type: 'function', function: { name: 'f', parameters } }] }).tools?.[0];
+    expect(declared({})).toEqual({ functionDeclarations: [{ name: 'f' }] });
+    const properties = { a: { type: 'string' } };
+    expect(declared({ properties })).toEqual({
+      functionDeclarations: [{ name: 'f', parametersJsonSchema: { type: 'object', properties } }],
+    });
+  });
+
   it('lets Gemini 3 use Google’s own tools beside functions, which it does only when told to show them', () => {
     const both = { tools: [{ type: 'function', function: { name: 'f' } }, { type: 'google_search' }] };
     const upstreamModel = 'gemini-3.5-flash';
     const shown = { includeServerSideToolInvocations: true };
     expect(bodyOf(both, { upstreamModel }).toolConfig).toEqual(shown);
-    // "auto" is what happens anyway, and is no mode of such a request.
-    expect(bodyOf({ ...both, tool_choice: 'auto' }, { upstreamModel }).toolConfig).toEqual(shown);
     expect(bodyOf({ ...both, tool_choice: 'none' }, { upstreamModel }).toolConfig).toEqual({
       ...shown,
       functionCallingConfig: { mode: 'NONE' },
     });
     const own = { includeServerSideToolInvocations: false };
     expect(bodyOf({ ...both, tool_config: own }, { upstreamModel }).toolConfig).toEqual(own);
+    expect(bodyOf({ ...both, tool_config: shown }).toolConfig).toEqual(shown);
     expect(bodyOf(both).toolConfig).toBeUndefined();
     expect(bodyOf({ tools: both.tools.slice(1) }, { upstreamModel }).toolConfig).toBeUndefined();
     expect(bodyOf({ tools: both.tools.slice(0, 1) }, { upstreamModel }).toolConfig).toBeUndefined();

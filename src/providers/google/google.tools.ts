@@ -53,20 +53,13 @@ export function translateTools(
   const hasFunctions = tools.some((tool) => 'functionDeclarations' in tool);
   const choice = translateChoice(request, hasFunctions, unsupported);
   const isMixed = combines && hasFunctions && hasGoogleTools(tools);
-  const toolConfig = isMixed ? mixedConfig(choice) : choice;
+  const toolConfig = isMixed ? { ...choice, includeServerSideToolInvocations: true } : choice;
   return { ...(tools.length > 0 ? { tools } : {}), ...(toolConfig ? { toolConfig } : {}) };
 }
 
 /** Some of the tools are Google's own, and not the client's functions. */
 export function hasGoogleTools(tools: readonly JsonObject[]): boolean {
   return tools.some((tool) => Object.keys(tool).some((key) => key !== 'functionDeclarations'));
-}
-
-/** `AUTO` is no mode of such a request, though the model is as free without any. */
-function mixedConfig(choice: JsonObject | undefined): JsonObject {
-  const calling = choice?.functionCallingConfig;
-  const isAuto = isObject(calling) && calling.mode === 'AUTO';
-  return { ...(isAuto ? {} : choice), includeServerSideToolInvocations: true };
 }
 
 /** Fields of a declaration that OpenAI's has not. */
@@ -77,9 +70,16 @@ function declare({ name, description, parameters, ...others }: FunctionDefinitio
   return {
     name,
     ...(description === undefined ? {} : { description }),
-    ...(parameters ? { parametersJsonSchema: parameters } : {}),
+    ...parametersOf(parameters),
     ...Object.fromEntries(own.filter(([key]) => OWN_FIELDS.has(key))),
   };
+}
+
+/** OpenAI takes a schema that doesn't say that it is an object's; `{}` means that there are no parameters. */
+function parametersOf(schema: unknown): JsonObject {
+  if (!isObject(schema) || Object.keys(schema).length === 0) return {};
+  const isTyped = schema.type !== undefined || !isObject(schema.properties);
+  return { parametersJsonSchema: isTyped ? schema : { type: 'object', ...schema } };
 }
 
 function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParameters): JsonObject[] {
