@@ -73,11 +73,18 @@ function otherBlocks(part: ContentPart, path: string, context: ContentContext): 
   return [];
 }
 
+const PDF = 'application/pdf';
+
 function imageBlock(part: ContentPart, path: string): WireBlock {
   const image = part.image_url;
   const url = isObject(image) ? textOf(image.url) : '';
   if (!url.startsWith('data:')) return { type: 'image', source: urlSource(url, `${path}.image_url.url`) };
-  return inlineImage(readDataUrl(url, `${path}.image_url.url`));
+  const dataUrl = readDataUrl(url, `${path}.image_url.url`);
+  return dataUrl.mediaType === PDF ? inlineDocument(dataUrl) : inlineImage(dataUrl);
+}
+
+function inlineDocument({ mediaType, base64 }: DataUrl): WireBlock {
+  return { type: 'document', source: { type: 'base64', media_type: mediaType, data: base64() } };
 }
 
 /** Anthropic takes an image only under the type that its bytes have, which clients often get wrong. */
@@ -118,12 +125,8 @@ function fileBlocks(part: ContentPart, path: string, context: ContentContext): W
 
 function documentBlocks(url: string, extras: JsonObject, path: string, context: ContentContext): WireBlock[] {
   const dataUrl = readDataUrl(url, `${path}.file.file_data`);
-  const { mediaType, base64, text } = dataUrl;
-  if (mediaType === 'application/pdf') {
-    return [
-      { type: 'document', source: { type: 'base64', media_type: mediaType, data: base64() }, ...extras },
-    ];
-  }
+  const { mediaType, text } = dataUrl;
+  if (mediaType === PDF) return [{ ...inlineDocument(dataUrl), ...extras }];
   if (mediaType.startsWith('image/')) return [inlineImage(dataUrl)];
   if (isTextual(mediaType)) {
     return [
@@ -158,7 +161,7 @@ const TEXT_FILE = /\.(?:txt|md|csv|json|xml|html?|log|ya?ml)$/i;
 /** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then the filename tells the type. */
 function dataUrlOf(data: string, filename: string): string {
   if (data.startsWith('data:')) return data;
-  return `data:${TEXT_FILE.test(filename) ? 'text/plain' : 'application/pdf'};base64,${data}`;
+  return `data:${TEXT_FILE.test(filename) ? 'text/plain' : PDF};base64,${data}`;
 }
 
 interface DataUrl {

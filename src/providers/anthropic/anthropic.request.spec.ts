@@ -344,6 +344,14 @@ describe('content parts', () => {
     expect(blockOf({ type: 'file', file })).toEqual({ type: 'document', source });
   });
 
+  it('takes a PDF that comes as an image', () => {
+    const url = 'data:application/pdf;base64,JVBERi0=';
+    expect(blockOf({ type: 'image_url', image_url: { url } })).toEqual({
+      type: 'document',
+      source: { type: 'base64', media_type: 'application/pdf', data: 'JVBERi0=' },
+    });
+  });
+
   it('keeps title, citations and cache mark of a document, and asks for the beta that files need', () => {
     const extras = { citations: { enabled: true }, cache_control: { type: 'ephemeral' } };
     const { body, betas } = contentOf({ type: 'file', file: { file_id: 'f', filename: 'a.pdf' }, ...extras });
