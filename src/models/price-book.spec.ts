@@ -1,5 +1,5 @@
 import { priceUsage, type UsageQuantities } from '@app/money';
-import { calcPrice, findProvider, type Usage } from '@pydantic/genai-prices';
+import { calcPrice, findProvider, updatePrices, type Usage } from '@pydantic/genai-prices';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PriceBook } from './price-book.js';
 
@@ -103,6 +103,20 @@ describe('PriceBook', () => {
       }
     }
     expect(compared).toBeGreaterThan(300);
+  });
+});
+
+/** The last of this file: it replaces the data. */
+describe('data in a form that is not known', () => {
+  it.each([
+    ['a name of every object', { constructor: { prototype: {} } }],
+    ['a price that is neither number nor tiers', { input_mtok: { base: 1 }, output_mtok: 1 }],
+    ['a unit that usage does not tell', { input_mtok: 1, output_mtok: 1, seconds: 1 }],
+  ])('prices nothing: %s', (_what, prices) => {
+    const model = { id: 'm', match: { equals: 'm' }, prices };
+    const provider = { id: 'p', name: 'P', api_pattern: 'p', models: [model] };
+    updatePrices(({ setProviderData }) => setProviderData([provider] as never));
+    expect(new PriceBook({ usdRate: '1', now }).find('p', 'm')).toBeUndefined();
   });
 });
 

@@ -17,24 +17,24 @@ export interface PriceBookOptions {
 }
 
 /** Our category by the data's key. The data prices per million tokens, in US dollars. */
-const TOKEN_KEYS: Readonly<Record<string, keyof TokenPrices>> = {
-  input_mtok: 'inputPico',
-  output_mtok: 'outputPico',
-  cache_read_mtok: 'cacheReadPico',
-  cache_write_mtok: 'cacheWritePico',
-  cache_write_1h_mtok: 'cacheWrite1hPico',
-  input_audio_mtok: 'audioInputPico',
-  cache_audio_read_mtok: 'cacheReadAudioPico',
-  output_audio_mtok: 'audioOutputPico',
-  input_image_mtok: 'imageInputPico',
-  output_image_mtok: 'imageOutputPico',
-};
+const TOKEN_KEYS: ReadonlyMap<string, keyof TokenPrices> = new Map([
+  ['input_mtok', 'inputPico'],
+  ['output_mtok', 'outputPico'],
+  ['cache_read_mtok', 'cacheReadPico'],
+  ['cache_write_mtok', 'cacheWritePico'],
+  ['cache_write_1h_mtok', 'cacheWrite1hPico'],
+  ['input_audio_mtok', 'audioInputPico'],
+  ['cache_audio_read_mtok', 'cacheReadAudioPico'],
+  ['output_audio_mtok', 'audioOutputPico'],
+  ['input_image_mtok', 'imageInputPico'],
+  ['output_image_mtok', 'imageOutputPico'],
+] as const);
 
 /** The name used in `Usage.serverToolCalls` by the data's key, priced per thousand calls. */
-const TOOL_KEYS: Readonly<Record<string, string>> = {
-  web_searches_kcount: 'web_search',
-  storage_searches_kcount: 'file_search',
-};
+const TOOL_KEYS: ReadonlyMap<string, string> = new Map([
+  ['web_searches_kcount', 'web_search'],
+  ['storage_searches_kcount', 'file_search'],
+]);
 
 const REQUEST_KEY = 'requests_kcount';
 
@@ -122,10 +122,10 @@ function toCard(prices: ModelPrice): PriceCard | undefined {
   let requestPico = 0n;
   for (const [key, price] of Object.entries(prices)) {
     if (price === undefined) continue;
-    const category = TOKEN_KEYS[key];
-    const tool = TOOL_KEYS[key];
+    const category = TOKEN_KEYS.get(key);
+    const tool = TOOL_KEYS.get(key);
     const perThousand = typeof price === 'number' ? exact(price, PER_THOUSAND_DIGITS) : undefined;
-    if (category) tokens.push([category, price]);
+    if (category && isPrice(price)) tokens.push([category, price]);
     else if (tool && perThousand !== undefined) toolCallPico[tool] = perThousand;
     else if (key === REQUEST_KEY && perThousand !== undefined) requestPico = perThousand;
     else return undefined;
@@ -137,6 +137,13 @@ function toCard(prices: ModelPrice): PriceCard | undefined {
   }));
   if (!base || !tiers.every(isPriced)) return undefined;
   return { base, tiers, requestPico, toolCallPico };
+}
+
+/** A newer version of the data may say it otherwise. */
+function isPrice(price: unknown): price is number | TieredPrices {
+  if (typeof price === 'number') return true;
+  if (typeof price !== 'object' || price === null) return false;
+  return 'base' in price && 'tiers' in price && Array.isArray(price.tiers);
 }
 
 function isPriced(tier: { aboveInputTokens: number; prices: TokenPrices | undefined }): tier is PriceTier {
