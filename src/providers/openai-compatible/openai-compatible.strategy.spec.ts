@@ -485,6 +485,13 @@ describe('an error answer', () => {
         countsAsFailure: true,
       },
     ]),
+    ...['has insufficient credits', "'account is suspended'", 'invalid API key'].map(
+      (text): [string, RequestListener, Record<string, unknown>] => [
+        `a refusal that quotes a client who would open the breaker: ${text}`,
+        answer(400, { error: { message: `Invalid value for tool_choice: ${text}` } }),
+        { code: 'provider_rejected', countsAsFailure: false, tryElsewhere: false },
+      ],
+    ),
     [
       'what a moderation stopped, which says nothing of our key (OpenRouter)',
       answer(403, {

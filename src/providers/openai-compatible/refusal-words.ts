@@ -9,7 +9,7 @@ export function namesIn(error: WireObject): string[] {
 
 export function isOutOfQuota(status: number | undefined, names: readonly string[], message: string): boolean {
   if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name))) return true;
-  return status !== undefined && status >= 400 && status < 500 && UNPAID.test(message);
+  return status !== undefined && REFUSES_CALLER.has(status) && UNPAID.test(message);
 }
 
 export function isTooLong(names: readonly string[], message: string): boolean {
@@ -25,6 +25,8 @@ const OUT_OF_QUOTA = new Set([
   'exceeded_current_quota_error', // Moonshot
   'Arrearage', // DashScope
 ]);
+/** Other refusals may quote the client, who must not be able to say that the account is at fault: that opens a breaker. */
+const REFUSES_CALLER = new Set([401, 403, 412, 429]);
 const UNPAID =
   /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits/i;
 export const UNKNOWN_MODEL = new Set([
@@ -53,7 +55,8 @@ const TOO_LONG = new RegExp(
   ].join('|'),
   'i',
 );
-export const BAD_KEY = /api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key/i;
+/** Only at the start: what is quoted further on may be the client's. */
+export const BAD_KEY = /^(api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key)/i;
 
 /** How servers name a field of the body that they do not take. */
 const UNKNOWN_FIELD = [
