@@ -89,8 +89,9 @@ const BY_STATUS: Readonly<Record<number, Judgement>> = Object.freeze({
 
 const TOO_LONG_WORDS =
   /prompt is too long|exceeds? (?:the )?(?:model'?s? )?(?:maximum )?context|exceed context limit|context window/i;
+/** Only at the start: what is quoted further on may be the client's, who must not be able to open a breaker. */
 const ACCOUNT_WORDS =
-  /credit balance is too low|organization has been disabled|usage limits?\b.*regain access/i;
+  /^(your credit balance is too low|(this|your) organization has been disabled|you have reached your .*usage limits?\b)/i;
 
 interface Evidence {
   readonly status?: number | undefined;

@@ -66,6 +66,14 @@ describe('toHttpProviderError', () => {
       false,
       false,
     ],
+    [
+      400,
+      fault(400, 'INVALID_ARGUMENT', 'Invalid function name: get billing'),
+      'provider_rejected',
+      'no',
+      false,
+      false,
+    ],
     [401, fault(401, 'UNAUTHENTICATED', 'Secret words'), 'provider_auth_failed', 'no', true, true],
     [
       403,

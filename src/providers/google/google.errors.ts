@@ -133,7 +133,7 @@ function judge(status: number, fault: GoogleFault | undefined, body: string): Ve
 const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, message: string) => Verdict>> = {
   400: (fault, message) => {
     if (isKeyFault(fault)) return unauthorized();
-    if (isProjectFault(message)) return notServed();
+    if (isProjectFault(fault)) return notServed();
     if (isTooLong(message))
       return { ...rejected(message), code: 'context_length_exceeded', tryElsewhere: true };
     return rejected(message);
@@ -175,9 +175,15 @@ function notServed(): Verdict {
   return failed('provider_auth_failed', "Google does not serve the gateway's project or region.", 'no');
 }
 
-/** "User location is not supported for the API use.", "… requires billing to be enabled": FAILED_PRECONDITION. */
-function isProjectFault(message: string): boolean {
-  return /location is not supported|billing|free tier is not available/i.test(message);
+/**
+ * "User location is not supported for the API use.", "… requires billing to be enabled". Under another status the words may
+ * be the client's (a function of the name `billing`), who must not be able to open a breaker.
+ */
+function isProjectFault(fault: GoogleFault | undefined): boolean {
+  return (
+    fault?.status === 'FAILED_PRECONDITION' &&
+    /location is not supported|billing|free tier is not available/i.test(fault.message ?? '')
+  );
 }
 
 /** 403 also means that the request names a file or a cached content that is not there: the client's fault. */
