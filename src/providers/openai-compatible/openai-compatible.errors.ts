@@ -14,6 +14,7 @@ import {
   BLOCKED,
   codeIn,
   complaints,
+  isMissingObject,
   isOutOfQuota,
   isTooLong,
   namesIn,
@@ -182,9 +183,8 @@ function verdictOf(failure: Failure): Verdict {
     case 403:
       return BLOCKED.test(message) || asObject(error.metadata)?.reasons ? VERDICTS.rejected : VERDICTS.auth;
     case 404:
-      return /model|deployment|endpoints found/i.test(message)
-        ? VERDICTS.unknownModel
-        : VERDICTS.wrongAddress;
+      if (/model|deployment|endpoints found/i.test(message)) return VERDICTS.unknownModel;
+      return isMissingObject(error, message) ? VERDICTS.rejected : VERDICTS.wrongAddress;
     case 405:
     case 410:
       return VERDICTS.wrongAddress;

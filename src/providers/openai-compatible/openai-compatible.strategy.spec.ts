@@ -321,6 +321,25 @@ describe('an error answer', () => {
       }),
       { code: 'model_not_found', message: 'Project `[hidden]` does not have access to model `x`' },
     ],
+    ...['No such File object: file-1', "Vector store with id ['vs_1'] not found."].map(
+      (message): [string, RequestListener, Record<string, unknown>] => [
+        `an object that is not there, which says nothing of the address: ${message}`,
+        answer(404, { error: { message, type: 'invalid_request_error', param: null } }),
+        { code: 'provider_rejected', countsAsFailure: false, tryElsewhere: false },
+      ],
+    ),
+    [
+      'an object that is not there, by its field',
+      answer(404, { error: { message: 'Not found', type: 'invalid_request_error', param: 'file_id' } }),
+      { code: 'provider_rejected', countsAsFailure: false, param: 'file_id' },
+    ],
+    [
+      'a wrong address (OpenAI)',
+      answer(404, {
+        error: { message: 'Invalid URL (POST /v2/chat)', type: 'invalid_request_error', param: null },
+      }),
+      { code: 'provider_bad_response', countsAsFailure: true },
+    ],
     ['a wrong address', answer(404, { detail: 'Not Found' }), { code: 'provider_bad_response', status: 502 }],
     [
       'a context that is too long',

@@ -16,6 +16,11 @@ export function isTooLong(names: readonly string[], message: string): boolean {
   return names.some((name) => TOO_LONG_NAMES.has(name)) || TOO_LONG.test(message);
 }
 
+/** A 404 for what the request names (a file, a vector store), and not for the address: the client's fault. */
+export function isMissingObject(error: WireObject, message: string): boolean {
+  return asText(error.param) !== undefined || MISSING_OBJECT.test(message);
+}
+
 export const UNSUPPORTED = new Set(['unsupported_parameter', 'unsupported_value', 'unknown_parameter']);
 const OUT_OF_QUOTA = new Set([
   'insufficient_quota',
@@ -39,6 +44,8 @@ export const UNKNOWN_MODEL = new Set([
 /** DeepSeek, OpenRouter, Mistral, Together: with status 400. */
 export const NO_SUCH_MODEL =
   /^model not exist|is not a valid model\b|^invalid model\b|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
+const MISSING_OBJECT =
+  /^no such \w+ object\b|\b(file|vector store|container|conversation|prompt|response|item)\b.{0,120}\bnot found\b/i;
 /** What was asked for is at fault, not our key. */
 export const BLOCKED = /usage guidelines|flagged|moderation|content policy/i;
 const TOO_LONG_NAMES = new Set([
