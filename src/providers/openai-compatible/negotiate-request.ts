@@ -1,5 +1,6 @@
-import { ProviderError } from '@app/contracts';
+import { type ProviderCall, ProviderError } from '@app/contracts';
 import type { OutputLimitField } from './openai-compatible.dialect.js';
+import { toProviderError } from './openai-compatible.errors.js';
 import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
 
 /** A body to try instead of one that the server refused, and the client's field that it lacks. */
@@ -10,6 +11,51 @@ export interface Concession {
   readonly outputLimitField?: OutputLimitField;
   readonly withoutStreamOptions?: true;
   readonly withoutReasoningContent?: true;
+}
+
+/** A request as it was sent in the end. */
+export interface Sent<Answer> {
+  readonly answer: Answer;
+  readonly droppedParams: readonly string[];
+}
+
+export interface Negotiation<Answer> {
+  readonly call: Pick<ProviderCall, 'signal' | 'dropUnsupported'>;
+  readonly concede: (body: WireObject, refusal: Error, dropUnsupported: boolean) => Concession | undefined;
+  readonly post: (body: WireObject) => Promise<Answer>;
+  readonly onConcession?: (concession: Concession) => void;
+}
+
+/** One request may be corrected so often before the server's refusal is handed on. */
+const MAX_CONCESSIONS = 4;
+
+/**
+ * After a failure: corrects the request as long as the server refuses it for a field that it can do without.
+ *
+ * @throws ProviderError, or the signal's reason
+ */
+export async function negotiate<Answer>(
+  refused: WireObject,
+  failure: unknown,
+  { call, concede: concedeTo, post, onConcession }: Negotiation<Answer>,
+): Promise<Sent<Answer>> {
+  const droppedParams: string[] = [];
+  let body = refused;
+  let thrown = failure;
+  for (let concessions = 0; ; concessions += 1) {
+    const refusal = toProviderError(thrown, call.signal);
+    const concession =
+      concessions < MAX_CONCESSIONS ? concedeTo(body, refusal, call.dropUnsupported) : undefined;
+    if (!concession) throw refusal;
+    onConcession?.(concession);
+    if (concession.dropped) droppedParams.push(concession.dropped);
+    body = concession.body;
+    try {
+      return { answer: await post(body), droppedParams };
+    } catch (error) {
+      thrown = error;
+    }
+  }
 }
 
 const REASONING = 'reasoning_content';
@@ -57,9 +103,6 @@ export function concedeField(
   return dropField(body, refusal, dropUnsupported);
 }
 
-/** One request may be corrected so often before the server's refusal is handed on. */
-export const MAX_CONCESSIONS = 4;
-
 function isRefusal(error: ProviderError): boolean {
   const refused = error.code === 'provider_rejected' || error.code === 'unsupported_parameter';
   return refused && (error.upstreamStatus === 400 || error.upstreamStatus === 422);
@@ -99,11 +142,7 @@ function withoutReasoning(message: unknown): unknown {
   return rest;
 }
 
-export function dropField(
-  body: WireObject,
-  refusal: ProviderError,
-  allowed: boolean,
-): Concession | undefined {
+function dropField(body: WireObject, refusal: ProviderError, allowed: boolean): Concession | undefined {
   const field = refusal.param;
   if (!allowed || refusal.code !== 'unsupported_parameter' || field === null) return undefined;
   if (ESSENTIAL.has(field) || asObject(body)?.[field] === undefined) return undefined;

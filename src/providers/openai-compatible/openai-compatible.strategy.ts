@@ -9,7 +9,7 @@ import {
 } from '@app/contracts';
 import { ChatEventStream } from './chat-event-stream.js';
 import { completionEvents } from './completion-events.js';
-import { concede, type Concession, MAX_CONCESSIONS } from './negotiate-request.js';
+import { concede, type Concession, negotiate, type Sent } from './negotiate-request.js';
 import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialect.js';
 import { badResponse, toProviderError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
@@ -23,11 +23,6 @@ const MAX_REMEMBERED_MODELS = 500;
 
 /** What the gateway had to leave out of most requests. */
 const NOTHING: readonly string[] = [];
-
-interface Sent<Answer> {
-  readonly answer: Answer;
-  readonly droppedParams: readonly string[];
-}
 
 /** Chat completions of any server that speaks OpenAI's dialect. I/O only; the form of everything is in the pure files. */
 export class OpenAiCompatibleStrategy implements ProviderStrategy {
@@ -142,30 +137,14 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     return new ChatEventStream(response.body, new ChatStreamTranslator(context), call.signal);
   }
 
-  /** After a failure: corrects the request as long as the server refuses it for a field that it can do without. */
-  async #negotiate<Answer>(
+  #negotiate<Answer>(
     call: ProviderCall,
     refused: WireObject,
     failure: unknown,
     post: (body: WireObject) => Promise<Answer>,
   ): Promise<Sent<Answer>> {
-    const droppedParams: string[] = [];
-    let body = refused;
-    let thrown = failure;
-    for (let concessions = 0; ; concessions += 1) {
-      const refusal = toProviderError(thrown, call.signal);
-      const concession =
-        concessions < MAX_CONCESSIONS ? concede(body, refusal, call.dropUnsupported) : undefined;
-      if (!concession) throw refusal;
-      this.#remember(call.upstreamModel, concession);
-      if (concession.dropped) droppedParams.push(concession.dropped);
-      body = concession.body;
-      try {
-        return { answer: await post(body), droppedParams };
-      } catch (error) {
-        thrown = error;
-      }
-    }
+    const onConcession = (concession: Concession): void => this.#remember(call.upstreamModel, concession);
+    return negotiate(refused, failure, { call, concede, post, onConcession });
   }
 
   #wireRequest(call: ProviderCall, stream: boolean): WireObject {

@@ -7,7 +7,7 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
-import { concedeField, MAX_CONCESSIONS } from '../openai-compatible/negotiate-request.js';
+import { concedeField, negotiate, type Sent } from '../openai-compatible/negotiate-request.js';
 import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
 import { asObject, parseJson, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
@@ -25,7 +25,7 @@ export class ResponsesStrategy implements ProviderStrategy {
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
     try {
-      const { response, droppedParams } = await this.#send(call, false);
+      const { answer: response, droppedParams } = await this.#send(call, false);
       const body = asObject(parseJson(await response.text()));
       return {
         completion: responseToCompletion(body, call),
@@ -40,7 +40,7 @@ export class ResponsesStrategy implements ProviderStrategy {
 
   async stream(call: ProviderCall): Promise<ProviderStream> {
     try {
-      const { response, droppedParams } = await this.#send(call, true);
+      const { answer: response, droppedParams } = await this.#send(call, true);
       if (!response.body) throw badResponse('The provider answered without a body.');
       const events = new ChatEventStream(response.body, new ResponsesStreamTranslator(call), call.signal);
       return { events, providerRequestId: requestIdOf(response), droppedParams };
@@ -49,24 +49,14 @@ export class ResponsesStrategy implements ProviderStrategy {
     }
   }
 
-  async #send(
-    call: ProviderCall,
-    stream: boolean,
-  ): Promise<{ response: Response; droppedParams: readonly string[] }> {
+  async #send(call: ProviderCall, stream: boolean): Promise<Sent<Response>> {
     const { body, droppedParams } = toResponsesRequest(call, stream);
-    const dropped = [...droppedParams];
-    let wanted = body;
-    for (let concessions = 0; ; concessions += 1) {
-      try {
-        return { response: await this.#post(call, wanted), droppedParams: dropped };
-      } catch (thrown) {
-        const refusal = toProviderError(thrown, call.signal);
-        const concession =
-          concessions < MAX_CONCESSIONS ? concedeField(wanted, refusal, call.dropUnsupported) : undefined;
-        if (!concession) throw refusal;
-        if (concession.dropped) dropped.push(concession.dropped);
-        wanted = concession.body;
-      }
+    const post = (wanted: WireObject): Promise<Response> => this.#post(call, wanted);
+    try {
+      return { answer: await post(body), droppedParams };
+    } catch (failure) {
+      const sent = await negotiate(body, failure, { call, concede: concedeField, post });
+      return { answer: sent.answer, droppedParams: [...droppedParams, ...sent.droppedParams] };
     }
   }
 
