@@ -81,14 +81,18 @@ const NATIVE_BETAS: Readonly<Record<string, string>> = Object.freeze({
 const MCP_TOOLSET_BETA = 'mcp-client-2025-11-20';
 
 function addNativeBetas(body: JsonObject, betas: Set<string>): void {
+  for (const beta of nativeBetas(body)) {
+    const family = beta.replace(/-\d{4}-\d{2}-\d{2}$/, '');
+    if (![...betas].some((name) => name.startsWith(family))) betas.add(beta);
+  }
+}
+
+/** The first of a family counts. */
+function nativeBetas(body: JsonObject): string[] {
   const tools: unknown[] = Array.isArray(body.tools) ? body.tools : [];
   const hasToolset = tools.some((tool) => isObject(tool) && tool.type === 'mcp_toolset');
-  if (hasToolset && ![...betas].some((name) => name.startsWith('mcp-client'))) betas.add(MCP_TOOLSET_BETA);
-  for (const [field, beta] of Object.entries(NATIVE_BETAS)) {
-    const family = beta.replace(/-\d{4}-\d{2}-\d{2}$/, '');
-    const named = [...betas].some((name) => name.startsWith(family));
-    if (body[field] !== undefined && !named) betas.add(beta);
-  }
+  const ofFields = Object.entries(NATIVE_BETAS).filter(([field]) => body[field] !== undefined);
+  return [...(hasToolset ? [MCP_TOOLSET_BETA] : []), ...ofFields.map(([, beta]) => beta)];
 }
 
 const JSON_ONLY = 'Answer with one valid JSON object and nothing else: no prose around it, no code fence.';
