@@ -1,7 +1,7 @@
 import type { ProviderCall } from '@app/contracts';
 import { translateMessages } from './google.contents.js';
 import { applyParameters, limitOutput, type ParameterDraft } from './google.parameters.js';
-import { combinesTools, demandsSignatures, takesMediaInResults } from './google.thinking.js';
+import { combinesTools, demandsSignatures, takesMediaInResults } from './google.traits.js';
 import { hasGoogleTools, translateTools } from './google.tools.js';
 import { UnsupportedParameters } from './google.unsupported.js';
 import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';

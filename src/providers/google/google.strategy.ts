@@ -14,7 +14,7 @@ import { GeminiFrames } from './google.frames.js';
 import { translateRequest, type TranslatedRequest } from './google.request.js';
 import { type AnswerContext, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
-import { paysEverySearch } from './google.thinking.js';
+import { paysEverySearch } from './google.traits.js';
 
 /** Speaks to the Gemini API: I/O only, the translation is in the pure files beside it. */
 export class GoogleStrategy implements ProviderStrategy {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { translateRequest } from './google.request.js';
 import { type AnswerContext, CALL_ID_PREFIX, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
-import { paysEverySearch } from './google.thinking.js';
+import { paysEverySearch } from './google.traits.js';
 import type { GeminiPart, JsonObject } from './google.wire.js';
 
 const context: AnswerContext = {

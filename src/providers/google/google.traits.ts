@@ -1,0 +1,37 @@
+import { thinkingControl } from './google.thinking.js';
+
+/** From Gemini 3 on, a call that goes back without its signature is refused. */
+export function demandsSignatures(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
+/**
+ * From Gemini 3 on, every query of a search is charged; before, a prompt for which there were any.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/pricing, read 2026-11-29
+ */
+export function paysEverySearch(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
+/**
+ * From Gemini 3 on, functions and Google's own tools may stand in one request.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/tool-combination, read 2026-11-29
+ */
+export function combinesTools(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
+/**
+ * From Gemini 3 on, a tool's result may hold images and documents; older models answer 400.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/function-calling, "Multimodal function responses", read 2026-11-29
+ */
+export function takesMediaInResults(model: string): boolean {
+  return isGemini3OrLater(model);
+}
+
+function isGemini3OrLater(model: string): boolean {
+  return thinkingControl(model).kind === 'level';
+}
