@@ -66,7 +66,8 @@ interface Queued extends Settling {
 
 /**
  * Books settlements: one statement at a time, in batches of what gathers within `GATHER_MS` (of leases
- * `GATHER_LEASED_MS`), at once when somebody waits for it. While Postgres is away everything stays in the queue (and, charges, in the journal) and is tried again.
+ * `GATHER_LEASED_MS`), at once when somebody waits for it. While Postgres is away everything stays in the queue (and,
+ * charges, in the journal) and is tried again.
  */
 @Injectable()
 export class Settler {
