@@ -1,23 +1,53 @@
 import { type Command, type Output, terminal, UsageError } from './command.js';
 
-/** Each is loaded when it is called: `token` must not wait for a database driver. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  token: async () => (await import('./token.command.js')).tokenCommand,
-  'check:env': async () => (await import('./check-env.command.js')).checkEnvCommand,
-  'check:db': async () => (await import('./check-db.command.js')).checkDbCommand,
-  'migration:run': async () => (await import('./migration-run.command.js')).migrationRunCommand,
-  'audit:ledger': async () => (await import('./audit-ledger.command.js')).auditLedgerCommand,
-  'check:deployment': async () => (await import('./check-deployment.command.js')).checkDeploymentCommand,
+interface CommandEntry {
+  /** Loaded when it is called: `token` must not wait for a database driver. */
+  readonly load: () => Promise<Command>;
+  readonly does: string;
+  /** Absent: it takes none. */
+  readonly options?: string;
+}
+
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  token: {
+    load: async () => (await import('./token.command.js')).tokenCommand,
+    does: 'print a token',
+    options: '--user <id> [--role admin] [--expires-in <minutes>] [--models a,b]',
+  },
+  'check:env': {
+    load: async () => (await import('./check-env.command.js')).checkEnvCommand,
+    does: 'validate the environment',
+  },
+  'check:db': {
+    load: async () => (await import('./check-db.command.js')).checkDbCommand,
+    does: 'reach the database, list pending migrations',
+  },
+  'migration:run': {
+    load: async () => (await import('./migration-run.command.js')).migrationRunCommand,
+    does: 'apply pending migrations',
+  },
+  'audit:ledger': {
+    load: async () => (await import('./audit-ledger.command.js')).auditLedgerCommand,
+    does: 'prove that the books balance',
+  },
+  'check:deployment': {
+    load: async () => (await import('./check-deployment.command.js')).checkDeploymentCommand,
+    does: 'smoke-test a running gateway',
+    options: '--url <base> [--token <token>] [--model <id>] [--metrics-token <token>]',
+  },
 };
 
-const HELP = `Usage: node dist/src/cli.js <command> [options]
-
-  token --user <id> [--role admin] [--expires-in <minutes>] [--models a,b]   print a token
-  check:env                                                                  validate the environment
-  check:db                                                                   reach the database, list pending migrations
-  migration:run                                                              apply pending migrations
-  audit:ledger                                                               prove that the books balance
-  check:deployment --url <base> [--token <token>]                            smoke-test a running gateway`;
+const HELP = [
+  'Usage: node dist/src/cli.js <command> [options]',
+  '',
+  ...Object.entries(COMMANDS).map(([name, { options, does }]) =>
+    options === undefined
+      ? `  ${name.padEnd(18)}${does}`
+      : `  ${name.padEnd(18)}${does}\n${' '.repeat(20)}${options}`,
+  ),
+  '',
+  'Each can be called as `npm run <command>`, with its options behind `--`.',
+].join('\n');
 
 /** Runs one command. @returns 0 = done, 1 = it found or met a fault, 2 = it was called wrongly */
 export async function runCli(args: readonly string[], output: Output = terminal): Promise<number> {
@@ -26,18 +56,33 @@ export async function runCli(args: readonly string[], output: Output = terminal)
     output.out(HELP);
     return 0;
   }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (!load) {
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!entry) {
+    if (name !== '') output.err(`There is no command "${name}".`);
     output.err(HELP);
     return 2;
   }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    output.out(`${usage(name, entry)}\n\n  ${entry.does}`);
+    return 0;
+  }
   try {
-    const command = await load();
+    // Before it does anything: who writes `migration:run --dry-run` must not have migrated.
+    if (entry.options === undefined && rest.length > 0) throw new UsageError(`${name} takes no options`);
+    const command = await entry.load();
     return await command(rest, output);
   } catch (error) {
     for (const line of explain(error)) output.err(line);
-    return error instanceof UsageError ? 2 : 1;
+    if (!(error instanceof UsageError)) return 1;
+    output.err(usage(name, entry));
+    return 2;
   }
+}
+
+/** As npm's users call it; `--silent`, because a token must be all that is printed. */
+function usage(name: string, { options }: CommandEntry): string {
+  const call = `npm run ${name === 'token' ? '--silent ' : ''}${name}`;
+  return `Usage: ${call}${options === undefined ? '' : ` -- ${options}`}`;
 }
 
 function explain(error: unknown): readonly string[] {

@@ -163,4 +163,41 @@ describe('runCli', () => {
       expect(err.join()).toContain('check:deployment');
     },
   );
+
+  async function run(...args: string[]) {
+    const lines = { out: [] as string[], err: [] as string[] };
+    const code = await runCli(args, {
+      out: (line) => lines.out.push(line),
+      err: (line) => lines.err.push(line),
+    });
+    return { code, out: lines.out.join('\n'), err: lines.err.join('\n') };
+  }
+
+  it('names the command that there is not', async () => {
+    expect((await run('migrate')).err).toContain('There is no command "migrate".');
+  });
+
+  it.each(['token', 'check:env', 'check:db', 'migration:run', 'audit:ledger', 'check:deployment'])(
+    'shows how %s is called, and does not do it',
+    async (name) => {
+      for (const help of ['--help', '-h']) {
+        expect(await run(name, help)).toMatchObject({
+          code: 0,
+          out: expect.stringMatching(new RegExp(`^Usage: npm run (--silent )?${name}`)),
+          err: '',
+        });
+      }
+    },
+  );
+
+  it.each(['check:env', 'check:db', 'migration:run', 'audit:ledger'])(
+    'refuses an option of %s, which takes none, before anything is done',
+    async (name) => {
+      expect(await run(name, '--dry-run')).toEqual({
+        code: 2,
+        out: '',
+        err: `${name} takes no options\nUsage: npm run ${name}`,
+      });
+    },
+  );
 });

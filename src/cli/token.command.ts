@@ -1,6 +1,5 @@
 import { createSecretKey, randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import jwt from 'jsonwebtoken';
 import type { AppConfig } from '../config/app-config.js';
 import { authSettings } from '../config/auth-settings.js';
@@ -9,10 +8,8 @@ import { currentEnvironment } from '../config/environment-file.js';
 import { type RawEnvironment, readEnvironmentVariables } from '../config/environment.js';
 import { Findings } from '../config/findings.js';
 import { readStoredSecret } from '../config/jwt-secret.js';
-import { type Output, UsageError } from './command.js';
+import { type Output, readOptions, UsageError } from './command.js';
 
-const USAGE =
-  'Usage: npm run --silent token -- --user <id> [--role admin] [--expires-in <minutes>] [--models a,b]';
 const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
 /** Ten years. */
 const MAX_MINUTES = 5_256_000;
@@ -28,39 +25,32 @@ interface TokenOptions {
 
 /** Prints one JWT and nothing else, signed as the gateway of the same environment expects it. */
 export async function tokenCommand(args: readonly string[], output: Output): Promise<number> {
-  const options = readOptions(args);
+  const options = readTokenOptions(args);
   const auth = readAuthSettings(currentEnvironment());
   output.out(signToken(options, auth));
   return 0;
 }
 
-function readOptions(args: readonly string[]): TokenOptions {
-  const { user, role, 'expires-in': expiresIn, models } = parse(args);
+function readTokenOptions(args: readonly string[]): TokenOptions {
+  const {
+    user,
+    role,
+    'expires-in': expiresIn,
+    models,
+  } = readOptions(args, ['user', 'role', 'expires-in', 'models']);
   if (user === undefined || !USER_ID.test(user)) {
-    throw new UsageError(`--user must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ | -\n${USAGE}`);
+    throw new UsageError('--user must be 1 to 128 characters of A-Z a-z 0-9 . _ : @ | -');
   }
   if (role !== undefined && role !== 'user' && role !== 'admin')
-    throw new UsageError(`--role must be user or admin\n${USAGE}`);
+    throw new UsageError('--role must be user or admin');
   return { user, role: role ?? 'user', expiresInMinutes: minutes(expiresIn), models: list(models) };
-}
-
-function parse(args: readonly string[]) {
-  const text = { type: 'string' } as const;
-  try {
-    return parseArgs({
-      args: [...args],
-      options: { user: text, role: text, 'expires-in': text, models: text },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-  }
 }
 
 function minutes(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = /^\d{1,7}(\.\d{1,6})?$/.test(text) ? Number(text) : 0;
   if (value > 0 && value <= MAX_MINUTES) return value;
-  throw new UsageError(`--expires-in must be a number of minutes above 0, at most ${MAX_MINUTES}\n${USAGE}`);
+  throw new UsageError(`--expires-in must be a number of minutes above 0, at most ${MAX_MINUTES}`);
 }
 
 function list(text: string | undefined): string[] | undefined {
@@ -68,7 +58,7 @@ function list(text: string | undefined): string[] | undefined {
     ?.split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '');
-  if (names?.length === 0) throw new UsageError(`--models must name at least one model\n${USAGE}`);
+  if (names?.length === 0) throw new UsageError('--models must name at least one model');
   return names;
 }
 
