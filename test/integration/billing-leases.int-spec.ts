@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { exactJsonNumber } from '@app/money';
 import { eventually, FaultProxy } from '@app/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
@@ -14,9 +15,11 @@ import {
   SETTLE_BATCH,
   SETTLE_LEASED,
 } from '../../src/billing/settle/settle-statements.js';
+import { ReportsService } from '../../src/billing/reports/reports.service.js';
 import { MOST_UNBOOKED } from '../../src/billing/session/hold-taker.js';
 import type { SettlementRecord } from '../../src/billing/settle/settlement-record.js';
 import type { AppConfig } from '../../src/config/app-config.js';
+import type { DatabaseService } from '../../src/database/database.service.js';
 import type { PlannedTarget } from '../../src/routing/route-plan.js';
 import {
   type BillingDatabase,
@@ -193,6 +196,62 @@ describe('an active user', () => {
       availableNano: UNIT - COST,
       balanceNano: UNIT - COST,
     });
+    await expectCleanBooks(user);
+  });
+
+  it('sees as held what requests of other instances hold, some seconds later, and as available what those keep ready', async () => {
+    const [owner, other] = [await start(), await start()];
+    const user = await funded(UNIT);
+    const session = await leased(owner, user);
+    await owner.settler.drain({ timeoutMs: 1000 });
+    const heldNano = owner.leases.heldNano(user);
+    expect(heldNano).toBeGreaterThan(0n);
+    const reports = (machine: BillingMachine) =>
+      new ReportsService(machine.database as unknown as DatabaseService, machine.settler, machine.leases);
+    const answersOf = async (machine: BillingMachine) => {
+      const { users } = await reports(machine).users(user, 1, 0);
+      const account = await machine.accounts.require(user);
+      expect(users[0]).toMatchObject({
+        held: exactJsonNumber(account.heldNano),
+        available: exactJsonNumber(account.availableNano),
+      });
+      return account;
+    };
+    const inFlight = { heldNano, availableNano: UNIT - COST - heldNano, balanceNano: UNIT - COST };
+    await owner.leases.tend();
+    expect(await answersOf(owner)).toMatchObject(inFlight);
+    expect(await answersOf(other)).toMatchObject(inFlight);
+
+    // Its own requests it knows at once; others hear of it no more than once in two seconds.
+    const second = await hold(owner, user);
+    await owner.leases.tend();
+    expect(await answersOf(owner)).toMatchObject({ heldNano: 2n * heldNano });
+    expect(await answersOf(other)).toMatchObject(inFlight);
+    await second.settle({ kind: 'release', reason: 'x' });
+    await session.settle({ kind: 'release', reason: 'x' });
+    const nowMs = performance.now();
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs + 2001);
+    await owner.leases.tend();
+    vi.restoreAllMocks();
+    const ended = { heldNano: 0n, availableNano: UNIT - COST };
+    expect(await answersOf(owner)).toMatchObject(ended);
+    expect(await answersOf(other)).toMatchObject(ended);
+    await expectCleanBooks(user);
+  });
+
+  it('is told of later when its lease is being changed at that moment: nobody waits for that', async () => {
+    const [owner, other] = [await start(), await start()];
+    const user = await funded(UNIT);
+    const session = await leased(owner, user);
+    await owner.settler.drain({ timeoutMs: 1000 });
+    await db.dataSource.transaction(async (manager) => {
+      await manager.query('SELECT FROM lease WHERE user_id = $1 FOR UPDATE', [user]);
+      await owner.leases.tend();
+      expect(await other.accounts.require(user)).toMatchObject({ heldNano: 0n });
+    });
+    await owner.leases.tend();
+    expect(await other.accounts.require(user)).toMatchObject({ heldNano: owner.leases.heldNano(user) });
+    await session.settle(usage());
     await expectCleanBooks(user);
   });
 

@@ -20,6 +20,15 @@ export const OPEN_ACCOUNTS = `
 export const HELD_BY_REQUESTS =
   '(held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = account.user_id))';
 
-/** $1 user id */
+/**
+ * The same, and what requests of other instances hold of what is reserved ahead, as those told last.
+ *
+ * @param instance  parameter with the instance that asks, and that knows best what its own requests hold
+ */
+export const heldByOthersToo = (instance: string): string => `(${HELD_BY_REQUESTS} + (
+    SELECT coalesce(sum(LEAST(in_use_nano, amount_nano)), 0)::bigint
+      FROM lease WHERE lease.user_id = account.user_id AND instance_id <> ${instance}))`;
+
+/** $1 user id, $2 instance that asks */
 export const READ_ACCOUNT = `
-  SELECT user_id, balance_nano, ${HELD_BY_REQUESTS} AS held_nano FROM account WHERE user_id = $1`;
+  SELECT user_id, balance_nano, ${heldByOthersToo('$2')} AS held_nano FROM account WHERE user_id = $1`;

@@ -6,8 +6,9 @@ import { MoneyDatabase } from '../money-database.js';
 import { OPEN_ACCOUNTS, READ_ACCOUNT } from './account-statements.js';
 
 /**
- * What an account has. `held` is reserved for requests in flight; `available` is the rest. What other instances have
- * reserved ahead counts as available, since they give it back when it is asked for.
+ * What an account has. `held` is reserved for requests in flight; `available` is the rest. What is reserved ahead and not in
+ * use counts as available, since it is given back when it is asked for. What requests of other instances hold of it is
+ * known as of some seconds ago.
  */
 export interface AccountBalance {
   readonly userId: string;
@@ -27,7 +28,7 @@ export class AccountsService {
 
   /** `undefined` when the user was never seen. */
   async find(userId: string): Promise<AccountBalance | undefined> {
-    const [row] = await this.database.query<AccountRow>(READ_ACCOUNT, [userId]);
+    const [row] = await this.database.query<AccountRow>(READ_ACCOUNT, [userId, this.leases.instanceId]);
     return row && toBalance(row, this.leases.heldNano(userId));
   }
 

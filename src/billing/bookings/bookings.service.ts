@@ -41,7 +41,7 @@ export class BookingsService {
    *         adjustment is more than the account has free
    */
   async book(order: BookingOrder): Promise<Booking> {
-    const { availableNano } = await this.accounts.require(order.userId);
+    const { balanceNano } = await this.accounts.require(order.userId);
     const isTopup = order.kind === 'topup';
     const parameters = [
       randomUUID(),
@@ -54,8 +54,9 @@ export class BookingsService {
       order.actor,
     ];
     let row = await this.#write(parameters);
-    // What is reserved ahead for the user's next requests is available: it is called back, and waited for.
-    if (!row && availableNano + order.amountNano >= 0n)
+    // What is reserved ahead for the user's next requests is available: it is called back, and waited for. By the balance:
+    // what requests elsewhere hold of it is some seconds old news.
+    if (!row && balanceNano + order.amountNano >= 0n)
       row = await this.leases.recallAndRetry(order.userId, () => this.#write(parameters));
     return row ? toBooking(row, order.userId, false) : this.#explain(order);
   }

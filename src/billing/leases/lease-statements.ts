@@ -76,8 +76,22 @@ export const LOOK_FOR_FREE = `
          EXISTS (SELECT 1 FROM lease WHERE lease.user_id = $1 AND instance_id <> $2) AS is_out
     FROM account WHERE user_id = $1`;
 
-/** A request elsewhere needs the money. $1 instance */
-export const FIND_RECALLED_LEASES = `SELECT id FROM lease WHERE instance_id = $1 AND recalled`;
+/**
+ * Notes how much of these leases requests hold, for what other instances answer about a balance; no money moves by it. So
+ * it waits for no lock: a lease that somebody else is changing at this moment is passed over. And says which leases a
+ * request elsewhere needs.
+ *
+ * $1 instance, $2 leases, $3 what requests hold of each
+ */
+export const NOTE_HELD_AND_FIND_RECALLED = `
+  WITH found AS MATERIALIZED (
+    SELECT lease.id, news.held_nano
+      FROM unnest($2::uuid[], $3::bigint[]) news (id, held_nano) JOIN lease USING (id)
+       FOR UPDATE OF lease SKIP LOCKED),
+  noted AS (
+    UPDATE lease SET in_use_nano = found.held_nano FROM found WHERE lease.id = found.id RETURNING lease.id)
+  SELECT id, true AS is_recalled FROM lease WHERE instance_id = $1 AND recalled
+  UNION ALL SELECT id, false FROM noted`;
 
 /** Asks the other instances for what they have reserved ahead. $1 user, $2 instance that asks */
 export const RECALL_LEASES = `

@@ -10,6 +10,9 @@ export class Lease {
   lastUsedMs = performance.now();
   /** A statement about it was sent and its answer never came: what the database has may be more than what is known here. */
   isUncertain = false;
+  /** What other instances were told that requests hold of it, and when. */
+  toldNano: NanoUsd = 0n;
+  toldMs = -Infinity;
   #freeNano: NanoUsd;
   #heldNano: NanoUsd = 0n;
   /** Requests that hold of it, and settlements that are not booked. */

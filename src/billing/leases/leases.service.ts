@@ -14,9 +14,9 @@ import { ActiveUsers } from './active-users.js';
 import { Lease } from './lease.js';
 import {
   FIND_FORGOTTEN_LEASES,
-  FIND_RECALLED_LEASES,
   GRANT_LEASES,
   LOOK_FOR_FREE,
+  NOTE_HELD_AND_FIND_RECALLED,
   RECALL_LEASES,
   RENEW_LEASES,
   RETURN_LEASES,
@@ -36,6 +36,8 @@ const IDLE_MS = 30_000;
 /** Nobody gives a lease to others while this part of its term lasts; renewed after a quarter. */
 const SAFE_PART = 0.8;
 const RENEW_AFTER_PART = 0.25;
+/** Other instances are told at most so often what requests hold of a lease: it is a row to write. */
+const TELL_EVERY_MS = 2000;
 /** Younger leases may belong to a grant whose answer is still on its way. */
 const SPARE_MS = 30_000;
 /** Other instances look twice a second whether something is called back. */
@@ -130,6 +132,11 @@ export class Leases {
     return isCovered;
   }
 
+  /** Whose leases these are. */
+  get instanceId(): string {
+    return this.instance.id;
+  }
+
   /** What requests in flight here hold of leases of this user. */
   heldNano(userId: string): NanoUsd {
     let sumNano = this.#open.get(userId)?.heldNano ?? 0n;
@@ -201,7 +208,7 @@ export class Leases {
     if (this.#open.size === 0 && this.#closing.size === 0) return;
     await this.#renew();
     for (const lease of this.#closing) if (lease.isOver() && this.#isForgotten(lease)) this.#drop(lease);
-    const leaving = [...this.#idle(idleMs), ...(await this.#recalled())];
+    const leaving = [...this.#idle(idleMs), ...(await this.#tellAndFindRecalled())];
     await this.#close([...new Set(leaving)]);
     await this.#giveBack([...this.#closing]);
   }
@@ -308,10 +315,27 @@ export class Leases {
     return [...this.#open.values()].filter((lease) => lease.isUncertain || lease.lastUsedMs < sinceMs);
   }
 
-  async #recalled(): Promise<Lease[]> {
-    const rows = await this.database.query<{ id: string }>(FIND_RECALLED_LEASES, [this.instance.id]);
+  async #tellAndFindRecalled(): Promise<Lease[]> {
+    const nowMs = performance.now();
+    const news = this.#all()
+      .filter((lease) => lease.heldNano !== lease.toldNano && nowMs - lease.toldMs >= TELL_EVERY_MS)
+      .map((lease) => ({ lease, heldNano: lease.heldNano }));
+    const rows = await this.database.query<{ id: string; is_recalled: boolean }>(
+      NOTE_HELD_AND_FIND_RECALLED,
+      [
+        this.instance.id,
+        toTextArray(news.map(({ lease }) => lease.id)),
+        toTextArray(news.map(({ heldNano }) => heldNano.toString())),
+      ],
+    );
     if (rows.length === 0) return [];
-    const ids = new Set(rows.map((row) => row.id));
+    const told = new Set(rows.filter((row) => !row.is_recalled).map((row) => row.id));
+    for (const { lease, heldNano } of news) {
+      if (!told.has(lease.id)) continue;
+      lease.toldNano = heldNano;
+      lease.toldMs = nowMs;
+    }
+    const ids = new Set(rows.filter((row) => row.is_recalled).map((row) => row.id));
     const recalled = [...this.#open.values()].filter((lease) => ids.has(lease.id));
     for (const lease of recalled) this.#users.pause(lease.userId);
     return recalled;

@@ -1,4 +1,4 @@
-import { HELD_BY_REQUESTS } from '../accounts/account-statements.js';
+import { heldByOthersToo } from '../accounts/account-statements.js';
 
 /** $1 user, $2 limit, $3 offset */
 export const LIST_TRANSACTIONS = `
@@ -32,10 +32,10 @@ export function spendReport(grouping: Grouping): string {
    GROUP BY 1 ORDER BY 1 LIMIT $4`;
 }
 
-/** $1 LIKE pattern, $2 limit, $3 offset */
+/** $1 LIKE pattern, $2 limit, $3 offset, $4 instance that asks */
 export const LIST_USERS = `
   SELECT user_id, balance_nano::text, created_at, count(*) OVER ()::int AS total,
-         ${HELD_BY_REQUESTS}::text AS held_nano
+         ${heldByOthersToo('$4')}::text AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
 /** Holds of one request: the one whose own id it is, then the newest. Clients choose request ids. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */

@@ -74,7 +74,12 @@ export class ReportsService {
   async users(search: string, limit: number, offset: number): Promise<{ users: UserView[]; total: number }> {
     // The search is text, not a pattern: `%` and `_` mean themselves.
     const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
-    const rows = await this.database.query<UserRow>(LIST_USERS, [pattern, limit, offset]);
+    const rows = await this.database.query<UserRow>(LIST_USERS, [
+      pattern,
+      limit,
+      offset,
+      this.leases.instanceId,
+    ]);
     const users = rows.map((row) => toUser(row, this.leases.heldNano(row.user_id)));
     return { users, total: rows[0]?.total ?? 0 };
   }
