@@ -446,6 +446,49 @@ describe('tools', () => {
     expect(bodyOf(fields).tool_choice).toEqual(expected);
   });
 
+  describe('of which some are allowed', () => {
+    const other = { type: 'function', function: { name: 'g' } };
+    const search = { type: 'web_search_20250305', name: 'web_search' };
+    const tools = [tool, other, search];
+    const named = { type: 'function', function: { name: 'g' } };
+    const namesOf = (body: { [name: string]: unknown }) =>
+      (body.tools as { name: string }[]).map(({ name }) => name);
+
+    it.each([
+      ['auto', [named], ['g'], 'auto'],
+      ['required', [named], ['g'], 'any'],
+      [undefined, [named, { type: 'function', name: 'f' }], ['f', 'g'], 'auto'],
+      ['required', [{ type: 'web_search_20250305' }], ['web_search'], 'any'],
+    ])('sends only those, with mode %j', (mode, allowed, names, type) => {
+      const choices = [
+        { type: 'allowed_tools', allowed_tools: { mode, tools: allowed } },
+        { type: 'allowed_tools', mode, tools: allowed },
+      ];
+      for (const tool_choice of choices) {
+        const body = bodyOf({ tools, tool_choice });
+        expect(namesOf(body)).toEqual(names);
+        expect(body.tool_choice).toEqual({ type });
+      }
+    });
+
+    it('keeps to one call at a time, and forces no tool where that is not possible', () => {
+      const tool_choice = { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: [named] } };
+      const one = bodyOf({ tools, tool_choice, parallel_tool_calls: false });
+      expect(one.tool_choice).toEqual({ type: 'any', disable_parallel_tool_use: true });
+      expect(refusal({ tools, tool_choice }, { model: 'claude-opus-5-5' }).param).toBe('tool_choice');
+    });
+
+    it('takes no list that leaves none', () => {
+      for (const list of [undefined, [], [{ type: 'function', function: { name: 'unknown' } }]]) {
+        const tool_choice = { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: list } };
+        expect(refusal({ tools, tool_choice })).toEqual({
+          code: 'invalid_body',
+          param: 'tool_choice.allowed_tools.tools',
+        });
+      }
+    });
+  });
+
   it('leaves a choice out that has nothing to choose from, unless it demands a tool', () => {
     expect(bodyOf({ tool_choice: 'none', parallel_tool_calls: false })).not.toHaveProperty('tool_choice');
     expect(refusal({ tool_choice: 'required' })).toEqual({ code: 'invalid_body', param: 'tool_choice' });
@@ -470,7 +513,7 @@ describe('tools', () => {
 
   it('refuses what Anthropic does not have', () => {
     expect(refusal({ tools: [{ type: 'custom', custom: { name: 'c' } }] }).param).toBe('tools[0]');
-    expect(refusal({ tools: [tool], tool_choice: { type: 'allowed_tools' } }).param).toBe('tool_choice');
+    expect(refusal({ tools: [tool], tool_choice: { type: 'custom' } }).param).toBe('tool_choice');
     const strict = { type: 'function', function: { name: 'g', strict: true } };
     expect(refusal({ tools: [strict] }, { model: 'claude-3-opus-20240229' }).param).toBe(
       'tools[0].function.strict',

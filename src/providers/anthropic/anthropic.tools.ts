@@ -24,9 +24,10 @@ export function toToolFields(
   traits: ModelTraits,
   unsupported: UnsupportedParams,
 ): ToolFields {
-  const tools = usesLegacyFunctions(request)
+  const offered = usesLegacyFunctions(request)
     ? legacyTools(request, traits, unsupported)
     : (request.tools ?? []).flatMap((tool, index) => toTool(tool, `tools[${index}]`, traits, unsupported));
+  const tools = allowedOf(offered, request.tool_choice);
   const choice = usesLegacyFunctions(request) ? legacyChoice(request) : toChoice(request, unsupported);
   if (tools.length === 0) return withoutTools(choice, request);
   if (!choice) return { tools };
@@ -136,7 +137,9 @@ function baseChoice(
   if (choice === undefined || choice === null) return undefined;
   if (choice === 'required') return { type: 'any' };
   if (typeof choice === 'string') return { type: choice };
-  return namedChoice(choice) ?? nativeChoice(choice) ?? refusedChoice(choice, unsupported);
+  return (
+    namedChoice(choice) ?? allowedChoice(choice) ?? nativeChoice(choice) ?? refusedChoice(choice, unsupported)
+  );
 }
 
 function namedChoice(choice: JsonObject): JsonObject | undefined {
@@ -144,6 +147,34 @@ function namedChoice(choice: JsonObject): JsonObject | undefined {
   const name = isObject(choice.function) ? textOf(choice.function.name) : '';
   if (name === '') throw invalidBody('tool_choice.function.name', 'must name a tool');
   return { type: 'tool', name };
+}
+
+/** OpenAI's choice between some of the tools. Anthropic has no such list: the others are not sent. */
+function allowedOf(tools: JsonObject[], choice: ChatRequest['tool_choice']): JsonObject[] {
+  const allowed = isObject(choice) ? allowedTools(choice) : undefined;
+  if (!allowed) return tools;
+  const given: unknown[] = Array.isArray(allowed.tools) ? allowed.tools : [];
+  const names = new Set(given.filter(isObject).map((tool) => allowedName(tool)));
+  const kept = tools.filter((tool) => names.has(textOf(tool.name)) || names.has(textOf(tool.type)));
+  if (kept.length === 0) throw invalidBody('tool_choice.allowed_tools.tools', 'must name some of the tools');
+  return kept;
+}
+
+/** As chat completions have it, or as the Responses API: with its fields beside the type. */
+function allowedTools(choice: JsonObject): JsonObject | undefined {
+  if (choice.type !== 'allowed_tools') return undefined;
+  return isObject(choice.allowed_tools) ? choice.allowed_tools : choice;
+}
+
+/** A vendor's own tool is named by its type. */
+function allowedName(tool: JsonObject): string {
+  const named = isObject(tool.function) ? tool.function.name : tool.name;
+  return textOf(named) || textOf(tool.type);
+}
+
+function allowedChoice(choice: JsonObject): JsonObject | undefined {
+  const allowed = allowedTools(choice);
+  return allowed && { type: allowed.mode === 'required' ? 'any' : 'auto' };
 }
 
 const NATIVE_CHOICES = new Set(['auto', 'any', 'none', 'tool']);

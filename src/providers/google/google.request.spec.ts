@@ -315,6 +315,14 @@ describe('tools', () => {
     expect(config({ tool_choice: choice as ChatRequest['tool_choice'] })).toEqual(expected);
   });
 
+  it.each([undefined, [], [{ type: 'google_search' }]])(
+    'takes no list of allowed functions like %j',
+    (list) => {
+      const tool_choice = { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: list } };
+      expect(faultOf({ tools, tool_choice })).toBe('invalid_body tool_choice.allowed_tools.tools');
+    },
+  );
+
   it('sends no mode without functions', () => {
     expect(bodyOf({ tool_choice: 'auto', tools: [{ type: 'google_search' }] }).toolConfig).toBeUndefined();
     expect(faultOf({ tool_choice: 'required' })).toBe('invalid_body tool_choice');

@@ -147,14 +147,15 @@ function namedChoice(choice: JsonObject, unsupported: UnsupportedParameters): Js
   return undefined;
 }
 
-/** `AUTO` takes no list of names; `VALIDATED` is the mode that leaves the model free within one. */
+/**
+ * `AUTO` takes no list of names; `VALIDATED` is the mode that leaves the model free within one. An empty list would allow
+ * them all.
+ */
 function allowedTools(choice: JsonObject): JsonObject {
   const allowed = isObject(choice.allowed_tools) ? choice.allowed_tools : choice;
-  const names = objects(allowed.tools).map((tool) =>
-    isObject(tool.function) ? tool.function.name : tool.name,
-  );
-  return {
-    mode: allowed.mode === 'required' ? 'ANY' : 'VALIDATED',
-    allowedFunctionNames: names.filter((name) => typeof name === 'string'),
-  };
+  const names = objects(allowed.tools)
+    .map((tool) => (isObject(tool.function) ? tool.function.name : tool.name))
+    .filter((name) => typeof name === 'string');
+  if (names.length === 0) throw invalid('tool_choice.allowed_tools.tools', 'must name some of the functions');
+  return { mode: allowed.mode === 'required' ? 'ANY' : 'VALIDATED', allowedFunctionNames: names };
 }
