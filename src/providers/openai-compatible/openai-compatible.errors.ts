@@ -43,6 +43,8 @@ interface Verdict {
   readonly tryElsewhere: boolean;
   /** Said instead of the provider's words, which are about the gateway's account and quote its key. */
   readonly ownWords?: string;
+  /** The field of the body that is at fault, where the server has no place of its own for it. */
+  readonly param?: string;
 }
 
 const VERDICTS = {
@@ -159,10 +161,7 @@ function judge(failure: Failure, begun: boolean): ProviderError {
     processed: begun ? 'unknown' : verdict.processed,
     countsAsFailure: verdict.countsAsFailure,
     tryElsewhere: verdict.tryElsewhere,
-    param:
-      (verdict === VERDICTS.unsupported ? unknownField(failure.error, failure.message ?? '') : undefined) ??
-      asText(failure.error.param) ??
-      null,
+    param: verdict.param ?? asText(failure.error.param) ?? null,
     ...wireCode(verdict, failure),
     ...retryAfter(verdict, failure),
     ...(failure.status === undefined ? {} : { upstreamStatus: failure.status }),
@@ -206,9 +205,9 @@ function rejection(failure: Failure, names: readonly string[], message: string):
   if (names.includes('rate_limit_exceeded')) return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
   if (names.includes('invalid_api_key') || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
   if (NO_SUCH_MODEL.test(message)) return VERDICTS.unknownModel;
-  const isUnsupported =
-    names.some((name) => UNSUPPORTED.has(name)) || unknownField(failure.error, message) !== undefined;
-  return isUnsupported ? VERDICTS.unsupported : VERDICTS.rejected;
+  const param = unknownField(failure.error, message);
+  if (param !== undefined) return { ...VERDICTS.unsupported, param };
+  return names.some((name) => UNSUPPORTED.has(name)) ? VERDICTS.unsupported : VERDICTS.rejected;
 }
 
 /** OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`. */
@@ -273,8 +272,8 @@ function withoutAccount(message: string): string {
 
 /** A rejection keeps the provider's own code: the client's program may know it. */
 function wireCode(verdict: Verdict, failure: Failure): { wireCode?: string } {
-  const code =
-    verdict === VERDICTS.rejected || verdict === VERDICTS.unsupported ? codeIn(failure.error) : undefined;
+  const isRejection = verdict.code === 'provider_rejected' || verdict.code === 'unsupported_parameter';
+  const code = isRejection ? codeIn(failure.error) : undefined;
   return code === undefined ? {} : { wireCode: code };
 }
 
