@@ -156,3 +156,63 @@ describe('OpenAiStrategy', () => {
     expect(responses.calls).toBe(0);
   });
 });
+
+describe('what OpenAI charges otherwise than the gateway does', () => {
+  const unpriced: readonly [param: string, request: Partial<ChatRequest>][] = [
+    ['service_tier', { service_tier: 'priority' }],
+    ['service_tier', { service_tier: 'flex' }],
+    ['tools[1]', { tools: [...tools, { type: 'code_interpreter', container: { type: 'auto' } }] }],
+    ['tools[0]', { tools: [{ type: 'image_generation' }] }],
+    ['tools[0]', { tools: [{ type: 'shell', environment: { type: 'container_auto' } }] }],
+  ];
+  function recorder(): ProviderStrategy & { seen: ProviderCall[] } {
+    const seen: ProviderCall[] = [];
+    const answer = { completion: {} as never, usage: undefined, droppedParams: ['seed'] };
+    return {
+      providerName: 'openai',
+      cancelStopsBilling: true,
+      seen,
+      complete: (sent) => {
+        seen.push(sent);
+        return Promise.resolve(answer);
+      },
+      stream: () => Promise.reject(new Error('not called')),
+    };
+  }
+
+  it.each(unpriced)('is refused: %s in %j', async (param, request) => {
+    const wire = recorder();
+    const strategy = new OpenAiStrategy(wire, wire);
+    const refusal = { code: 'unsupported_parameter', param };
+    await expect(strategy.complete(call('gpt-5', request))).rejects.toMatchObject(refusal);
+    await expect(strategy.stream(call('gpt-5', request))).rejects.toMatchObject(refusal);
+    expect(wire.seen).toEqual([]);
+  });
+
+  it.each(unpriced)('is left out and named where that is allowed: %s in %j', async (param, request) => {
+    const wire = recorder();
+    const choice = { tool_choice: 'auto', parallel_tool_calls: false } as const;
+    const given = { ...call('gpt-5', { ...choice, ...request }), dropUnsupported: true };
+    const { droppedParams } = await new OpenAiStrategy(wire, wire).complete(given);
+    expect(droppedParams).toEqual([param, 'seed']);
+    const sent = wire.seen[0]!.request;
+    expect(sent.service_tier).toBeUndefined();
+    expect(sent.tools).toEqual(param === 'tools[1]' ? tools : undefined);
+    expect(sent.tool_choice).toBe(param === 'tools[1]' ? 'auto' : undefined);
+  });
+
+  it('is nothing else', async () => {
+    const wire = recorder();
+    const strategy = new OpenAiStrategy(wire, wire);
+    const local = { type: 'shell', environment: { type: 'local' } };
+    for (const request of [
+      { service_tier: 'auto', tools: [...tools, { type: 'web_search' }] },
+      { service_tier: 'default', tools: [local, { type: 'mcp' }, { type: 'file_search' }] },
+      { service_tier: null, tools: null },
+    ]) {
+      const given = call('gpt-5', request);
+      await strategy.complete(given);
+      expect(wire.seen.at(-1)).toBe(given);
+    }
+  });
+});

@@ -6,6 +6,7 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { OPENAI_DIALECT } from './openai.dialect.js';
+import { withoutUnpriced } from './openai.prices.js';
 import { needsResponses } from './openai.wires.js';
 
 const MAX_REMEMBERED = 1000;
@@ -26,32 +27,41 @@ export class OpenAiStrategy implements ProviderStrategy {
   ) {}
 
   complete(call: ProviderCall): Promise<ProviderAnswer> {
-    return this.#through(call, (wire) => wire.complete(call));
+    return this.#priced(call, (wire, priced) => wire.complete(priced));
   }
 
   stream(call: ProviderCall): Promise<ProviderStream> {
-    return this.#through(call, (wire) => wire.stream(call));
+    return this.#priced(call, (wire, priced) => wire.stream(priced));
   }
 
   async probe(signal: AbortSignal): Promise<void> {
     await this.chat.probe?.(signal);
   }
 
-  async #through<Result>(
-    call: ProviderCall,
-    use: (wire: ProviderStrategy) => Promise<Result>,
+  async #priced<Result extends ProviderAnswer | ProviderStream>(
+    given: ProviderCall,
+    use: Use<Result>,
   ): Promise<Result> {
+    const priced = withoutUnpriced(given);
+    if (!priced) return this.#through(given, use);
+    const result = await this.#through(priced.call, use);
+    return { ...result, droppedParams: [...priced.droppedParams, ...result.droppedParams] };
+  }
+
+  async #through<Result>(call: ProviderCall, use: Use<Result>): Promise<Result> {
     const kind = kindOf(call);
-    if (needsResponses(call) || this.#refused.has(kind)) return use(this.responses);
+    if (needsResponses(call) || this.#refused.has(kind)) return use(this.responses, call);
     try {
-      return await use(this.chat);
+      return await use(this.chat, call);
     } catch (error) {
       if (!pointsToResponses(error)) throw error;
       if (this.#refused.size < MAX_REMEMBERED) this.#refused.add(kind);
-      return use(this.responses);
+      return use(this.responses, call);
     }
   }
 }
+
+type Use<Result> = (wire: ProviderStrategy, call: ProviderCall) => Promise<Result>;
 
 /** What OpenAI decides by. */
 function kindOf({ upstreamModel, request }: ProviderCall): string {
