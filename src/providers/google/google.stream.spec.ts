@@ -65,6 +65,14 @@ function partsOnNextTurn(message: AssistantMessage): GeminiPart[] {
 }
 
 describe('a stream', () => {
+  it('keeps the count of the prompt for chunks that leave it out', () => {
+    const rest = { usageMetadata: { candidatesTokenCount: 500, thoughtsTokenCount: 80 } };
+    const events = eventsOf([chunk([{ text: 'a' }], {}, usage(50, 1)), chunk([{ text: 'b' }], STOP, rest)]);
+    expect(events.at(-1)?.usage).toMatchObject({ inputTokens: 50, outputTokens: 580 });
+    const unknown = eventsOf([chunk([{ text: 'a' }], STOP, rest)]);
+    expect(unknown.map((event) => event.usage)).toEqual([undefined]);
+  });
+
   it('begins with the role, carries running usage, and ends with the usage alone', () => {
     const events = eventsOf([
       chunk([], {}, { usageMetadata: { trafficType: 'ON_DEMAND' } }),

@@ -36,6 +36,7 @@ export class GeminiStreamTranslator {
   #envelope: ReturnType<typeof envelope> | undefined;
   #blocked = false;
   #usage: Usage | undefined;
+  #promptTokens: unknown;
   #lastResponse: GeminiResponse | undefined;
   #searches = 0;
 
@@ -70,10 +71,18 @@ export class GeminiStreamTranslator {
 
   #takeUsage(response: GeminiResponse): void {
     this.#searches = Math.max(this.#searches, paidSearches(response.candidates, this.context));
-    const usage = toUsage(response.usageMetadata, this.#searches);
+    const metadata = this.#withPrompt(response.usageMetadata);
+    const usage = toUsage(metadata, this.#searches);
     if (!usage) return;
     this.#usage = usage;
     this.#lastResponse = response;
+  }
+
+  /** A chunk that leaves the prompt's count out has the one of the chunks before: without it its other counts were lost. */
+  #withPrompt(metadata: JsonObject | undefined): JsonObject | undefined {
+    const promptTokenCount = metadata?.promptTokenCount ?? this.#promptTokens;
+    this.#promptTokens = promptTokenCount;
+    return metadata && promptTokenCount !== undefined ? { ...metadata, promptTokenCount } : metadata;
   }
 
   #takeChoices(response: GeminiResponse): ChatChunkChoice[] {
