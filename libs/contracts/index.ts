@@ -6,3 +6,4 @@ export * from './gateway-error.js';
 export * from './provider-strategy.js';
 export * from './ready-events.js';
 export * from './call-signal.js';
+export * from './written-text.js';

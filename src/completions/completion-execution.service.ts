@@ -6,6 +6,7 @@ import {
   ProviderError,
   requestedMaxOutputTokens,
   type Usage,
+  writtenText,
 } from '@app/contracts';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/principal.js';
@@ -302,12 +303,5 @@ function quoteTarget(target: PlannedTarget): QuoteTarget {
 }
 
 function outputText(completion: ChatCompletion): string {
-  return completion.choices
-    .map(({ message }) => {
-      const calls = (message.tool_calls ?? [])
-        .map((call) => call.function.name + call.function.arguments)
-        .join('');
-      return (message.reasoning_content ?? '') + (message.content ?? '') + calls;
-    })
-    .join('');
+  return completion.choices.map(({ message }) => writtenText(message)).join('');
 }

@@ -98,6 +98,27 @@ describe('every ending has its price', () => {
     },
   );
 
+  it('a whole answer without usage: what we count of it, also where it is a call of a custom tool', async () => {
+    const custom = { name: 'write', input: 'one two three four five six' };
+    const message = {
+      role: 'assistant',
+      content: null,
+      tool_calls: [{ id: 'call_1', type: 'custom', custom }],
+    };
+    await upstream.answerNext({
+      body: { json: { choices: [{ index: 0, message, finish_reason: 'tool_calls' }] } },
+    });
+    const response = await ask({ tools: [{ type: 'custom', custom: { name: 'write' } }] });
+    expect(response.status).toBe(200);
+    expect((await money()).charges).toHaveLength(1);
+    const [row] = await database.query<{ usage_source: string; usage: { outputTokens: number } }>(
+      `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    expect(row?.usage_source).toBe('own');
+    expect(row?.usage.outputTokens).toBe(7);
+  });
+
   it('429 and 503 before the answer: tried again, charged once', async () => {
     await upstream.answerNext({
       status: 429,

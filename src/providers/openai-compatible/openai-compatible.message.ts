@@ -49,16 +49,3 @@ export function argumentText(value: unknown): string {
 export function newToolCallId(): string {
   return `call_${randomBytes(12).toString('hex')}`;
 }
-
-/** Everything that the model wrote in a message or delta, for counting. */
-export function writtenText(message: WireObject): string {
-  const own = [message.reasoning_content, message.content, message.refusal]
-    .map((text) => asText(text) ?? '')
-    .join('');
-  const calls = asArray(message.tool_calls).map((call) => calledText(asObject(asObject(call)?.function)));
-  return own + calls.join('') + calledText(asObject(message.function_call));
-}
-
-function calledText(called: WireObject | undefined): string {
-  return (asText(called?.name) ?? '') + (asText(called?.arguments) ?? '');
-}

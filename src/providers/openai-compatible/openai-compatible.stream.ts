@@ -1,10 +1,10 @@
-import type { ChatStreamEvent, FinishReason, Usage } from '@app/contracts';
+import { writtenText, type ChatStreamEvent, type FinishReason, type Usage } from '@app/contracts';
 import type { EventTranslator } from './chat-event-stream.js';
 import type { ChunkRun } from './chunk-run.js';
 import { ChunkTemplate, type RewrittenChunk } from './chunk-template.js';
 import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
-import { normaliseText, writtenText } from './openai-compatible.message.js';
+import { normaliseText } from './openai-compatible.message.js';
 import { hasAt } from './scan-delta.js';
 import { ToolCallDeltas } from './tool-call-deltas.js';
 import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';

@@ -1,7 +1,6 @@
-import type { ChatStreamEvent, FinishReason, Usage } from '@app/contracts';
+import { writtenText, type ChatStreamEvent, type FinishReason, type Usage } from '@app/contracts';
 import type { EventTranslator } from '../openai-compatible/chat-event-stream.js';
 import { badResponse, bodyError } from '../openai-compatible/openai-compatible.errors.js';
-import { writtenText } from '../openai-compatible/openai-compatible.message.js';
 import {
   asArray,
   asObject,
