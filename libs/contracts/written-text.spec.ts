@@ -25,7 +25,11 @@ describe('writtenText', () => {
   );
 
   it('passes over what is no text', () => {
-    const message = { content: ['x'], audio: 1, tool_calls: [null, 'x', {}, { function: { arguments: {} } }] };
+    const message = {
+      content: ['x'],
+      audio: 1,
+      tool_calls: [null, 'x', {}, { function: { arguments: {} } }],
+    };
     expect(writtenText(message)).toBe('');
   });
 });
