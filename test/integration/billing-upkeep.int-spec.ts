@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MARK_REPLAYED } from '../../src/billing/upkeep/upkeep-statements.js';
 import {
   type BillingDatabase,
   booksOf,
@@ -84,6 +85,38 @@ describe('a running request', () => {
     await machine.settler.drain({ timeoutMs: 1000 });
     expect(await holdRow(forgotten.billingId)).toMatchObject({ state: 'released', outcome: 'forgotten' });
     expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n });
+  });
+});
+
+describe('more than one statement takes at once', () => {
+  it('of holds of a dead instance comes back in the same round', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const dead = '00000000-0000-4000-8000-000000000001';
+    await db.dataSource.query(MARK_REPLAYED, [dead, 'host']);
+    await db.dataSource.query(
+      `WITH held AS (
+         INSERT INTO hold (id, request_id, user_id, model, stream, targets, amount_nano, bound_nano, instance_id, expires_at)
+         SELECT gen_random_uuid(), 'r', $1, 'm', true, '[]', 1, 1, $2, now() + interval '1 hour' FROM generate_series(1, 1200)
+         RETURNING amount_nano)
+       UPDATE account SET held_nano = (SELECT sum(amount_nano) FROM held) WHERE user_id = $1`,
+      [user, dead],
+    );
+    expect((await booksOf(db.dataSource, user)).openHolds).toBe(1200n);
+    await machine.upkeep.runOnce();
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n, openHolds: 0n });
+  });
+
+  it('of stored answers past their term goes in the same round, those within it stay', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await db.dataSource.query(
+      `INSERT INTO idempotent_response (user_id, idem_key, fingerprint, hold_id, instance_id, stream, status, body, expires_at)
+       SELECT 'u', 'k' || n, '', gen_random_uuid(), gen_random_uuid(), false, 200, '{}',
+              now() + CASE WHEN n <= 1200 THEN interval '-1 second' ELSE interval '1 hour' END
+         FROM generate_series(1, 1201) n`,
+    );
+    await machine.upkeep.runOnce();
+    const rows = await db.dataSource.query('SELECT idem_key FROM idempotent_response');
+    expect(rows).toEqual([{ idem_key: 'k1201' }]);
   });
 });
 

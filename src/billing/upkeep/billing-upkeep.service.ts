@@ -34,8 +34,10 @@ const THOROUGH_EVERY = 6;
 /** A boot waits this long for the money of dead processes to be back, so that its first users do not miss it. */
 const FIRST_ROUND_LIMIT_MS = 15_000;
 const LAST_DRAIN_MS = 10_000;
-/** Rows that one sweep of leases gives back at most. */
-const SWEPT_AT_ONCE = 500;
+/** Rows that one sweep gives back, or one purge takes away, at most. */
+const ROWS_AT_ONCE = 500;
+/** Purges in a round: the next heartbeat must not wait for all of a long backlog. */
+const MOST_PURGES = 20;
 
 /**
  * What billing does without being asked: says that it lives, takes over from those that do not, gives back what they held,
@@ -97,7 +99,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     await this.#sweep();
     if (this.#rounds % THOROUGH_EVERY === 0) {
       await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
-      await this.database.query(PURGE_RESPONSES);
+      await this.#purgeResponses();
       await this.database.query(PURGE_INSTANCES);
     }
     this.#rounds += 1;
@@ -127,8 +129,15 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   }
 
   async #sweep(): Promise<void> {
-    await this.#free(SWEEP_ORPHANS);
-    while ((await this.#free(SWEEP_LEASES)) === SWEPT_AT_ONCE);
+    while ((await this.#free(SWEEP_ORPHANS)) === ROWS_AT_ONCE);
+    while ((await this.#free(SWEEP_LEASES)) === ROWS_AT_ONCE);
+  }
+
+  async #purgeResponses(): Promise<void> {
+    for (let purges = 0; purges < MOST_PURGES; purges += 1) {
+      const [row] = await this.database.query<{ purged: number }>(PURGE_RESPONSES);
+      if (row?.purged !== ROWS_AT_ONCE) return;
+    }
   }
 
   /** @returns how many were given back */

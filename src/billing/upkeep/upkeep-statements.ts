@@ -64,8 +64,11 @@ export const FIND_FORGOTTEN = `
 
 /** Answers past their term. A claim without an answer goes with its owner (see idempotency/), or here, long after. */
 export const PURGE_RESPONSES = `
-  WITH old AS (SELECT user_id, idem_key FROM idempotent_response WHERE expires_at < now() LIMIT 500 FOR UPDATE SKIP LOCKED)
-  DELETE FROM idempotent_response r USING old WHERE r.user_id = old.user_id AND r.idem_key = old.idem_key`;
+  WITH old AS (SELECT user_id, idem_key FROM idempotent_response WHERE expires_at < now() LIMIT 500 FOR UPDATE SKIP LOCKED),
+  gone AS (
+    DELETE FROM idempotent_response r USING old WHERE r.user_id = old.user_id AND r.idem_key = old.idem_key
+    RETURNING r.idem_key)
+  SELECT count(*)::int AS purged FROM gone`;
 
 /** Instances long gone that no open hold refers to. */
 export const PURGE_INSTANCES = `
