@@ -109,6 +109,29 @@ describe('Postgres goes away', () => {
     expect(machine.credit.usedNano).toBe(0n);
   });
 
+  it('a call on credit that was sent and never answered has its row for the operator, and costs the user nothing', async () => {
+    const user = await funded(UNIT);
+    await (await serve(user)).session.settle(usage);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    await proxy.refuse();
+    const { session } = await serve(user);
+    await session.settle({ kind: 'unknown-cost', target: usage.target, reason: 'timeout' });
+    const released = await serve(user);
+    await released.session.settle({ kind: 'release', reason: 'refused' });
+    await proxy.accept();
+    await eventually('both to be booked', () => machine.settler.pending === 0);
+    const rows = await db.dataSource.query('SELECT hold_id, reason FROM unknown_cost WHERE user_id = $1', [
+      user,
+    ]);
+    expect(rows).toEqual([{ hold_id: session.billingId, reason: 'timeout' }]);
+    const holds = await db.dataSource.query('SELECT state, outcome, on_credit FROM hold WHERE id = ANY($1)', [
+      [session.billingId, released.session.billingId],
+    ]);
+    expect(holds).toEqual([{ state: 'released', outcome: 'timeout', on_credit: true }]);
+    expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: UNIT - COST, held: 0n, charges: 1 });
+    expect(machine.credit.usedNano).toBe(0n);
+  });
+
   it('a price nobody had stored yet is stored before the charge that refers to it', async () => {
     const user = await funded(UNIT);
     await (await serve(user)).session.settle(usage);

@@ -302,13 +302,16 @@ export class Settler {
     }
   }
 
-  /** Charges whose hold the database never saw. A release without a hold has nothing to give back. */
+  /**
+   * Charges, and costs that nobody knows, whose hold the database never saw. A mere release without a hold has nothing to
+   * give back.
+   */
   async #withoutHold(batch: readonly Queued[]): Promise<readonly Queued[]> {
     const rows = await this.database.query<{ id: string }>(FIND_HOLDS, [
       batch.map(({ record }) => record.id),
     ]);
     const found = new Set(rows.map((row) => row.id));
-    return batch.filter(({ record }) => !record.release && !found.has(record.id));
+    return batch.filter(({ record }) => (!record.release || record.unknown) && !found.has(record.id));
   }
 
   /** What the database itself will not book, today or tomorrow. */
