@@ -6,6 +6,7 @@ import type {
   IdempotentBegin,
   IdempotentRequest,
 } from '../../src/billing/idempotency/idempotency.service.js';
+import { ABANDON_CLAIM, STORE_RESPONSE } from '../../src/billing/idempotency/idempotency-statements.js';
 import { MOST_PACKED_BYTES } from '../../src/billing/idempotency/packed-answer.js';
 import type { StoredResponse } from '../../src/billing/idempotency/stored-response.js';
 import {
@@ -13,6 +14,7 @@ import {
   REGISTER_INSTANCE,
   SWEEP_ORPHANS,
 } from '../../src/billing/upkeep/upkeep-statements.js';
+import { databaseUnavailable } from '../../src/database/connection-error.js';
 import { uuidV7 } from '../../src/edge/uuid-v7.js';
 import {
   type BillingDatabase,
@@ -397,6 +399,47 @@ describe('while the database is away', () => {
       await proxy.stop();
       await cut[Symbol.asyncDispose]();
       await dataSource.destroy();
+    },
+  );
+
+  it('an answer that is kept in memory is not given to another request with its key', async () => {
+    const user = userId();
+    const ticket = ticketOf(await begin(near, ask(user)));
+    const query = near.database.query.bind(near.database);
+    near.database.query = (sql, parameters) =>
+      sql === STORE_RESPONSE ? Promise.reject(databaseUnavailable()) : query(sql, parameters);
+    await ticket.store(answer());
+    expect(await code(begin(near, ask(user, { body: { model: 'other' } })))).toBe('idempotency_mismatch');
+    expect((await begin(near, ask(user))).kind).toBe('replay');
+    near.database.query = query;
+  });
+
+  it(
+    'of more answers than memory keeps the rest lets its keys go: nothing was charged',
+    { timeout: 20_000 },
+    async () => {
+      const user = userId();
+      const keys = Array.from({ length: 203 }, (_, index) => `kept-${index}`);
+      const tickets = [];
+      for (const key of keys) tickets.push(ticketOf(await begin(near, ask(user, { key }))));
+      const query = near.database.query.bind(near.database);
+      near.database.query = (sql, parameters) =>
+        sql === STORE_RESPONSE || sql === ABANDON_CLAIM
+          ? Promise.reject(databaseUnavailable())
+          : query(sql, parameters);
+      for (const ticket of tickets) await ticket.store(answer());
+      near.database.query = query;
+      const claims = async () =>
+        db.dataSource.query<{ idem_key: string; status: number | null }[]>(
+          'SELECT idem_key, status FROM idempotent_response WHERE user_id = $1',
+          [user],
+        );
+      await eventually('every key to have its answer or to be free', async () =>
+        (await claims()).every(({ status }) => status === 200),
+      );
+      expect(await claims()).toHaveLength(200);
+      expect((await begin(far, ask(user, { key: 'kept-202' }))).kind).toBe('replay');
+      expect((await begin(far, ask(user, { key: 'kept-0' }))).kind).toBe('execute');
     },
   );
 });

@@ -130,7 +130,7 @@ export class IdempotencyService {
     crashPoint('after-claim');
     const claim: IdempotencyClaim = { key, fingerprintHex: fingerprint };
     this.claims.set(billingId, claim);
-    return new IdempotencyTicket({ userId, key, billingId }, claim, this.responses, (answer) => {
+    return new IdempotencyTicket({ userId, key, fingerprint, billingId }, claim, this.responses, (answer) => {
       this.claims.delete(billingId);
       end(answer);
     });
@@ -139,7 +139,8 @@ export class IdempotencyService {
   /** @returns the stored answer; `undefined` while there is none and there may be one */
   async #lookAt(userId: string, key: string, fingerprint: string): Promise<StoredResponse | undefined> {
     const kept = this.responses.unsaved(userId, key);
-    if (kept) return kept;
+    if (kept && kept.fingerprint !== fingerprint) throw mismatch();
+    if (kept) return kept.response;
     const [row] = await this.database.query<KeyRow>(LOOK_AT_KEY, [userId, key]);
     const known = row?.fingerprint ?? row?.hold_fingerprint;
     if (!row || known == null) return undefined;

@@ -9,13 +9,19 @@ import { packAnswer, type PackedAnswer } from './packed-answer.js';
 import type { StoredResponse } from './stored-response.js';
 
 const RETRY_MS = 1000;
-/** Answers kept in memory while the database is away; the oldest go first. */
+/** Answers kept in memory while the database is away. Of the oldest beyond that the key is freed: they cost nothing. */
 const MOST_UNSAVED = 200;
 
 export interface ClaimedKey {
   readonly userId: string;
   readonly key: string;
+  readonly fingerprint: string;
   readonly billingId: string;
+}
+
+interface Unsaved {
+  readonly fingerprint: string;
+  readonly response: StoredResponse;
 }
 
 /**
@@ -69,10 +75,10 @@ export class ResponseStore implements OnApplicationShutdown {
     return this.#do(claim, undefined);
   }
 
-  /** An answer that is complete here and not in the database yet. */
-  unsaved(userId: string, key: string): StoredResponse | undefined {
-    for (const [claim, response] of this.#unsaved) {
-      if (response && claim.userId === userId && claim.key === key) return response;
+  /** An answer that is complete here and not in the database yet, and what it answers. */
+  unsaved(userId: string, key: string): Unsaved | undefined {
+    for (const [{ fingerprint, ...claim }, response] of this.#unsaved) {
+      if (response && claim.userId === userId && claim.key === key) return { fingerprint, response };
     }
     return undefined;
   }
@@ -111,12 +117,9 @@ export class ResponseStore implements OnApplicationShutdown {
 
   #keep(claim: ClaimedKey, response: StoredResponse | undefined): void {
     this.#unsaved.set(claim, response);
-    if (this.#unsaved.size > MOST_UNSAVED) {
-      for (const oldest of this.#unsaved.keys()) {
-        this.#unsaved.delete(oldest);
-        break;
-      }
-    }
+    const answered = [...this.#unsaved].filter(([, kept]) => kept);
+    const [oldest] = answered;
+    if (oldest && answered.length > MOST_UNSAVED) this.#unsaved.set(oldest[0], undefined);
     this.#timer ??= setTimeout(() => void this.#retry(), RETRY_MS).unref();
   }
 
