@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { PostgresQueryRunner } from 'typeorm/driver/postgres/PostgresQueryRunner.js';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import { ScheduledAudit } from '../../src/billing/audit/scheduled-audit.service.js';
 import { MARK_REPLAYED } from '../../src/billing/upkeep/upkeep-statements.js';
 import {
@@ -53,4 +55,30 @@ it('tells of a balance that is not its ledger, and when it is again', async () =
         .at(-1),
     ).toMatchObject({ count });
   }
+});
+
+it('counts every mismatch and keeps the first ones alone, however many there are', async () => {
+  await db.dataSource.query(
+    `INSERT INTO account (user_id, balance_nano) SELECT 'user-' || n, 1 FROM generate_series(1, 3000) n`,
+  );
+  await db.dataSource.query(
+    `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, hold_id)
+     SELECT id, 'user-' || n, 'charge', 'revenue', 0, 0, 'nothing was used', id
+       FROM (SELECT n, gen_random_uuid() AS id FROM generate_series(1, 3000) n) charges`,
+  );
+  const query = vi.spyOn(PostgresQueryRunner.prototype, 'query');
+  const { checks, mismatches } = await runLedgerAudit(db.dataSource, { examples: 2 });
+  const results = await Promise.all(query.mock.results.map(({ value }) => value as Promise<unknown>));
+  vi.restoreAllMocks();
+  expect(checks).toMatchObject({
+    balance_is_sum_of_ledger: 3000,
+    captured_is_in_ledger: 3000,
+    charge_is_usage_times_price: 3000,
+    refund_is_within_charge: 0,
+  });
+  expect(mismatches.filter(({ check }) => check === 'captured_is_in_ledger')).toHaveLength(2);
+  expect(mismatches.filter(({ check }) => check === 'charge_is_usage_times_price')).toHaveLength(2);
+  expect(Math.max(...results.map((rows) => (Array.isArray(rows) ? rows.length : 0)))).toBeLessThanOrEqual(
+    1000,
+  );
 });

@@ -38,6 +38,10 @@ export const AUDIT_CHECKS = {
      WHERE expires_at < now() - interval '5 minutes'`,
 } as const satisfies Record<string, string>;
 
+/** The first mismatches of a check, each with the number of all. $1 how many */
+export const firstOf = (check: string): string =>
+  `SELECT subject, detail, (count(*) OVER ())::int AS count FROM (${check}) found LIMIT $1`;
+
 /** Of the instances that live: ids are in the order of their starts. */
 export const OLDEST_INSTANCE = `
   SELECT id FROM gateway_instance

@@ -3,7 +3,7 @@ import { priceCardFromJson, type PriceCardJson, priceUsage, priceVersionOf } fro
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Telemetry } from '../../telemetry/telemetry.js';
 import { scaledCost } from '../session/charge-calculator.js';
-import { AUDIT_CHECKS, CHARGES_TO_RECOMPUTE, COUNT_CHECKED } from './audit-statements.js';
+import { AUDIT_CHECKS, CHARGES_TO_RECOMPUTE, COUNT_CHECKED, firstOf } from './audit-statements.js';
 
 const PAGE = 1000;
 
@@ -47,18 +47,20 @@ export function runLedgerAudit(
     // A full audit of a large ledger takes longer than a request's statement may.
     await manager.query('SET TRANSACTION READ ONLY');
     await manager.query('SET LOCAL statement_timeout = 0');
-    const findings: [string, readonly AuditMismatch[]][] = [];
+    const findings = new Map<string, Finding>();
     for (const [check, sql] of Object.entries(AUDIT_CHECKS)) {
-      const rows = await manager.query<{ subject: string | null; detail: string }[]>(sql);
-      findings.push([check, rows.map(({ subject, detail }) => ({ check, subject: subject ?? '', detail }))]);
+      // One at least: the number of all stands in each row.
+      const rows = await manager.query<MismatchRow[]>(firstOf(sql), [Math.max(1, examples)]);
+      const mismatches = rows.map(({ subject, detail }) => ({ check, subject: subject ?? '', detail }));
+      findings.set(check, { count: rows[0]?.count ?? 0, mismatches });
     }
-    if (recompute) findings.push(['charge_is_usage_times_price', await recomputeCharges(manager)]);
+    if (recompute) findings.set('charge_is_usage_times_price', await recomputeCharges(manager, examples));
     const [checked] = await manager.query<LedgerAudit['checked'][]>(COUNT_CHECKED);
     return {
-      ok: findings.every(([, mismatches]) => mismatches.length === 0),
+      ok: [...findings.values()].every(({ count }) => count === 0),
       checked: checked ?? { accounts: 0, entries: 0, charges: 0, open_holds: 0 },
-      checks: Object.fromEntries(findings.map(([check, mismatches]) => [check, mismatches.length])),
-      mismatches: findings.flatMap(([, mismatches]) => mismatches.slice(0, examples)),
+      checks: Object.fromEntries([...findings].map(([check, { count }]) => [check, count])),
+      mismatches: [...findings.values()].flatMap(({ mismatches }) => mismatches.slice(0, examples)),
     };
   });
 }
@@ -68,6 +70,18 @@ export function reportAudit(telemetry: Telemetry, { checks }: LedgerAudit): void
   for (const [check, count] of Object.entries(checks)) {
     telemetry.event({ kind: 'audit-mismatch', check, count });
   }
+}
+
+interface MismatchRow {
+  subject: string | null;
+  detail: string;
+  count: number;
+}
+
+/** Books that are wrong everywhere must not fill the memory of whoever looks: all are counted, the first ones kept. */
+interface Finding {
+  readonly count: number;
+  readonly mismatches: readonly AuditMismatch[];
 }
 
 interface ChargeRow {
@@ -81,17 +95,20 @@ interface ChargeRow {
   card: PriceCardJson | null;
 }
 
-async function recomputeCharges(manager: EntityManager): Promise<AuditMismatch[]> {
+async function recomputeCharges(manager: EntityManager, examples: number): Promise<Finding> {
+  const check = 'charge_is_usage_times_price';
   const mismatches: AuditMismatch[] = [];
+  let count = 0;
   for (let after = '-1'; ;) {
     const rows = await manager.query<ChargeRow[]>(CHARGES_TO_RECOMPUTE, [after, PAGE]);
     for (const row of rows) {
       const detail = faultOf(row);
-      if (detail !== undefined)
-        mismatches.push({ check: 'charge_is_usage_times_price', subject: row.id, detail });
+      if (detail === undefined) continue;
+      count += 1;
+      if (mismatches.length < examples) mismatches.push({ check, subject: row.id, detail });
     }
     const last = rows.at(-1);
-    if (!last || rows.length < PAGE) return mismatches;
+    if (!last || rows.length < PAGE) return { count, mismatches };
     after = last.seq;
   }
 }
