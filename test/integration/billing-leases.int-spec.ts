@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { exactJsonNumber } from '@app/money';
 import { eventually, FaultProxy } from '@app/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -711,6 +712,25 @@ describe('a stream', () => {
       here.settler.enqueue(settling(rest, 0n, { release: true }));
       await expectCleanBooks(user);
     }
+  });
+});
+
+describe('a stream that ends while it waits for its next slices', () => {
+  it('holds no more of them', async () => {
+    const machine = await start();
+    const user = await funded(UNIT);
+    const session = await leased(machine, user, 20_000, true);
+    const extend = machine.leases.extend.bind(machine.leases);
+    machine.leases.extend = async (lease, byNano) => {
+      const isCovered = await extend(lease, byNano);
+      await sleep(50);
+      return isCovered;
+    };
+    const covers = session.covers(15_000);
+    await session.settle(usage());
+    expect(await covers).toBe(true);
+    expect(machine.leases.heldNano(user)).toBe(0n);
+    await expectCleanBooks(user);
   });
 });
 

@@ -125,6 +125,8 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
 
   async #reach(held: Held, outputTokens: number): Promise<boolean> {
     while (held.coveredTokens < Math.min(outputTokens, held.totalTokens)) {
+      // It ended meanwhile: what would be held now, nobody would give back.
+      if (this.closed) return true;
       if (!(await this.#extend(held))) return false;
     }
     return true;
