@@ -1,7 +1,14 @@
 import { GATEWAY_ERRORS, GatewayError, type GatewayErrorCode } from '@app/contracts';
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import {
+  type ArgumentsHost,
+  Catch,
+  type ExceptionFilter,
+  HttpException,
+  NotFoundException,
+} from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { Telemetry } from '../telemetry/telemetry.js';
+import { describeMissingRoute } from './missing-route.js';
 
 const CODE_BY_HTTP_STATUS: Readonly<Record<number, GatewayErrorCode>> = {
   400: 'invalid_body',
@@ -25,7 +32,11 @@ export class GatewayErrorFilter implements ExceptionFilter {
   catch(exception: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const request = http.getRequest<Request>();
-    const error = toGatewayError(exception);
+    // Nest's router throws it; our own errors of this status are GatewayErrors.
+    const error =
+      exception instanceof NotFoundException
+        ? new GatewayError('not_found', describeMissingRoute(request.path))
+        : toGatewayError(exception);
     if (error.code === 'internal_error') {
       this.telemetry.event({
         kind: 'unexpected-error',
@@ -62,12 +73,6 @@ function fromHttpException(exception: HttpException): GatewayError {
       {
         cause: exception,
       },
-    );
-  }
-  if (code === 'not_found') {
-    return new GatewayError(
-      code,
-      'There is no such route: check method and path, GET /docs shows all of them.',
     );
   }
   return new GatewayError(code, describe(exception), { cause: exception });

@@ -67,8 +67,31 @@ describe('a refusal', () => {
   });
 
   it('of a path points to the list of routes', async () => {
-    expect(await messageOf('/v1/chat/completions')).toContain('GET /docs');
-    expect(await messageOf('/v1/embeddings', {})).toContain('GET /docs');
+    expect(await messageOf('/v1/chat/completions')).toContain('POST: GET /docs');
+    expect(await messageOf('/v1/chats/completion', {})).toContain('GET /docs');
+  });
+
+  it.each(['/v1/embeddings', '/openai/v1/responses', '/v1/audio/speech', '/v1/completions', '/v1/messages'])(
+    'of %s says that there are chat completions only',
+    async (path) => {
+      const name = path.split('/v1/')[1]?.split('/')[0];
+      expect(await messageOf(path, {})).toBe(
+        `The gateway has no /v1/${name}: it serves chat completions only, at POST /v1/chat/completions.`,
+      );
+    },
+  );
+
+  it.each([
+    '/chat/completions',
+    '/openai/chat/completions',
+    '/v1/v1/chat/completions',
+    '/v1/chat/completions/chat/completions',
+  ])('of %s says how a base URL ends', async (path) => {
+    expect(await messageOf(path, {})).toContain('the base URL of a client of OpenAI ends in /v1');
+  });
+
+  it('of the models below a base URL without /v1 says how it ends', async () => {
+    expect(await messageOf('/models')).toContain('ends in /v1');
   });
 
   it.each([
