@@ -6,6 +6,7 @@ import { BillingInterceptor } from './billing.interceptor.js';
 import { BookingsService } from './bookings/bookings.service.js';
 import { HoldsService } from './holds/holds.service.js';
 import { AdminBillingController } from './http/admin-billing.controller.js';
+import { AdminReportsController } from './http/admin-reports.controller.js';
 import { BillingController } from './http/billing.controller.js';
 import { EstimateController } from './http/estimate.controller.js';
 import { LedgerAuditController } from './http/ledger-audit.controller.js';
@@ -34,7 +35,13 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
 
 /** Money: see README.md for what it promises and how. */
 @Module({
-  controllers: [BillingController, EstimateController, AdminBillingController, LedgerAuditController],
+  controllers: [
+    BillingController,
+    EstimateController,
+    AdminBillingController,
+    AdminReportsController,
+    LedgerAuditController,
+  ],
   providers: [
     {
       provide: MoneyDatabase,

@@ -55,6 +55,7 @@ const POLICIES: Readonly<Record<string, Policy>> = {
   'GET /admin/users/:id/balance': 'an admin',
   'GET /admin/users': 'an admin',
   'GET /admin/reports': 'an admin',
+  'GET /admin/transactions': 'an admin',
   'GET /admin/ledger/audit': 'an admin',
   'GET /admin/ops/summary': 'an admin',
 };

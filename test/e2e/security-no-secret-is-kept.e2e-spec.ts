@@ -204,6 +204,7 @@ describe('what is sent', () => {
       '/admin/users',
       '/admin/users/alice/balance',
       '/admin/reports',
+      '/admin/transactions',
       '/admin/ops/summary',
       '/admin/ledger/audit',
       '/billing/balance',

@@ -15,6 +15,7 @@ import { IS_ADMIN_ONLY } from '../../src/auth/admin-only.decorator.js';
 import { Billed } from '../../src/billing/billed.decorator.js';
 import { BillingModule } from '../../src/billing/billing.module.js';
 import { AdminBillingController } from '../../src/billing/http/admin-billing.controller.js';
+import { AdminReportsController } from '../../src/billing/http/admin-reports.controller.js';
 import { LedgerAuditController } from '../../src/billing/http/ledger-audit.controller.js';
 import { ESTIMATE_PLANNER } from '../../src/billing/quote/estimate-planner.js';
 import { QuoterService } from '../../src/billing/quoter.service.js';
@@ -185,8 +186,8 @@ async function call(
 }
 const get = (path: string, user: string, headers?: Record<string, string>) =>
   call('GET', path, user, undefined, headers);
-const post = (path: string, body: unknown, user = 'root') =>
-  call('POST', path, user, body, { 'x-role': 'admin' });
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  call('POST', path, 'root', body, { 'x-role': 'admin', ...headers });
 
 describe('GET /billing/balance', () => {
   it('opens the account at first sight, with the default balance, once', async () => {
@@ -352,7 +353,7 @@ describe('POST /billing/estimate', () => {
 
 describe('administrators', () => {
   it('are the only ones: every one of these routes says so to the guard', () => {
-    for (const controller of [AdminBillingController, LedgerAuditController]) {
+    for (const controller of [AdminBillingController, AdminReportsController, LedgerAuditController]) {
       expect(Reflect.getMetadata(IS_ADMIN_ONLY, controller)).toBe(true);
     }
   });
@@ -371,6 +372,30 @@ describe('administrators', () => {
     expect(events).toContainEqual(
       expect.objectContaining({ kind: 'admin-action', action: 'topup', actor: 'root', subject: user }),
     );
+  });
+
+  it('top up once per Idempotency-Key too, where a client sends the key as it does elsewhere', async () => {
+    const user = userId();
+    const key = { 'idempotency-key': 'invoice-8' };
+    for (const replayed of [false, true]) {
+      expect((await post(`/admin/users/${user}/topups`, { amount: 5 }, key)).json.replayed).toBe(replayed);
+    }
+    const inBody = { amount: 5, idempotency_key: 'invoice-8' };
+    expect((await post(`/admin/users/${user}/topups`, inBody)).json.replayed).toBe(true);
+    expect((await post(`/admin/users/${user}/topups`, inBody, key)).json.replayed).toBe(true);
+    expect((await get('/billing/balance', user)).json.balance).toBe(105);
+    for (const other of ['invoice-9', 'x'.repeat(256), 'a b']) {
+      const { status, json } = await post(`/admin/users/${user}/topups`, inBody, {
+        'idempotency-key': other,
+      });
+      expect([status, json.error.param]).toEqual([400, 'Idempotency-Key']);
+    }
+    for (const replayed of [false, true]) {
+      const headers = { 'idempotency-key': 'mend-1' };
+      const body = { amount: -5, description: 'x' };
+      expect((await post(`/admin/users/${user}/adjustments`, body, headers)).json.replayed).toBe(replayed);
+    }
+    expect((await get('/billing/balance', user)).json.balance).toBe(100);
   });
 
   it('top up without a key as often as they send it', async () => {
@@ -466,6 +491,8 @@ describe('administrators', () => {
     expect((await get(`/admin/users/${userId()}/balance`, 'root')).status).toBe(404);
     const found = await get('/admin/users?search=find_me-', 'root');
     expect([found.json.total, found.json.users[0].user_id]).toEqual([1, user]);
+    const beyond = await get('/admin/users?search=find_me-&offset=5', 'root');
+    expect([beyond.json.total, beyond.json.users]).toEqual([1, []]);
     for (const search of ['%25', 'find%5C', 'findxme', '_ind']) {
       expect((await get(`/admin/users?search=${search}`, 'root')).json.users).toEqual([]);
     }
@@ -482,9 +509,87 @@ describe('administrators', () => {
     }
     const csv = await get('/admin/reports?group_by=user&format=csv', 'root');
     expect(csv.headers.get('content-type')).toContain('text/csv');
+    expect(csv.text).toMatch(
+      /^key,requests,prompt_tokens,completion_tokens,charged,refunded,net,currency\r\n/,
+    );
+    expect(csv.text).toContain(',USD\r\n');
     expect(csv.text).toContain(`\r\n'@`);
     expect(csv.text).not.toContain(`\r\n@`);
     expect((await get('/admin/reports?group_by=password', 'root')).status).toBe(400);
+  });
+
+  it('get a report in pages, and never a cut one without being told', async () => {
+    const users = Array.from({ length: 3 }, userId);
+    for (const user of users) await get('/spend/ok', user);
+    const whole = (await get('/admin/reports?group_by=user', 'root')).json;
+    expect(whole.total).toBe(whole.rows.length);
+    const paged: unknown[] = [];
+    for (let offset = 0; offset < whole.total; offset += 2) {
+      const page = await get(`/admin/reports?group_by=user&limit=2&offset=${offset}`, 'root');
+      expect(page.json).toMatchObject({ total: whole.total, limit: 2, offset });
+      paged.push(...page.json.rows);
+    }
+    expect(paged).toEqual(whole.rows);
+    expect((await get(`/admin/reports?group_by=user&offset=${whole.total}`, 'root')).json).toMatchObject({
+      total: whole.total,
+      rows: [],
+    });
+    expect((await get('/admin/reports?limit=10001', 'root')).status).toBe(400);
+  });
+
+  it('are told that a period ends before its last day begins', async () => {
+    const { status, json } = await get('/admin/reports?from=2026-11-29&to=2026-11-29', 'root');
+    expect([status, json.error.message]).toEqual([
+      400,
+      'from must be before to, and to is exclusive: of one day it is the next.',
+    ]);
+  });
+
+  it('see the ledger of one and of all, by kind and period, as JSON and as CSV', async () => {
+    const user = userId();
+    await get('/spend/ok', user, { 'x-request-id': `l-${user}` });
+    await get('/billing/balance', user); // the charge is booked
+    await post(`/admin/users/${user}/topups`, {
+      amount: '2.5',
+      description: '=1+1',
+      idempotency_key: `k-${user}`,
+    });
+    const ledger = (await get(`/admin/transactions?user_id=${user}`, 'root')).json;
+    expect(ledger).toMatchObject({ currency: 'USD', limit: 100, offset: 0 });
+    const own = (await get('/billing/transactions', user)).json;
+    expect(ledger.transactions).toEqual(
+      own.transactions.map((entry: object) => ({
+        user_id: user,
+        ...entry,
+        ...('type' in entry && entry.type === 'topup'
+          ? { actor: 'root', idempotency_key: `k-${user}` }
+          : { actor: null, idempotency_key: null }),
+      })),
+    );
+    expect(ledger.transactions.map(({ type }: { type: string }) => type)).toEqual([
+      'topup',
+      'charge',
+      'grant',
+    ]);
+    const types = async (query: string): Promise<string[]> =>
+      (await get(`/admin/transactions?user_id=${user}&${query}`, 'root')).json.transactions.map(
+        ({ type }: { type: string }) => type,
+      );
+    expect(await types('type=charge')).toEqual(['charge']);
+    expect(await types('limit=1&offset=2')).toEqual(['grant']);
+    expect(await types('from=2020-01-01&to=2020-02-01')).toEqual([]);
+    const csv = await get(`/admin/transactions?user_id=${user}&type=topup&format=csv`, 'root');
+    expect(csv.headers.get('content-type')).toContain('text/csv');
+    const [head, row] = csv.text.split('\r\n');
+    expect(head).toBe(
+      'timestamp,id,user_id,type,amount,balance_after,currency,description,request_id,model,provider,prompt_tokens,completion_tokens,actor,idempotency_key',
+    );
+    expect(row).toMatch(new RegExp(`,${user},topup,2.5,102.499975,USD,'=1\\+1,,,,,,root,k-${user}$`));
+    const everybody = (await get('/admin/transactions?type=topup', 'root')).json.transactions;
+    expect(new Set(everybody.map(({ user_id }: { user_id: string }) => user_id)).size).toBeGreaterThan(1);
+    for (const wrong of ['type=gift', 'limit=10001', 'user_id=a%20b', 'from=2026-02-02&to=2026-02-01']) {
+      expect((await get(`/admin/transactions?${wrong}`, 'root')).status).toBe(400);
+    }
   });
 
   it('can have everything worked out again', async () => {
@@ -518,5 +623,28 @@ describe('administrators', () => {
       expect.objectContaining({ check: 'balance_is_sum_of_ledger', subject: user }),
     );
     expect(events).toContainEqual({ kind: 'audit-mismatch', check: 'balance_is_sum_of_ledger', count: 1 });
+  });
+});
+
+// Last: its entries belong to no hold.
+describe('a report of very many', () => {
+  it('is not cut without a word', async () => {
+    await db.dataSource.query(
+      `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, hold_id, created_at)
+       SELECT md5(n::text)::uuid, 'many-' || n, 'charge', 'revenue', 0, 0, 'x', md5(n::text)::uuid, '2020-01-15'
+         FROM generate_series(1, 10001) AS n`,
+    );
+    const january = '/admin/reports?group_by=user&from=2020-01-01&to=2020-02-01';
+    for (const format of ['json', 'csv']) {
+      const cut = await get(`${january}&format=${format}`, 'root');
+      expect([cut.status, cut.json.error.message]).toEqual([
+        400,
+        'The report has 10001 rows, more than 10000: ask for it in pages, with limit and offset.',
+      ]);
+    }
+    expect((await get(`${january}&limit=10000&format=csv`, 'root')).headers.get('x-total-count')).toBe(
+      '10001',
+    );
+    expect((await get(`${january}&limit=10000&offset=10000`, 'root')).json.rows).toHaveLength(1);
   });
 });

@@ -1,8 +1,7 @@
 import { GatewayError } from '@app/contracts';
 import { exactJsonNumber, type ExactJsonNumber, parseAmount } from '@app/money';
-import { Body, Controller, Get, HttpCode, Inject, Param, Post, Query, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { Response } from 'express';
+import { Body, Controller, Get, Headers, HttpCode, Inject, Param, Post, Query } from '@nestjs/common';
+import { ApiBearerAuth, ApiHeader, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { AdminOnly } from '../../auth/admin-only.decorator.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { ApiAnswer } from '../../docs/api-answer.decorator.js';
@@ -13,11 +12,9 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { type Booking, type BookingOrder, BookingsService } from '../bookings/bookings.service.js';
 import { ReceiptsService } from '../reports/receipts.service.js';
 import { ReportsService, type UserView } from '../reports/reports.service.js';
-import { toCsv } from '../reports/to-csv.js';
 import { type BalanceView, toBalanceView } from './balance-view.js';
-import { BookingBody, RefundBody, ReportQuery, RequestParam, UserParam, UsersQuery } from './billing.dto.js';
-import { BALANCE_EXAMPLE, BOOKING_EXAMPLE, REPORT_EXAMPLE } from './billing.examples.js';
-import { toPeriod } from './period.js';
+import { BOOKING_KEY, BookingBody, RefundBody, RequestParam, UserParam, UsersQuery } from './billing.dto.js';
+import { BALANCE_EXAMPLE, BOOKING_EXAMPLE } from './billing.examples.js';
 
 interface BookingView {
   readonly id: string;
@@ -28,15 +25,11 @@ interface BookingView {
   readonly replayed: boolean;
 }
 
-const CSV_COLUMNS = [
-  'key',
-  'requests',
-  'prompt_tokens',
-  'completion_tokens',
-  'charged',
-  'refunded',
-  'net',
-] as const;
+const KEY_HEADER = {
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'Another way to send idempotency_key.',
+};
 
 /** Everybody's money, for administrators. Every change is a ledger row and a line of the audit log. */
 @ApiTags('admin')
@@ -56,29 +49,33 @@ export class AdminBillingController {
   @Post('users/:id/topups')
   @HttpCode(200)
   @ApiOperation({ summary: 'Credit an account; the same idempotency_key credits once' })
+  @ApiHeader(KEY_HEADER)
   @ApiAnswer(BOOKING_EXAMPLE)
   @ApiErrors(400, 401, 403, 413, 415, 422, 429, 503)
   topUp(
     @Context() context: RequestContext,
     @Param() { id }: UserParam,
     @Body() body: BookingBody,
+    @Headers('idempotency-key') key: string | undefined,
   ): Promise<BookingView> {
     const amountNano = parseAmount(body.amount);
     if (amountNano < 0n) throw new GatewayError('invalid_body', 'A top-up is positive.', { param: 'amount' });
-    return this.#book(context, id, 'topup', amountNano, body, 'Top-up');
+    return this.#book(context, id, 'topup', amountNano, withKey(body, key), 'Top-up');
   }
 
   @Post('users/:id/adjustments')
   @HttpCode(200)
   @ApiOperation({ summary: 'Correct an account, up or down; never below what is held' })
+  @ApiHeader(KEY_HEADER)
   @ApiAnswer({ ...BOOKING_EXAMPLE, amount: -1.5 })
   @ApiErrors(400, 401, 403, 413, 415, 422, 429, 503)
   adjust(
     @Context() context: RequestContext,
     @Param() { id }: UserParam,
     @Body() body: BookingBody,
+    @Headers('idempotency-key') key: string | undefined,
   ): Promise<BookingView> {
-    return this.#book(context, id, 'adjustment', parseAmount(body.amount), body, 'Adjustment');
+    return this.#book(context, id, 'adjustment', parseAmount(body.amount), withKey(body, key), 'Adjustment');
   }
 
   @Post('requests/:request_id/refund')
@@ -131,32 +128,6 @@ export class AdminBillingController {
     return { ...(await this.reports.users(search, limit, offset)), limit, offset };
   }
 
-  @Get('reports')
-  @ApiOperation({ summary: 'Spend of everybody by day, model, provider or user; JSON or CSV' })
-  @ApiAnswer(REPORT_EXAMPLE, { orElse: { 'text/csv': { type: 'string' } } })
-  @ApiErrors(400, 401, 403, 429, 503)
-  async report(@Query() query: ReportQuery, @Res() response: Response): Promise<void> {
-    const period = toPeriod(query);
-    const rows = await this.reports.spend(query.group_by, period, undefined);
-    if (query.format === 'csv') {
-      const cells = rows.map((row) =>
-        CSV_COLUMNS.map((column) => {
-          const value = row[column];
-          return typeof value === 'object' ? value.rawJSON : value;
-        }),
-      );
-      response.type('text/csv').attachment(`spend-by-${query.group_by}.csv`).send(toCsv(CSV_COLUMNS, cells));
-      return;
-    }
-    response.json({
-      from: period.from.toISOString(),
-      to: period.to.toISOString(),
-      group_by: query.group_by,
-      currency: this.config.billing.currency,
-      rows,
-    });
-  }
-
   async #book(
     context: RequestContext,
     userId: string,
@@ -200,4 +171,16 @@ function toBookingView(booking: Booking): BookingView {
     timestamp: booking.createdAt.toISOString(),
     replayed: booking.isReplay,
   };
+}
+
+/** Whoever sends the key as a header, as for completions, must not have booked twice. */
+function withKey(body: BookingBody, key: string | undefined): BookingBody {
+  if (key === undefined) return body;
+  const fault =
+    (!BOOKING_KEY.test(key) && 'Idempotency-Key must be 1 to 255 visible ASCII characters.') ||
+    (body.idempotency_key != null &&
+      body.idempotency_key !== key &&
+      'Idempotency-Key is not the idempotency_key of the body.');
+  if (fault) throw new GatewayError('invalid_body', fault, { param: 'Idempotency-Key' });
+  return { ...body, idempotency_key: key };
 }

@@ -10,7 +10,7 @@ import { type Receipt, ReceiptsService } from '../reports/receipts.service.js';
 import { ReportsService, type SpendView, type TransactionView } from '../reports/reports.service.js';
 import { Settler } from '../settle/settler.service.js';
 import { type BalanceView, toBalanceView } from './balance-view.js';
-import { PageQuery, RequestParam, UsageQuery } from './billing.dto.js';
+import { MOST_ROWS, PageQuery, RequestParam, UsageQuery } from './billing.dto.js';
 import {
   BALANCE_EXAMPLE,
   RECEIPT_EXAMPLE,
@@ -78,12 +78,16 @@ export class BillingController {
   ): Promise<{ user_id: string; from: string; to: string; group_by: string; usage: SpendView[] }> {
     const { userId } = requirePrincipal(context);
     const period = toPeriod(query);
+    const { rows } = await this.reports.spend(query.group_by, period, userId, {
+      limit: MOST_ROWS,
+      offset: 0,
+    });
     return {
       user_id: userId,
       from: period.from.toISOString(),
       to: period.to.toISOString(),
       group_by: query.group_by,
-      usage: await this.reports.spend(query.group_by, period, userId),
+      usage: rows,
     };
   }
 

@@ -15,6 +15,11 @@ import {
   ValidateBy,
 } from 'class-validator';
 
+const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
+
+/** Rows of a report that are given at once. */
+export const MOST_ROWS = 10_000;
+
 /** A count in a query: digits only, so that `1e2`, ` 5` and an empty value are refused and not guessed. */
 const toCount = Transform(({ value }: { value: unknown }) =>
   typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value,
@@ -25,17 +30,19 @@ function IsAmount(): PropertyDecorator {
   return ValidateBy({
     name: 'isAmount',
     validator: {
-      validate: (value: unknown) => {
-        try {
-          return parseAmount(value) !== 0n;
-        } catch (error) {
-          if (error instanceof InvalidAmountError) return false;
-          throw error;
-        }
-      },
-      defaultMessage: () => 'amount must be a decimal with at most nine decimals, not zero',
+      validate: (value: unknown) => faultOfAmount(value) === undefined,
+      defaultMessage: (checked) => faultOfAmount(checked?.value) ?? '',
     },
   });
+}
+
+function faultOfAmount(value: unknown): string | undefined {
+  try {
+    return parseAmount(value) === 0n ? 'amount must not be zero' : undefined;
+  } catch (error) {
+    if (error instanceof InvalidAmountError) return error.message;
+    throw error;
+  }
 }
 
 export class PageQuery {
@@ -93,6 +100,62 @@ export class ReportQuery extends PeriodQuery {
   @IsOptional()
   @IsIn(['json', 'csv'])
   format: 'json' | 'csv' = 'json';
+
+  @ApiPropertyOptional({
+    type: Number,
+    minimum: 1,
+    maximum: MOST_ROWS,
+    description: 'Rows of a page. Default: all of them, and an error when they are more than the maximum.',
+  })
+  @IsOptional()
+  @toCount
+  @IsInt()
+  @Min(1)
+  @Max(MOST_ROWS)
+  limit?: number;
+
+  @ApiPropertyOptional({ type: Number, default: 0, minimum: 0 })
+  @IsOptional()
+  @toCount
+  @IsInt()
+  @Min(0)
+  @Max(1_000_000_000)
+  offset = 0;
+}
+
+const ENTRY_KINDS = ['grant', 'topup', 'charge', 'refund', 'adjustment'] as const;
+
+export class LedgerQuery extends PeriodQuery {
+  @ApiPropertyOptional({ type: String, example: 'alice', description: 'Default: everybody.' })
+  @IsOptional()
+  @Matches(USER_ID, { message: 'user_id must be a user id' })
+  user_id?: string;
+
+  @ApiPropertyOptional({ enum: ENTRY_KINDS, description: 'Default: all of them.' })
+  @IsOptional()
+  @IsIn(ENTRY_KINDS)
+  type?: (typeof ENTRY_KINDS)[number];
+
+  @ApiPropertyOptional({ enum: ['json', 'csv'], default: 'json' })
+  @IsOptional()
+  @IsIn(['json', 'csv'])
+  format: 'json' | 'csv' = 'json';
+
+  @ApiPropertyOptional({ type: Number, default: 100, minimum: 1, maximum: MOST_ROWS })
+  @IsOptional()
+  @toCount
+  @IsInt()
+  @Min(1)
+  @Max(MOST_ROWS)
+  limit = 100;
+
+  @ApiPropertyOptional({ type: Number, default: 0, minimum: 0 })
+  @IsOptional()
+  @toCount
+  @IsInt()
+  @Min(0)
+  @Max(1_000_000_000)
+  offset = 0;
 }
 
 export class UsersQuery extends PageQuery {
@@ -102,8 +165,6 @@ export class UsersQuery extends PageQuery {
   @MaxLength(128)
   search = '';
 }
-
-const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
 
 export class UserParam {
   @ApiProperty({ type: String, example: 'alice' })
@@ -122,6 +183,8 @@ export class RequestParam {
   request_id: string;
 }
 
+export const BOOKING_KEY = /^[\x21-\x7e]{1,255}$/;
+
 export class BookingBody {
   @ApiProperty({ oneOf: [{ type: 'string' }, { type: 'number' }], example: '25.00' })
   @IsAmount()
@@ -133,10 +196,14 @@ export class BookingBody {
   @MaxLength(500)
   description?: string;
 
-  @ApiPropertyOptional({ type: String, example: 'invoice-2026-114', description: 'The same key books once.' })
+  @ApiPropertyOptional({
+    type: String,
+    example: 'invoice-2026-114',
+    description: 'The same key books once. Also as the header Idempotency-Key.',
+  })
   @IsOptional()
   @IsString()
-  @Matches(/^[\x21-\x7e]{1,255}$/, { message: 'idempotency_key must be 1 to 255 visible ASCII characters' })
+  @Matches(BOOKING_KEY, { message: 'idempotency_key must be 1 to 255 visible ASCII characters' })
   idempotency_key?: string;
 }
 

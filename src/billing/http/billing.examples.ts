@@ -52,6 +52,23 @@ export const REPORT_EXAMPLE = {
   group_by: 'model',
   currency: 'USD',
   rows: [{ key: 'gpt-4', ...SPEND }],
+  total: 1,
+  limit: 10_000,
+  offset: 0,
+};
+
+export const ENTRIES_EXAMPLE = {
+  from: '2026-11-01T00:00:00.000Z',
+  to: '2026-12-01T00:00:00.000Z',
+  currency: 'USD',
+  transactions: TRANSACTIONS_EXAMPLE.transactions.map((entry) => ({
+    user_id: 'alice',
+    ...entry,
+    actor: null,
+    idempotency_key: null,
+  })),
+  limit: 100,
+  offset: 0,
 };
 
 export const BOOKING_EXAMPLE = {

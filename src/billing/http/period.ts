@@ -16,6 +16,9 @@ export function toPeriod(query: PeriodQuery, now = new Date()): Period {
   const to = query.to === undefined ? endOfToday : new Date(query.to);
   const from =
     query.from === undefined ? new Date(to.getTime() - DEFAULT_DAYS * DAY_MS) : new Date(query.from);
-  if (!(from < to)) throw new GatewayError('invalid_query', 'from must be before to.', { param: 'from' });
+  if (!(from < to)) {
+    const message = 'from must be before to, and to is exclusive: of one day it is the next.';
+    throw new GatewayError('invalid_query', message, { param: 'from' });
+  }
   return { from, to };
 }

@@ -7,6 +7,15 @@ export const LIST_TRANSACTIONS = `
     FROM ledger WHERE user_id = $1
    ORDER BY created_at DESC, seq DESC LIMIT $2 OFFSET $3`;
 
+/** The ledger of everybody, for administrators. $1 user or null, $2 kind or null, $3 from, $4 to (exclusive), $5 limit, $6 offset */
+export const LIST_ENTRIES = `
+  SELECT id, user_id, kind, amount_nano::text, balance_after_nano::text, description, request_id, model, provider, usage,
+         price_version, price_factor, created_at, actor, idempotency_key
+    FROM ledger
+   WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR kind = $2)
+     AND created_at >= $3 AND created_at < $4
+   ORDER BY created_at DESC, seq DESC LIMIT $5 OFFSET $6`;
+
 /** How a report may be grouped: an allow-list, so that nothing of a request ever becomes SQL. */
 export const GROUPINGS = {
   day: `to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')`,
@@ -17,8 +26,8 @@ export const GROUPINGS = {
 
 export type Grouping = keyof typeof GROUPINGS;
 
-/** Spend by group. $1 user or null = everybody, $2 from, $3 to (exclusive), $4 limit */
-export function spendReport(grouping: Grouping): string {
+/** Spend by group. $1 user or null = everybody, $2 from, $3 to (exclusive) */
+function spendReport(grouping: Grouping): string {
   return `
   SELECT ${GROUPINGS[grouping]} AS key,
          count(*) FILTER (WHERE kind = 'charge')::int AS requests,
@@ -29,13 +38,27 @@ export function spendReport(grouping: Grouping): string {
     FROM ledger
    WHERE kind IN ('charge', 'refund') AND ($1::text IS NULL OR user_id = $1)
      AND created_at >= $2 AND created_at < $3
-   GROUP BY 1 ORDER BY 1 LIMIT $4`;
+   GROUP BY 1`;
 }
+
+/**
+ * Some of the report's groups, and how many there are in all, also where none of them is asked for.
+ * $1 to $3 as above, $4 limit, $5 offset
+ */
+export function spendReportPage(grouping: Grouping): string {
+  return `
+  WITH report AS MATERIALIZED (${spendReport(grouping)})
+  SELECT (SELECT count(*)::int FROM report) AS total,
+         (SELECT coalesce(jsonb_agg(page ORDER BY key), '[]')
+            FROM (SELECT * FROM report ORDER BY key LIMIT $4 OFFSET $5) AS page) AS rows`;
+}
+
+/** $1 LIKE pattern */
+export const COUNT_USERS = `SELECT count(*)::int AS total FROM account WHERE user_id LIKE $1`;
 
 /** $1 LIKE pattern, $2 limit, $3 offset, $4 instance that asks */
 export const LIST_USERS = `
-  SELECT user_id, balance_nano::text, created_at, count(*) OVER ()::int AS total,
-         ${heldByOthersToo('$4')}::text AS held_nano
+  SELECT user_id, balance_nano::text, created_at, ${heldByOthersToo('$4')}::text AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
 /** Holds of one request: the one whose own id it is, then the newest. Clients choose request ids. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */

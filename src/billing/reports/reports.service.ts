@@ -4,11 +4,17 @@ import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../../database/database.service.js';
 import { Leases } from '../leases/leases.service.js';
 import { Settler } from '../settle/settler.service.js';
-import { type Grouping, LIST_TRANSACTIONS, LIST_USERS, spendReport } from './report-statements.js';
+import {
+  COUNT_USERS,
+  type Grouping,
+  LIST_ENTRIES,
+  LIST_TRANSACTIONS,
+  LIST_USERS,
+  spendReportPage,
+} from './report-statements.js';
 
 /** Reads wait for this instance's own settlements, so that whoever saw an answer also sees its charge. */
 const DRAIN_LIMIT_MS = 1_000;
-const MOST_GROUPS = 10_000;
 
 export interface TransactionView {
   readonly id: string;
@@ -23,6 +29,14 @@ export interface TransactionView {
   readonly prompt_tokens: number | null;
   readonly completion_tokens: number | null;
   readonly price: { readonly version: string; readonly factor: string } | null;
+}
+
+/** An entry as administrators see it: whose it is, and who made it. */
+export interface EntryView extends TransactionView {
+  readonly user_id: string;
+  /** The administrator who booked it. */
+  readonly actor: string | null;
+  readonly idempotency_key: string | null;
 }
 
 export interface SpendView {
@@ -49,6 +63,19 @@ export interface Period {
   readonly to: Date;
 }
 
+export interface Page {
+  readonly limit: number;
+  readonly offset: number;
+}
+
+export interface EntryFilter extends Page {
+  /** `undefined` = everybody */
+  readonly userId: string | undefined;
+  /** `undefined` = all kinds */
+  readonly kind: string | undefined;
+  readonly period: Period;
+}
+
 /** What the ledger says, for people. Off the money path: through the pool that everybody shares. */
 @Injectable()
 export class ReportsService {
@@ -64,24 +91,38 @@ export class ReportsService {
     return rows.map(toTransaction);
   }
 
-  /** @param userId  `undefined` = everybody */
-  async spend(grouping: Grouping, period: Period, userId: string | undefined): Promise<SpendView[]> {
+  /** The ledger of one or of all, newest first. */
+  async entries({ userId, kind, period, limit, offset }: EntryFilter): Promise<EntryView[]> {
     await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
-    const parameters = [userId ?? null, period.from, period.to, MOST_GROUPS];
-    return (await this.database.query<SpendRow>(spendReport(grouping), parameters)).map(toSpend);
+    const parameters = [userId ?? null, kind ?? null, period.from, period.to, limit, offset];
+    return (await this.database.query<EntryRow>(LIST_ENTRIES, parameters)).map(toEntry);
+  }
+
+  /**
+   * @param userId  `undefined` = everybody
+   * @returns the page's rows, and how many rows the whole report has
+   */
+  async spend(
+    grouping: Grouping,
+    period: Period,
+    userId: string | undefined,
+    { limit, offset }: Page,
+  ): Promise<{ rows: SpendView[]; total: number }> {
+    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    const parameters = [userId ?? null, period.from, period.to, limit, offset];
+    const [page] = await this.database.query<SpendPage>(spendReportPage(grouping), parameters);
+    return { rows: (page?.rows ?? []).map(toSpend), total: page?.total ?? 0 };
   }
 
   async users(search: string, limit: number, offset: number): Promise<{ users: UserView[]; total: number }> {
     // The search is text, not a pattern: `%` and `_` mean themselves.
     const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`;
-    const rows = await this.database.query<UserRow>(LIST_USERS, [
-      pattern,
-      limit,
-      offset,
-      this.leases.instanceId,
+    const [rows, [count]] = await Promise.all([
+      this.database.query<UserRow>(LIST_USERS, [pattern, limit, offset, this.leases.instanceId]),
+      this.database.query<{ total: number }>(COUNT_USERS, [pattern]),
     ]);
     const users = rows.map((row) => toUser(row, this.leases.heldNano(row.user_id)));
-    return { users, total: rows[0]?.total ?? 0 };
+    return { users, total: count?.total ?? 0 };
   }
 }
 
@@ -100,6 +141,17 @@ interface TransactionRow {
   created_at: Date;
 }
 
+interface EntryRow extends TransactionRow {
+  user_id: string;
+  actor: string | null;
+  idempotency_key: string | null;
+}
+
+interface SpendPage {
+  rows: SpendRow[];
+  total: number;
+}
+
 interface SpendRow {
   key: string;
   requests: number;
@@ -114,7 +166,6 @@ interface UserRow {
   balance_nano: string;
   held_nano: string;
   created_at: Date;
-  total: number;
 }
 
 function toTransaction(row: TransactionRow): TransactionView {
@@ -132,6 +183,15 @@ function toTransaction(row: TransactionRow): TransactionView {
     completion_tokens: row.usage?.outputTokens ?? null,
     price:
       row.price_version === null ? null : { version: row.price_version, factor: row.price_factor ?? '1' },
+  };
+}
+
+function toEntry(row: EntryRow): EntryView {
+  return {
+    user_id: row.user_id,
+    ...toTransaction(row),
+    actor: row.actor,
+    idempotency_key: row.idempotency_key,
   };
 }
 
