@@ -10,6 +10,7 @@ import { AdminReportsController } from './http/admin-reports.controller.js';
 import { BillingController } from './http/billing.controller.js';
 import { EstimateController } from './http/estimate.controller.js';
 import { LedgerAuditController } from './http/ledger-audit.controller.js';
+import { AnswerPacker } from './idempotency/answer-packer.js';
 import { IdempotencyClaims } from './idempotency/idempotency-claims.js';
 import { IdempotencyService } from './idempotency/idempotency.service.js';
 import { ResponseStore } from './idempotency/response-store.js';
@@ -59,6 +60,7 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
     HoldsService,
     OutageCredit,
     IdempotencyClaims,
+    AnswerPacker,
     ResponseStore,
     IdempotencyService,
     HoldTaker,

@@ -95,6 +95,8 @@ export interface AppConfig {
     readonly leases: boolean;
     readonly cacheHitPriceFactor: string;
     readonly idempotencyTtlMs: number;
+    /** What stored answers are encrypted with: the first encrypts, all decrypt. None: they lie as they are. */
+    readonly idempotencyKeys: readonly Secret[];
     /** 0 = only when somebody asks. */
     readonly auditIntervalMs: number;
   };

@@ -127,6 +127,7 @@ function billing(environment: Environment, findings: Findings): AppConfig['billi
     leases: environment.BILLING_LEASES,
     cacheHitPriceFactor: environment.CACHE_HIT_PRICE_FACTOR,
     idempotencyTtlMs: milliseconds(environment.IDEMPOTENCY_TTL_HOURS * 3600),
+    idempotencyKeys: environment.IDEMPOTENCY_ENCRYPTION_KEYS.map((key) => new Secret(key)),
     auditIntervalMs: milliseconds(environment.LEDGER_AUDIT_INTERVAL_HOURS * 3600),
   };
 }

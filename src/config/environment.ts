@@ -21,6 +21,7 @@ export type RawEnvironment = Readonly<Record<string, string | undefined>>;
 const DAY_SECONDS = 86_400;
 const origin = /^(\*|https?:\/\/[a-z0-9.-]+(:\d{1,5})?|https?:\/\/\[[0-9a-f:]+\](:\d{1,5})?)$/i;
 const hostName = /^(\*|(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?)$/i;
+const cipherKey = /^[A-Za-z0-9+/]{43}=$/;
 
 /**
  * Every variable of the gateway itself, with its default; the providers' own are read by their folders.
@@ -108,6 +109,8 @@ export class Environment {
   @Fractional(1, 7 * DAY_SECONDS, 'seconds') HOLD_TTL_SECONDS = 900;
   @Flag() BILLING_LEASES = true;
   @Fractional(0.01, 24 * 365, 'hours') IDEMPOTENCY_TTL_HOURS = 24;
+  @List('keys of 32 bytes in base64 (openssl rand -base64 32)', (item) => cipherKey.test(item))
+  IDEMPOTENCY_ENCRYPTION_KEYS: string[] = [];
   @Fractional(0, 24 * 365, 'hours') LEDGER_AUDIT_INTERVAL_HOURS = 24;
   @DecimalText(9, 'the share of the price charged for a cached answer') CACHE_HIT_PRICE_FACTOR = '0';
 

@@ -150,6 +150,19 @@ describe('loadConfiguration', () => {
     expect(faults.join('\n')).not.toMatch(/secretport|secretvalue|secretmodel/);
   });
 
+  it('takes keys for stored answers that are 32 bytes in base64, and shows none', () => {
+    const [key, older] = ['q'.repeat(43), '7+/'.repeat(14) + 'A'].map((text) => `${text}=`);
+    expect(load().config.billing.idempotencyKeys).toEqual([]);
+    const { config } = load({ IDEMPOTENCY_ENCRYPTION_KEYS: `${key}, ${older}` });
+    expect(config.billing.idempotencyKeys.map((secret) => secret.reveal())).toEqual([key, older]);
+    expect(inspect(config, { depth: 9 })).not.toContain('qqq');
+    for (const bad of ['qqq', `${key},qqq`, key?.slice(1), `${key}${key}`]) {
+      const faults = faultsOf({ IDEMPOTENCY_ENCRYPTION_KEYS: bad });
+      expect(faults.map((fault) => fault.split(':')[0])).toEqual(['IDEMPOTENCY_ENCRYPTION_KEYS']);
+      expect(faults.join()).not.toContain('qqq');
+    }
+  });
+
   it('names a file that cannot be read', () => {
     expect(faultsOf({ GATEWAY_CONFIG: join(dataDir, 'nowhere.yaml') })).toEqual([
       'GATEWAY_CONFIG: the file cannot be read (ENOENT)',

@@ -1,4 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually, FaultProxy } from '@app/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +10,8 @@ import type {
   IdempotentRequest,
 } from '../../src/billing/idempotency/idempotency.service.js';
 import { ABANDON_CLAIM, STORE_RESPONSE } from '../../src/billing/idempotency/idempotency-statements.js';
+import { answerRecord } from '../../src/billing/journal/journal-record.js';
+import { readJournal } from '../../src/billing/journal/journal-reader.js';
 import { MOST_PACKED_BYTES } from '../../src/billing/idempotency/packed-answer.js';
 import type { StoredResponse } from '../../src/billing/idempotency/stored-response.js';
 import {
@@ -14,6 +19,7 @@ import {
   REGISTER_INSTANCE,
   SWEEP_ORPHANS,
 } from '../../src/billing/upkeep/upkeep-statements.js';
+import { Secret } from '../../src/config/secret.js';
 import { databaseUnavailable } from '../../src/database/connection-error.js';
 import { uuidV7 } from '../../src/edge/uuid-v7.js';
 import {
@@ -22,6 +28,7 @@ import {
   booksOf,
   chat,
   connect,
+  deadJournal,
   fund,
   openBillingDatabase,
   plannedTarget,
@@ -361,6 +368,136 @@ describe('the instance that executes dies', () => {
     await db.dataSource.query('DELETE FROM idempotent_response WHERE user_id = $1', [user]);
     expect(await code(begin(far, ask(user)))).toBe('idempotency_conflict');
     expect(await code(begin(far, ask(user, { body: {} })))).toBe('idempotency_mismatch');
+  });
+});
+
+describe('with IDEMPOTENCY_ENCRYPTION_KEYS', () => {
+  const newKey = () => new Secret(randomBytes(32).toString('base64'));
+  const [first, second] = [newKey(), newKey()];
+  const secretAnswer = answer('{"content":"nobody reads this on a disk"}');
+  const withKeys = async (idempotencyKeys: Secret[], dataDir?: string) =>
+    register(await startMachine(db.dataSource, { idempotencyKeys }, dataDir));
+  const bodyOf = async (user: string) => {
+    const [row] = await db.dataSource.query<{ body: Buffer }[]>(
+      'SELECT body FROM idempotent_response WHERE user_id = $1',
+      [user],
+    );
+    return row?.body ?? Buffer.alloc(0);
+  };
+  const store = async (machine: BillingMachine, user: string, response = secretAnswer) =>
+    ticketOf(await begin(machine, ask(user))).store(response);
+
+  /** Charged, and its answer kept with the charge. @returns who was charged */
+  async function charge(machine: BillingMachine): Promise<string> {
+    const user = userId();
+    await fund(db.dataSource, user, 1_000_000_000n);
+    const request = ask(user);
+    const ticket = ticketOf(await begin(machine, request));
+    ticket.keeps(() => secretAnswer);
+    const session = machine.sessions.open({ billingId: request.billingId, requestId: 'r', userId: user });
+    await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false));
+    const usage = { inputTokens: 1, outputTokens: 1 };
+    await session.settle({ kind: 'usage', target: targetOf(plannedTarget()), usage, source: 'provider' });
+    await ticket.store(secretAnswer);
+    return user;
+  }
+
+  it('answers lie encrypted, and are given again here and elsewhere, the long ones too', async () => {
+    await using machine = await withKeys([first]);
+    await using other = await withKeys([first]);
+    for (const response of [secretAnswer, answer(`{"content":"nobody ${'reads this '.repeat(9000)}"}`)]) {
+      const user = userId();
+      await store(machine, user, response);
+      const lies = await bodyOf(user);
+      expect(lies.toString('latin1')).not.toContain('nobody');
+      expect(lies.readUInt16BE(0)).toBe(1);
+      for (const replaying of [machine, other]) {
+        expect(await begin(replaying, ask(user))).toEqual({ kind: 'replay', response });
+      }
+    }
+  });
+
+  it('those of charges lie encrypted in the journal too, and survive the process', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'billing-sealed-'));
+    const journaled = async (keys: Secret[]) => {
+      await using machine = await withKeys(keys);
+      machine.settler.enqueue = () => undefined;
+      const user = await charge(machine);
+      const { answers, settlements } = await readJournal(machine.journal.directory);
+      const [[id, kept] = ['', undefined]] = [...answers];
+      if (!kept) throw new Error('there is an answer in the journal');
+      await deadJournal(dataDir, {}, answerRecord(id, kept), { t: 'S', s: settlements[0] });
+      return { user, text: kept.body?.toString() ?? '' };
+    };
+    const sealed = await journaled([first]);
+    const plain = await journaled([]);
+    expect(sealed.text).not.toContain('nobody');
+    expect(plain.text).toContain('nobody');
+    {
+      // Whoever takes the journal over needs no key to do so.
+      await using heir = await startMachine(db.dataSource, {}, dataDir);
+      expect(await heir.recovery.recover()).toBe(2);
+    }
+    expect((await bodyOf(sealed.user)).toString('latin1')).not.toContain('nobody');
+    await using machine = await withKeys([first]);
+    for (const { user } of [sealed, plain]) {
+      expect(await begin(machine, ask(user))).toEqual({ kind: 'replay', response: secretAnswer });
+      expect((await booksOf(db.dataSource, user)).charges).toBe(1);
+    }
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('may be changed: older keys in the list open, the first one encrypts, and what lies as it is is read', async () => {
+    await using plain = await withKeys([]);
+    await using before = await withKeys([first]);
+    await using after = await withKeys([second, first]);
+    const [plainUser, oldUser, newUser] = [userId(), userId(), userId()];
+    await store(plain, plainUser);
+    await store(before, oldUser);
+    await store(after, newUser);
+    for (const user of [plainUser, oldUser, newUser]) {
+      expect(await begin(after, ask(user))).toEqual({ kind: 'replay', response: secretAnswer });
+    }
+    expect(await code(begin(before, ask(newUser)))).toBe('idempotency_conflict');
+  });
+
+  it('one that is missing costs the answer, and never a second charge; the operator is told', async () => {
+    await using machine = await withKeys([first]);
+    const user = await charge(machine);
+    await machine.settler.drain({ timeoutMs: 2000 });
+    for (const keys of [[], [second]]) {
+      await using other = await withKeys(keys);
+      const begun = begin(other, ask(user));
+      await expect(begun).rejects.toMatchObject({
+        code: 'idempotency_conflict',
+        headers: { 'x-should-retry': 'false' },
+      });
+      expect(other.events).toContainEqual(
+        expect.objectContaining({ kind: 'unexpected-error', where: 'idempotent answer' }),
+      );
+    }
+    expect((await booksOf(db.dataSource, user)).charges).toBe(1);
+    expect((await begin(machine, ask(user))).kind).toBe('replay');
+  });
+
+  it('an answer opens for its own user and key alone, and not when a bit of it was flipped', async () => {
+    await using machine = await withKeys([first]);
+    const [owner, thief] = [userId(), userId()];
+    await store(machine, owner);
+    await store(machine, thief, answer('{"own":1}'));
+    const body = await bodyOf(owner);
+    const put = (user: string, bytes: Buffer) =>
+      db.dataSource.query('UPDATE idempotent_response SET body = $2 WHERE user_id = $1', [user, bytes]);
+    await put(thief, body);
+    expect(await code(begin(machine, ask(thief)))).toBe('idempotency_conflict');
+    for (const at of [3, 10, 30, body.length - 1, body.length]) {
+      const damaged = Buffer.from(body.subarray(0, at === body.length ? 20 : body.length));
+      if (at < body.length) damaged.writeUInt8(damaged.readUInt8(at) ^ 1, at);
+      await put(owner, damaged);
+      expect(await code(begin(machine, ask(owner)))).toBe('idempotency_conflict');
+    }
+    await put(owner, body);
+    expect((await begin(machine, ask(owner))).kind).toBe('replay');
   });
 });
 

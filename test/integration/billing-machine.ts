@@ -10,6 +10,7 @@ import { AccountsService } from '../../src/billing/accounts/accounts.service.js'
 import type { QuoteTarget } from '../../src/billing/billing-session.js';
 import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
 import { HoldsService } from '../../src/billing/holds/holds.service.js';
+import { AnswerPacker } from '../../src/billing/idempotency/answer-packer.js';
 import { IdempotencyClaims } from '../../src/billing/idempotency/idempotency-claims.js';
 import {
   IdempotencyService,
@@ -71,6 +72,7 @@ export function billingConfig(changes: Partial<AppConfig['billing']> = {}, dataD
     leases: false,
     cacheHitPriceFactor: '0',
     idempotencyTtlMs: 86_400_000,
+    idempotencyKeys: [],
     auditIntervalMs: 0,
     ...changes,
   };
@@ -127,15 +129,34 @@ export async function startMachine(
   const prices = new PriceVersions(database, config);
   const journal = new BillingJournal(instance, telemetry, config);
   if (config.billing.enabled) await journal.open();
-  const responses = new ResponseStore(database, telemetry, config);
+  const packer = new AnswerPacker(config);
+  const responses = new ResponseStore(database, packer, telemetry, config);
   const settler = new Settler(database, accounts, prices, journal, responses, telemetry);
   const holds = new HoldsService(database, accounts, settler, leases, instance, config);
   const claims = new IdempotencyClaims();
   const taker = new HoldTaker(holds, leases, journal, prices, credit, claims, instance, settler);
   const charges = new ChargeCalculator(prices, telemetry, config);
   const records = new SettlementRecords(claims, instance, config);
-  const sessions = new BillingSessions(taker, charges, records, settler, journal, credit, telemetry, config);
-  const idempotency = new IdempotencyService(database, responses, claims, instance, telemetry, config);
+  const sessions = new BillingSessions(
+    taker,
+    charges,
+    records,
+    settler,
+    journal,
+    credit,
+    packer,
+    telemetry,
+    config,
+  );
+  const idempotency = new IdempotencyService(
+    database,
+    responses,
+    packer,
+    claims,
+    instance,
+    telemetry,
+    config,
+  );
   const recovery = new JournalRecovery(database, settler, prices, instance, config);
   const forgotten = new ForgottenHolds(database, settler, instance, config);
   const upkeep = new BillingUpkeep(

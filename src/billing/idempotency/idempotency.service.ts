@@ -7,11 +7,11 @@ import { isBroken } from '../broken-guarantees.js';
 import { crashPoint } from '../crash-points.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import { AnswerPacker } from './answer-packer.js';
 import { fingerprintOf } from './fingerprint.js';
 import { type IdempotencyClaim, IdempotencyClaims } from './idempotency-claims.js';
 import { CLAIM_KEY, LOOK_AT_KEY } from './idempotency-statements.js';
 import { IdempotencyTicket } from './idempotency-ticket.js';
-import { unpackBody } from './packed-answer.js';
 import { PendingAnswers } from './pending-answers.js';
 import { ResponseStore } from './response-store.js';
 import type { StoredResponse } from './stored-response.js';
@@ -51,6 +51,7 @@ export class IdempotencyService {
   constructor(
     private readonly database: MoneyDatabase,
     private readonly responses: ResponseStore,
+    private readonly packer: AnswerPacker,
     private readonly claims: IdempotencyClaims,
     private readonly instance: GatewayInstance,
     private readonly telemetry: Telemetry,
@@ -152,7 +153,23 @@ export class IdempotencyService {
       return undefined;
     }
     if (body === null) throw answerLost('was charged, and its answer was too large to be stored');
-    return { status, headers: headers ?? {}, body: await unpackBody(body), stream: stream ?? false };
+    const text = await this.packer.unpack(body, { userId, key });
+    if (text === undefined) throw this.#unreadable();
+    return { status, headers: headers ?? {}, body: text, stream: stream ?? false };
+  }
+
+  /** Executing it again could charge it again. */
+  #unreadable(): GatewayError {
+    const error = new Error(
+      'a stored answer was encrypted with a key that IDEMPOTENCY_ENCRYPTION_KEYS lacks',
+    );
+    this.telemetry.event({
+      kind: 'unexpected-error',
+      where: 'idempotent answer',
+      requestId: undefined,
+      error,
+    });
+    return answerLost('was answered, and its answer cannot be decrypted any more');
   }
 
   #replay(response: StoredResponse): IdempotentBegin {

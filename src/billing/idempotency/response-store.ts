@@ -5,7 +5,8 @@ import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase } from '../money-database.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
 import { ABANDON_CLAIM, STORE_CHARGED_RESPONSE, STORE_RESPONSE } from './idempotency-statements.js';
-import { packAnswer, type PackedAnswer } from './packed-answer.js';
+import { AnswerPacker } from './answer-packer.js';
+import type { PackedAnswer } from './packed-answer.js';
 import type { StoredResponse } from './stored-response.js';
 
 const RETRY_MS = 1000;
@@ -36,6 +37,7 @@ export class ResponseStore implements OnApplicationShutdown {
 
   constructor(
     private readonly database: MoneyDatabase,
+    private readonly packer: AnswerPacker,
     private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
@@ -101,7 +103,7 @@ export class ResponseStore implements OnApplicationShutdown {
       await this.database.query(ABANDON_CLAIM, [userId, key, billingId]);
       return;
     }
-    const { body } = await packAnswer(response);
+    const { body } = await this.packer.pack(response, { userId, key });
     const headers = JSON.stringify(response.headers);
     const termMs = this.config.billing.idempotencyTtlMs;
     await this.database.query(STORE_RESPONSE, [

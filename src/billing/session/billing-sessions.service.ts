@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import type { BillingSession } from '../billing-session.js';
+import { AnswerPacker } from '../idempotency/answer-packer.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
 import { Settler } from '../settle/settler.service.js';
@@ -26,11 +27,12 @@ export class BillingSessions {
     settler: Settler,
     journal: BillingJournal,
     credit: OutageCredit,
+    packer: AnswerPacker,
     telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
     const holding = this.#holding;
-    this.#services = { taker, charges, records, settler, journal, credit, telemetry, holding };
+    this.#services = { taker, charges, records, settler, journal, credit, packer, telemetry, holding };
     telemetry.addGauge({ name: 'holds_open', read: () => this.#holding.size });
   }
 

@@ -18,7 +18,7 @@ import type { JournalMark } from '../journal/journal-writer.js';
 import { answerRecord, type JournalRecord } from '../journal/journal-record.js';
 import type { UsageSource } from '../entities/ledger-entry.entity.js';
 import type { StoredResponse } from '../idempotency/stored-response.js';
-import { packAnswer } from '../idempotency/packed-answer.js';
+import type { AnswerPacker } from '../idempotency/answer-packer.js';
 import type { OutageCredit } from '../outage/outage-credit.service.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
 import type { Settler, Settling } from '../settle/settler.service.js';
@@ -40,6 +40,7 @@ export interface SessionServices {
   readonly settler: Settler;
   readonly journal: BillingJournal;
   readonly credit: OutageCredit;
+  readonly packer: AnswerPacker;
   readonly telemetry: Telemetry;
   readonly holding: HoldingSessions;
 }
@@ -231,7 +232,8 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   }
 
   async #bookWithAnswer(held: Held, record: SettlementRecord, kept: StoredResponse): Promise<SettledCharge> {
-    const answer = await packAnswer(kept);
+    const owner = { userId: record.user_id, key: record.idem_key ?? '' };
+    const answer = await this.services.packer.pack(kept, owner);
     crashPoint('before-journal');
     // In this order: a charge on the disk has its answer there.
     const writingAnswer = this.#write(answerRecord(record.id, answer)).catch(() => undefined);
