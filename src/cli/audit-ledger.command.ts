@@ -1,6 +1,7 @@
 import { DataSource } from 'typeorm';
 import { type LedgerAudit, runLedgerAudit } from '../billing/audit/ledger-audit.js';
 import { loadConfiguration } from '../config/load-configuration.js';
+import { sayingWhere } from '../database/check-database.js';
 import { dataSourceOptions } from '../database/data-source-options.js';
 import { openDatabaseEndpoint } from '../database/database-endpoint.js';
 import { DatabaseHealth } from '../database/database-health.js';
@@ -12,7 +13,7 @@ export async function auditLedgerCommand(_args: readonly string[], output: Outpu
   const { config } = loadConfiguration(undefined, { createSecret: false });
   const endpoint = await openDatabaseEndpoint(config, () => undefined);
   try {
-    const audit = await auditAt(endpoint.url);
+    const audit = await sayingWhere(endpoint.url, () => auditAt(endpoint.url));
     for (const line of report(audit)) output.out(line);
     for (const { check, subject, detail } of audit.mismatches) output.err(`${check}: ${subject}: ${detail}`);
     return audit.ok ? 0 : 1;

@@ -200,4 +200,17 @@ describe('runCli', () => {
       });
     },
   );
+
+  it.each(['check:db', 'migration:run', 'audit:ledger'])(
+    '%s names the database that is away',
+    async (name) => {
+      vi.stubEnv('DATABASE_URL', 'postgres://gateway:secret@127.0.0.1:1/books');
+      expect(await run(name)).toEqual({
+        code: 1,
+        out: '',
+        err: expect.stringMatching(/^the database 127\.0\.0\.1:1\/books cannot be reached: .*ECONNREFUSED/),
+      });
+      vi.unstubAllEnvs();
+    },
+  );
 });

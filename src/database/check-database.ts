@@ -1,5 +1,7 @@
 import { DataSource } from 'typeorm';
 import type { AppConfig } from '../config/app-config.js';
+import { isConnectionError } from './connection-error.js';
+import { describeTarget } from './connection-target.js';
 import { dataSourceOptions, migrationOptions, type DataSourceSettings } from './data-source-options.js';
 import { openDatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth } from './database-health.js';
@@ -49,9 +51,22 @@ async function withEndpoint<T>(
 ): Promise<T> {
   const endpoint = await openDatabaseEndpoint(config, () => undefined);
   try {
-    return await work({ url: endpoint.url, poolSize: 2, health: new DatabaseHealth() }, endpoint.embedded);
+    const settings = { url: endpoint.url, poolSize: 2, health: new DatabaseHealth() };
+    return await sayingWhere(endpoint.url, () => work(settings, endpoint.embedded));
   } finally {
     await endpoint.release();
+  }
+}
+
+/** For a terminal: an outage names the database that is not there, which may not be the one that is meant. */
+export async function sayingWhere<T>(url: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Error) || !isConnectionError(error)) throw error;
+    throw new Error(`the database ${describeTarget(url)} cannot be reached: ${error.message || error.name}`, {
+      cause: error,
+    });
   }
 }
 

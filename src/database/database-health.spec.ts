@@ -37,3 +37,18 @@ it('is up again after one success', () => {
   expect(health.isUp).toBe(true);
   expect(health.lastError).toBeUndefined();
 });
+
+it('tells of each turn once', () => {
+  const health = new DatabaseHealth();
+  const turns: unknown[] = [];
+  health.onTurn = (turn) => void turns.push(turn);
+  health.succeeded();
+  for (let failure = 0; failure < 5; failure += 1) health.failed(new Error(`failure ${failure}`));
+  health.succeeded();
+  health.succeeded();
+  health.failed(new Error('one'));
+  expect(turns).toEqual([
+    { isUp: false, error: new Error('failure 2') },
+    { isUp: true, downForMs: expect.any(Number) },
+  ]);
+});

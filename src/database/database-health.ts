@@ -3,14 +3,20 @@ const FAILURES_TO_OPEN = 3;
 /** While it is down, one attempt in this time goes through; the others fail at once. */
 const TRIAL_INTERVAL_MS = 1_000;
 
+export type DatabaseTurn =
+  { readonly isUp: false; readonly error: Error } | { readonly isUp: true; readonly downForMs: number };
+
 /**
  * What the connections have seen of the database lately, and the circuit breaker in front of new ones: without it every
  * request would wait out the connection timeout while the database is away.
  */
 export class DatabaseHealth {
+  /** Told of every turn: once when the database counts as down, once when it answers again. */
+  onTurn: (turn: DatabaseTurn) => void = () => undefined;
   #failures = 0;
   #lastTrialMs = Number.NEGATIVE_INFINITY;
   #lastError: Error | undefined;
+  #downSinceMs = 0;
 
   /** True until failures in a row say otherwise. */
   get isUp(): boolean {
@@ -23,13 +29,18 @@ export class DatabaseHealth {
   }
 
   succeeded(): void {
+    const wasUp = this.isUp;
     this.#failures = 0;
     this.#lastError = undefined;
+    if (!wasUp) this.onTurn({ isUp: true, downForMs: performance.now() - this.#downSinceMs });
   }
 
   failed(error: Error): void {
     this.#failures += 1;
     this.#lastError = error;
+    if (this.#failures !== FAILURES_TO_OPEN) return;
+    this.#downSinceMs = performance.now();
+    this.onTurn({ isUp: false, error });
   }
 
   /** Whether a connection may be tried now. A `true` while the database is down is the trial of this second. */

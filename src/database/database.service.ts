@@ -7,7 +7,7 @@ import { migrationOptions, type DataSourceSettings } from './data-source-options
 import { PreparedStatements } from './prepared-statements.js';
 import { describeTarget } from './connection-target.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
-import { DatabaseHealth } from './database-health.js';
+import { DatabaseHealth, type DatabaseTurn } from './database-health.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
 
 const FIRST_RETRY_MS = 250;
@@ -48,6 +48,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     this.#whenReady = new Promise((resolve) => {
       this.#announceReady = resolve;
     });
+    health.onTurn = (turn) => this.#tell(turn);
     this.#prepared = new PreparedStatements({
       ...this.#settings(),
       poolSize: shareConnections(config.database.poolSize).prepared,
@@ -185,6 +186,16 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (this.#closing) return;
     if (!isConnectionError(error)) this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
     this.#tryLater(Math.min(delayMs * 2, MAX_RETRY_MS));
+  }
+
+  /** What stands in the log between the lines of single requests: since when, and until when. */
+  #tell(turn: DatabaseTurn): void {
+    if (!this.#ready || this.#closing) return;
+    if (turn.isUp) this.#logger.log(`the database is back, after ${(turn.downForMs / 1000).toFixed(1)} s`);
+    else
+      this.#logger.error(
+        `the database ${describeTarget(this.endpoint.url)} is away: ${messageOf(turn.error)}`,
+      );
   }
 
   async #probeWhileDown(): Promise<void> {

@@ -152,6 +152,11 @@ describe('Redis and Postgres both gone under load', () => {
       const response = await gateway.fetch('/billing/balance', { as: 'user-1' });
       return response.headers.get('x-ratelimit-mode') !== 'degraded';
     });
+    const told = gateway.logRecords.filter(({ context }) => context === 'Database');
+    expect(told.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^the database 127\.0\.0\.1:\d+\/\w+ is away: ./),
+    ]);
+    expect(told.at(-1)?.message).toMatch(/^the database is back, after \d+\.\d s$/);
   });
 
   it('frozen instead of gone: liveness does not notice, requests wait a bounded time, and all is booked', async () => {
