@@ -59,8 +59,9 @@ const FIELDS = {
   diagnostics: NATIVE,
   mcp_servers: NATIVE,
 
-  /** Routes to a warm cache at OpenAI; Anthropic's cache needs no hint. */
+  /** Steer OpenAI's cache; Anthropic's needs no hint. */
   prompt_cache_key: WITHOUT_EFFECT,
+  prompt_cache_options: WITHOUT_EFFECT,
   prompt_cache_retention: WITHOUT_EFFECT,
 
   store: { is: 'refused', why: 'asks for a stored completion', asksForNothing: isFalse },

@@ -771,7 +771,7 @@ describe('other fields', () => {
     { frequency_penalty: 0, presence_penalty: 0, logit_bias: {} },
     { modalities: ['text'], store: false, verbosity: 'medium' },
     { response_format: { type: 'text' }, stream_options: { include_usage: true } },
-    { prompt_cache_key: 'k', speed: 'standard' },
+    { prompt_cache_key: 'k', prompt_cache_options: { mode: 'explicit' }, speed: 'standard' },
     { audio: undefined },
   ] as Partial<ChatRequest>[])('takes %j for what it is: nothing', (fields) => {
     expect(bodyOf(fields)).toEqual(bodyOf({}));

@@ -35,6 +35,7 @@ const WITHOUT_INFLUENCE = new Set([
   'metadata',
   'safety_identifier',
   'prompt_cache_key',
+  'prompt_cache_options',
   'prompt_cache_retention',
 ]);
 

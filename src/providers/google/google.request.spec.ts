@@ -403,6 +403,7 @@ describe('parameters', () => {
       user: 'u',
       metadata: { a: 'b' },
       prompt_cache_key: 'k',
+      prompt_cache_options: { mode: 'explicit' },
       stream_options: { include_usage: true },
     };
     expect(bodyOf(request)).toEqual({ contents: [{ role: 'user', parts: [{ text: 'hi' }] }] });

@@ -65,14 +65,16 @@ function inputContent(content: ChatMessage['content'], position: number): string
   return (content ?? []).map((part, index) => inputPart(part, `messages[${position}].content[${index}]`));
 }
 
+/** What stands beside the part's own field (`prompt_cache_breakpoint`, and what is newer than we are) stays beside it. */
 function inputPart(part: ContentPart, param: string): WireObject {
+  const { image_url: image, file, ...rest }: WireObject = part;
   switch (part.type) {
     case 'text':
-      return { type: 'input_text', text: part.text };
+      return { ...rest, type: 'input_text' };
     case 'image_url':
-      return imagePart(asObject(part.image_url) ?? {});
+      return { ...rest, ...imagePart(asObject(image) ?? {}) };
     case 'file':
-      return { type: 'input_file', ...asObject(part.file) };
+      return { ...rest, ...asObject(file), type: 'input_file' };
     case 'input_audio':
       throw noPlace(param, 'audio');
     default:

@@ -226,6 +226,23 @@ describe('the request', () => {
     ]);
   });
 
+  it('keeps what stands beside a part: where OpenAI is to write its cache', () => {
+    const mark = { prompt_cache_breakpoint: { mode: 'explicit' } };
+    const content = [
+      { type: 'text', text: 'See', ...mark },
+      { type: 'image_url', image_url: { url: 'https://example.org/a.png' }, ...mark },
+      { type: 'file', file: { file_id: 'file-1' }, ...mark },
+    ];
+    const output = [
+      { type: 'input_text', text: 'See', ...mark },
+      { type: 'input_image', image_url: 'https://example.org/a.png', detail: 'auto', ...mark },
+      { type: 'input_file', file_id: 'file-1', ...mark },
+    ];
+    expect(inputItems([{ role: 'user', content }])).toEqual([{ role: 'user', content: output }]);
+    const result = { role: 'tool', tool_call_id: 'call_1', content: content.slice(0, 1) } as const;
+    expect(inputItems([result])).toMatchObject([{ output: output.slice(0, 1) }]);
+  });
+
   it.each([
     [
       { role: 'user', content: [{ type: 'input_audio', input_audio: { data: 'AA', format: 'wav' } }] },
