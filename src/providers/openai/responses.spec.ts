@@ -475,6 +475,27 @@ describe('the stream', () => {
     }
   });
 
+  it('tells at the end what came in no delta that is known', async () => {
+    const call = { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'f', arguments: '{"a":1}' };
+    const message = { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'abc' }] };
+    const response = { id: 'resp_1', status: 'completed', output: [message, call] };
+    const done = { type: 'response.completed', response };
+    const told = [
+      { type: 'response.output_text.delta', delta: 'a' },
+      { type: 'response.output_item.added', item: { ...call, arguments: '' } },
+      { type: 'response.function_call_arguments.delta', item_id: 'fc_1', delta: '{"a"' },
+    ];
+    for (const before of [[], told.slice(0, 1), told.slice(0, 2), told]) {
+      const { chunks, events } = await read(sse(...before, done));
+      const deltas = chunks.flatMap(({ choices }) => choices).map(({ delta }) => delta);
+      const pieces = deltas.flatMap(({ tool_calls: calls = [] }) => calls);
+      expect(deltas.map(({ content }) => content ?? '').join('')).toBe('abc');
+      expect(pieces.map((piece) => piece.function?.arguments ?? '').join('')).toBe('{"a":1}');
+      expect(pieces.filter(({ id }) => id === 'call_1')).toHaveLength(1);
+      expect(events.map(({ outputText }) => outputText).join('').length).toBe('abcf{"a":1}'.length);
+    }
+  });
+
   it('never looks complete when it was cut', async () => {
     const whole = file('responses-tools.sse');
     const end = whole.indexOf('event: response.completed');

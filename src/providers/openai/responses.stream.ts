@@ -8,7 +8,7 @@ import {
   parseJson,
   type WireObject,
 } from '../openai-compatible/openai-compatible.wire.js';
-import { carriedFields } from './responses.carry.js';
+import { carriedFields, textOf } from './responses.carry.js';
 import {
   annotationOf,
   envelopeOf,
@@ -42,6 +42,8 @@ export class ResponsesStreamTranslator implements EventTranslator {
   /** Which part of which summary is being told. */
   #reasoningPart: string | undefined;
   readonly #calls = new Map<unknown, OpenCall>();
+  /** Of the answer's text, as far as it was told. */
+  #textLength = 0;
 
   constructor(private readonly context: ResponsesContext) {}
 
@@ -71,7 +73,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
       case 'response.output_item.added':
         return this.#itemAdded(asObject(event.item) ?? {});
       case 'response.output_text.delta':
-        return this.#delta({ content: event.delta }, logprobsOf(event));
+        return this.#text(event.delta, logprobsOf(event));
       case 'response.output_text.annotation.added':
         return this.#delta({ annotations: [annotationOf(event.annotation)] });
       case 'response.refusal.delta':
@@ -101,6 +103,11 @@ export class ResponsesStreamTranslator implements EventTranslator {
       ...envelopeOf(asObject(event.response) ?? {}, this.context),
       object: 'chat.completion.chunk',
     };
+  }
+
+  #text(delta: unknown, logprobs?: unknown): ChatStreamEvent[] {
+    this.#textLength += asText(delta)?.length ?? 0;
+    return this.#delta({ content: delta }, logprobs);
   }
 
   #itemAdded(item: WireObject): ChatStreamEvent[] | undefined {
@@ -143,10 +150,22 @@ export class ResponsesStreamTranslator implements EventTranslator {
     const carried = carriedFields(output);
     const usage = readResponsesUsage(response.usage, output, response.tool_usage);
     return [
+      ...this.#untold(output),
       ...(carried ? this.#delta({ provider_specific_fields: carried }) : []),
       this.#chunk({}, undefined, '', finish),
       ...(usage ? [this.#usage(response, usage)] : []),
     ];
+  }
+
+  /** What no delta has told that we know: the whole response has it all the same. */
+  #untold(output: readonly WireObject[]): ChatStreamEvent[] {
+    const messages = output.filter((item) => item.type === 'message');
+    const text = messages.map(textOf).join('').slice(this.#textLength);
+    const calls = output.filter(isToolCall).flatMap((item) => {
+      const added = this.#calls.has(item.id) ? undefined : this.#itemAdded(item);
+      return [...(added ?? []), ...(this.#itemDone(item) ?? [])];
+    });
+    return [...(text === '' ? [] : this.#text(text)), ...calls];
   }
 
   #failure(response: WireObject): Error {
