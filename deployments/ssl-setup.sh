@@ -11,10 +11,11 @@ Usage: ssl-setup.sh --domain NAME --email ADDRESS [options]       Let's Encrypt,
 --email ADDRESS   where Let's Encrypt writes before a certificate expires
 --out DIR         where fullchain.pem and privkey.pem go (default /etc/nginx/tls; for Compose: deployments/tls)
 --webroot DIR     what nginx serves below /.well-known/acme-challenge (default /var/www/acme; for Compose: deployments/acme)
---standalone      nginx does not run yet: certbot listens on port 80 itself
+--standalone      nginx does not run yet: certbot listens on port 80 itself, this once; renewals go by way of nginx and --webroot
 --staging         Let's Encrypt's test service: no limits, not trusted
 --reload CMD      how nginx learns of a new certificate (default: `nginx -s reload` when nginx runs here;
-                  for Compose: 'docker compose -f …/docker-compose.prod.yml exec nginx nginx -s reload')
+                  for Compose: 'docker compose --env-file …/.env -f …/docker-compose.prod.yml exec -T nginx nginx -s reload')
+--certbot-dir DIR certbot's own folder (default /etc/letsencrypt, which its timer renews)
 --days N          how long a self-signed one is good (default 365)
 --force           make a new one although the present one is good for 30 days and more
 --dry-run         prints what would be done
@@ -26,7 +27,7 @@ Exit codes: 0 there is a good certificate, 1 it could not be had, 2 wrong use.
 TEXT
 }
 
-domains=() email='' out=/etc/nginx/tls webroot=/var/www/acme reload='' days=365
+domains=() email='' out=/etc/nginx/tls webroot=/var/www/acme reload='' days=365 certbot_dir=/etc/letsencrypt
 self_signed=false standalone=false staging=false force=false dry_run=false
 
 die() {
@@ -41,6 +42,7 @@ while (($# > 0)); do
         --out) out=${2:?}; shift ;;
         --webroot) webroot=${2:?}; shift ;;
         --reload) reload=${2:?}; shift ;;
+        --certbot-dir) certbot_dir=${2:?}; shift ;;
         --days) days=${2:?}; shift ;;
         --self-signed) self_signed=true ;;
         --standalone) standalone=true ;;
@@ -59,6 +61,8 @@ for domain in "${domains[@]}"; do
 done
 [[ $days =~ ^[1-9][0-9]*$ ]] || die 2 '--days must be a number'
 command -v openssl >/dev/null || die 2 'openssl is missing'
+# The hook and certbot's timer run in another folder.
+out=$(realpath -m -- "$out") webroot=$(realpath -m -- "$webroot") certbot_dir=$(realpath -m -- "$certbot_dir")
 
 run() {
     if $dry_run; then
@@ -86,7 +90,9 @@ put() { # file, name, mode
 }
 
 reload_nginx() {
-    if [[ -n $reload ]]; then
+    if $standalone; then
+        return
+    elif [[ -n $reload ]]; then
         run bash -c "$reload"
     elif [[ -s /run/nginx.pid ]] && kill -0 "$(cat /run/nginx.pid)" 2>/dev/null; then
         run nginx -s reload
@@ -112,11 +118,25 @@ make_self_signed() {
     echo "made $out/fullchain.pem (self-signed, $days days)"
 }
 
+# certbot renews in the way in which it got the certificate: a server of its own would find port 80 taken by nginx.
+renew_by_webroot() { # renewal configuration
+    local draft domain
+    draft=$(grep -vE '^(authenticator|webroot_path) *=' "$1" | sed '/^\[\[webroot_map\]\]/,$d')
+    {
+        printf '%s\nauthenticator = webroot\nwebroot_path = %s,\n[[webroot_map]]\n' "$draft" "$webroot"
+        for domain in "${domains[@]}"; do printf '%s = %s\n' "$domain" "$webroot"; done
+    } >"$1.new"
+    mv -f "$1.new" "$1"
+}
+
 ask_lets_encrypt() {
-    local domain live=/etc/letsencrypt/live/${domains[0]} hook=/etc/letsencrypt/renewal-hooks/deploy/llm-gateway
+    local domain live=$certbot_dir/live/${domains[0]} hook=$certbot_dir/renewal-hooks/deploy/llm-gateway
     [[ -n $email ]] || die 2 'which --email? (see --help)'
     $dry_run || command -v certbot >/dev/null || die 2 'certbot is missing (Debian: apt-get install certbot)'
-    local command=(certbot certonly --non-interactive --agree-tos --keep-until-expiring --email "$email" --key-type ecdsa --cert-name "${domains[0]}")
+    local command=(certbot certonly --non-interactive --agree-tos --config-dir "$certbot_dir" --email "$email" --key-type ecdsa)
+    # With names added to those that a certificate has, a new one is made without asking.
+    command+=(--cert-name "${domains[0]}" --renew-with-new-domains)
+    if $force; then command+=(--force-renewal); else command+=(--keep-until-expiring); fi
     for domain in "${domains[@]}"; do command+=(-d "$domain"); done
     if $standalone; then command+=(--standalone); else command+=(--webroot -w "$webroot"); fi
     if $staging; then command+=(--staging); fi
@@ -124,6 +144,7 @@ ask_lets_encrypt() {
     run "${command[@]}" || die 1 'certbot could not get it: is port 80 of this name reachable from the internet?'
     put "$live/privkey.pem" privkey.pem 0600
     put "$live/fullchain.pem" fullchain.pem 0644
+    if $standalone; then run renew_by_webroot "$certbot_dir/renewal/${domains[0]}.conf"; fi
     # certbot's timer renews; this brings what it renewed to nginx.
     if $dry_run; then
         echo "would write $hook"
