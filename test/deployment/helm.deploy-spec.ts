@@ -1,0 +1,103 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { DEPLOYMENTS, findProgram, run } from './programs.js';
+
+const CHART = join(DEPLOYMENTS, 'helm/llm-gateway');
+const SECRETS = ['--set', 'secrets.JWT_SECRET_KEY=x,secrets.DATABASE_URL=y'];
+
+interface KubernetesObject {
+  kind: string;
+  metadata: { name: string; annotations?: object };
+  spec: Record<string, unknown>;
+}
+
+type Objects = Map<string, KubernetesObject>;
+
+function helm(args: readonly string[]) {
+  const path = findProgram('helm');
+  if (path === undefined)
+    throw new Error('This test needs helm on PATH: go install helm.sh/helm/v3/cmd/helm@latest');
+  return run(path, args);
+}
+
+async function render(options: readonly string[] = [], release = 'llm-gateway'): Promise<Objects> {
+  const { stdout, stderr, code } = await helm(['template', release, CHART, ...SECRETS, ...options]);
+  expect([code, stderr]).toEqual([0, '']);
+  return objectsIn(stdout);
+}
+
+function objectsIn(...texts: string[]): Objects {
+  const objects = texts
+    .flatMap((text) => parseAllDocuments(text))
+    .map((document) => document.toJS() as KubernetesObject | null)
+    .filter((object) => object !== null);
+  return new Map(objects.map((object) => [`${object.kind}/${object.metadata.name}`, object]));
+}
+
+async function manifests(folder: string): Promise<Objects> {
+  const names = (await readdir(join(DEPLOYMENTS, folder))).filter(
+    (name) => name.endsWith('.yaml') && name !== 'kustomization.yaml',
+  );
+  return objectsIn(
+    ...(await Promise.all(names.map((name) => readFile(join(DEPLOYMENTS, folder, name), 'utf8')))),
+  );
+}
+
+function specOf(objects: Objects, name: string): Record<string, unknown> {
+  const object = objects.get(name);
+  if (!object) throw new Error(`There is no ${name}.`);
+  return object.spec;
+}
+
+/** Of its own in each revision, and the secret is whoever installs it's. */
+const OWN = /^(Job|Secret)\//;
+
+describe('the chart', () => {
+  it('renders what the manifests hold', async () => {
+    const [chart, plain] = await Promise.all([render(), manifests('k8s')]);
+    const names = (objects: Objects) => [...objects.keys()].filter((name) => !OWN.test(name)).toSorted();
+    expect(names(chart)).toEqual(names(plain));
+    for (const name of names(chart)) expect(chart.get(name)).toEqual(plain.get(name));
+    expect(specOf(chart, 'Job/llm-gateway-migrate-1')).toEqual(specOf(plain, 'Job/llm-gateway-migrate'));
+  });
+
+  it('renders the StatefulSet of the journal-volume component, too', async () => {
+    const [chart, component] = await Promise.all([
+      render(['--set', 'workload=StatefulSet']),
+      manifests('kustomize/journal-volume'),
+    ]);
+    for (const [name, object] of component) expect(chart.get(name)).toEqual(object);
+    expect(chart.has('Deployment/llm-gateway')).toBe(false);
+    const autoscaler = specOf(chart, 'HorizontalPodAutoscaler/llm-gateway');
+    expect(autoscaler['scaleTargetRef']).toMatchObject({ kind: 'StatefulSet' });
+  });
+
+  it('is watched under the name that the rules know, whatever the release is called', async () => {
+    const rules = await readFile(join(DEPLOYMENTS, 'monitoring/rules/alerts.yml'), 'utf8');
+    const jobs = new Set([...rules.matchAll(/\bjob="([^"]+)"/g)].map((match) => match[1]));
+    const monitor = specOf(await render([], 'blue'), 'ServiceMonitor/blue-llm-gateway');
+    const [endpoint] = monitor['endpoints'] as { relabelings: object[] }[];
+    expect([...jobs]).toEqual(['llm-gateway']);
+    expect(endpoint?.relabelings).toEqual([{ targetLabel: 'job', replacement: 'llm-gateway' }]);
+  });
+
+  it('lets callers in at the port that the gateway listens on', async () => {
+    const objects = await render(['--set-string', 'environment.PORT=9000']);
+    const [rule] = specOf(objects, 'NetworkPolicy/llm-gateway')['ingress'] as { ports: object[] }[];
+    expect(rule?.ports).toEqual([{ protocol: 'TCP', port: 9000 }]);
+    expect(JSON.stringify(objects.get('Deployment/llm-gateway'))).toContain('"containerPort":9000');
+  });
+
+  it.each(['values-dev.yaml', 'values-prod.yaml'])('renders with %s', async (name) => {
+    const objects = await render(['--values', join(CHART, name)]);
+    expect(objects.has('Deployment/llm-gateway')).toBe(true);
+  });
+
+  it('refuses a pod that would be killed before its streams have ended', async () => {
+    const { stderr, code } = await helm(['template', 'x', CHART, ...SECRETS, '--set', 'preStopSeconds=60']);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('terminationGracePeriodSeconds');
+  });
+});
