@@ -1,5 +1,6 @@
 import { PostgresQueryRunner } from 'typeorm/driver/postgres/PostgresQueryRunner.js';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { BEFORE_ALL_CHARGES, CHARGES_TO_RECOMPUTE } from '../../src/billing/audit/audit-statements.js';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import { ScheduledAudit } from '../../src/billing/audit/scheduled-audit.service.js';
 import { MARK_REPLAYED } from '../../src/billing/upkeep/upkeep-statements.js';
@@ -55,6 +56,23 @@ it('tells of a balance that is not its ledger, and when it is again', async () =
         .at(-1),
     ).toMatchObject({ count });
   }
+});
+
+it('works charges out anew page by page along an index: no page reads the whole ledger', async () => {
+  const plan = await db.dataSource.transaction(async (manager) => {
+    // A scan or a sort that is still there has no index instead of it.
+    await manager.query('SET LOCAL enable_seqscan = off');
+    await manager.query('SET LOCAL enable_sort = off');
+    await manager.query('SET LOCAL enable_hashjoin = off');
+    const first = await manager.query<Record<string, string>[]>(`EXPLAIN ${CHARGES_TO_RECOMPUTE}`, [
+      BEFORE_ALL_CHARGES,
+      1000,
+    ]);
+    return first.map((row) => row['QUERY PLAN']).join('\n');
+  });
+  expect(plan).toMatch(/ledger_pkey/);
+  expect(plan).toMatch(/hold_pkey/);
+  expect(plan).not.toMatch(/Sort|Seq Scan on (ledger|hold)/);
 });
 
 it('counts every mismatch and keeps the first ones alone, however many there are', async () => {

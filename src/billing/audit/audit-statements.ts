@@ -47,11 +47,17 @@ export const OLDEST_INSTANCE = `
   SELECT id FROM gateway_instance
    WHERE replayed_at IS NULL AND heartbeat_at > now() - interval '30 seconds' ORDER BY id LIMIT 1`;
 
-/** Charges with what they were priced by, in pages. $1 after this position, $2 how many */
+/** An id before that of any charge. */
+export const BEFORE_ALL_CHARGES = '00000000-0000-0000-0000-000000000000';
+
+/**
+ * Charges with what they were priced by, in pages. By their id, which has an index here and in `hold`: by any other order
+ * each page would read the whole ledger. $1 after this id, $2 how many
+ */
 export const CHARGES_TO_RECOMPUTE = `
-  SELECT l.seq, l.id, l.amount_nano, l.usage, l.price_version, l.price_factor, h.shortfall_nano, p.card
+  SELECT l.id, l.amount_nano, l.usage, l.price_version, l.price_factor, h.shortfall_nano, p.card
     FROM ledger l LEFT JOIN hold h ON h.id = l.id LEFT JOIN price_version p ON p.id = l.price_version
-   WHERE l.kind = 'charge' AND l.seq > $1 ORDER BY l.seq LIMIT $2`;
+   WHERE l.kind = 'charge' AND l.id > $1 ORDER BY l.id LIMIT $2`;
 
 export const COUNT_CHECKED = `
   SELECT (SELECT count(*) FROM account)::int AS accounts, (SELECT count(*) FROM ledger)::int AS entries,

@@ -3,7 +3,13 @@ import { priceCardFromJson, type PriceCardJson, priceUsage, priceVersionOf } fro
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Telemetry } from '../../telemetry/telemetry.js';
 import { scaledCost } from '../session/charge-calculator.js';
-import { AUDIT_CHECKS, CHARGES_TO_RECOMPUTE, COUNT_CHECKED, firstOf } from './audit-statements.js';
+import {
+  AUDIT_CHECKS,
+  BEFORE_ALL_CHARGES,
+  CHARGES_TO_RECOMPUTE,
+  COUNT_CHECKED,
+  firstOf,
+} from './audit-statements.js';
 
 const PAGE = 1000;
 
@@ -85,7 +91,6 @@ interface Finding {
 }
 
 interface ChargeRow {
-  seq: string;
   id: string;
   amount_nano: string;
   usage: Usage | null;
@@ -99,7 +104,7 @@ async function recomputeCharges(manager: EntityManager, examples: number): Promi
   const check = 'charge_is_usage_times_price';
   const mismatches: AuditMismatch[] = [];
   let count = 0;
-  for (let after = '-1'; ;) {
+  for (let after = BEFORE_ALL_CHARGES; ;) {
     const rows = await manager.query<ChargeRow[]>(CHARGES_TO_RECOMPUTE, [after, PAGE]);
     for (const row of rows) {
       const detail = faultOf(row);
@@ -109,7 +114,7 @@ async function recomputeCharges(manager: EntityManager, examples: number): Promi
     }
     const last = rows.at(-1);
     if (!last || rows.length < PAGE) return { count, mismatches };
-    after = last.seq;
+    after = last.id;
   }
 }
 
