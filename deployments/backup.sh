@@ -121,7 +121,7 @@ back_up() (
     name=llm-gateway-$(date -u +%Y%m%dT%H%M%SZ).dump
     [[ -z $passphrase_file$recipient ]] || name+=.gpg
     partial=$dir/.$name.partial
-    trap 'rm -f -- "$partial"' EXIT
+    trap 'rm -f -- "$partial" "$dir/$name.sha256"' EXIT
     rm -f -- "$dir"/.llm-gateway-*.partial
     pg_dump --dbname "$url" --format custom --no-owner --no-privileges --lock-wait-timeout 30s | encrypt >"$partial" ||
         die 1 'pg_dump failed'
@@ -129,6 +129,7 @@ back_up() (
     sync "$partial"
     (cd "$dir" && sha256sum ".$name.partial" | sed "s/\\.$name\\.partial/$name/" >"$name.sha256")
     mv -- "$partial" "$dir/$name"
+    trap - EXIT
     remove_old
     echo "wrote $dir/$name ($(stat -c %s "$dir/$name") bytes)"
 )
@@ -144,7 +145,9 @@ if [[ -z $every ]]; then
 fi
 trap 'exit 0' TERM INT
 while true; do
-    back_up || echo "backup.sh: failed (code $?), the next try is in $every s" >&2
+    # Not `back_up || …`: to the left of that no fault stops it.
+    back_up &
+    wait $! || echo "backup.sh: failed (code $?), the next try is in $every s" >&2
     sleep "$every" &
     wait $!
 done

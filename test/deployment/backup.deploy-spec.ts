@@ -120,6 +120,20 @@ describe('a backup', () => {
     expect(outcome.code).toBe(client < 18 ? 4 : 0);
   });
 
+  it('tells of a failure, and clears nothing away for it, also when it goes on for ever', async () => {
+    const programs = await mkdtemp(join(inject('runDirectory'), 'programs-'));
+    const path = join(programs, 'mv');
+    await writeFile(path, '#!/bin/sh\nexit 1\n');
+    await chmod(path, 0o755);
+    const { stdout, stderr } = await runScript('backup.sh', ['--dir', directory, '--every', '60'], {
+      env: { ...environment, PATH: `${programs}:${process.env['PATH']}` },
+      timeout: 8_000,
+    });
+    expect(stderr).toContain('failed (code 1), the next try is in 60 s');
+    expect(stdout).not.toContain('wrote');
+    expect(await readdir(directory)).toEqual(['.lock']);
+  });
+
   it.each([[['--keep-days', 'x']], [['--passphrase-file', '/nonexistent']]])(
     'with %j is a wrong use',
     async (args) => {
