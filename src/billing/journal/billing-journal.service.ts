@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { ConfigurationError } from '../../config/configuration-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import type { JournalRecord } from './journal-record.js';
@@ -30,8 +31,21 @@ export class BillingJournal {
     this.directory = join(journalRoot(config), instance.id);
   }
 
-  /** @throws when DATA_DIR cannot be written: a gateway that could not book what it serves does not start */
+  /** @throws ConfigurationError  when DATA_DIR cannot be written: a gateway that could not book what it serves does not start */
   async open(): Promise<void> {
+    try {
+      await this.#open();
+    } catch (error) {
+      // Nothing is in it yet, and a start that is tried again and again must not fill what is left of the disk.
+      await rm(this.directory, { recursive: true, force: true }).catch(() => undefined);
+      if (!(error instanceof Error) || !('syscall' in error)) throw error;
+      throw new ConfigurationError([
+        `DATA_DIR: the billing journal ${this.directory} cannot be written (${error.message}): free space on its disk, or mend its rights`,
+      ]);
+    }
+  }
+
+  async #open(): Promise<void> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     await writeOwner(this.directory);
     this.#writer = await JournalWriter.open(this.directory, {

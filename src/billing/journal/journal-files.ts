@@ -1,5 +1,5 @@
 import { close, constants, fdatasync, open, write } from 'node:fs';
-import { open as openHandle } from 'node:fs/promises';
+import { open as openHandle, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 /** The few calls a journal makes to the disk, so that tests can make them fail. */
@@ -37,6 +37,8 @@ export const DISK: JournalFiles = {
       if (!WRITES_THROUGH) return fd;
     } catch (error) {
       await closeFile(fd).catch(() => undefined);
+      // A file that did not fit takes the space that the next attempt needs.
+      await unlink(path).catch(() => undefined);
       throw error;
     }
     await closeFile(fd);

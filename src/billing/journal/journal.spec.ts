@@ -4,8 +4,13 @@ import { mkdtemp, open, readdir, readFile, rm, truncate } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { AppConfig } from '../../config/app-config.js';
+import { ConfigurationError } from '../../config/configuration-error.js';
+import { Telemetry } from '../../telemetry/telemetry.js';
 import { MOST_PACKED_BYTES } from '../idempotency/packed-answer.js';
+import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import { BillingJournal } from './billing-journal.service.js';
 import { DISK, type JournalFiles } from './journal-files.js';
 import { answerRecord, type JournalRecord } from './journal-record.js';
 import { readJournal } from './journal-reader.js';
@@ -260,5 +265,32 @@ describe('readJournal', () => {
     expect(await readJournal(directory)).toMatchObject({ damagedRecords: 1, tornSegments: 0 });
     expect(await idsIn()).toEqual(['one', 'three']);
     expect((await readFile(path)).length).toBe(8 * 1024 * 1024);
+  });
+});
+
+describe('a full disk', () => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { syscall: 'write' });
+  afterEach(() => void vi.restoreAllMocks());
+
+  it('gets back what a segment took that did not fit', async () => {
+    const write = vi.spyOn(DISK, 'write');
+    write.mockImplementationOnce(async () => undefined).mockRejectedValueOnce(full);
+    await expect(DISK.create(join(directory, 'x.journal'), directory, 1_000_000)).rejects.toThrow('ENOSPC');
+    expect(await segments()).toEqual([]);
+  });
+
+  it('stops the start with a line that says what to do, and leaves nothing behind', async () => {
+    vi.spyOn(DISK, 'write').mockRejectedValueOnce(full);
+    const config = { dataDir: directory } as AppConfig;
+    const failure = await new BillingJournal(new GatewayInstance(), new Telemetry(), config)
+      .open()
+      .catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(ConfigurationError);
+    expect((failure as ConfigurationError).faults).toEqual([
+      expect.stringMatching(
+        /^DATA_DIR: the billing journal \S+ cannot be written \(ENOSPC: .*\): free space/,
+      ),
+    ]);
+    expect(await readdir(join(directory, 'journal'))).toEqual([]);
   });
 });
