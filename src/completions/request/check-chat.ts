@@ -1,4 +1,4 @@
-import { LOOKED_OVER_FROM_LENGTH, structureFault } from '../../edge/json-structure.js';
+import { JsonStructure, LOOKED_OVER_FROM_LENGTH } from '../../edge/json-structure.js';
 
 /**
  * Checks of the nested parts of a chat request, as plain functions: class instances for every message would cost
@@ -21,14 +21,15 @@ function isObject(value: unknown): value is JsonObject {
 
 export function checkMessages(messages: unknown): Fault | undefined {
   if (!Array.isArray(messages)) return { path: '', problem: 'must be an array' };
+  const budget = new ArgumentsBudget();
   for (let i = 0; i < messages.length; i++) {
-    const fault = checkMessage(messages[i]);
+    const fault = checkMessage(messages[i], budget);
     if (fault) return { path: `[${i}]${fault.path}`, problem: fault.problem };
   }
   return undefined;
 }
 
-function checkMessage(message: unknown): Fault | undefined {
+function checkMessage(message: unknown, budget: ArgumentsBudget): Fault | undefined {
   if (!isObject(message)) return { path: '', problem: 'must be an object' };
   const { role, content } = message;
   if (typeof role !== 'string' || !ROLES.has(role)) {
@@ -38,7 +39,7 @@ function checkMessage(message: unknown): Fault | undefined {
     checkTexts(message) ??
     checkFields(message.provider_specific_fields) ??
     checkContent(role, content) ??
-    checkToolParts(role, message)
+    checkToolParts(role, message, budget)
   );
 }
 
@@ -107,47 +108,62 @@ function checkMediaUrl(url: string, path: string): Fault | undefined {
     : { path, problem: 'must be an https: or data: URL' };
 }
 
-function checkToolParts(role: string, message: JsonObject): Fault | undefined {
+function checkToolParts(role: string, message: JsonObject, budget: ArgumentsBudget): Fault | undefined {
   if (role === 'tool' && typeof message.tool_call_id !== 'string') {
     return { path: '.tool_call_id', problem: 'must name the tool call that this message answers' };
   }
-  return checkFunctionCall(message.function_call) ?? checkToolCalls(message.tool_calls);
+  return checkFunctionCall(message.function_call, budget) ?? checkToolCalls(message.tool_calls, budget);
 }
 
 /** The dialect before `tools`. */
-function checkFunctionCall(call: unknown): Fault | undefined {
+function checkFunctionCall(call: unknown, budget: ArgumentsBudget): Fault | undefined {
   if (call === undefined || call === null) return undefined;
-  return isObject(call) && typeof call.name === 'string' && typeof call.arguments === 'string'
-    ? undefined
-    : { path: '.function_call', problem: 'must have name and arguments as strings' };
+  if (!isObject(call) || typeof call.name !== 'string' || typeof call.arguments !== 'string') {
+    return { path: '.function_call', problem: 'must have name and arguments as strings' };
+  }
+  return budget.covers(call.arguments) ? undefined : { path: '.function_call', problem: TOO_MUCH };
 }
 
-function checkToolCalls(calls: unknown): Fault | undefined {
+function checkToolCalls(calls: unknown, budget: ArgumentsBudget): Fault | undefined {
   if (calls === undefined || calls === null) return undefined;
   if (!Array.isArray(calls)) return { path: '.tool_calls', problem: 'must be an array' };
   for (let i = 0; i < calls.length; i++) {
-    const problem = toolCallProblem(calls[i]);
+    const problem = toolCallProblem(calls[i], budget);
     if (problem) return { path: `.tool_calls[${i}]`, problem };
   }
   return undefined;
 }
 
-function toolCallProblem(call: unknown): string | undefined {
+function toolCallProblem(call: unknown, budget: ArgumentsBudget): string | undefined {
   if (!isObject(call)) return 'must be an object';
   if (typeof call.id !== 'string') return 'must have an id';
   if (call.type !== undefined && call.type !== 'function') return undefined;
   if (!isObject(call.function)) return 'must have a function';
   if (typeof call.function.name !== 'string') return 'must have function.name';
-  const { arguments: json } = call.function;
-  if (typeof json !== 'string') return 'must have function.arguments as a string';
-  // Some providers want them parsed.
-  return json.length >= LOOKED_OVER_FROM_LENGTH && structureFault(json)
-    ? 'must not have so deep or so many function.arguments'
-    : undefined;
+  if (typeof call.function.arguments !== 'string') return 'must have function.arguments as a string';
+  return budget.covers(call.function.arguments) ? undefined : TOO_MUCH;
 }
+
+const TOO_MUCH = 'must not have so deep or so many arguments';
+
+/** Arguments are JSON in a string, which some providers want parsed: all of a request's together, in one turn. */
+class ArgumentsBudget {
+  #length = 0;
+  #structure: JsonStructure | undefined;
+
+  covers(json: string): boolean {
+    this.#length += json.length;
+    if (this.#length < LOOKED_OVER_FROM_LENGTH) return true;
+    return (this.#structure ??= new JsonStructure()).faultOf(json) === undefined;
+  }
+}
+
+/** A hundred times what OpenAI takes. */
+const MAX_TOOLS = 12_800;
 
 export function checkTools(tools: unknown): Fault | undefined {
   if (!Array.isArray(tools)) return { path: '', problem: 'must be an array' };
+  if (tools.length > MAX_TOOLS) return { path: '', problem: `must have at most ${MAX_TOOLS} tools` };
   for (let i = 0; i < tools.length; i++) {
     const tool: unknown = tools[i];
     if (!isObject(tool)) return { path: `[${i}]`, problem: 'must be an object' };
@@ -164,6 +180,7 @@ export function checkTools(tools: unknown): Fault | undefined {
 
 export function checkFunctions(functions: unknown): Fault | undefined {
   if (!Array.isArray(functions)) return { path: '', problem: 'must be an array' };
+  if (functions.length > MAX_TOOLS) return { path: '', problem: `must have at most ${MAX_TOOLS} functions` };
   for (let i = 0; i < functions.length; i++) {
     const fault = checkFunction(functions[i]);
     if (fault) return { path: `[${i}]${fault.path}`, problem: fault.problem };

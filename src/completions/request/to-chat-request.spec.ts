@@ -72,10 +72,34 @@ describe('toChatRequest', () => {
     expect(paramOf(body)).toBe(param);
   });
 
-  it('refuses arguments of tools that would take everybody’s time to parse', () => {
-    const call = { id: 'a', function: { name: 'f', arguments: '['.repeat(300_000) } };
-    const body = { model: 'm', messages: [{ role: 'assistant', tool_calls: [call] }] };
-    expect(paramOf(body)).toBe('messages[0].tool_calls[0]');
+  const manyNames = (length: number, from = 0) =>
+    `{${Array.from({ length }, (_, at) => `"name_${from + at}":1`).join(',')}}`;
+  const calls = (...texts: string[]) =>
+    texts.map((text) => ({ id: 'a', function: { name: 'f', arguments: text } }));
+
+  it.each<[string, object, string]>([
+    ['deep ones', { tool_calls: calls('['.repeat(300_000)) }, 'messages[0].tool_calls[0]'],
+    ['ones with many names', { tool_calls: calls(manyNames(50_000)) }, 'messages[0].tool_calls[0]'],
+    [
+      'many with some names each',
+      { tool_calls: calls(...Array.from({ length: 20 }, (_, at) => manyNames(3_000, at * 3_000))) },
+      'messages[0].tool_calls[8]',
+    ],
+    [
+      'ones of the older dialect',
+      { function_call: { name: 'f', arguments: manyNames(50_000) } },
+      'messages[0].function_call',
+    ],
+  ])('refuses arguments that would take everybody’s time to parse: %s', (_what, more, param) => {
+    expect(paramOf({ model: 'm', messages: [{ role: 'assistant', content: null, ...more }] })).toBe(param);
+  });
+
+  it('refuses a flood of tools', () => {
+    const tool = { type: 'function', function: { name: 'f' } };
+    const flood = Array(100_000).fill(tool);
+    expect(paramOf({ model: 'm', messages, tools: flood })).toBe('tools');
+    expect(paramOf({ model: 'm', messages, functions: flood.map(() => tool.function) })).toBe('functions');
+    expect(() => toChatRequest({ model: 'm', messages, tools: flood.slice(0, 5_000) })).not.toThrow();
   });
 
   it('accepts an assistant turn of tool calls alone, and null for not set', () => {
