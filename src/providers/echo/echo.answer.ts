@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatRequest, FinishReason, Usage } from '@app/contracts';
 import { ECHO_MAX_OUTPUT_TOKENS, type EchoBehaviour } from './echo.models.js';
-import { countInputTokens, tokensOf } from './echo.tokens.js';
+import { tokensOf } from './echo.tokens.js';
 import { sampleSchema } from './sample-schema.js';
 
 /** One token of an answer, and what it is a part of. */
@@ -18,10 +18,15 @@ export interface EchoAnswer {
   readonly usage: Usage;
 }
 
-/** What the model of that behaviour answers to the request: the same each time. */
+/**
+ * What the model of that behaviour answers to the request: the same each time.
+ *
+ * @param inputTokens  of a request that fits the context window: all of it is read here
+ */
 export function answerOf(
   request: ChatRequest,
   behaviour: EchoBehaviour,
+  inputTokens: number,
   maxOutputTokens: number | undefined,
 ): EchoAnswer {
   const heard = lastWords(request);
@@ -38,7 +43,7 @@ export function answerOf(
     toolCall: tool && { id: `call_echo_${callsBefore(request) + 1}`, name: tool.name },
     finishReason: tokens.length < all.length ? 'length' : tool ? 'tool_calls' : 'stop',
     choices: request.n ?? 1,
-    usage: usageOf(request, tokens, behaviour),
+    usage: usageOf(request, inputTokens, tokens, behaviour),
   };
 }
 
@@ -46,11 +51,16 @@ function part(name: AnswerToken['part'], text: string): AnswerToken[] {
   return tokensOf(text).map((token) => ({ part: name, text: token }));
 }
 
-function usageOf(request: ChatRequest, tokens: readonly AnswerToken[], behaviour: EchoBehaviour): Usage {
+function usageOf(
+  request: ChatRequest,
+  inputTokens: number,
+  tokens: readonly AnswerToken[],
+  behaviour: EchoBehaviour,
+): Usage {
   const choices = request.n ?? 1;
   const reasoning = tokens.filter((token) => token.part === 'reasoning').length;
   return {
-    inputTokens: countInputTokens(request),
+    inputTokens,
     outputTokens: tokens.length * choices,
     ...(behaviour.reasons ? { reasoningOutputTokens: reasoning * choices } : {}),
   };

@@ -42,8 +42,8 @@ export function brokenStream(by: 'error' | 'cut'): ProviderError {
 }
 
 /** As every provider has one. */
-export function contextTooLong(inputTokens: number): ProviderError {
-  const message = `The context window is ${ECHO_CONTEXT_WINDOW} tokens, the messages have ${inputTokens}.`;
+export function contextTooLong(): ProviderError {
+  const message = `The context window is ${ECHO_CONTEXT_WINDOW} tokens, the messages have more.`;
   return new ProviderError('context_length_exceeded', message, {
     ...DECLINED,
     tryElsewhere: true,

@@ -129,6 +129,21 @@ describe('an echo', () => {
     },
   );
 
+  it('reads no further than its context window', async () => {
+    const refusal = (words: number) =>
+      failure(echo.complete(call('echo', { messages: [{ role: 'user', content: 'ab '.repeat(words) }] })));
+    const quickestMs = async (words: number) => {
+      const times: number[] = [];
+      for (let round = 0; round < 5; round++) {
+        const begun = performance.now();
+        expect(await refusal(words)).toMatchObject({ code: 'context_length_exceeded', param: 'messages' });
+        times.push(performance.now() - begun);
+      }
+      return Math.min(...times);
+    };
+    expect((await quickestMs(3_000_000)) / (await quickestMs(200_000))).toBeLessThan(5);
+  });
+
   it('streams word by word, with a pause before each', async () => {
     const { events: stream } = await new EchoStrategy(40).stream(call('echo'));
     const iterator = stream[Symbol.asyncIterator]();

@@ -24,6 +24,7 @@ import {
   type EchoBehaviour,
 } from './echo.models.js';
 import { streamEvents, toCompletion } from './echo.response.js';
+import { countInputTokens } from './echo.tokens.js';
 
 /** A provider inside the process: repeats what it hears, and fails when its model's name says so. No network, no key. */
 export class EchoStrategy implements ProviderStrategy {
@@ -73,8 +74,9 @@ export class EchoStrategy implements ProviderStrategy {
     if (behaviour.hangs) await untilAborted(call.signal);
     if (call.signal.aborted) throw abortReason(call.signal);
     if (behaviour.failsWith !== undefined) throw scriptedError(behaviour.failsWith);
-    const answer = answerOf(call.request, behaviour, call.maxOutputTokens);
-    if (answer.usage.inputTokens > ECHO_CONTEXT_WINDOW) throw contextTooLong(answer.usage.inputTokens);
+    const inputTokens = countInputTokens(call.request, ECHO_CONTEXT_WINDOW);
+    if (inputTokens > ECHO_CONTEXT_WINDOW) throw contextTooLong();
+    const answer = answerOf(call.request, behaviour, inputTokens, call.maxOutputTokens);
     return { behaviour, answer, droppedParams };
   }
 }

@@ -1,5 +1,6 @@
 import type { ChatMessage, ChatRequest } from '@app/contracts';
 
+const TOKEN = /\s*\S{1,8}|\s+/gu;
 /** Tokens around each message. */
 const TOKENS_PER_MESSAGE = 3;
 const TOKENS_PER_ATTACHMENT = 85;
@@ -9,29 +10,45 @@ const TOKENS_PER_ATTACHMENT = 85;
  * the text again; their number never exceeds the text's bytes.
  */
 export function tokensOf(text: string): string[] {
-  return text.match(/\s*\S{1,8}|\s+/gu) ?? [];
+  return text.match(TOKEN) ?? [];
 }
 
-export function countInputTokens(request: ChatRequest): number {
-  const messages = request.messages.reduce((total, message) => total + countMessage(message), 0);
-  return (
-    messages + countJson(request.tools) + countJson(request.functions) + countJson(request.response_format)
-  );
+/** @returns how many there are, or some number above `limit` when there are more */
+export function countInputTokens(request: ChatRequest, limit: number): number {
+  let total = 0;
+  for (const message of request.messages) {
+    total += countMessage(message, limit - total);
+    if (total > limit) return total;
+  }
+  for (const value of [request.tools, request.functions, request.response_format]) {
+    total += countJson(value, limit - total);
+    if (total > limit) return total;
+  }
+  return total;
 }
 
-function countMessage(message: ChatMessage): number {
-  return TOKENS_PER_MESSAGE + countContent(message.content) + countJson(message.tool_calls);
+function countMessage(message: ChatMessage, limit: number): number {
+  const framed = TOKENS_PER_MESSAGE + countContent(message.content, limit);
+  return framed + countJson(message.tool_calls, limit - framed);
 }
 
-function countContent(content: ChatMessage['content']): number {
-  if (typeof content === 'string') return tokensOf(content).length;
-  return (content ?? []).reduce(
-    (total, part) =>
-      total + (typeof part.text === 'string' ? tokensOf(part.text).length : TOKENS_PER_ATTACHMENT),
-    0,
-  );
+function countContent(content: ChatMessage['content'], limit: number): number {
+  if (typeof content === 'string') return countTokens(content, limit);
+  let total = 0;
+  for (const part of content ?? []) {
+    if (total > limit) break;
+    total += typeof part.text === 'string' ? countTokens(part.text, limit - total) : TOKENS_PER_ATTACHMENT;
+  }
+  return total;
 }
 
-function countJson(value: unknown): number {
-  return value === undefined || value === null ? 0 : tokensOf(JSON.stringify(value)).length;
+function countJson(value: unknown, limit: number): number {
+  return value === undefined || value === null || limit < 0 ? 0 : countTokens(JSON.stringify(value), limit);
+}
+
+/** One by one: a list of all of them holds everybody up when there are millions. */
+function countTokens(text: string, limit: number): number {
+  let count = 0;
+  for (const _token of text.matchAll(TOKEN)) if (++count > limit) break;
+  return count;
 }
