@@ -95,6 +95,7 @@ class ContentsBuilder {
   readonly #calls = new Map<string, KnownCall>();
   #results: PendingResult[] = [];
   #callCount = 0;
+  #readLength = 0;
   #lastKind: Kind | undefined;
 
   constructor(
@@ -251,8 +252,14 @@ class ContentsBuilder {
     const media = parts.filter((part) => part.text === undefined);
     const isInside = (part: GeminiPart) => this.options.mediaInResults && part.inlineData !== undefined;
     const inside = media.filter(isInside);
-    const fields = { response: toResponse(said.join('\n')), ...(inside.length > 0 ? { parts: inside } : {}) };
+    const response = this.#response(said.join('\n'));
+    const fields = { response, ...(inside.length > 0 ? { parts: inside } : {}) };
     return { fields, beside: media.filter((part) => !isInside(part)) };
+  }
+
+  #response(content: string): JsonObject {
+    this.#readLength += content.length;
+    return this.#readLength > MAX_READ_LENGTH ? { output: content } : toResponse(content);
   }
 
   /** In the order of the calls: where there are no ids, Gemini maps them by name and place. */
@@ -287,6 +294,9 @@ function parseArguments(json: string, path: string): JsonObject {
   if (!isObject(args)) throw invalid(path, 'is not a JSON object');
   return args;
 }
+
+/** Of all results of a request: what is read of them is read in one turn, and ten megabytes would hold everybody up. */
+const MAX_READ_LENGTH = 512 * 1024;
 
 /**
  * A tool's text -> `functionResponse.response`, which has to be an object: one that is JSON is taken as it is,

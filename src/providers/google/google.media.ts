@@ -150,9 +150,13 @@ const MIME_TYPES: Readonly<Record<string, string>> = {
   '3gp': 'video/3gpp',
 };
 
+/** Its path. */
+const ADDRESS = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*([^?#]*)/i;
+
 /** Google finds the type out by itself when there is none; a wrong guess would be an error. */
 function guessMimeType(name: string): string | undefined {
-  const path = URL.canParse(name) ? new URL(name).pathname : name;
+  // Not by URL, which takes some microseconds for each of the thousands of images that a request may have.
+  const path = ADDRESS.exec(name)?.[1] ?? name;
   const extension = /\.([a-z0-9]{2,4})$/i.exec(path)?.[1]?.toLowerCase();
   return extension === undefined ? undefined : MIME_TYPES[extension];
 }
