@@ -203,7 +203,9 @@ export class ResilientLimitStore implements LimitStore {
     const slots = [...this.#heldSlots];
     for (const slot of slots) this.#ownSlots.hold(slot, this.#now());
     for (let start = 0; start < slots.length; start += MAX_SLOTS_PER_CALL) {
-      await this.remote.renewSlots(slots.slice(start, start + MAX_SLOTS_PER_CALL));
+      const batch = slots.slice(start, start + MAX_SLOTS_PER_CALL);
+      // One that was given back meanwhile would be taken anew, by nobody.
+      await this.remote.renewSlots(batch.filter((slot) => this.#heldSlots.has(slot)));
     }
   }
 
