@@ -31,6 +31,9 @@ describe('isMetadataHost', () => {
     '169.254.169.254',
     '[::ffff:a9fe:a9fe]',
     '[fd00:ec2::254]',
+    '[fd00:ec2::23]',
+    '168.63.129.16',
+    '[::ffff:168.63.129.16]',
     'metadata.google.internal.',
     '0.0.0.0',
   ])('knows %s', (host) => expect(isMetadataHost(host)).toBe(true));

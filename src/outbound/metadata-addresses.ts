@@ -20,9 +20,10 @@ METADATA_ADDRESSES.addSubnet('169.254.0.0', 16);
 METADATA_ADDRESSES.addSubnet('0.0.0.0', 8);
 METADATA_ADDRESSES.addAddress('100.100.100.200');
 METADATA_ADDRESSES.addAddress('192.0.0.192');
+METADATA_ADDRESSES.addAddress('168.63.129.16');
 METADATA_ADDRESSES.addSubnet('fe80::', 10, 'ipv6');
 METADATA_ADDRESSES.addAddress('::', 'ipv6');
-METADATA_ADDRESSES.addAddress('fd00:ec2::254', 'ipv6');
+METADATA_ADDRESSES.addSubnet('fd00:ec2::', 32, 'ipv6');
 METADATA_ADDRESSES.addAddress('fd20:ce::254', 'ipv6');
 // Ways to write an IPv4 address inside an IPv6 one.
 METADATA_ADDRESSES.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
