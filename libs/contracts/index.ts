@@ -7,3 +7,4 @@ export * from './provider-strategy.js';
 export * from './ready-events.js';
 export * from './call-signal.js';
 export * from './written-text.js';
+export * from './json-structure.js';

@@ -1,4 +1,5 @@
-import { JsonStructure, LOOKED_OVER_FROM_LENGTH } from '../../edge/json-structure.js';
+import { JsonStructure } from '@app/contracts';
+import { LOOKED_OVER_FROM_LENGTH, REQUEST_BOUNDS } from '../../edge/json-structure.js';
 
 /**
  * Checks of the nested parts of a chat request, as plain functions: class instances for every message would cost
@@ -154,7 +155,7 @@ class ArgumentsBudget {
   covers(json: string): boolean {
     this.#length += json.length;
     if (this.#length < LOOKED_OVER_FROM_LENGTH) return true;
-    return (this.#structure ??= new JsonStructure()).faultOf(json) === undefined;
+    return (this.#structure ??= new JsonStructure(REQUEST_BOUNDS)).faultOf(json) === undefined;
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type ProviderSpecificFields,
   type ToolCallDelta,
   type Usage,
+  parseAnswerJson,
 } from '@app/contracts';
 import { badResponse, toStreamError } from './anthropic.errors.js';
 import {
@@ -279,7 +280,7 @@ function mergeDelta(block: WireBlock, delta: JsonObject): void {
 
 function parsedInput(json: string): unknown {
   try {
-    return JSON.parse(json);
+    return parseAnswerJson(json);
   } catch {
     return undefined;
   }

@@ -5,6 +5,7 @@ import {
   type FinishReason,
   toCompletionUsage,
   type Usage,
+  parseAnswerJson,
 } from '@app/contracts';
 import { CandidateTranslator } from './google.candidate.js';
 import { badResponse, isErrorBody, toBodyProviderError } from './google.errors.js';
@@ -146,7 +147,7 @@ function parseChunk(json: string, begun: boolean): JsonObject {
 
 function parse(json: string): unknown {
   try {
-    return JSON.parse(json);
+    return parseAnswerJson(json);
   } catch (error) {
     throw badResponse('Google sent a chunk that is not JSON.', error);
   }

@@ -1,3 +1,4 @@
+import { parseAnswerJson } from '@app/contracts';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LightBody } from './light-body.js';
 
@@ -101,7 +102,7 @@ export class LightResponse {
 
   /** @throws RangeError  for JSON nested so deep that whoever walks it runs out of stack */
   async json(): Promise<unknown> {
-    const value: unknown = JSON.parse(await this.text());
+    const value: unknown = parseAnswerJson(await this.text());
     if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new RangeError('the answer is nested too deeply');
     return value;
   }

@@ -1,3 +1,5 @@
+import { parseAnswerJson } from '@app/contracts';
+
 /** JSON as it came from a server: known to be an object, its fields not yet. */
 export type WireObject = Record<string, unknown>;
 
@@ -20,10 +22,10 @@ export function asUnixSeconds(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.floor(value) : undefined;
 }
 
-/** `undefined` when the text is not JSON. */
+/** `undefined` when the text is not JSON, or of a kind that no model writes. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseAnswerJson(text);
   } catch {
     return undefined;
   }
