@@ -55,6 +55,31 @@ const end = (reason = 'end_turn', usage: unknown = { output_tokens: 9 }): WireEv
 const text = { type: 'text', text: '' };
 
 describe('AnthropicStream', () => {
+  it('takes each of many citations in the same time', () => {
+    const quickestMs = (citations: number): number => {
+      const given = delta(0, {
+        type: 'citations_delta',
+        citation: { type: 'char_location', cited_text: 'x' },
+      });
+      const times = [1, 2, 3].map(() => {
+        const begun = performance.now();
+        const events = [
+          start(),
+          open(0, text),
+          ...Array<WireEvent>(citations).fill(given),
+          close(0),
+          ...end(),
+        ];
+        const fields = chunksOf(events).at(-2)?.choices[0]?.delta.provider_specific_fields;
+        expect(fields?.anthropic_content).toMatchObject([{ citations: { length: citations } }]);
+        return performance.now() - begun;
+      });
+      return Math.min(...times);
+    };
+    quickestMs(1_000);
+    expect(quickestMs(32_000) / quickestMs(2_000)).toBeLessThan(60);
+  });
+
   it('gives the role first, the finish with the last delta, and usage alone at the end', () => {
     const events = eventsOf([
       start(),

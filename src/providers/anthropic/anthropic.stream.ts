@@ -43,6 +43,8 @@ interface OpenBlock {
   readonly callIndex: number | undefined;
   /** Input as JSON text, gathered from its deltas. */
   json: string;
+  /** The block's own list, which grows in place: a new one with each citation would be dear when there are thousands. */
+  citations?: unknown[];
 }
 
 const NO_EVENTS: readonly ChatStreamEvent[] = Object.freeze([]);
@@ -148,10 +150,7 @@ export class AnthropicStream {
       case 'input_json_delta':
         return this.#inputDelta(open, textOf(delta.partial_json));
       case 'citations_delta':
-        open.block.citations = [
-          ...(Array.isArray(open.block.citations) ? open.block.citations : []),
-          delta.citation,
-        ];
+        citationsOf(open).push(delta.citation);
         return NO_EVENTS;
       default:
         mergeDelta(open.block, delta);
@@ -263,6 +262,13 @@ export class AnthropicStream {
     const json = `${this.#head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]}`;
     return { json, outputText, usageOnly: false };
   }
+}
+
+function citationsOf(open: OpenBlock): unknown[] {
+  const { citations: given } = open.block;
+  open.citations ??= Array.isArray(given) ? [...(given as unknown[])] : [];
+  open.block.citations = open.citations;
+  return open.citations;
 }
 
 function indexOf(event: WireEvent): number {
