@@ -1,5 +1,6 @@
 import type { Usage } from '@app/contracts';
 import { priceCardFromJson, type PriceCardJson, priceUsage, priceVersionOf } from '@app/money';
+import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import type { Telemetry } from '../../telemetry/telemetry.js';
 import { scaledCost } from '../session/charge-calculator.js';
@@ -12,6 +13,8 @@ import {
 } from './audit-statements.js';
 
 const PAGE = 1000;
+/** A check of a large ledger takes longer than a request's statement may. */
+const READ_TIMEOUT_MS = 60 * 60_000;
 
 export interface AuditMismatch {
   readonly check: string;
@@ -50,18 +53,18 @@ export function runLedgerAudit(
   { examples = 20, recompute = true }: AuditOptions = {},
 ): Promise<LedgerAudit> {
   return dataSource.transaction('REPEATABLE READ', async (manager) => {
-    // A full audit of a large ledger takes longer than a request's statement may.
     await manager.query('SET TRANSACTION READ ONLY');
     await manager.query('SET LOCAL statement_timeout = 0');
+    const read = await patientReader(manager);
     const findings = new Map<string, Finding>();
     for (const [check, sql] of Object.entries(AUDIT_CHECKS)) {
       // One at least: the number of all stands in each row.
-      const rows = await manager.query<MismatchRow[]>(firstOf(sql), [Math.max(1, examples)]);
+      const rows = await read<MismatchRow>(firstOf(sql), [Math.max(1, examples)]);
       const mismatches = rows.map(({ subject, detail }) => ({ check, subject: subject ?? '', detail }));
       findings.set(check, { count: rows[0]?.count ?? 0, mismatches });
     }
-    if (recompute) findings.set('charge_is_usage_times_price', await recomputeCharges(manager, examples));
-    const [checked] = await manager.query<LedgerAudit['checked'][]>(COUNT_CHECKED);
+    if (recompute) findings.set('charge_is_usage_times_price', await recomputeCharges(read, examples));
+    const [checked] = await read<LedgerAudit['checked']>(COUNT_CHECKED);
     return {
       ok: [...findings.values()].every(({ count }) => count === 0),
       checked: checked ?? { accounts: 0, entries: 0, charges: 0, open_holds: 0 },
@@ -69,6 +72,20 @@ export function runLedgerAudit(
       mismatches: [...findings.values()].flatMap(({ mismatches }) => mismatches.slice(0, examples)),
     };
   });
+}
+
+type Read = <Row extends object>(sql: string, parameters?: unknown[]) => Promise<Row[]>;
+
+/**
+ * Statements of this transaction by the driver itself, which takes a time limit with each: beyond that of its connections a
+ * slow answer counts as a database that is away.
+ */
+async function patientReader({ queryRunner }: EntityManager): Promise<Read> {
+  const client = (await queryRunner?.connect()) as ClientBase;
+  return async <Row extends object>(sql: string, parameters: unknown[] = []) => {
+    const statement = { text: sql, values: parameters, query_timeout: READ_TIMEOUT_MS };
+    return (await client.query<Row>(statement)).rows;
+  };
 }
 
 /** Tells telemetry of each check, also of those that hold: an alarm has to end. */
@@ -100,12 +117,12 @@ interface ChargeRow {
   card: PriceCardJson | null;
 }
 
-async function recomputeCharges(manager: EntityManager, examples: number): Promise<Finding> {
+async function recomputeCharges(read: Read, examples: number): Promise<Finding> {
   const check = 'charge_is_usage_times_price';
   const mismatches: AuditMismatch[] = [];
   let count = 0;
   for (let after = BEFORE_ALL_CHARGES; ;) {
-    const rows = await manager.query<ChargeRow[]>(CHARGES_TO_RECOMPUTE, [after, PAGE]);
+    const rows = await read<ChargeRow>(CHARGES_TO_RECOMPUTE, [after, PAGE]);
     for (const row of rows) {
       const detail = faultOf(row);
       if (detail === undefined) continue;
