@@ -302,6 +302,10 @@ function quoteTarget(target: PlannedTarget): QuoteTarget {
   };
 }
 
+/** Why a filter gave no answer is not the model's to say. */
 function outputText(completion: ChatCompletion): string {
-  return completion.choices.map(({ message }) => writtenText(message)).join('');
+  const written = completion.choices.map(({ message, finish_reason }) =>
+    finish_reason === 'content_filter' ? { ...message, refusal: null } : message,
+  );
+  return written.map(writtenText).join('');
 }

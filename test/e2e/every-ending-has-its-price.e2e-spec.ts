@@ -119,6 +119,28 @@ describe('every ending has its price', () => {
     expect(row?.usage.outputTokens).toBe(7);
   });
 
+  it.each([
+    [
+      "an answer of Gemini's whose prompt was not counted: what we count",
+      { candidates: [{ content: { parts: [{ text: 'one two three four' }] }, finishReason: 'STOP' }] },
+      4,
+    ],
+    [
+      'a prompt that Gemini blocked and did not count: the prompt',
+      { promptFeedback: { blockReason: 'SAFETY' } },
+      0,
+    ],
+  ])('%s', async (_, answer, outputTokens) => {
+    await upstream.answerNext({ body: { json: { ...answer, usageMetadata: { candidatesTokenCount: 3 } } } });
+    expect((await ask({ model: 'gemini-2.5-flash' })).status).toBe(200);
+    expect((await money()).spent).toBeGreaterThan(0);
+    const [row] = await database.query<{ usage_source: string; usage: object }>(
+      `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    expect(row).toMatchObject({ usage_source: 'own', usage: { inputTokens: 8, outputTokens } });
+  });
+
   it('429 and 503 before the answer: tried again, charged once', async () => {
     await upstream.answerNext({
       status: 429,
