@@ -4,13 +4,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get, Global, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE, NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { GatewayError } from '@app/contracts';
 import type { NextFunction, Request, Response } from 'express';
 import { DataSource } from 'typeorm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { IS_ADMIN_ONLY } from '../../src/auth/admin-only.decorator.js';
 import { Billed } from '../../src/billing/billed.decorator.js';
 import { BillingModule } from '../../src/billing/billing.module.js';
@@ -623,6 +624,30 @@ describe('administrators', () => {
       expect.objectContaining({ check: 'balance_is_sum_of_ledger', subject: user }),
     );
     expect(events).toContainEqual({ kind: 'audit-mismatch', check: 'balance_is_sum_of_ledger', count: 1 });
+    const few = await get('/admin/ledger/audit?examples=1', 'root');
+    const checks = few.json.mismatches.map((mismatch: { check: string }) => mismatch.check);
+    expect(new Set(checks).size).toBe(checks.length);
+    expect(few.json.checks).toEqual(json.checks);
+  });
+
+  it('who ask for the audit while one runs share the next: it takes one connection', async () => {
+    let running = 0;
+    let most = 0;
+    const transaction = db.dataSource.transaction.bind(db.dataSource) as (
+      ...all: unknown[]
+    ) => Promise<unknown>;
+    const audits = vi.spyOn(db.dataSource, 'transaction').mockImplementation(async (...all: unknown[]) => {
+      running += 1;
+      most = Math.max(most, running);
+      await sleep(200);
+      return transaction(...all).finally(() => (running -= 1));
+    });
+    const answers = await Promise.all(Array.from({ length: 6 }, () => get('/admin/ledger/audit', 'root')));
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 200));
+    expect(most).toBe(1);
+    expect(audits.mock.calls.length).toBeLessThanOrEqual(2);
+    audits.mockRestore();
+    expect((await get('/admin/ledger/audit', 'root')).status).toBe(200);
   });
 });
 

@@ -223,18 +223,21 @@ export class RefundBody {
   description?: string;
 }
 
+/** Mismatches of each check that an audit shows at most. */
+export const MOST_EXAMPLES = 100;
+
 export class AuditQuery {
   @ApiPropertyOptional({
     type: Number,
     default: 20,
     minimum: 1,
-    maximum: 100,
+    maximum: MOST_EXAMPLES,
     description: 'Examples per check.',
   })
   @IsOptional()
   @Type(() => Number)
   @IsInt()
   @Min(1)
-  @Max(100)
+  @Max(MOST_EXAMPLES)
   examples = 20;
 }

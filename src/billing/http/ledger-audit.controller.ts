@@ -8,7 +8,7 @@ import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { type LedgerAudit, reportAudit, runLedgerAudit } from '../audit/ledger-audit.js';
-import { AuditQuery } from './billing.dto.js';
+import { AuditQuery, MOST_EXAMPLES } from './billing.dto.js';
 import { AUDIT_EXAMPLE } from './billing.examples.js';
 
 @ApiTags('admin')
@@ -16,6 +16,9 @@ import { AUDIT_EXAMPLE } from './billing.examples.js';
 @AdminOnly()
 @Controller('admin/ledger')
 export class LedgerAuditController {
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting: Promise<LedgerAudit> | undefined;
+
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly telemetry: Telemetry,
@@ -25,14 +28,40 @@ export class LedgerAuditController {
   @ApiOperation({
     summary: 'Does the money add up? Every balance, hold and charge worked out again',
     description:
-      'Reads one snapshot of the whole ledger: seconds on a large one. Mismatches are also counted in the metrics.',
+      'Reads one snapshot of the whole ledger: minutes on a very large one. Mismatches are also counted in the metrics.',
   })
   @ApiAnswer(AUDIT_EXAMPLE)
   @ApiErrors(400, 401, 403, 429, 503)
   async audit(@Query() { examples }: AuditQuery): Promise<LedgerAudit> {
-    const audit = await runLedgerAudit(this.dataSource, { examples }).catch((error: unknown) => {
-      throw toGatewayError(error);
+    const audit = await this.#next();
+    const shown = new Map<string, number>();
+    const mismatches = audit.mismatches.filter(({ check }) => {
+      const count = (shown.get(check) ?? 0) + 1;
+      shown.set(check, count);
+      return count <= examples;
     });
+    return { ...audit, mismatches };
+  }
+
+  /**
+   * One at a time: a large ledger takes minutes, and each a connection of those that everything else shares. Whoever asks
+   * while one runs gets the next, with all who do.
+   */
+  #next(): Promise<LedgerAudit> {
+    if (!this.#waiting) {
+      this.#waiting = this.#last.then(() => this.#run());
+      this.#last = this.#waiting.catch(() => undefined);
+    }
+    return this.#waiting;
+  }
+
+  async #run(): Promise<LedgerAudit> {
+    this.#waiting = undefined;
+    const audit = await runLedgerAudit(this.dataSource, { examples: MOST_EXAMPLES }).catch(
+      (error: unknown) => {
+        throw toGatewayError(error);
+      },
+    );
     reportAudit(this.telemetry, audit);
     return audit;
   }
