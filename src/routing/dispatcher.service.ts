@@ -8,6 +8,7 @@ import {
 } from '@app/contracts';
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { connectionFailure } from '../providers/http/connection-failure.js';
 import { ProviderRegistry } from '../providers/provider-registry.service.js';
 import type { AttemptRecord } from '../telemetry/telemetry.js';
 import { chooseError, mayTryElsewhere, type TargetFailure } from './choose-error.js';
@@ -213,6 +214,7 @@ export class Dispatcher {
       outcome: outcomeOf(walk, error),
       upstreamStatus: failure?.upstreamStatus,
       providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
+      connectionFailure: failure && connectionFailure(failure)?.kind,
     };
     // A list that grows in place has room for seventeen, and mostly there is one.
     walk.attempts = walk.attempts.length === 0 ? [attempt] : walk.attempts.concat(attempt);

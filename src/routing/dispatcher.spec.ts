@@ -9,6 +9,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { event, type Script, ScriptedStrategy } from '../../test/support/scripted-strategy.js';
 import type { AppConfig } from '../config/app-config.js';
+import { ConnectionError } from '../providers/http/connection-failure.js';
 import type { AttemptRecord } from '../telemetry/telemetry.js';
 import { type CallTemplate, Dispatcher } from './dispatcher.service.js';
 import { LatencyBook } from './latency-book.service.js';
@@ -127,6 +128,14 @@ describe('Dispatcher', () => {
       },
     ]);
     expect(of.latencies.averageMs('p0', 'u0', 'whole')).toBeDefined();
+  });
+
+  it('tells what went wrong below HTTP, however deep the cause is', async () => {
+    const refused = new ConnectionError('refused', 'no', 'ECONNREFUSED');
+    const cause = new Error('Connection error.', { cause: refused });
+    const of = rig([{ does: fails(fault('provider_overloaded', { cause })) }, { does: answers }]);
+    await complete(of);
+    expect(of.attempts.map(({ connectionFailure }) => connectionFailure)).toEqual(['refused', undefined]);
   });
 
   it('names no limit where the hold covers the model’s own', async () => {

@@ -48,6 +48,8 @@ export interface AttemptRecord {
   readonly outcome: 'ok' | GatewayErrorCode | 'client_gone';
   readonly upstreamStatus: number | undefined;
   readonly providerRequestId: string | undefined;
+  /** What went wrong below HTTP: `refused`, `dns`, `tls`, … (`ConnectionFailureKind`). */
+  readonly connectionFailure?: string | undefined;
 }
 
 /** Something an operator should know besides requests. */

@@ -2,7 +2,7 @@ import { formatNano } from '@app/money';
 import { describeError } from '../describe-error.js';
 import { maskSecrets } from '../mask-secrets.js';
 import { providerOf } from '../provider-of.js';
-import type { GatewayEvent, RequestRecord, TelemetrySink } from '../telemetry.js';
+import type { GatewayEvent, AttemptRecord, RequestRecord, TelemetrySink } from '../telemetry.js';
 import type { Logs } from './logs.js';
 
 /** Routes that are asked every few seconds by machines. */
@@ -147,6 +147,7 @@ function requestLine(record: RequestRecord): Record<string, unknown> {
     reasoning_tokens: record.usage?.reasoningOutputTokens,
     cost: record.costNanoUsd === undefined ? undefined : formatNano(record.costNanoUsd),
     attempts: record.attempts.length,
+    failed_calls: failedCalls(record),
     first_chunk_ms: optionalRounded(record.timeToFirstChunkMs),
     upstream_ms: rounded(record.upstreamMs),
     finish_reason: record.finishReason,
@@ -154,6 +155,21 @@ function requestLine(record: RequestRecord): Record<string, unknown> {
     replay: record.idempotentReplay || undefined,
     traceparent: record.traceparent,
   };
+}
+
+const hasFailed = ({ outcome }: AttemptRecord): boolean => outcome !== 'ok' && outcome !== 'client_gone';
+
+/** Why an answer failed, was late, or came from another model than the first: what was refused, and by whom. */
+function failedCalls({ attempts }: RequestRecord): Record<string, unknown>[] | undefined {
+  if (!attempts.some(hasFailed)) return undefined;
+  return attempts.filter(hasFailed).map((attempt) => ({
+    provider: attempt.provider,
+    model: attempt.upstreamModel,
+    outcome: attempt.outcome,
+    upstream_status: attempt.upstreamStatus,
+    connection: attempt.connectionFailure,
+    provider_request_id: attempt.providerRequestId,
+  }));
 }
 
 /** With DEBUG: where the time went, call by call. Still no content. */

@@ -49,9 +49,24 @@ describe('the log line of a completion', () => {
       output_tokens: 50,
       cost: '0.000123456',
       attempts: 2,
+      failed_calls: [{ provider: 'azure', model: 'gpt-4-0613', outcome: 'provider_overloaded' }],
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     });
     expect(Date.now() - Date.parse(String(line?.timestamp))).toBeLessThan(5_000);
+  });
+
+  it('says nothing of failed calls where none failed', async () => {
+    const logs = open();
+    const { attempts } = requestRecord();
+    new LogSink(logs).request(
+      requestRecord({ attempts: attempts.filter(({ outcome }) => outcome === 'ok') }),
+    );
+    new LogSink(logs).request(
+      requestRecord({ attempts: [{ ...attempts[0]!, upstreamStatus: undefined, connectionFailure: 'dns' }] }),
+    );
+    const [without, refused] = await linesOf(logs);
+    expect(without).not.toHaveProperty('failed_calls');
+    expect(refused).toMatchObject({ failed_calls: [{ connection: 'dns' }] });
   });
 
   it('holds neither prompt nor answer, with DEBUG either', async () => {
