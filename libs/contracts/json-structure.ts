@@ -99,6 +99,21 @@ class DistinctNames {
 /** A shorter text is parsed within some 10 ms, whatever is in it. */
 const LONG_TEXT = 96 * 1024;
 
+/** Several texts that are parsed in the same turn: looked over only when they are long together. */
+export class JsonBudget {
+  #length = 0;
+  #structure: JsonStructure | undefined;
+
+  constructor(private readonly bounds: JsonBounds) {}
+
+  /** @returns false when this text, with those before it, would hold everybody up */
+  covers(json: string): boolean {
+    this.#length += json.length;
+    if (this.#length < LONG_TEXT) return true;
+    return (this.#structure ??= new JsonStructure(this.bounds)).faultOf(json) === undefined;
+  }
+}
+
 /** What no provider's answer comes near: token probabilities are a million values, a model writes few names. */
 const ANSWER_BOUNDS: JsonBounds = { depth: 500, values: 5_000_000, names: 20_000 };
 

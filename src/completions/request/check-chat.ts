@@ -1,5 +1,5 @@
-import { JsonStructure } from '@app/contracts';
-import { LOOKED_OVER_FROM_LENGTH, REQUEST_BOUNDS } from '../../edge/json-structure.js';
+import { JsonBudget } from '@app/contracts';
+import { REQUEST_BOUNDS } from '../../edge/json-structure.js';
 
 /**
  * Checks of the nested parts of a chat request, as plain functions: class instances for every message would cost
@@ -22,7 +22,8 @@ function isObject(value: unknown): value is JsonObject {
 
 export function checkMessages(messages: unknown): Fault | undefined {
   if (!Array.isArray(messages)) return { path: '', problem: 'must be an array' };
-  const budget = new ArgumentsBudget();
+  // Arguments are JSON in a string, which some providers want parsed: all of a request's in one turn.
+  const budget = new JsonBudget(REQUEST_BOUNDS);
   for (let i = 0; i < messages.length; i++) {
     const fault = checkMessage(messages[i], budget);
     if (fault) return { path: `[${i}]${fault.path}`, problem: fault.problem };
@@ -30,7 +31,7 @@ export function checkMessages(messages: unknown): Fault | undefined {
   return undefined;
 }
 
-function checkMessage(message: unknown, budget: ArgumentsBudget): Fault | undefined {
+function checkMessage(message: unknown, budget: JsonBudget): Fault | undefined {
   if (!isObject(message)) return { path: '', problem: 'must be an object' };
   const { role, content } = message;
   if (typeof role !== 'string' || !ROLES.has(role)) {
@@ -109,7 +110,7 @@ function checkMediaUrl(url: string, path: string): Fault | undefined {
     : { path, problem: 'must be an https: or data: URL' };
 }
 
-function checkToolParts(role: string, message: JsonObject, budget: ArgumentsBudget): Fault | undefined {
+function checkToolParts(role: string, message: JsonObject, budget: JsonBudget): Fault | undefined {
   if (role === 'tool' && typeof message.tool_call_id !== 'string') {
     return { path: '.tool_call_id', problem: 'must name the tool call that this message answers' };
   }
@@ -117,7 +118,7 @@ function checkToolParts(role: string, message: JsonObject, budget: ArgumentsBudg
 }
 
 /** The dialect before `tools`. */
-function checkFunctionCall(call: unknown, budget: ArgumentsBudget): Fault | undefined {
+function checkFunctionCall(call: unknown, budget: JsonBudget): Fault | undefined {
   if (call === undefined || call === null) return undefined;
   if (!isObject(call) || typeof call.name !== 'string' || typeof call.arguments !== 'string') {
     return { path: '.function_call', problem: 'must have name and arguments as strings' };
@@ -125,7 +126,7 @@ function checkFunctionCall(call: unknown, budget: ArgumentsBudget): Fault | unde
   return budget.covers(call.arguments) ? undefined : { path: '.function_call', problem: TOO_MUCH };
 }
 
-function checkToolCalls(calls: unknown, budget: ArgumentsBudget): Fault | undefined {
+function checkToolCalls(calls: unknown, budget: JsonBudget): Fault | undefined {
   if (calls === undefined || calls === null) return undefined;
   if (!Array.isArray(calls)) return { path: '.tool_calls', problem: 'must be an array' };
   for (let i = 0; i < calls.length; i++) {
@@ -135,7 +136,7 @@ function checkToolCalls(calls: unknown, budget: ArgumentsBudget): Fault | undefi
   return undefined;
 }
 
-function toolCallProblem(call: unknown, budget: ArgumentsBudget): string | undefined {
+function toolCallProblem(call: unknown, budget: JsonBudget): string | undefined {
   if (!isObject(call)) return 'must be an object';
   if (typeof call.id !== 'string') return 'must have an id';
   if (call.type !== undefined && call.type !== 'function') return undefined;
@@ -146,18 +147,6 @@ function toolCallProblem(call: unknown, budget: ArgumentsBudget): string | undef
 }
 
 const TOO_MUCH = 'must not have so deep or so many arguments';
-
-/** Arguments are JSON in a string, which some providers want parsed: all of a request's together, in one turn. */
-class ArgumentsBudget {
-  #length = 0;
-  #structure: JsonStructure | undefined;
-
-  covers(json: string): boolean {
-    this.#length += json.length;
-    if (this.#length < LOOKED_OVER_FROM_LENGTH) return true;
-    return (this.#structure ??= new JsonStructure(REQUEST_BOUNDS)).faultOf(json) === undefined;
-  }
-}
 
 /** A hundred times what OpenAI takes. */
 const MAX_TOOLS = 12_800;

@@ -1,4 +1,10 @@
-import type { ChatMessage, ContentPart, ToolCall } from '@app/contracts';
+import {
+  type ChatMessage,
+  type ContentPart,
+  type JsonBounds,
+  JsonBudget,
+  type ToolCall,
+} from '@app/contracts';
 import { toGeminiPart } from './google.media.js';
 import { CALL_ID_PREFIX } from './google.response.js';
 import { readLayout, readSignature, rebuildTurn } from './google.turn.js';
@@ -95,7 +101,7 @@ class ContentsBuilder {
   readonly #calls = new Map<string, KnownCall>();
   #results: PendingResult[] = [];
   #callCount = 0;
-  #readLength = 0;
+  readonly #readable = new JsonBudget(READ_BOUNDS);
   #lastKind: Kind | undefined;
 
   constructor(
@@ -258,8 +264,8 @@ class ContentsBuilder {
   }
 
   #response(content: string): JsonObject {
-    this.#readLength += content.length;
-    return this.#readLength > MAX_READ_LENGTH ? { output: content } : toResponse(content);
+    const isRead = looksLikeJson(content) && this.#readable.covers(content);
+    return isRead ? toResponse(content) : { output: content };
   }
 
   /** In the order of the calls: where there are no ids, Gemini maps them by name and place. */
@@ -295,17 +301,21 @@ function parseArguments(json: string, path: string): JsonObject {
   return args;
 }
 
-/** Of all results of a request: what is read of them is read in one turn, and ten megabytes would hold everybody up. */
-const MAX_READ_LENGTH = 512 * 1024;
+/** Of all results of a request: they are read in one turn, and megabytes of names would hold everybody up. */
+const READ_BOUNDS: JsonBounds = { depth: 500, values: 200_000, names: 20_000 };
 
 /**
  * A tool's text -> `functionResponse.response`, which has to be an object: one that is JSON is taken as it is,
  * everything else stands in `output`, the key that Google names for it.
  */
 function toResponse(content: string): JsonObject {
-  const value = /^\s*[{[]/.test(content) && keepsItsNumbers(content) ? parseJson(content) : undefined;
+  const value = keepsItsNumbers(content) ? parseJson(content) : undefined;
   if (isObject(value)) return value;
   return { output: Array.isArray(value) ? value : content };
+}
+
+function looksLikeJson(content: string): boolean {
+  return /^\s*[{[]/.test(content);
 }
 
 /** A whole number of more than 15 digits would lose some of them. */

@@ -191,6 +191,17 @@ describe('calls and their results', () => {
     expect(faultOf({ messages: lost })).toBe('invalid_body messages[1].tool_call_id');
   });
 
+  it('reads results as JSON, as long as that takes nobody’s time', () => {
+    const long = (names: number) =>
+      `{${Array.from({ length: 30_000 }, (_, at) => `"name_${at % names}":${at}`).join(',')}}`;
+    const responseTo = (content: string) => {
+      const answered = [...hi, { role: 'function' as const, name: 'f', content }];
+      return bodyOf({ messages: answered }).contents.at(-1)?.parts[0]?.functionResponse?.response;
+    };
+    expect(responseTo(long(100))).toHaveProperty('name_99');
+    expect(responseTo(long(30_000))).toEqual({ output: long(30_000) });
+  });
+
   it('takes the dialect before tools', () => {
     const body = bodyOf({
       messages: [
