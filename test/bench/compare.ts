@@ -15,8 +15,8 @@ import { warningsOf } from './present/warnings.ts';
 
 const COMMITTED = 'test/bench/report/report.json';
 const [newFile = newest(), oldFile] = process.argv.slice(2);
-const before = JSON.parse(oldFile === undefined ? committed() : readFileSync(oldFile, 'utf8')) as Report;
-const after = JSON.parse(readFileSync(newFile, 'utf8')) as Report;
+const before = read(oldFile === undefined ? committed : () => readFileSync(oldFile, 'utf8'));
+const after = read(() => readFileSync(newFile, 'utf8'));
 
 for (const [name, report] of Object.entries({ before, after })) {
   console.log(
@@ -40,6 +40,15 @@ for (const { verdict, change, title, metric, peer, before: then, after: now } of
 const worse = changes.filter(({ verdict }) => verdict === 'worse').length;
 console.log(worse > 0 ? `\n${worse} of ${changes.length} figures got worse.` : '\nNothing got worse.');
 process.exit(worse > 0 ? 1 : 0);
+
+function read(text: () => string): Report {
+  try {
+    return JSON.parse(text()) as Report;
+  } catch (error) {
+    console.error(`Not a report: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(2);
+  }
+}
 
 function newest(): string {
   const files = ['report', 'latest']

@@ -23,6 +23,7 @@ import { pin, stopAll, TOOL_CORE } from './subjects/child.ts';
 import { EVERYTHING_ON, mintTokens, PROGRAM } from './subjects/gateway.ts';
 import { type StartOptions, startSubject, startSubjects } from './subjects/start-subjects.ts';
 import type { Subject } from './subjects/subject.ts';
+import { memoryFolder as newMemoryFolder } from './subjects/memory-disk.ts';
 import { startUpstream } from './subjects/upstream.ts';
 
 /**
@@ -33,7 +34,7 @@ const WARM_UP = { stream: 3_000, whole: 30_000 };
 const PROFILED = ['whole-64', 'stream-64', 'paced-64'];
 const SETTLE_MS = 3_000;
 const STARTUP_ROUNDS = 5;
-const NEIGHBOUR_ROUNDS = 3;
+const NEIGHBOUR_ROUNDS = 5;
 
 const startedAt = new Date();
 const loadAtStart = loadavg()[0] ?? 0;
@@ -42,6 +43,7 @@ if (!existsSync('/proc/self/schedstat')) fail('The benchmark reads CPU time from
 if (!existsSync(PROGRAM)) fail('dist/ is missing: run "npm run build" first.');
 const machine = describeMachine(options.work);
 const folder = mkdtempSync(join(options.work, 'llm-gateway-bench-'));
+const memoryFolder = newMemoryFolder();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void end(1));
 try {
   await main();
@@ -63,6 +65,7 @@ async function main(): Promise<void> {
   const startOptions: StartOptions = {
     wanted: options.subjects,
     folder,
+    memoryFolder,
     portkeyFolder: join(tmpdir(), 'llm-gateway-bench-portkey'),
     upstreamPort,
     gatewayEnv: options.gatewayEnv,
@@ -88,7 +91,15 @@ async function main(): Promise<void> {
   if (options.parts.has('neighbours')) {
     progress('while others are slow');
     const rounds = options.rounds ?? NEIGHBOUR_ROUNDS;
-    neighbourhoods = await measureSlowNeighbours(folder, subjects[0]!, campaign, driver, toolPids, rounds);
+    neighbourhoods = await measureSlowNeighbours(
+      folder,
+      memoryFolder,
+      subjects[0]!,
+      campaign,
+      driver,
+      toolPids,
+      rounds,
+    );
   }
   const report = (soaked?: Soak): Report => ({
     startedAt: startedAt.toISOString().slice(0, 16).replace('T', ' '),
@@ -108,6 +119,7 @@ async function main(): Promise<void> {
     rows,
     boots,
     neighbourhoods,
+    neighboursOnMemoryDisk: memoryFolder !== undefined || machine.isOnMemoryDisk,
     soak: soaked,
   });
   mkdirSync(options.out, { recursive: true });
@@ -248,6 +260,8 @@ function fail(message: string): never {
 
 async function end(code: number): Promise<void> {
   await stopAll();
-  rmSync(folder, { recursive: true, force: true });
+  for (const used of memoryFolder === undefined ? [folder] : [folder, memoryFolder]) {
+    rmSync(used, { recursive: true, force: true });
+  }
   process.exit(code);
 }

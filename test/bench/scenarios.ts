@@ -9,6 +9,7 @@ export const SUBJECTS = [
   'gateway',
   'gateway-free',
   'gateway-silent',
+  'gateway-memory',
   'portkey',
 ] as const;
 export type SubjectName = (typeof SUBJECTS)[number];
@@ -165,9 +166,17 @@ export function allScenarios(): Scenario[] {
       title: 'whole answers, 200 a second (Poisson)',
       load: open(200, { isStream: false, seconds: 4 }),
       body: requestBody({ isStream: false }),
-      subjects: ['direct', ...PEERS],
+      subjects: ['direct', ...PEERS, 'gateway-memory'],
       rounds: MAIN_ROUNDS,
       quickSubjects: ['direct', 'raw', 'gateway', 'portkey'],
+    },
+    {
+      ...DEFAULTS,
+      name: 'rate-3000',
+      title: 'whole answers, 3,000 a second (Poisson): the same work for all, and none of them full',
+      load: open(3_000, { isStream: false, seconds: 2 }),
+      body: requestBody({ isStream: false }),
+      subjects: ['direct', 'raw', 'gateway', 'gateway-free', 'gateway-memory'],
     },
     {
       ...DEFAULTS,

@@ -78,11 +78,9 @@ export class Campaign {
   /** @returns what it found, for whoever watches */
   async round(scenario: Scenario, round: number, visited: readonly string[]): Promise<string> {
     const subjects = this.#subjects.filter(({ name }) => visited.includes(name));
-    const everybody = [
-      ...this.#toolPids,
-      ...subjects.flatMap(({ pids, helperPids }) => [...pids, ...helperPids]),
-    ];
-    if (isOpenLoop(scenario)) runInRealTime(everybody);
+    const pids = [...this.#toolPids, ...subjects.flatMap((subject) => subject.pids)];
+    const databasePids = subjects.flatMap(({ helperPids }) => helperPids);
+    if (isOpenLoop(scenario)) runInRealTime(pids, databasePids);
     const figures = new Map<string, Visit>();
     let direct: LoadResult | undefined;
     for (let turn = 0; turn < subjects.length; turn++) {
@@ -93,7 +91,7 @@ export class Campaign {
       if (isOpenLoop(scenario)) this.lateness.push(windowed.result.lateness.p99);
       figures.set(subject.name, visitOf(subject, scenario, windowed));
     }
-    if (isOpenLoop(scenario)) runAsUsual(everybody);
+    if (isOpenLoop(scenario)) runAsUsual([...pids, ...databasePids]);
     for (const [name, visit] of figures) {
       if (direct && name !== DIRECT) subtract(visit, latencies(direct));
       else for (const metric of LATENCIES) delete visit[metric];

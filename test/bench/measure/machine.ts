@@ -1,11 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { statfsSync } from 'node:fs';
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 import type { Machine } from '../present/report.ts';
 import { isPinned } from '../subjects/child.ts';
+import { isOnMemoryDisk } from '../subjects/memory-disk.ts';
 import { priority } from './priority.ts';
-
-const TMPFS = 0x01021994;
 
 /** @param workFolder  where databases and journals lie */
 export function describeMachine(workFolder: string): Machine {
@@ -16,7 +14,7 @@ export function describeMachine(workFolder: string): Machine {
     kernel: release(),
     isPinned,
     priority,
-    isOnMemoryDisk: statfsSync(workFolder).type === TMPFS,
+    isOnMemoryDisk: isOnMemoryDisk(workFolder),
   };
 }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LoadPlan } from '../load/load-plan.ts';
 import type { Neighbourhood } from '../present/report.ts';
@@ -12,7 +13,7 @@ import { summarise } from './statistics.ts';
 
 const PER_SECOND = 200;
 const WARM_UP_REQUESTS = 6_000;
-const SECONDS = 4;
+const SECONDS = 6;
 const SLOW_IN_FLIGHT = 100;
 const SLOW_MS = 2_000;
 const CONDITIONS = ['all well', 'Langfuse and Sentry hang', 'another provider takes 2 s'] as const;
@@ -21,10 +22,13 @@ type Condition = (typeof CONDITIONS)[number];
 /**
  * What does a request feel of the troubles of others? The gateway with Langfuse (every request traced) and Sentry on,
  * at a fixed rate: while both are well, while they take everything and answer nothing, and while 100 requests wait for
- * another provider all the time.
+ * another provider all the time. What the disk does now and then is none of theirs.
+ *
+ * @param memoryFolder  where database and journal lie, if there is a memory disk
  */
 export async function measureSlowNeighbours(
   folder: string,
+  memoryFolder: string | undefined,
   upstream: Subject,
   campaign: Campaign,
   driver: LoadDriver,
@@ -44,6 +48,7 @@ export async function measureSlowNeighbours(
     folder,
     upstreamPort: upstream.port,
     env: {
+      ...(memoryFolder === undefined ? {} : { DATA_DIR: join(memoryFolder, 'gateway-traced') }),
       GATEWAY_CONFIG: writeGatewayFile(folder, upstream.port),
       LANGFUSE_ENABLED: 'true',
       LANGFUSE_PUBLIC_KEY: 'pk-bench',
@@ -76,7 +81,7 @@ export async function measureSlowNeighbours(
     { ...plan(gateway, { inFlight: 64 }, 60, 0), maxRequests: WARM_UP_REQUESTS },
     () => undefined,
   );
-  runInRealTime([...toolPids, ...gateway.pids, ...gateway.helperPids, background.pid]);
+  runInRealTime([...toolPids, ...gateway.pids, background.pid], gateway.helperPids);
   const added = new Map<Condition, { p50: number; p99: number }[]>(CONDITIONS.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < CONDITIONS.length; turn++) {

@@ -138,12 +138,12 @@ function bootLines({ boots }: Report): string[] {
   ];
 }
 
-function neighbourLines({ neighbourhoods }: Report): string[] {
+function neighbourLines({ neighbourhoods, neighboursOnMemoryDisk }: Report): string[] {
   if (neighbourhoods.length === 0) return [];
   return [
     '## While others are slow',
     '',
-    'The gateway with Langfuse (every request traced) and Sentry switched on, whole answers, 200 a second.',
+    `The gateway with Langfuse (every request traced) and Sentry switched on, whole answers, 200 a second.${neighboursOnMemoryDisk ? ' Its database and journal lie on a memory disk: when the disk stalls, that is none of the others’ doing.' : ''}`,
     '',
     '| | added p50, ms | added p99, ms | p99 × all well |',
     '|---|---|---|---|',

@@ -105,5 +105,6 @@ export interface Report {
   readonly rows: readonly Row[];
   readonly boots: readonly Boot[];
   readonly neighbourhoods: readonly Neighbourhood[];
+  readonly neighboursOnMemoryDisk: boolean;
   readonly soak: Soak | undefined;
 }

@@ -8,6 +8,7 @@ const COLOURS: Readonly<Record<string, string>> = {
   gateway: '#2563eb',
   'gateway-free': '#93c5fd',
   'gateway-silent': '#93c5fd',
+  'gateway-memory': '#93c5fd',
   portkey: '#b45309',
   nginx: '#15803d',
 };

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { DIRECT } from '../measure/campaign.ts';
 import { type SubjectName, SUBJECTS } from '../scenarios.ts';
 import { startGateway } from './gateway.ts';
@@ -16,6 +17,8 @@ export interface StartOptions {
   readonly wanted: ReadonlySet<SubjectName>;
   /** Of this run: logs, databases, journals. */
   readonly folder: string;
+  /** The run's folder on a memory disk, if there is one. */
+  readonly memoryFolder: string | undefined;
   /** Kept from run to run: what was installed. */
   readonly portkeyFolder: string;
   readonly upstreamPort: number;
@@ -31,6 +34,10 @@ const GATEWAYS = {
   'gateway-silent': {
     title: 'LLM Gateway with PROMETHEUS_ENABLED=false and LOG_LEVEL=error, to see what being watched costs',
     env: { PROMETHEUS_ENABLED: 'false', LOG_LEVEL: 'error' },
+  },
+  'gateway-memory': {
+    title: 'LLM Gateway with database and journal on a memory disk, to see what waiting for the disk costs',
+    env: {},
   },
 } as const;
 
@@ -48,7 +55,7 @@ export async function startSubjects(options: StartOptions): Promise<Started> {
 
 /** Also for the second time, when the first has been stopped: it finds its data. */
 export function startSubject(name: SubjectName, options: StartOptions): Promise<Subject> {
-  const { folder, portkeyFolder, upstreamPort } = options;
+  const { folder, memoryFolder, portkeyFolder, upstreamPort } = options;
   switch (name) {
     case 'direct':
       return Promise.resolve(direct(upstreamPort));
@@ -60,12 +67,18 @@ export function startSubject(name: SubjectName, options: StartOptions): Promise<
       return startPortkey(portkeyFolder, folder, upstreamPort);
     default: {
       const { title, env } = GATEWAYS[name];
-      return startGateway({ name, title, folder, upstreamPort, env: { ...env, ...options.gatewayEnv } });
+      const data: Record<string, string> =
+        name === 'gateway-memory' && memoryFolder !== undefined ? { DATA_DIR: join(memoryFolder, name) } : {};
+      const settings = { ...env, ...data, ...options.gatewayEnv };
+      return startGateway({ name, title, folder, upstreamPort, env: settings });
     }
   }
 }
 
-function whyNot(name: SubjectName, { portkeyFolder }: StartOptions): string | undefined {
+function whyNot(name: SubjectName, { memoryFolder, portkeyFolder }: StartOptions): string | undefined {
+  if (name === 'gateway-memory' && memoryFolder === undefined) {
+    return 'the gateway on a memory disk: /dev/shm is none, or has no room';
+  }
   if (name === 'nginx' && nginxVersion() === undefined) return 'nginx, which is not installed';
   if (name !== 'portkey') return undefined;
   const fault = installPortkey(portkeyFolder);
