@@ -198,11 +198,13 @@ describe('the quote', () => {
   it('holds for long cache writes only when they are asked for', () => {
     const cached: PriceCard = { ...CARD, base: { ...CARD.base, cacheWrite1hPico: 2_000_000n } };
     const part = { type: 'text', text: 'hi', cache_control: { type: 'ephemeral', ttl: '1h' } };
-    const cost = (content: ChatMessage['content']) => {
-      const quote = quoter().quote(plan(target({ price: cached })), request([user(content)]), false);
+    const cost = (content: ChatMessage['content'], rest: Partial<ChatRequest> = {}) => {
+      const quote = quoter().quote(plan(target({ price: cached })), request([user(content)], rest), false);
       return quoteCost(quote, 0) / BigInt(quote.inputTokensBound);
     };
     expect(cost('hi')).toBe(1000n);
     expect(cost([part])).toBe(2000n);
+    expect(cost('hi', { cache_control: part.cache_control })).toBe(2000n);
+    expect(cost('hi', { cache_control: { type: 'ephemeral' } })).toBe(1000n);
   });
 });

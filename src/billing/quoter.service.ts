@@ -130,10 +130,10 @@ function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishe
   };
 }
 
-/** `cache_control: { ttl: "1h" }` may stand on any part, message or tool. */
+/** `cache_control: { ttl: "1h" }` may stand on any part, message or tool, or on the request: for its last block. */
 function asksForLongCache(request: ChatRequest): boolean {
   if (!mentionsCacheControl(request)) return false;
-  return JSON.stringify([request.messages, request.tools]).includes('"ttl":"1h"');
+  return JSON.stringify([request['cache_control'], request.messages, request.tools]).includes('"ttl":"1h"');
 }
 
 function mentionsCacheControl(request: ChatRequest): boolean {
