@@ -1,4 +1,5 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { bulkhead, type BulkheadPolicy } from 'cockatiel';
 import type { Pool, QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
@@ -8,12 +9,15 @@ import { PreparedStatements } from './prepared-statements.js';
 import { describeTarget } from './connection-target.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth, type DatabaseTurn } from './database-health.js';
+import { readPatiently } from './read-patiently.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
 
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 5_000;
 /** While the database is down somebody has to notice that it is back, also without traffic. */
 const PROBE_INTERVAL_MS = 1_000;
+/** What a report may take. */
+const LONG_READ_MS = 60_000;
 
 export interface DatabaseStatus {
   readonly ready: boolean;
@@ -34,6 +38,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   readonly #whenReady: Promise<void>;
   #announceReady: () => void = () => undefined;
   readonly #prepared: PreparedStatements;
+  readonly #longReads: BulkheadPolicy | undefined;
   #ready = false;
   #closing = false;
   #retry: NodeJS.Timeout | undefined;
@@ -49,6 +54,8 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       this.#announceReady = resolve;
     });
     health.onTurn = (turn) => this.#tell(turn);
+    const connections = shareConnections(config.database.poolSize).dataSource;
+    this.#longReads = connections > 1 ? bulkhead(Math.ceil(connections / 2), Infinity) : undefined;
     this.#prepared = new PreparedStatements({
       ...this.#settings(),
       poolSize: shareConnections(config.database.poolSize).prepared,
@@ -103,6 +110,26 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     ): Promise<Row[]> => {
       if (!this.dataSource.isInitialized) throw databaseUnavailable();
       return this.#prepared.query<Row>(sql, parameters);
+    },
+  };
+
+  /**
+   * The same for a read that may take `LONG_READ_MS`: of so many at once that the pool has connections left, others wait.
+   * With a single connection there is no such patience.
+   */
+  readonly patient = {
+    query: async <Row extends QueryResultRow>(
+      sql: string,
+      parameters?: readonly unknown[],
+    ): Promise<Row[]> => {
+      if (!this.#longReads || !this.dataSource.isInitialized) return this.query<Row>(sql, parameters);
+      try {
+        return await this.#longReads.execute(() =>
+          readPatiently(this.dataSource, LONG_READ_MS, (read) => read<Row>(sql, parameters)),
+        );
+      } catch (error) {
+        throw toGatewayError(error);
+      }
     },
   };
 

@@ -25,6 +25,7 @@ import { BillingSessions } from '../../src/billing/session/billing-sessions.serv
 import { Settler } from '../../src/billing/settle/settler.service.js';
 import { APP_CONFIG } from '../../src/config/app-config.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { readPatiently } from '../../src/database/read-patiently.js';
 import { GatewayErrorFilter } from '../../src/edge/gateway-error.filter.js';
 import { GatewayValidationPipe } from '../../src/edge/gateway-validation.pipe.js';
 import { JsonBodyGuard } from '../../src/edge/json-body.guard.js';
@@ -50,6 +51,8 @@ let db: BillingDatabase;
 let dataDir: string;
 let app: NestExpressApplication;
 let url: string;
+/** How long a report may take. */
+let patienceMs = 60_000;
 const events: GatewayEvent[] = [];
 
 /** Stands in for the completions: holds, and then does as it is told. */
@@ -105,7 +108,14 @@ beforeAll(async () => {
       { provide: DataSource, useValue: db.dataSource },
       {
         provide: DatabaseService,
-        useValue: { ...statementsOf(db.dataSource), prepared: statementsOf(db.dataSource) },
+        useValue: {
+          ...statementsOf(db.dataSource),
+          prepared: statementsOf(db.dataSource),
+          patient: {
+            query: (sql: string, parameters: readonly unknown[]) =>
+              readPatiently(db.dataSource, patienceMs, (read) => read(sql, parameters)),
+          },
+        },
       },
       {
         provide: ESTIMATE_PLANNER,
@@ -536,6 +546,25 @@ describe('administrators', () => {
       rows: [],
     });
     expect((await get('/admin/reports?limit=10001', 'root')).status).toBe(400);
+  });
+
+  it('are asked for a shorter period when the books of one take too long', async () => {
+    patienceMs = 50;
+    const blocker = db.dataSource.createQueryRunner();
+    try {
+      await blocker.startTransaction();
+      await blocker.query('LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE');
+      for (const path of ['/admin/reports?group_by=day', '/admin/transactions']) {
+        const { status, json } = await get(path, 'root');
+        expect([status, json.error.code, json.error.param]).toEqual([400, 'invalid_query', 'from']);
+        expect(json.error.message).toContain('shorter');
+      }
+    } finally {
+      patienceMs = 60_000;
+      await blocker.rollbackTransaction();
+      await blocker.release();
+    }
+    expect((await get('/admin/reports?group_by=day', 'root')).status).toBe(200);
   });
 
   it('are told that a period ends before its last day begins', async () => {

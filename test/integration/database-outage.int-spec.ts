@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Global, Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { createDatabase, eventually, FaultProxy, runSql, type TestDatabase } from '@app/testing';
@@ -195,5 +196,34 @@ describe('session timeouts', () => {
     expect(service.ready).toBe(true);
     expect(await timeout(service)).toBe('0');
     close();
+  });
+});
+
+describe('a read that takes long', () => {
+  it('has the time that others have not, and leaves them connections', { timeout: 30_000 }, async () => {
+    const service = await boot();
+    await eventually('the service is ready', isReady(service));
+    const slow = 'SELECT pg_sleep(2.7)';
+    await expect(service.query(slow)).rejects.toMatchObject({ code: 'database_unavailable' });
+    const finished: string[] = [];
+    // Of the four connections two may read.
+    const reads = [1, 2, 3, 4].map(() => service.patient.query(slow).then(() => finished.push('read')));
+    await eventually(
+      'reads are under way',
+      () => service.status().pool.total - service.status().pool.idle > 1,
+    );
+    await sleep(300);
+    await service.query('SELECT 1');
+    expect(finished).toEqual([]);
+    await Promise.all(reads);
+    expect(service.isUp()).toBe(true);
+    await expect(service.query(slow)).rejects.toMatchObject({ code: 'database_unavailable' });
+  });
+
+  it('writes nothing', async () => {
+    const service = await boot();
+    await eventually('the service is ready', isReady(service));
+    await expect(service.patient.query('CREATE TABLE something ()')).rejects.toThrow();
+    expect(await service.query(`SELECT to_regclass('something') AS made`)).toEqual([{ made: null }]);
   });
 });

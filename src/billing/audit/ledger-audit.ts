@@ -1,7 +1,7 @@
 import type { Usage } from '@app/contracts';
 import { priceCardFromJson, type PriceCardJson, priceUsage, priceVersionOf } from '@app/money';
-import type { ClientBase } from 'pg';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource } from 'typeorm';
+import { type Read, readPatiently } from '../../database/read-patiently.js';
 import type { Telemetry } from '../../telemetry/telemetry.js';
 import { scaledCost } from '../session/charge-calculator.js';
 import {
@@ -52,10 +52,7 @@ export function runLedgerAudit(
   dataSource: DataSource,
   { examples = 20, recompute = true }: AuditOptions = {},
 ): Promise<LedgerAudit> {
-  return dataSource.transaction('REPEATABLE READ', async (manager) => {
-    await manager.query('SET TRANSACTION READ ONLY');
-    await manager.query('SET LOCAL statement_timeout = 0');
-    const read = await patientReader(manager);
+  return readPatiently(dataSource, READ_TIMEOUT_MS, async (read) => {
     const findings = new Map<string, Finding>();
     for (const [check, sql] of Object.entries(AUDIT_CHECKS)) {
       // One at least: the number of all stands in each row.
@@ -72,20 +69,6 @@ export function runLedgerAudit(
       mismatches: [...findings.values()].flatMap(({ mismatches }) => mismatches.slice(0, examples)),
     };
   });
-}
-
-type Read = <Row extends object>(sql: string, parameters?: unknown[]) => Promise<Row[]>;
-
-/**
- * Statements of this transaction by the driver itself, which takes a time limit with each: beyond that of its connections a
- * slow answer counts as a database that is away.
- */
-async function patientReader({ queryRunner }: EntityManager): Promise<Read> {
-  const client = (await queryRunner?.connect()) as ClientBase;
-  return async <Row extends object>(sql: string, parameters: unknown[] = []) => {
-    const statement = { text: sql, values: parameters, query_timeout: READ_TIMEOUT_MS };
-    return (await client.query<Row>(statement)).rows;
-  };
 }
 
 /** Tells telemetry of each check, also of those that hold: an alarm has to end. */

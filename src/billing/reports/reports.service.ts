@@ -1,7 +1,8 @@
-import type { Usage } from '@app/contracts';
+import { GatewayError, type Usage } from '@app/contracts';
 import { exactJsonNumber, type ExactJsonNumber } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../../database/database.service.js';
+import { SQL_STATE, sqlStateOf } from '../money-database.js';
 import { Leases } from '../leases/leases.service.js';
 import { Settler } from '../settle/settler.service.js';
 import {
@@ -95,7 +96,7 @@ export class ReportsService {
   async entries({ userId, kind, period, limit, offset }: EntryFilter): Promise<EntryView[]> {
     await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
     const parameters = [userId ?? null, kind ?? null, period.from, period.to, limit, offset];
-    return (await this.database.query<EntryRow>(LIST_ENTRIES, parameters)).map(toEntry);
+    return (await this.#long<EntryRow>(LIST_ENTRIES, parameters)).map(toEntry);
   }
 
   /**
@@ -110,7 +111,7 @@ export class ReportsService {
   ): Promise<{ rows: SpendView[]; total: number }> {
     await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
     const parameters = [userId ?? null, period.from, period.to, limit, offset];
-    const [page] = await this.database.query<SpendPage>(spendReportPage(grouping), parameters);
+    const [page] = await this.#long<SpendPage>(spendReportPage(grouping), parameters);
     return { rows: (page?.rows ?? []).map(toSpend), total: page?.total ?? 0 };
   }
 
@@ -123,6 +124,17 @@ export class ReportsService {
     ]);
     const users = rows.map((row) => toUser(row, this.leases.heldNano(row.user_id)));
     return { users, total: count?.total ?? 0 };
+  }
+
+  /** Millions of entries take seconds, and those who ask can wait; for ever they cannot. */
+  async #long<Row extends object>(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+    try {
+      return await this.database.patient.query<Row>(sql, parameters);
+    } catch (error) {
+      if (sqlStateOf(error) !== SQL_STATE.queryCanceled) throw error;
+      const message = 'The period has more entries than can be read in time: ask for a shorter one.';
+      throw new GatewayError('invalid_query', message, { param: 'from', cause: error });
+    }
   }
 }
 
