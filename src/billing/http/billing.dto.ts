@@ -1,6 +1,7 @@
 import { InvalidAmountError, parseAmount } from '@app/money';
+import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Transform, Type } from 'class-transformer';
+import { Transform } from 'class-transformer';
 import {
   IsIn,
   IsInt,
@@ -45,21 +46,44 @@ function faultOfAmount(value: unknown): string | undefined {
   }
 }
 
+function IsOffset(): PropertyDecorator {
+  return applyDecorators(
+    ApiPropertyOptional({ type: Number, default: 0, minimum: 0 }),
+    IsOptional(),
+    toCount,
+    IsInt(),
+    Min(0),
+    Max(1_000_000_000),
+  );
+}
+
+function IsLimit(
+  maximum: number,
+  told: { readonly default?: number; readonly description?: string },
+): PropertyDecorator {
+  return applyDecorators(
+    ApiPropertyOptional({ type: Number, minimum: 1, maximum, ...told }),
+    IsOptional(),
+    toCount,
+    IsInt(),
+    Min(1),
+    Max(maximum),
+  );
+}
+
+function IsFormat(): PropertyDecorator {
+  return applyDecorators(
+    ApiPropertyOptional({ enum: ['json', 'csv'], default: 'json' }),
+    IsOptional(),
+    IsIn(['json', 'csv']),
+  );
+}
+
 export class PageQuery {
-  @ApiPropertyOptional({ type: Number, default: 10, minimum: 1, maximum: 100 })
-  @IsOptional()
-  @toCount
-  @IsInt()
-  @Min(1)
-  @Max(100)
+  @IsLimit(100, { default: 10 })
   limit = 10;
 
-  @ApiPropertyOptional({ type: Number, default: 0, minimum: 0 })
-  @IsOptional()
-  @toCount
-  @IsInt()
-  @Min(0)
-  @Max(1_000_000_000)
+  @IsOffset()
   offset = 0;
 }
 
@@ -96,30 +120,15 @@ export class ReportQuery extends PeriodQuery {
   @IsIn(['day', 'model', 'provider', 'user'])
   group_by: 'day' | 'model' | 'provider' | 'user' = 'day';
 
-  @ApiPropertyOptional({ enum: ['json', 'csv'], default: 'json' })
-  @IsOptional()
-  @IsIn(['json', 'csv'])
+  @IsFormat()
   format: 'json' | 'csv' = 'json';
 
-  @ApiPropertyOptional({
-    type: Number,
-    minimum: 1,
-    maximum: MOST_ROWS,
+  @IsLimit(MOST_ROWS, {
     description: 'Rows of a page. Default: all of them, and an error when they are more than the maximum.',
   })
-  @IsOptional()
-  @toCount
-  @IsInt()
-  @Min(1)
-  @Max(MOST_ROWS)
   limit?: number;
 
-  @ApiPropertyOptional({ type: Number, default: 0, minimum: 0 })
-  @IsOptional()
-  @toCount
-  @IsInt()
-  @Min(0)
-  @Max(1_000_000_000)
+  @IsOffset()
   offset = 0;
 }
 
@@ -136,25 +145,13 @@ export class LedgerQuery extends PeriodQuery {
   @IsIn(ENTRY_KINDS)
   type?: (typeof ENTRY_KINDS)[number];
 
-  @ApiPropertyOptional({ enum: ['json', 'csv'], default: 'json' })
-  @IsOptional()
-  @IsIn(['json', 'csv'])
+  @IsFormat()
   format: 'json' | 'csv' = 'json';
 
-  @ApiPropertyOptional({ type: Number, default: 100, minimum: 1, maximum: MOST_ROWS })
-  @IsOptional()
-  @toCount
-  @IsInt()
-  @Min(1)
-  @Max(MOST_ROWS)
+  @IsLimit(MOST_ROWS, { default: 100 })
   limit = 100;
 
-  @ApiPropertyOptional({ type: Number, default: 0, minimum: 0 })
-  @IsOptional()
-  @toCount
-  @IsInt()
-  @Min(0)
-  @Max(1_000_000_000)
+  @IsOffset()
   offset = 0;
 }
 
@@ -227,17 +224,6 @@ export class RefundBody {
 export const MOST_EXAMPLES = 100;
 
 export class AuditQuery {
-  @ApiPropertyOptional({
-    type: Number,
-    default: 20,
-    minimum: 1,
-    maximum: MOST_EXAMPLES,
-    description: 'Examples per check.',
-  })
-  @IsOptional()
-  @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(MOST_EXAMPLES)
+  @IsLimit(MOST_EXAMPLES, { default: 20, description: 'Examples per check.' })
   examples = 20;
 }
