@@ -1,5 +1,4 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { bulkhead, type BulkheadPolicy } from 'cockatiel';
 import type { Pool, QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
@@ -38,7 +37,6 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   readonly #whenReady: Promise<void>;
   #announceReady: () => void = () => undefined;
   readonly #prepared: PreparedStatements;
-  readonly #longReads: BulkheadPolicy | undefined;
   #ready = false;
   #closing = false;
   #retry: NodeJS.Timeout | undefined;
@@ -54,8 +52,6 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       this.#announceReady = resolve;
     });
     health.onTurn = (turn) => this.#tell(turn);
-    const connections = shareConnections(config.database.poolSize).dataSource;
-    this.#longReads = connections > 1 ? bulkhead(Math.ceil(connections / 2), Infinity) : undefined;
     this.#prepared = new PreparedStatements({
       ...this.#settings(),
       poolSize: shareConnections(config.database.poolSize).prepared,
@@ -113,20 +109,16 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     },
   };
 
-  /**
-   * The same for a read that may take `LONG_READ_MS`: of so many at once that the pool has connections left, others wait.
-   * With a single connection there is no such patience.
-   */
+  /** The same for a read that may take `LONG_READ_MS`. With a single connection there is no such patience. */
   readonly patient = {
     query: async <Row extends QueryResultRow>(
       sql: string,
       parameters?: readonly unknown[],
     ): Promise<Row[]> => {
-      if (!this.#longReads || !this.dataSource.isInitialized) return this.query<Row>(sql, parameters);
+      const { dataSource: connections } = shareConnections(this.config.database.poolSize);
+      if (connections < 2 || !this.dataSource.isInitialized) return this.query<Row>(sql, parameters);
       try {
-        return await this.#longReads.execute(() =>
-          readPatiently(this.dataSource, LONG_READ_MS, (read) => read<Row>(sql, parameters)),
-        );
+        return await readPatiently(this.dataSource, LONG_READ_MS, (read) => read<Row>(sql, parameters));
       } catch (error) {
         throw toGatewayError(error);
       }

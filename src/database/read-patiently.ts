@@ -1,3 +1,4 @@
+import { bulkhead, type BulkheadPolicy } from 'cockatiel';
 import type { ClientBase, QueryResultRow } from 'pg';
 import type { DataSource } from 'typeorm';
 
@@ -10,13 +11,26 @@ export type Read = <Row extends QueryResultRow>(
 /** By which the server is first to end a statement: a driver that does takes the database for dead. */
 const DRIVER_MARGIN_MS = 5_000;
 
+/** Connections of a pool that are left to everybody else, as far as it has more than one. */
+const CONNECTIONS_LEFT = 2;
+const turns = new WeakMap<DataSource, BulkheadPolicy>();
+
 /**
  * Reads one snapshot, with statements that may take longer than a request's: each `limitMs`. By the driver itself, which
  * takes a time limit with each of them; beyond that of its connections a slow answer counts as a database that is away.
+ * When as many are read already as the pool can spare, it waits.
  *
  * @throws what the driver or the server said; SQLSTATE 57014 after `limitMs`
  */
 export function readPatiently<Result>(
+  dataSource: DataSource,
+  limitMs: number,
+  work: (read: Read) => Promise<Result>,
+): Promise<Result> {
+  return turnsOf(dataSource).execute(() => read(dataSource, limitMs, work));
+}
+
+function read<Result>(
   dataSource: DataSource,
   limitMs: number,
   work: (read: Read) => Promise<Result>,
@@ -30,4 +44,14 @@ export function readPatiently<Result>(
       return (await client.query<Row>(statement)).rows;
     });
   });
+}
+
+function turnsOf(dataSource: DataSource): BulkheadPolicy {
+  const known = turns.get(dataSource);
+  if (known) return known;
+  const { options } = dataSource;
+  const connections = ('poolSize' in options ? options.poolSize : undefined) ?? 1;
+  const made = bulkhead(Math.max(1, connections - CONNECTIONS_LEFT), Infinity);
+  turns.set(dataSource, made);
+  return made;
 }
