@@ -12,8 +12,11 @@ export interface SentrySinkOptions {
   readonly environment: string;
 }
 
-/** A failing dependency must not become a thousand issues a second. */
-const MAX_EVENTS_PER_MINUTE = 60;
+/**
+ * A failing dependency must not become a thousand issues a second; and of each fault for itself, since one that comes with
+ * every request would hide the one that comes once.
+ */
+const MAX_EVENTS_OF_A_FAULT_PER_MINUTE = 60;
 const MINUTE_MS = 60_000;
 
 /**
@@ -22,7 +25,8 @@ const MINUTE_MS = 60_000;
  */
 export class SentrySink implements TelemetrySink {
   #dropped = 0;
-  #eventsLeft = MAX_EVENTS_PER_MINUTE;
+  /** In this minute, by fault: an alarm's message or an error's place, of which there are a few dozen. */
+  readonly #sent = new Map<string, number>();
   #minuteEndsMs = performance.now() + MINUTE_MS;
 
   constructor(
@@ -73,7 +77,7 @@ export class SentrySink implements TelemetrySink {
   }
 
   #exception(event: Extract<GatewayEvent, { kind: 'unexpected-error' }>): void {
-    if (!this.#allowed()) return;
+    if (!this.#allowed(event.where)) return;
     const { where, userId, requestId, model, provider } = event;
     const tags = { request_id: requestId, where, model, provider };
     this.#send(buildErrorEvent(this.client, event.error, { where, userId, tags }));
@@ -88,7 +92,7 @@ export class SentrySink implements TelemetrySink {
   }
 
   #alarm(message: string, level: SeverityLevel, userId: string | undefined, tags: Tags): void {
-    if (this.#allowed()) this.#send({ ...buildMessageEvent(message, level, tags), ...userOf(userId) });
+    if (this.#allowed(message)) this.#send({ ...buildMessageEvent(message, level, tags), ...userOf(userId) });
   }
 
   #transaction(record: RequestRecord): void {
@@ -116,18 +120,19 @@ export class SentrySink implements TelemetrySink {
     this.client.captureEvent(event, undefined, this.newScope());
   }
 
-  #allowed(): boolean {
+  #allowed(fault: string): boolean {
     const now = performance.now();
     if (now >= this.#minuteEndsMs) {
       this.#minuteEndsMs = now + MINUTE_MS;
-      this.#eventsLeft = MAX_EVENTS_PER_MINUTE;
+      this.#sent.clear();
     }
-    if (this.#eventsLeft > 0) {
-      this.#eventsLeft--;
-      return true;
+    const sent = this.#sent.get(fault) ?? 0;
+    if (sent >= MAX_EVENTS_OF_A_FAULT_PER_MINUTE) {
+      this.#dropped++;
+      return false;
     }
-    this.#dropped++;
-    return false;
+    this.#sent.set(fault, sent + 1);
+    return true;
   }
 }
 

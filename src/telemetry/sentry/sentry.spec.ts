@@ -133,6 +133,36 @@ describe('an unexpected error', () => {
   });
 });
 
+describe('a fault that repeats with every request', () => {
+  it('leaves room for the others', async () => {
+    for (let i = 0; i < 500; i++) {
+      sink.request(
+        requestRecord({ status: 502, errorCode: 'provider_auth_failed', requestId: `refused-${i}` }),
+      );
+      sink.event({ kind: 'unexpected-error', where: 'x', requestId: `r${i}`, error: new Error(`no ${i}`) });
+    }
+    expect(sink.dropped).toBe(880);
+    await client.flush(2_000);
+    sink.event({
+      kind: 'shortfall',
+      model: 'gpt-4',
+      amountNanoUsd: 5n,
+      requestId: 'the-shortfall',
+      userId: 'user-1',
+    });
+    sink.event({ kind: 'audit-mismatch', check: 'the-check', count: 1 });
+    sink.event({
+      kind: 'unexpected-error',
+      where: 'settlement',
+      requestId: 'the-charge',
+      error: new Error('x'),
+    });
+    await client.flush(2_000);
+    const names = ['the-shortfall', 'the-check', 'the-charge'];
+    expect(names.filter((name) => !server.bodies.includes(name))).toEqual([]);
+  });
+});
+
 describe('an alarm', () => {
   it('names request, user, model and provider', async () => {
     sink.event({
