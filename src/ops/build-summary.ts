@@ -82,26 +82,30 @@ export function buildSummary(samples: readonly Sample[]): OpsSummary {
   };
 }
 
+/** Each sample is looked at once: there may be thousands of models, and requests wait meanwhile. */
 function models(samples: readonly Sample[], requests: readonly Sample[]): ModelTraffic[] {
-  const tokens = named(samples, 'llm_tokens_total');
-  const cost = named(samples, 'llm_cost_total');
-  const keys = new Map(requests.map(({ labels }) => [`${labels.model} ${labels.provider}`, labels]));
-  return [...keys.values()]
-    .map((labels) => {
-      const own = ({ labels: other }: Sample) =>
-        other.model === labels.model && other.provider === labels.provider;
-      const ownTokens = tokens.filter(own);
+  const tokens = byTarget(named(samples, 'llm_tokens_total'));
+  const cost = byTarget(named(samples, 'llm_cost_total'));
+  const ofKind = (own: readonly Sample[], wanted: string) =>
+    sum(own.filter(({ labels: { kind } }) => kind === wanted));
+  return [...byTarget(requests)]
+    .map(([target, own]) => {
+      const ownTokens = tokens.get(target) ?? [];
       return {
-        model: labels.model ?? '',
-        provider: labels.provider ?? '',
-        requests: sum(requests.filter(own)),
-        failed: sum(requests.filter(own).filter(isServerError)),
-        input_tokens: sum(ownTokens.filter(({ labels: { kind } }) => kind === 'input')),
-        output_tokens: sum(ownTokens.filter(({ labels: { kind } }) => kind === 'output')),
-        cost: sum(cost.filter(own)),
+        model: own[0]?.labels.model ?? '',
+        provider: own[0]?.labels.provider ?? '',
+        requests: sum(own),
+        failed: sum(own.filter(isServerError)),
+        input_tokens: ofKind(ownTokens, 'input'),
+        output_tokens: ofKind(ownTokens, 'output'),
+        cost: sum(cost.get(target) ?? []),
       };
     })
     .sort((left, right) => right.requests - left.requests);
+}
+
+function byTarget(samples: readonly Sample[]): Map<string, Sample[]> {
+  return Map.groupBy(samples, ({ labels }) => `${labels.model}\n${labels.provider}`);
 }
 
 function attempts(samples: readonly Sample[]): Record<string, Record<string, number>> {

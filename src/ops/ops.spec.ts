@@ -55,7 +55,48 @@ describe('the metrics page read back', () => {
     expect(bounds).toEqual([...bounds].sort((left, right) => left - right));
     expect(counts[bounds.indexOf(2)]).toBe(2);
   });
+
+  it('takes no longer for a model when there are a thousand of them', () => {
+    const few = summaryMs(100);
+    const many = summaryMs(3_000);
+    expect(many / 30).toBeLessThan(few * 4);
+  });
 });
+
+/** The shortest of several runs: whatever else the machine does only adds. */
+function summaryMs(models: number): number {
+  const samples = Array.from({ length: models }, (_, index) => {
+    const labels = { model: `model-${index}`, provider: 'openai' };
+    return [
+      ...['200', '429', '502'].map((status) => ({
+        name: 'llm_requests_total',
+        labels: { ...labels, status },
+        value: 1,
+      })),
+      ...['input', 'output', 'reasoning'].map((kind) => ({
+        name: 'llm_tokens_total',
+        labels: { ...labels, kind },
+        value: 2,
+      })),
+      { name: 'llm_cost_total', labels, value: 3 },
+    ];
+  }).flat();
+  const runs = Array.from({ length: 7 }, () => {
+    const startedMs = performance.now();
+    const summary = buildSummary(samples);
+    const elapsedMs = performance.now() - startedMs;
+    expect(summary.models).toHaveLength(models);
+    expect(summary.models.at(-1)).toMatchObject({
+      requests: 3,
+      failed: 1,
+      input_tokens: 2,
+      output_tokens: 2,
+      cost: 3,
+    });
+    return elapsedMs;
+  });
+  return Math.min(...runs);
+}
 
 describe('the figures of the page', () => {
   const histogram = { bounds: [0.1, 0.5, 1], counts: [10, 90, 100], count: 100 };
