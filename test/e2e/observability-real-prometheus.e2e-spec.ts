@@ -138,7 +138,12 @@ describe('a Prometheus with the shipped configuration', () => {
     expect(rules.length).toBeGreaterThan(30);
     expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
     // A shortfall and the holds of a dead instance are not provoked here; the rules' unit tests have them.
-    const absent = ['gateway:shortfall:new1h', 'gateway:orphaned_holds:new1h'];
+    const absent = [
+      'gateway:shortfall:new1h',
+      'gateway:orphaned_holds:new1h',
+      'gateway:unseen:1h',
+      'gateway:unseen:10m',
+    ];
     for (const { name } of rules.filter(({ type }) => type === 'recording')) {
       if (absent.includes(name)) expect(await prometheus.query(name), name).toEqual([]);
       else await eventually(name, async () => (await prometheus.query(name)).length > 0);

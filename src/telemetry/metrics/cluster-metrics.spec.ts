@@ -1,14 +1,17 @@
 import { EventEmitter } from 'node:events';
 import type { Worker } from 'node:cluster';
-import { Registry } from 'prom-client';
+import { Gauge, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { requestRecord } from '../../../test/support/request-record.js';
 import { Telemetry } from '../telemetry.js';
 import { ClusterMetrics } from './cluster-metrics.js';
+import { registerEventLoopMetrics } from './event-loop-metrics.js';
 import { GatewayMetrics } from './gateway-metrics.js';
+import { mergeWorkerMetrics, plainMetrics } from './merge-worker-metrics.js';
 import { MetricsText } from './metrics-text.js';
 import { PrometheusSink } from './prometheus.sink.js';
 import { UserBalanceGauge } from './user-balance.gauge.js';
+import type { TurnTimes } from '../../timing/turn-times.js';
 
 /** Two ends of an IPC channel without a process behind it; messages are copied as IPC does. */
 class FakeCluster extends EventEmitter {
@@ -102,4 +105,35 @@ describe('/metrics with several workers', () => {
     a.sink.request(requestRecord());
     expect(await requests(primary.text())).toBe(3);
   });
+
+  it('tells how long the worst event loop keeps its clients waiting, and since when the oldest worker counts', async () => {
+    const workers = await Promise.all(
+      [
+        { startedAt: 1_000, lateMs: 600 },
+        { startedAt: 2_000, lateMs: 10 },
+        { startedAt: 3_000, lateMs: 10 },
+      ].map(async ({ startedAt, lateMs }) => {
+        const registry = new Registry();
+        const name = 'process_start_time_seconds';
+        // As the client library's own, of whose processes there is only one here.
+        new Gauge({ name, help: 'x', aggregator: 'omit', registers: [registry] }).set(startedAt);
+        registerEventLoopMetrics(registry, turnsOf(lateMs));
+        return structuredClone(await plainMetrics(registry));
+      }),
+    );
+    const page = await mergeWorkerMetrics(workers).metrics();
+    expect(page).toContain('\nnodejs_eventloop_lag_p99_seconds 0.6\n');
+    expect(page).toContain('\nprocess_start_time_seconds 1000\n');
+  });
 });
+
+function turnsOf(ms: number): TurnTimes {
+  return {
+    minMs: ms,
+    maxMs: ms,
+    meanMs: ms,
+    stddevMs: 0,
+    percentileMs: () => ms,
+    reset: () => undefined,
+  } as unknown as TurnTimes;
+}

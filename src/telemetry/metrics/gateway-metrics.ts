@@ -1,8 +1,11 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { FastCounter, FastHistogram } from './fast-series.js';
 
-/** LLM answers take from tens of milliseconds (a cache hit, a small model) to minutes (reasoning). */
-const LLM_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120];
+/**
+ * LLM answers take from tens of milliseconds (a cache hit, a small model) to minutes (reasoning), up to
+ * REQUEST_TIMEOUT_SECONDS' default: a quantile is never told as more than the last bound.
+ */
+const LLM_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 45, 60, 90, 120, 180, 300, 600];
 /** What the gateway itself adds. */
 const OVERHEAD_SECONDS = [
   0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1,

@@ -17,7 +17,10 @@ export interface PlainValue {
   readonly seenAt?: number;
 }
 
-/** A registry's figures as plain data, fit for IPC. */
+/**
+ * A registry's figures as plain data, fit for IPC.
+ * The library leaves the start of the process out of a sum; that of the oldest worker tells how long the counts go back.
+ */
 export async function plainMetrics(registry: Registry): Promise<PlainMetric[]> {
   const metrics = await registry.getMetricsAsJSON();
   return metrics.map(({ name, help, type, aggregator, values }) => ({
@@ -25,7 +28,7 @@ export async function plainMetrics(registry: Registry): Promise<PlainMetric[]> {
     help,
     // The library's type is an enum of numbers; what it gives is the word.
     type: String(type),
-    aggregator,
+    aggregator: name === 'process_start_time_seconds' ? 'min' : aggregator,
     values: values.map((value) => ({
       ...value,
       labels: { ...value.labels } as Record<string, string | number>,

@@ -26,7 +26,7 @@ interface Panel {
   id: number;
   gridPos: { x: number; y: number; w: number; h: number };
   datasource?: { uid: string };
-  targets?: { refId: string; datasource: { uid: string } }[];
+  targets?: { refId: string; expr: string; datasource: { uid: string } }[];
 }
 
 interface RuleFile {
@@ -93,5 +93,14 @@ describe('the monitoring files', () => {
         expect(from?.uid).toBe('${datasource}');
       }
     }
+  });
+
+  it('divide by no traffic nowhere: a share of nothing is no number, which `or vector(0)` does not make a zero', () => {
+    const { panels } = JSON.parse(read('grafana/dashboards/llm-gateway.json')) as { panels: Panel[] };
+    const shares = panels.flatMap(({ targets = [] }) =>
+      targets.map(({ expr }) => expr).filter((expr) => expr.includes(' / ')),
+    );
+    expect(shares).not.toEqual([]);
+    expect(shares.filter((expr) => !/ > 0\)/.test(expr))).toEqual([]);
   });
 });

@@ -25,6 +25,16 @@ async function series(text: Promise<string>, start: string): Promise<string[]> {
 }
 
 describe('the metrics of a completion', () => {
+  it('tell an answer of nine minutes from one of three, which is as long as REQUEST_TIMEOUT_SECONDS lets them take', async () => {
+    const { sink, text } = setUp();
+    sink.request(requestRecord({ durationMs: 540_000 }));
+    const page = await text();
+    const bucket = (le: string) =>
+      `llm_requests_duration_seconds_bucket{le="${le}",model="gpt-4",provider="openai"}`;
+    expect(page).toContain(`${bucket('300')} 0\n`);
+    expect(page).toContain(`${bucket('600')} 1\n`);
+  });
+
   it('have the promised names and labels', async () => {
     const { sink, text } = setUp();
     sink.request(requestRecord());
