@@ -16,16 +16,17 @@ export interface PricedCall {
  * @see https://openai.com/api-priority-processing, https://developers.openai.com/api/docs/pricing, read 2026-11-29
  */
 export function withoutUnpriced(call: ProviderCall): PricedCall | undefined {
-  const { service_tier: tier, tools: wanted, ...request } = call.request;
-  const tools = wanted ?? [];
+  const { service_tier: tier, tools } = call.request;
+  if (isStandard(tier) && !tools?.some(hasOwnPrice)) return undefined;
   const unpriced = [
     ...(isStandard(tier) ? [] : ['service_tier']),
-    ...tools.flatMap((tool, index) => (hasOwnPrice(tool) ? [`tools[${index}]`] : [])),
+    ...(tools ?? []).flatMap((tool, index) => (hasOwnPrice(tool) ? [`tools[${index}]`] : [])),
   ];
-  if (unpriced[0] === undefined) return undefined;
-  if (!call.dropUnsupported) throw notPriced(unpriced[0]);
-  const kept = tools.filter((tool) => !hasOwnPrice(tool));
-  const priced = { ...request, ...(isStandard(tier) && tier ? { service_tier: tier } : {}), tools: kept };
+  const [first] = unpriced;
+  if (first !== undefined && !call.dropUnsupported) throw notPriced(first);
+  const kept = (tools ?? []).filter((tool) => !hasOwnPrice(tool));
+  const priced = { ...call.request, tools: kept };
+  if (!isStandard(tier)) delete priced.service_tier;
   if (kept.length === 0) withoutTools(priced);
   return { call: { ...call, request: priced }, droppedParams: unpriced };
 }
