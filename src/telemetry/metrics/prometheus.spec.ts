@@ -1,5 +1,5 @@
 import { Counter, Histogram, Registry } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { requestRecord } from '../../../test/support/request-record.js';
 import { Telemetry } from '../telemetry.js';
 import { FastCounter, FastHistogram } from './fast-series.js';
@@ -150,6 +150,24 @@ describe('user_balance', () => {
       'user_balance{user_id="user-998"} 1',
       'user_balance{user_id="user-new"} 1',
     ]);
+  });
+
+  it('is forgotten an hour after the user was seen: another instance may know better', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const { sink, text } = setUp(3);
+      const seen = (userId: string) => sink.event({ kind: 'balance', userId, balanceNanoUsd: 500_000_000n });
+      seen('gone');
+      seen('comes-again');
+      vi.advanceTimersByTime(3_000_000);
+      seen('comes-again');
+      vi.advanceTimersByTime(590_000);
+      expect(await series(text(), 'user_balance')).toHaveLength(2);
+      vi.advanceTimersByTime(20_000);
+      expect(await series(text(), 'user_balance')).toEqual(['user_balance{user_id="comes-again"} 0.5']);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is off with 0', async () => {

@@ -1,5 +1,11 @@
 import { Gauge, type Registry } from 'prom-client';
 
+/**
+ * Another instance may serve the user since, and a top-up is told to none: an old sight would stand against the new one and
+ * hold an alert up for ever.
+ */
+const FORGOTTEN_AFTER_MS = 3_600_000;
+
 interface SeenBalance {
   readonly value: number;
   readonly labels: { user_id: string };
@@ -8,7 +14,7 @@ interface SeenBalance {
 }
 
 /**
- * `user_balance{user_id}`: the users of this instance seen last, never more than `maxUsers`.
+ * `user_balance{user_id}`: the users of this instance seen last, within the hour and never more than `maxUsers`.
  * A user is a label value that clients choose, so the number of series must not be theirs to choose.
  */
 export class UserBalanceGauge extends Gauge<'user_id'> {
@@ -35,7 +41,16 @@ export class UserBalanceGauge extends Gauge<'user_id'> {
   }
 
   override async get() {
+    this.#forgetOld();
     return { ...(await super.get()), values: [...this.#users.values()] };
+  }
+
+  #forgetOld(): void {
+    const oldest = Date.now() - FORGOTTEN_AFTER_MS;
+    for (const [userId, { seenAt }] of this.#users) {
+      if (seenAt > oldest) return;
+      this.#users.delete(userId);
+    }
   }
 
   #forgetOldest(): void {
