@@ -262,7 +262,12 @@ describe('parseGatewayConfig', () => {
     ],
     [
       'a missing variable',
-      provider('base_url: "http://h", api_key_env: NOPE'),
+      provider('base_url: "http://h", api_key_env: NOPE_API_KEY'),
+      'providers.local.api_key_env: names a variable that is not set (NOPE_API_KEY)',
+    ],
+    [
+      'a key that could be a name',
+      provider('base_url: "http://h", api_key_env: gsk_verysecretvalue'),
       'providers.local.api_key_env: names a variable that is not set',
     ],
     [
@@ -394,11 +399,16 @@ aliases: { q: r }
     const secret = 'sk-verysecretvalue';
     const texts = [
       `providers: { a: { type: ${secret}, base_url: ${secret}, api_key_env: ${secret}, timeout_seconds: ${secret} } }`,
+      'providers: { a: { type: openai-compatible, base_url: "http://h", api_key_env: sk_verysecretvalue } }',
+      'providers: { a: { type: openai-compatible, base_url: "http://h", api_key_env: AKIAVERYSECRETVALUE } }',
       `models: { m: { targets: [{ provider: ${secret}, model: "${secret} x", weight: ${secret} }], fallbacks: [${secret}] } }`,
       `models: "${secret}\n  [`,
       `a: &a ${secret}\nb: *c${secret}`,
     ];
-    for (const text of texts) expect(faultsOf(text).join('\n')).not.toContain(secret);
+    for (const text of texts) {
+      expect(faultsOf(text).join('\n')).not.toContain(secret);
+      expect(faultsOf(text).join('\n')).not.toMatch(/verysecretvalue/i);
+    }
   });
 
   it('stops alias bombs and deep nesting', () => {

@@ -93,9 +93,14 @@ function readKey(node: ConfigNode, env: RawEnvironment): string | undefined {
   const variable = node.text(VARIABLE, 'the name of an environment variable, never the key itself');
   if (variable === undefined) return undefined;
   const key = Object.hasOwn(env, variable) ? env[variable]?.trim() : undefined;
-  if (!key) return node.fault('names a variable that is not set');
+  if (!key) return node.fault(`names a variable that is not set${named(variable)}`);
   if (!HEADER_VALUE.test(key)) return node.fault('names a variable whose value cannot stand in a header');
   return key;
+}
+
+/** Some keys look like a name, and have no business in a message: only what nobody would take for a key is shown. */
+function named(variable: string): string {
+  return variable.length <= 64 && /^[A-Z]+(_[A-Z0-9]+)+$/.test(variable) ? ` (${variable})` : '';
 }
 
 function parseKeyHeader(node: ConfigNode): string | undefined {
