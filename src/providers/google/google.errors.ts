@@ -90,7 +90,7 @@ export function toProviderError(error: unknown, signal: CallSignal): Error {
   return new ProviderError(
     refused ? 'provider_overloaded' : 'provider_bad_response',
     refused
-      ? 'Google could not be reached.'
+      ? `Google could not be reached (${failure.kind}).`
       : 'The connection to Google broke before the answer was complete.',
     { processed: failure.processed, countsAsFailure: true, tryElsewhere: true, cause: error },
   );
