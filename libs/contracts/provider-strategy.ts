@@ -56,6 +56,8 @@ export interface CallPlacement {
   readonly deadlineAtMs: number;
   /** Told of every upstream call that failed and is made again. */
   readonly onRepeat: (failed: { error: ProviderError; startedAt: Date; durationMs: number }) => void;
+  /** Told when the wait after that is over and the call is made. */
+  readonly onResume?: (() => void) | undefined;
 }
 
 export interface ProviderAnswer {

@@ -1,4 +1,5 @@
 import {
+  abortReason,
   type CallSignal,
   type ChatCompletion,
   type ChatStreamEvent,
@@ -15,7 +16,7 @@ import { QuoterService } from '../billing/quoter.service.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { InFlight } from '../edge/in-flight.js';
 import { requirePrincipal } from '../edge/request-context.js';
-import { ProviderRegistry } from '../providers/provider-registry.service.js';
+import { wasUnsent } from '../providers/http/connection-failure.js';
 import { type CallTemplate, Dispatcher } from '../routing/dispatcher.service.js';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
 import { type PlanningContext, RoutePlanner } from '../routing/route-planner.service.js';
@@ -45,7 +46,6 @@ export class CompletionExecution {
     private readonly planner: RoutePlanner,
     private readonly quoter: QuoterService,
     private readonly dispatcher: Dispatcher,
-    private readonly registry: ProviderRegistry,
     private readonly inFlight: InFlight,
     private readonly drains: DrainPool,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
@@ -84,6 +84,7 @@ export class CompletionExecution {
     const billing = billingOf(run);
     const plan = this.plan(run);
     const { maxOutputTokens } = await this.hold(run, billing, plan);
+    if (run.context.isClientGone) return this.forgo(run, billing);
     const upstream = this.begin(run);
     const call = this.call(run, upstream, maxOutputTokens);
     try {
@@ -115,11 +116,18 @@ export class CompletionExecution {
     }
   }
 
+  /** The client left before anybody was asked: nobody is, and a retry with its Idempotency-Key begins anew. */
+  private async forgo(run: CompletionRun, billing: BillingSession): Promise<never> {
+    await this.settle(run, billing, { kind: 'release', reason: 'client_gone' });
+    throw abortReason(run.context.clientGone);
+  }
+
   /** A stream that has begun: its first event is there. Everything after that is the BilledStream's. */
   async stream(run: CompletionRun, hooks: StreamHooks): Promise<AsyncIterable<string>> {
     const billing = billingOf(run);
     const plan = this.plan(run);
     const { maxOutputTokens } = await this.hold(run, billing, plan);
+    if (run.context.isClientGone) return this.forgo(run, billing);
     const upstream = this.begin(run);
     const call = this.call(run, upstream, maxOutputTokens);
     const keepsAnswer = hooks.keepsAnswer ?? false;
@@ -139,7 +147,7 @@ export class CompletionExecution {
         target: quoteTarget(dispatched.target),
         billing,
         upstream,
-        cancelStopsBilling: this.registry.get(dispatched.target.provider).cancelStopsBilling,
+        cancelStopsBilling: dispatched.cancelStopsBilling,
         keepsAnswer,
         drains: this.drains,
         onUpstreamEvent: hooks.onUpstreamEvent,
@@ -154,7 +162,8 @@ export class CompletionExecution {
     } catch (error) {
       run.context.clientGone.removeEventListener('abort', abortWithClient);
       this.inFlight.end(upstream);
-      if (run.context.clientGone.aborted && !keepsAnswer) await this.settleAbandoned(run, billing, plan);
+      if (run.context.clientGone.aborted && !keepsAnswer)
+        await this.settleAbandoned(run, billing, plan, error);
       else await this.settleFailure(run, billing, plan, error);
       throw error;
     }
@@ -227,9 +236,7 @@ export class CompletionExecution {
   ): Promise<void> {
     if (billing.closed) return;
     const reason = error instanceof GatewayError ? error.code : 'internal_error';
-    const target = plan.targets.find(
-      (planned) => planned.upstreamModel === run.attempts.at(-1)?.upstreamModel,
-    );
+    const target = lastAsked(run, plan);
     const mayBeBilled =
       error instanceof ProviderError && error.processed === 'unknown' && target !== undefined;
     await this.settle(
@@ -243,13 +250,17 @@ export class CompletionExecution {
 
   /**
    * The client left while the provider was thinking: the provider has read the input and will charge for it, so the
-   * input is charged by our own count. Free would be a way to make others pay for prompts.
+   * input is charged by our own count. Free would be a way to make others pay for prompts. Who left while nobody was
+   * asked (between two calls, or before the connection stood) pays nothing.
    */
-  private async settleAbandoned(run: CompletionRun, billing: BillingSession, plan: RoutePlan): Promise<void> {
-    const last = run.attempts.at(-1);
-    const target =
-      plan.targets.find((planned) => planned.upstreamModel === last?.upstreamModel) ?? plan.targets[0];
-    if (!target || last?.outcome !== 'client_gone') {
+  private async settleAbandoned(
+    run: CompletionRun,
+    billing: BillingSession,
+    plan: RoutePlan,
+    error: unknown,
+  ): Promise<void> {
+    const target = lastAsked(run, plan);
+    if (!target || run.attempts.at(-1)?.outcome !== 'client_gone' || wasUnsent(error)) {
       await this.settle(run, billing, { kind: 'release', reason: 'client_gone' });
       return;
     }
@@ -287,6 +298,14 @@ class Planning implements PlanningContext {
 function noteSettled(run: CompletionRun, { costNanoUsd }: { readonly costNanoUsd: bigint }): void {
   run.leaveStage();
   run.costNanoUsd = costNanoUsd;
+}
+
+/** Two providers may call a model by the same name, and take other prices for it. */
+function lastAsked({ attempts }: CompletionRun, { targets }: RoutePlan): PlannedTarget | undefined {
+  const last = attempts.at(-1);
+  return targets.find(
+    ({ provider, upstreamModel }) => provider === last?.provider && upstreamModel === last.upstreamModel,
+  );
 }
 
 function billingOf(run: CompletionRun): BillingSession {

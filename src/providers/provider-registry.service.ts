@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ProviderStrategy } from '@app/contracts';
+import { ProviderError, type ProviderStrategy } from '@app/contracts';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { GatewayConfig, GatewayProvider } from '../config/gateway-config.js';
 import type { ProviderSettingsByName } from '../config/provider-settings.js';
@@ -94,7 +94,17 @@ export class ProviderRegistry implements OnApplicationShutdown {
 
   #require(name: string): Entry {
     const entry = this.#entries.get(name);
-    if (!entry) throw new Error(`no provider is configured under the name ${name}`);
+    if (!entry) throw taken(name);
     return entry;
   }
+}
+
+/** A reload took the provider away from a request that was planned before: asked again, it is planned anew. */
+function taken(name: string): ProviderError {
+  return new ProviderError('provider_overloaded', `The provider ${name} is not configured any more.`, {
+    processed: 'no',
+    countsAsFailure: false,
+    tryElsewhere: true,
+    retryAfterMs: 1000,
+  });
 }

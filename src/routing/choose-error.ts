@@ -4,6 +4,10 @@ import { GatewayError, type GatewayErrorCode, ProviderError } from '@app/contrac
 export interface TargetFailure {
   /** Of the model that was asked for, not of a fallback. */
   readonly isAskedModel: boolean;
+  /** It was planned for the case only that it can do after all what it seems not to. */
+  readonly isUnfit: boolean;
+  /** tokens */
+  readonly contextWindow: number;
   readonly error: unknown;
 }
 
@@ -22,13 +26,41 @@ const USEFULNESS: Partial<Record<GatewayErrorCode, number>> = {
   provider_auth_failed: 1,
 };
 
-/** Of all targets' errors, the one to answer with: the asked model's before any fallback's, the most useful of them. */
+/**
+ * Of all targets' errors, the one to answer with: the asked model's before any fallback's, then of those that could have
+ * served the request, the most useful of them, and of the same usefulness the one that calls back soonest. That a small
+ * target takes no images, or no prompt of this length, is not the answer while the large one is only busy.
+ */
 export function chooseError(failures: readonly TargetFailure[]): unknown {
-  const asked = failures.filter(({ isAskedModel }) => isAskedModel);
-  const candidates = asked.length > 0 ? asked : failures;
+  const asked = preferred(failures, ({ isAskedModel }) => isAskedModel);
+  const fit = preferred(asked, ({ isUnfit }) => !isUnfit);
+  const largest = Math.max(...fit.map(({ contextWindow }) => contextWindow));
+  const candidates = preferred(fit, (failure) => !isTooLong(failure) || failure.contextWindow === largest);
   let best = candidates[0]?.error;
-  for (const { error } of candidates) if (usefulness(error) > usefulness(best)) best = error;
+  for (const { error } of candidates) if (isBetter(error, best)) best = error;
   return best;
+}
+
+/** Those that meet the condition, or all when none does. */
+function preferred(
+  failures: readonly TargetFailure[],
+  condition: (failure: TargetFailure) => boolean,
+): readonly TargetFailure[] {
+  const some = failures.filter(condition);
+  return some.length > 0 ? some : failures;
+}
+
+function isTooLong({ error }: TargetFailure): boolean {
+  return error instanceof ProviderError && error.code === 'context_length_exceeded';
+}
+
+function isBetter(error: unknown, best: unknown): boolean {
+  const difference = usefulness(error) - usefulness(best);
+  return difference > 0 || (difference === 0 && retryAfterMs(error) < retryAfterMs(best));
+}
+
+function retryAfterMs(error: unknown): number {
+  return (error instanceof GatewayError ? error.retryAfterMs : undefined) ?? Infinity;
 }
 
 function usefulness(error: unknown): number {

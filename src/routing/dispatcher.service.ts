@@ -13,7 +13,7 @@ import { ProviderRegistry } from '../providers/provider-registry.service.js';
 import type { AttemptRecord } from '../telemetry/telemetry.js';
 import { chooseError, mayTryElsewhere, type TargetFailure } from './choose-error.js';
 import { type AnswerKind, LatencyBook } from './latency-book.service.js';
-import type { PlannedTarget, RoutePlan } from './route-plan.js';
+import { isUnfit, type PlannedTarget, type RoutePlan } from './route-plan.js';
 import { TargetAvailability } from './target-availability.service.js';
 
 /** A call without its target. `maxOutputTokens` is what the hold covers. */
@@ -32,6 +32,8 @@ export interface DispatchedStream {
   readonly target: PlannedTarget;
   /** Begun: its first event is there. */
   readonly stream: ProviderStream;
+  /** As the provider's strategy has it, which a reload may have taken away meanwhile. */
+  readonly cancelStopsBilling: boolean;
   readonly attempts: readonly AttemptRecord[];
 }
 
@@ -44,6 +46,7 @@ interface Way<Result, Dispatched> {
     target: PlannedTarget,
     result: Result,
     attempts: readonly AttemptRecord[],
+    strategy: ProviderStrategy,
   ) => Dispatched;
 }
 
@@ -54,7 +57,12 @@ const WHOLE: Way<ProviderAnswer, DispatchedAnswer> = {
 
 const STREAM: Way<ProviderStream, DispatchedStream> = {
   ask: (strategy, call) => strategy.stream(call),
-  dispatched: (target, stream, attempts) => ({ target, stream, attempts }),
+  dispatched: (target, stream, attempts, { cancelStopsBilling }) => ({
+    target,
+    stream,
+    cancelStopsBilling,
+    attempts,
+  }),
 };
 
 const ignore: OnAttempt = () => undefined;
@@ -71,6 +79,8 @@ interface Walk {
   readonly onAttempt: OnAttempt;
   /** Windows up to this many tokens have proved too small. */
   tooSmallWindow: number;
+  /** Between two calls to the same target. */
+  isPausing: boolean;
   /** When the attempt under way began, by the wall clock and by a monotonic one. */
   startedAt: Date;
   startedMs: number;
@@ -110,6 +120,7 @@ export class Dispatcher {
       attempts: [],
       failures: undefined,
       tooSmallWindow: 0,
+      isPausing: false,
       startedAt: new Date(),
       startedMs: nowMs,
     };
@@ -124,9 +135,10 @@ export class Dispatcher {
       const target = plan.targets[index]!;
       if (!this.#begins(walk, target, index)) continue;
       try {
-        const result = await way.ask(this.registry.get(target.provider), this.#call(walk, target, index));
+        const strategy = this.registry.get(target.provider);
+        const result = await way.ask(strategy, this.#call(walk, target, index));
         this.#succeeded(walk, target, result);
-        return way.dispatched(target, result, walk.attempts);
+        return way.dispatched(target, result, walk.attempts, strategy);
       } catch (error) {
         this.#failed(walk, target, error);
         if (template.signal.aborted || !mayTryElsewhere(error)) throw error;
@@ -138,9 +150,15 @@ export class Dispatcher {
   /** The first target is tried in any case. @returns false when this one need not be */
   #begins(walk: Walk, target: PlannedTarget, index: number): boolean {
     if (index === 0) return true;
+    this.#startClock(walk);
+    return target.contextWindow > walk.tooSmallWindow && walk.startedMs < walk.deadlineAtMs;
+  }
+
+  /** Of the next upstream call. */
+  #startClock(walk: Walk): void {
+    walk.isPausing = false;
     walk.startedMs = performance.now();
     walk.startedAt = new Date();
-    return target.contextWindow > walk.tooSmallWindow && walk.startedMs < walk.deadlineAtMs;
   }
 
   #call(walk: Walk, target: PlannedTarget, index: number): ProviderCall {
@@ -157,8 +175,11 @@ export class Dispatcher {
       placement: {
         hasAlternative: this.#hasAlternative(walk, target, index),
         deadlineAtMs,
-        onRepeat: ({ error, startedAt, durationMs }) =>
-          this.#note(walk, target, startedAt, durationMs, error),
+        onRepeat: ({ error, startedAt, durationMs }) => {
+          walk.isPausing = true;
+          this.#note(walk, target, startedAt, durationMs, error);
+        },
+        onResume: () => this.#startClock(walk),
       },
     };
   }
@@ -171,6 +192,7 @@ export class Dispatcher {
         place > index &&
         other.modelId === modelId &&
         other.contextWindow > tooSmallWindow &&
+        !isUnfit(other) &&
         this.availability.of(other) === 'ok',
     );
   }
@@ -184,8 +206,14 @@ export class Dispatcher {
 
   #failed(walk: Walk, target: PlannedTarget, error: unknown): void {
     const durationMs = performance.now() - walk.startedMs;
-    this.#note(walk, target, walk.startedAt, durationMs, error);
-    (walk.failures ??= []).push({ isAskedModel: target.modelId === walk.plan.model.id, error });
+    // What ends a pause is no call: the one before it is noted already.
+    if (!walk.isPausing) this.#note(walk, target, walk.startedAt, durationMs, error);
+    (walk.failures ??= []).push({
+      isAskedModel: target.modelId === walk.plan.model.id,
+      isUnfit: isUnfit(target),
+      contextWindow: target.contextWindow,
+      error,
+    });
     if (!(error instanceof ProviderError)) return;
     if (error.code === 'first_chunk_timeout') {
       this.latencies.note(target.provider, target.upstreamModel, walk.kind, durationMs);

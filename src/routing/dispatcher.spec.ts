@@ -262,6 +262,67 @@ describe('Dispatcher', () => {
     expect(of.attempts).toHaveLength(codes.length);
   });
 
+  it.each(['capability', 'context-window'])(
+    'does not take it for an answer that a target cannot do it which was planned as unfit (%s), nor waits for it',
+    async (reason) => {
+      const of = rig([
+        { does: fails(fault('provider_overloaded')) },
+        { does: fails(new GatewayError('unsupported_parameter', 'no images')), reason },
+      ]);
+      expect(await failure(complete(of))).toMatchObject({ code: 'provider_overloaded' });
+      expect(of.strategies[0]!.calls[0]!.placement!.hasAlternative).toBe(false);
+    },
+  );
+
+  it('does not call a prompt too long while a larger target is only busy', async () => {
+    const tooLong = fault('context_length_exceeded', { countsAsFailure: false });
+    const busy = fault('provider_overloaded');
+    const large = rig([
+      { does: fails(busy), contextWindow: 2000 },
+      { does: fails(tooLong), contextWindow: 1000 },
+    ]);
+    expect(await failure(complete(large))).toBe(busy);
+    const small = rig([
+      { does: fails(busy), contextWindow: 1000 },
+      { does: fails(tooLong), contextWindow: 2000 },
+    ]);
+    expect(await failure(complete(small))).toBe(tooLong);
+  });
+
+  it('of two that ask for a pause names the shorter one', async () => {
+    const of = rig(
+      [60_000, 2000].map((retryAfterMs) => ({
+        does: fails(fault('provider_rate_limited', { retryAfterMs })),
+      })),
+    );
+    expect(await failure(complete(of))).toMatchObject({ retryAfterMs: 2000 });
+  });
+
+  it('notes no call for what ends the pause before it, and times each call by itself', async () => {
+    const answered = rig([
+      {
+        does: async (_signal, { placement }) => {
+          placement!.onRepeat({ error: fault('provider_overloaded'), startedAt: new Date(), durationMs: 5 });
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          placement!.onResume?.();
+          return ANSWER;
+        },
+      },
+    ]);
+    await complete(answered);
+    expect(answered.attempts[1]!.durationMs).toBeLessThan(40);
+    const left = rig([
+      {
+        does: (_signal, { placement }) => {
+          placement!.onRepeat({ error: fault('provider_overloaded'), startedAt: new Date(), durationMs: 5 });
+          return Promise.reject(new DOMException('gone', 'AbortError'));
+        },
+      },
+    ]);
+    await failure(complete(left));
+    expect(outcomes(left)).toEqual(['p0 provider_overloaded']);
+  });
+
   it('answers with the asked model’s error rather than a fallback’s', async () => {
     const of = rig([
       { does: fails(fault('circuit_open')) },

@@ -9,6 +9,11 @@ export interface RoutePlan {
 export interface PlannedTarget extends CatalogTarget {
   /** The catalogue model this target belongs to: the asked one, or a fallback. */
   readonly modelId: string;
-  /** Why it stands where it stands: `weight`, `latency`, `sticky`, `fallback`, `context-window`. For `explain=route`. */
+  /** Why it stands where it stands: `weight`, `latency`, `sticky`, `fallback`, `capability`, `context-window`. For `explain=route`. */
   readonly reason: string;
+}
+
+/** Planned behind those that can do what the request needs, for the case that it is not needed after all. */
+export function isUnfit({ reason }: PlannedTarget): boolean {
+  return reason === 'capability' || reason === 'context-window';
 }

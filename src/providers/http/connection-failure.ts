@@ -89,6 +89,18 @@ export function toConnectionError(error: unknown, begun: boolean): ConnectionErr
   return new ConnectionError(kindOf(code), begun ? 'unknown' : 'no', code);
 }
 
+const unsent = new WeakSet<Error>();
+
+/** The call was aborted with `reason` before the first byte of its request was written. */
+export function noteUnsent(reason: Error): void {
+  unsent.add(reason);
+}
+
+/** Whether what a call was aborted with came so early that the other side cannot know of the call. */
+export function wasUnsent(reason: unknown): boolean {
+  return reason instanceof Error && unsent.has(reason);
+}
+
 const MAX_CAUSES = 6;
 
 /**

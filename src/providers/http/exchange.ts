@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { abortReason, type CallSignal } from '@app/contracts';
 import type { Dispatcher } from 'undici';
-import { ConnectionError, toConnectionError } from './connection-failure.js';
+import { ConnectionError, noteUnsent, toConnectionError } from './connection-failure.js';
 import { LightBody } from './light-body.js';
 import { LightAnswer, LightResponse } from './light-response.js';
 
@@ -120,6 +120,7 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
   handleEvent(): void {
     this.#aborted = true;
     const reason = abortReason(this.#signal);
+    if (!this.#controller) noteUnsent(reason);
     this.abandon(reason);
     this.fail(reason);
   }

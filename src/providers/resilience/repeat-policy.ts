@@ -51,7 +51,8 @@ export class RepeatPolicy {
   #wait({ retryAfterMs }: ProviderError, attempt: number): number | undefined {
     const { baseDelayMs, maxDelayMs } = this.settings;
     const patienceMs = Math.min(maxDelayMs, MAX_PATIENCE_MS);
-    if (retryAfterMs === undefined) {
+    // Who says 0 says no time either, and would have all of them back at once.
+    if (!retryAfterMs) {
       return Math.min(patienceMs, baseDelayMs * 2 ** (attempt - 1)) * (0.5 + 0.5 * this.random());
     }
     if (retryAfterMs > patienceMs) return undefined;

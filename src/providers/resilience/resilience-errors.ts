@@ -48,11 +48,11 @@ export function streamIdleTimeout(provider: string, afterMs: number): ProviderEr
   );
 }
 
-/** @param hasBegun  a provider that was still answering has not failed, its answer was too long */
-export function requestTimeout(provider: string, hasBegun: boolean): ProviderError {
+/** @param isExcused  a provider that was still answering has not failed, nor has one that was asked too late */
+export function requestTimeout(provider: string, isExcused: boolean): ProviderError {
   return new ProviderError('request_timeout', `${provider} did not finish its answer in the time allowed.`, {
     processed: 'unknown',
-    countsAsFailure: !hasBegun,
+    countsAsFailure: !isExcused,
     tryElsewhere: false,
   });
 }

@@ -225,15 +225,18 @@ describe('repeating', () => {
     expect(scripted.calls).toHaveLength(3);
   });
 
-  it('tells of every call that it repeats', async () => {
-    const { strategy } = rig(() => Promise.reject(overloaded()), {}, false);
+  it('tells of every call that it repeats, and when the wait for it is over', async () => {
+    const { strategy, scripted } = rig(() => Promise.reject(overloaded()), {}, false);
     const onRepeat = vi.fn();
-    const placement: CallPlacement = { hasAlternative: false, deadlineAtMs: Infinity, onRepeat };
+    const callsAtResume: number[] = [];
+    const onResume = (): void => void callsAtResume.push(scripted.calls.length);
+    const placement: CallPlacement = { hasAlternative: false, deadlineAtMs: Infinity, onRepeat, onResume };
     await failure(strategy.complete(call({ placement })), 60_000);
     expect(onRepeat.mock.calls.map(([{ error }]) => error.code)).toEqual([
       'provider_overloaded',
       'provider_overloaded',
     ]);
+    expect(callsAtResume).toEqual([1, 2]);
   });
 
   it('does not wait when there is another target, nor beyond the request’s deadline', async () => {
@@ -267,6 +270,17 @@ describe('Retry-After', () => {
     expect(scripted.calls).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(300);
     expect(await answered).toBe(ANSWER);
+  });
+
+  it('of no time at all is none: the calls are spread as without it', async () => {
+    const { strategy, scripted } = rig(() => Promise.reject(rateLimited(0)), {}, false);
+    const answered = strategy.complete(call());
+    const failed = failure(answered, SETTINGS.repeat.baseDelayMs / 2 - 1);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(scripted.calls).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await failed).toMatchObject({ code: 'provider_rate_limited' });
+    expect(scripted.calls).toHaveLength(3);
   });
 
   it.each([10_001, 3_600_000])('ends the attempts when it asks for too much: %d ms', async (retryAfterMs) => {
@@ -566,6 +580,21 @@ describe('limits of time', () => {
       onRepeat: () => undefined,
     };
     expect((await failure(strategy.complete(call({ placement })), 700)).code).toBe('request_timeout');
+  });
+
+  it('does not blame a provider that others have left hardly any time', async () => {
+    const { strategy, breakers } = rig(() => never());
+    const placement = (leftMs: number) => ({
+      hasAlternative: false,
+      deadlineAtMs: performance.now() + leftMs,
+      onRepeat: () => undefined,
+    });
+    const late = await failure(strategy.complete(call({ placement: placement(700) })), 700);
+    expect(late).toMatchObject({ code: 'request_timeout', countsAsFailure: false });
+    expect(breakers.snapshot()).toMatchObject([{ failures: 0 }]);
+    const inTime = await failure(strategy.complete(call({ placement: placement(59_000) })), 59_000);
+    expect(inTime).toMatchObject({ code: 'request_timeout', countsAsFailure: true });
+    expect(breakers.snapshot()).toMatchObject([{ failures: 1 }]);
   });
 
   const strategyText = ({ strategy }: Rig): Promise<string> =>

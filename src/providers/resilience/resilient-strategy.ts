@@ -52,6 +52,9 @@ export interface SharedResilience {
   readonly random: () => number;
 }
 
+/** Of the time a call may take: who gets less of it is not blamed for being late. */
+const CRAMPED_SHARE = 0.5;
+
 /** Thrown inside the retry policy, and only there: the one error it repeats. */
 class Repeat extends Error {
   constructor(readonly delayMs: number) {
@@ -63,6 +66,8 @@ class Repeat extends Error {
 class CallState extends CallGuard {
   readonly upstreamModel: string;
   attempt = 0;
+  /** Others have used up the request's time: to be late says nothing of this provider. */
+  isCramped = false;
   delayMs = 0;
   /** The attempt under way began, by the wall clock and by ours. */
   startedAtMs = 0;
@@ -125,7 +130,7 @@ class CallState extends CallGuard {
   }
 
   protected override lateReason(): ProviderError {
-    return requestTimeout(this.#providerName, this.isDelivered);
+    return requestTimeout(this.#providerName, this.isDelivered || this.isCramped);
   }
 }
 
@@ -228,7 +233,9 @@ export class ResilientStrategy implements ProviderStrategy {
 
   #open(call: ProviderCall): CallState {
     const state = new CallState(call, this.providerName);
-    state.limitWhole(this.#wholeLimits, this.#timeLeftMs(call));
+    const timeLeftMs = this.#timeLeftMs(call);
+    state.isCramped = timeLeftMs < this.settings.requestMs * CRAMPED_SHARE;
+    state.limitWhole(this.#wholeLimits, timeLeftMs);
     return state;
   }
 
@@ -259,6 +266,7 @@ export class ResilientStrategy implements ProviderStrategy {
 
   #ask<Result>(state: CallState, begin: () => Promise<Result>, isStream: boolean): Promise<Result> {
     state.attempt += 1;
+    if (state.attempt > 1) state.placement?.onResume?.();
     state.startedAtMs = Date.now();
     state.startedMs = this.shared.now();
     return this.#throughBreaker(state, begin, isStream).catch((error: unknown) => this.#failed(state, error));
