@@ -76,6 +76,9 @@ export class CompletionSeries {
   }
 }
 
+/** The provider was not asked: a call of no time at all, which would make one that fails look fast. */
+const NOT_ASKED: ReadonlySet<string> = new Set(['circuit_open', 'bulkhead_full']);
+
 /** The series of the upstream calls for one model to one provider. */
 export class AttemptSeries {
   readonly #byOutcome = new Map<string, CounterSeries>();
@@ -96,7 +99,7 @@ export class AttemptSeries {
       this.#byOutcome.set(outcome, series);
     }
     series.add();
-    this.#duration.observe(durationMs / 1000);
+    if (!NOT_ASKED.has(outcome)) this.#duration.observe(durationMs / 1000);
   }
 }
 

@@ -110,7 +110,7 @@ export class GatewayMetrics {
 
     this.attempts = this.#fastCounter(
       'llm_attempts_total',
-      'Upstream calls by outcome: ok, client_gone or an error code.',
+      'Upstream calls by outcome: ok, client_gone or an error code (circuit_open, bulkhead_full: not made).',
       ['provider', 'model', 'outcome'],
     );
     this.operationDuration = this.#fastHistogram(

@@ -35,6 +35,22 @@ describe('the metrics of a completion', () => {
     expect(page).toContain(`${bucket('600')} 1\n`);
   });
 
+  it('time no call that was not made', async () => {
+    const { sink, text } = setUp();
+    const [attempt] = requestRecord().attempts;
+    if (!attempt) throw new Error('the record has no attempt');
+    const attempts = (['circuit_open', 'bulkhead_full', 'provider_overloaded'] as const).map((outcome) => ({
+      ...attempt,
+      outcome,
+      durationMs: 1,
+    }));
+    sink.request(requestRecord({ attempts }));
+    const calls = await series(text(), 'llm_attempts_total{');
+    expect(calls.map((line) => line.split(' ').at(-1))).toEqual(['1', '1', '1']);
+    const timed = await series(text(), 'gen_ai_client_operation_duration_seconds_count{');
+    expect(timed.map((line) => line.split(' ').at(-1))).toEqual(['1']);
+  });
+
   it('have the promised names and labels', async () => {
     const { sink, text } = setUp();
     sink.request(requestRecord());
