@@ -35,6 +35,27 @@ describe('the metrics of a completion', () => {
     expect(page).toContain(`${bucket('600')} 1\n`);
   });
 
+  it('tell a first token of 12 s from one of 20, and calls that take minutes from each other', async () => {
+    const { sink, text } = setUp();
+    const [attempt] = requestRecord().attempts;
+    if (!attempt) throw new Error('the record has no attempt');
+    sink.request(
+      requestRecord({
+        stream: true,
+        timeToFirstChunkMs: 12_000,
+        attempts: [{ ...attempt, durationMs: 400_000 }],
+      }),
+    );
+    const page = await text();
+    const counts = (name: string, le: string) =>
+      page.match(new RegExp(`^${name}_bucket\\{le="${le}",.*\\} (\\d)$`, 'm'))?.[1];
+    // what ProviderFirstTokenSlow is about
+    expect(counts('gen_ai_server_time_to_first_token_seconds', '10')).toBe('0');
+    expect(counts('gen_ai_server_time_to_first_token_seconds', '15')).toBe('1');
+    expect(counts('gen_ai_client_operation_duration_seconds', '327.68')).toBe('0');
+    expect(counts('gen_ai_client_operation_duration_seconds', '655.36')).toBe('1');
+  });
+
   it('time no call that was not made', async () => {
     const { sink, text } = setUp();
     const [attempt] = requestRecord().attempts;
