@@ -11,6 +11,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { BillingSession, Settlement } from '../../billing/billing-session.js';
 import type { RequestContext } from '../../edge/request-context.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
+import { UnreadAnswer } from '../../providers/resilience/resilience-errors.js';
 import { CompletionRun } from '../completion-run.js';
 import { BilledStream, type StreamEnd } from './billed-stream.js';
 import { DrainPool } from './drain-pool.js';
@@ -147,6 +148,21 @@ describe('BilledStream', () => {
     expect(settlements).toEqual([{ kind: 'release', reason: 'provider_bad_response' }]);
     expect(ends).toEqual([{ kind: 'failed', error }]);
   });
+
+  it.each([
+    [false, { kind: 'usage', source: 'own', usage: { outputTokens: 2 } }],
+    // It cannot be given again.
+    [true, { kind: 'release', reason: 'request_timeout' }],
+  ])(
+    'charges what came of an answer that was read too slowly, unless a retry is owed it (%s)',
+    async (keepsAnswer, charge) => {
+      const error = new UnreadAnswer('p');
+      const { stream, settlements, ends } = fixture([delta('hello world'), error], { keepsAnswer });
+      await expect(collect(stream)).rejects.toBe(error);
+      expect(settlements).toMatchObject([charge]);
+      expect(ends).toEqual([{ kind: 'failed', error }]);
+    },
+  );
 
   it('aborts and charges what came when the client leaves', async () => {
     const { stream, gone, upstream, settlements, ends } = fixture([delta('hello world'), 'hang']);

@@ -14,6 +14,7 @@ import type {
   SettledCharge,
   Settlement,
 } from '../../billing/billing-session.js';
+import { UnreadAnswer } from '../../providers/resilience/resilience-errors.js';
 import type { CompletionRun } from '../completion-run.js';
 import { lengthChunk, usageChunk } from './closing-chunks.js';
 import type { DrainPool } from './drain-pool.js';
@@ -52,6 +53,7 @@ export type StreamEnd =
  * - the client left: abort and count what came, or, where the provider bills on regardless, read on to its usage;
  * - the client left, and a retry with its Idempotency-Key shall get the answer: read on to the end, in any case;
  * - the provider failed: nothing, the hold goes back;
+ * - the client was too slow for the time there is: as if it had left, else an answer read slowly to its last line is free;
  * - the next slice of a long answer is not covered: cut with `finish_reason: "length"`, what came is charged.
  *
  * An object with `next` and `return`, not a generator: a generator that was never started runs no `finally`.
@@ -213,7 +215,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   async #failed(error: unknown): Promise<unknown> {
     if (!this.#end()) return error;
     const reason = error instanceof GatewayError ? error.code : 'internal_error';
-    await this.#settle({ kind: 'release', reason });
+    if (error instanceof UnreadAnswer && !this.#parts.keepsAnswer) await this.#settleUsage();
+    else await this.#settle({ kind: 'release', reason });
     this.#parts.onEnd({ kind: 'failed', error });
     return error;
   }

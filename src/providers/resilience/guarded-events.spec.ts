@@ -51,6 +51,7 @@ function guarded() {
     idleMs: IDLE_MS,
     idleLimits: new Deadlines(),
     onIdle: () => IDLE,
+    onUnread: (reason) => new Error('unread', { cause: reason }),
     onFailure: () => undefined,
     onOver,
   });
@@ -107,6 +108,13 @@ describe('events at hand', () => {
       expect(events.takeReady()?.outputText).toBe(text);
     }
     expect(source.left).toBe(0);
+  });
+
+  it('are unread when the call is aborted while their reader is busy with what it has', async () => {
+    const { guard, events } = guarded();
+    events.takeReady();
+    guard.abort(IDLE);
+    await expect(events.next()).rejects.toMatchObject({ message: 'unread', cause: IDLE });
   });
 
   it('are over for a reader who waits when the call is aborted', async () => {

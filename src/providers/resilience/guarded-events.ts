@@ -10,6 +10,8 @@ export interface StreamHooks<Guard extends CallGuard> {
   readonly idleMs: number;
   readonly idleLimits: Deadlines;
   readonly onIdle: () => ProviderError;
+  /** What the call's end is called when it comes while the reader is busy with what it has. */
+  readonly onUnread: (reason: unknown) => unknown;
   /** Sees what broke the stream before anybody else does. */
   readonly onFailure: (error: unknown) => void;
   /** Called once, when nothing more can come: it ended well or was given up by its reader, or what broke it. */
@@ -97,12 +99,17 @@ export class GuardedEvents<Guard extends CallGuard>
 
   /** The call is aborted. */
   handleEvent(): void {
-    this.#fail(this.guard.reason);
+    const { reason } = this.guard;
+    this.#fail(this.#isWaitedFor ? reason : this.hooks.onUnread(reason));
   }
 
   /** A pause is over that is too long, if anybody waits. */
   onDue(): void {
-    if (this.#pending || this.#isAwaited) this.guard.abort(this.hooks.onIdle());
+    if (this.#isWaitedFor) this.guard.abort(this.hooks.onIdle());
+  }
+
+  get #isWaitedFor(): boolean {
+    return this.#pending !== undefined || this.#isAwaited;
   }
 
   #limitPause(): void {

@@ -57,6 +57,23 @@ export function requestTimeout(provider: string, isExcused: boolean): ProviderEr
   });
 }
 
+/** The time is over, and the provider was the one who waited: its client was slow to take what it had been given. */
+export class UnreadAnswer extends ProviderError {
+  constructor(provider: string) {
+    super('request_timeout', `The answer of ${provider} was not read in the time allowed.`, {
+      processed: 'unknown',
+      countsAsFailure: false,
+      tryElsewhere: false,
+    });
+  }
+}
+
+/** @returns the reason itself when it is another */
+export function unreadOr(reason: unknown, provider: string): unknown {
+  const isTimeout = reason instanceof ProviderError && reason.code === 'request_timeout';
+  return isTimeout ? new UnreadAnswer(provider) : reason;
+}
+
 export function emptyStream(provider: string): ProviderError {
   return new ProviderError('provider_bad_response', `${provider} ended its answer before it began.`, {
     processed: 'unknown',

@@ -29,6 +29,7 @@ import {
   firstChunkTimeout,
   requestTimeout,
   streamIdleTimeout,
+  unreadOr,
 } from './resilience-errors.js';
 import type { Clock } from './resilience.js';
 import { RetryBudget } from './retry-budget.js';
@@ -176,6 +177,7 @@ export class ResilientStrategy implements ProviderStrategy {
       idleMs: settings.streamIdleMs,
       idleLimits: new Deadlines(),
       onIdle: () => streamIdleTimeout(this.providerName, settings.streamIdleMs),
+      onUnread: (reason) => unreadOr(reason, this.providerName),
       onFailure: (error) => concealSecrets(error, settings.secrets),
       onOver: (state, failure) => this.#over(state, failure),
     };
