@@ -38,7 +38,7 @@ function read<Result>(
   return dataSource.transaction('REPEATABLE READ', async ({ queryRunner }) => {
     const client = (await queryRunner?.connect()) as ClientBase;
     await client.query('SET TRANSACTION READ ONLY');
-    await client.query(`SET LOCAL statement_timeout = ${limitMs}`);
+    await client.query("SELECT set_config('statement_timeout', $1, true)", [String(limitMs)]);
     return work(async <Row extends QueryResultRow>(sql: string, parameters: readonly unknown[] = []) => {
       const statement = { text: sql, values: [...parameters], query_timeout: limitMs + DRIVER_MARGIN_MS };
       return (await client.query<Row>(statement)).rows;
