@@ -17,6 +17,7 @@ export class DatabaseHealth {
   #lastTrialMs = Number.NEGATIVE_INFINITY;
   #lastError: Error | undefined;
   #downSinceMs = 0;
+  #lastAnswerMs = Number.NEGATIVE_INFINITY;
 
   /** True until failures in a row say otherwise. */
   get isUp(): boolean {
@@ -26,6 +27,17 @@ export class DatabaseHealth {
   /** The latest failure; `undefined` since the last success. */
   get lastError(): Error | undefined {
     return this.#lastError;
+  }
+
+  /** Of the monotonic clock: when a statement was last answered. */
+  get lastAnswerMs(): number {
+    return this.#lastAnswerMs;
+  }
+
+  /** A statement was answered well. */
+  answered(): void {
+    this.#lastAnswerMs = performance.now();
+    if (!this.isUp) this.succeeded();
   }
 
   succeeded(): void {

@@ -21,6 +21,8 @@ const LONG_READ_MS = 60_000;
 export interface DatabaseStatus {
   readonly ready: boolean;
   readonly up: boolean;
+  /** Of the monotonic clock: when a statement, anybody's, was last answered. */
+  readonly lastAnswerMs: number;
   readonly embedded: boolean;
   /** Message of the latest failure while it is down; never holds the connection string. */
   readonly lastError: string | undefined;
@@ -148,6 +150,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     return {
       ready: this.#ready,
       up: this.isUp(),
+      lastAnswerMs: this.health.lastAnswerMs,
       embedded: this.endpoint.embedded,
       lastError: this.health.lastError?.message,
       pool: {

@@ -89,7 +89,7 @@ export function observedClient(
     }
 
     readonly #answered = (): void => {
-      if (!health.isUp) health.succeeded();
+      health.answered();
     };
 
     readonly #failed = (error: unknown): void => {

@@ -266,6 +266,7 @@ describe('the database probe', () => {
     ready: true,
     up: true,
     embedded: false,
+    lastAnswerMs: 0,
     lastError: undefined,
     pool: { total: 1, idle: 1, waiting: 0 },
   };

@@ -9,6 +9,7 @@ import { Secret } from '../../src/config/secret.js';
 import { isConnectionError } from '../../src/database/connection-error.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { DatabaseProbe } from '../../src/health/probes/database.probe.js';
 import { startPickyPooler } from '../support/picky-pooler.js';
 
 let database: TestDatabase;
@@ -150,6 +151,36 @@ describe('away while running', () => {
       code: 'database_unavailable',
     });
     expect(service.isUp()).toBe(true);
+  });
+});
+
+describe('readiness', () => {
+  const check = (service: DatabaseService) =>
+    new DatabaseProbe(service, () => false).check(AbortSignal.timeout(900));
+
+  it('stays while every connection is busy and a question has to wait for one', async () => {
+    const service = await boot();
+    const busy = new AbortController();
+    const work = Array.from({ length: 80 }, async (_, turn) => {
+      const { query } = turn % 2 ? service.prepared : { query: service.query.bind(service) };
+      while (!busy.signal.aborted) await query('SELECT pg_sleep(0.4)').catch(() => undefined);
+    });
+    await eventually('questions wait', () => service.status().pool.waiting > 60);
+    const health = await check(service);
+    busy.abort();
+    await Promise.all(work);
+    expect(health.latencyMs).toBeGreaterThan(850);
+    expect(health.status).toBe('up');
+  });
+
+  it('ends when the database freezes under that load', async () => {
+    const service = await boot();
+    const before = Array.from({ length: 80 }, () => service.query('SELECT pg_sleep(0.4)'));
+    await sleep(100);
+    proxy.faults = { up: { blackhole: true }, down: { blackhole: true } };
+    expect(await check(service)).toMatchObject({ status: 'down' });
+    proxy.heal();
+    await Promise.allSettled(before);
   });
 });
 

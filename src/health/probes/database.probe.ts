@@ -6,7 +6,8 @@ export type DatabasePort = Pick<DatabaseService, 'ping' | 'status'>;
 
 /**
  * The database. Away, it costs the instance its readiness unless somebody can still be served without it: with billing
- * off, or while there is outage credit left.
+ * off, or while there is outage credit left. A question that waits for a connection while others are answered says that
+ * the instance is busy, not that the database is away: taken out, it would make the other instances busier still.
  */
 export class DatabaseProbe implements HealthProbe {
   readonly name = 'database';
@@ -30,8 +31,11 @@ export class DatabaseProbe implements HealthProbe {
 
   async #answers(signal: AbortSignal): Promise<boolean> {
     if (!this.database.status().ready) return false;
-    const gaveUp = new Promise<false>((resolve) =>
-      signal.addEventListener('abort', () => resolve(false), { once: true }),
+    const askedMs = performance.now();
+    const gaveUp = new Promise<boolean>((resolve) =>
+      signal.addEventListener('abort', () => resolve(this.database.status().lastAnswerMs > askedMs), {
+        once: true,
+      }),
     );
     return Promise.race([
       this.database.ping().then(
