@@ -1,5 +1,5 @@
 import { isWildcard, MODEL_NAME } from '../config/gateway-file/parse-model.js';
-import type { CatalogModel, CatalogSnapshot } from './catalog.js';
+import type { CatalogModel, CatalogSnapshot, CatalogTarget } from './catalog.js';
 
 /** A catalogue at one moment: lookups by id, alias and wildcard. Made by `buildCatalog`, never changed. */
 export class Snapshot implements CatalogSnapshot {
@@ -7,9 +7,11 @@ export class Snapshot implements CatalogSnapshot {
   /** Longest beginning first. */
   readonly #wildcards: readonly CatalogModel[];
   readonly #list: readonly CatalogModel[];
+  readonly #targets: readonly CatalogTarget[];
 
   /** @param aliases  alias -> id of one of the models, or a name under a wildcard */
   constructor(models: readonly CatalogModel[], aliases: ReadonlyMap<string, string>) {
+    this.#targets = models.flatMap(({ targets }) => targets);
     this.#wildcards = models
       .filter((model) => isWildcard(model.id))
       .toSorted((left, right) => right.id.length - left.id.length);
@@ -34,6 +36,10 @@ export class Snapshot implements CatalogSnapshot {
     return this.#list;
   }
 
+  leadsTo(provider: string, upstreamModel: string): boolean {
+    return this.#targets.some((target) => target.provider === provider && isMeant(target, upstreamModel));
+  }
+
   #underWildcard(name: string): CatalogModel | undefined {
     const wildcard = this.#wildcards.find(
       (model) => name.length >= model.id.length && name.startsWith(model.id.slice(0, -1)),
@@ -52,4 +58,9 @@ function concrete(wildcard: CatalogModel, name: string): CatalogModel {
     upstreamModel: target.upstreamModel.slice(0, -1) + rest,
   }));
   return { ...wildcard, id: name, root: name, targets };
+}
+
+function isMeant(target: CatalogTarget, upstreamModel: string): boolean {
+  if (!isWildcard(target.upstreamModel)) return target.upstreamModel === upstreamModel;
+  return upstreamModel.startsWith(target.upstreamModel.slice(0, -1));
 }

@@ -38,4 +38,6 @@ export interface CatalogSnapshot {
   find(name: string): CatalogModel | undefined;
   /** Sorted by id; aliases are listed as models of their own (with `root` = the id they lead to). */
   list(): readonly CatalogModel[];
+  /** Whether some model leads there. `upstreamModel` is a name as a provider is asked for it, never a wildcard. */
+  leadsTo(provider: string, upstreamModel: string): boolean;
 }

@@ -54,7 +54,9 @@ let latencies: LatencyBook;
 
 function planner(...models: CatalogModel[]): RoutePlanner {
   const byId = new Map(models.map((known) => [known.id, known]));
-  const catalog = { snapshot: () => ({ find: (name: string) => byId.get(name), list: () => models }) };
+  const catalog = {
+    snapshot: () => ({ find: (name: string) => byId.get(name), list: () => models, leadsTo: () => true }),
+  };
   const availability = { of: ({ provider }: { provider: string }) => unavailable.get(provider) ?? 'ok' };
   return new RoutePlanner(catalog, availability, latencies);
 }

@@ -62,6 +62,7 @@ export type GatewayEvent =
       readonly model: string;
       readonly state: 'closed' | 'open' | 'half_open';
     }
+  | { readonly kind: 'breaker-forgotten'; readonly provider: string; readonly model: string }
   | {
       readonly kind: 'cache';
       readonly cache: 'models' | 'response';

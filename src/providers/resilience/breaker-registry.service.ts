@@ -41,19 +41,34 @@ export class BreakerRegistry {
     return [...this.#breakers.values()].map((breaker) => breaker.snapshot());
   }
 
+  /** Forgets the targets that nobody can ask for any more; what is open then would be told of for ever. */
+  retain(isServed: (provider: string, model: string) => boolean): void {
+    for (const [key, { provider, model }] of this.#breakers)
+      if (!isServed(provider, model)) this.#forget(key);
+  }
+
   #make(provider: string, model: string): TargetBreaker {
-    return new TargetBreaker(provider, model, this.config.circuitBreaker, this.#now, (state) =>
-      this.telemetry.event({ kind: 'breaker', provider, model, state }),
-    );
+    const breaker = new TargetBreaker(provider, model, this.config.circuitBreaker, this.#now, (state) => {
+      // Calls that began before it was forgotten may still fail.
+      if (this.#breakers.get(targetKey(provider, model)) !== breaker) return;
+      this.telemetry.event({ kind: 'breaker', provider, model, state });
+    });
+    return breaker;
   }
 
   #forgetOne(): void {
     for (const [key, breaker] of this.#breakers) {
-      if (breaker.state !== 'closed') continue;
-      this.#breakers.delete(key);
-      return;
+      if (breaker.state === 'closed') return this.#forget(key);
     }
     const [oldest] = this.#breakers.keys();
-    if (oldest !== undefined) this.#breakers.delete(oldest);
+    if (oldest !== undefined) this.#forget(oldest);
+  }
+
+  #forget(key: string): void {
+    const breaker = this.#breakers.get(key);
+    if (!breaker) return;
+    this.#breakers.delete(key);
+    const { provider, model } = breaker;
+    this.telemetry.event({ kind: 'breaker-forgotten', provider, model });
   }
 }

@@ -95,6 +95,7 @@ export class LogSink implements TelemetrySink {
         );
       case 'rate-limit':
       case 'rate-limit-mode': // told by the limiter itself, with the reason
+      case 'breaker-forgotten':
       case 'cache':
       case 'balance':
       case 'outage-credit':

@@ -59,6 +59,12 @@ export class PrometheusSink implements TelemetrySink {
         return;
       case 'breaker':
         return this.#breaker(event.provider, this.#model(event.model), event.state);
+      case 'breaker-forgotten':
+        return metrics.breakerState.remove({
+          provider: event.provider,
+          // one that was never told of gets no label now
+          model: this.#models.has(event.model) ? event.model : 'other',
+        });
       case 'cache':
         return void metrics.cacheRequests.inc({ cache: event.cache, outcome: event.outcome });
       case 'balance':

@@ -237,6 +237,16 @@ describe('the page', () => {
     expect(await page.metricsText()).toContain('llm_gateway_journal_oldest_seconds 0\n');
   });
 
+  it('tells of a breaker no more that was forgotten', async () => {
+    const { sink, text } = setUp();
+    for (const model of ['gpt-4', 'gone'])
+      sink.event({ kind: 'breaker', provider: 'openai', model, state: 'open' });
+    sink.event({ kind: 'breaker-forgotten', provider: 'openai', model: 'gone' });
+    expect(await series(text(), 'llm_gateway_circuit_breaker_state')).toEqual([
+      'llm_gateway_circuit_breaker_state{provider="openai",model="gpt-4"} 2',
+    ]);
+  });
+
   it('tells the breaker, the limiter and what was dropped', async () => {
     const { registry, sink, text } = setUp();
     registerProcessMetrics(registry, { version: '1.2.3', environment: 'test' }, { langfuse: () => 4 });
