@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { DatabaseService } from '../database/database.service.js';
 import { AccountsService } from './accounts/accounts.service.js';
+import { AuditAlarms } from './audit/audit-alarms.service.js';
 import { ScheduledAudit } from './audit/scheduled-audit.service.js';
 import { BillingInterceptor } from './billing.interceptor.js';
 import { BookingsService } from './bookings/bookings.service.js';
@@ -75,6 +76,7 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
     JournalRecovery,
     ForgottenHolds,
     BillingUpkeep,
+    AuditAlarms,
     ScheduledAudit,
   ],
   exports: [

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { BEFORE_ALL_CHARGES, CHARGES_TO_RECOMPUTE } from '../../src/billing/audit/audit-statements.js';
+import { AuditAlarms } from '../../src/billing/audit/audit-alarms.service.js';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import { ScheduledAudit } from '../../src/billing/audit/scheduled-audit.service.js';
 import { dataSourceOptions } from '../../src/database/data-source-options.js';
@@ -24,8 +25,10 @@ beforeEach(async () => {
 });
 afterEach(() => db.close());
 
-const auditOf = ({ database, instance, telemetry, config }: BillingMachine) =>
-  new ScheduledAudit(db.dataSource, database, instance, telemetry, config);
+const auditOf = (
+  { database, instance, telemetry, config }: BillingMachine,
+  alarms = new AuditAlarms(telemetry),
+) => new ScheduledAudit(db.dataSource, database, instance, telemetry, alarms, config);
 const told = ({ events }: BillingMachine) => events.filter(({ kind }) => kind === 'audit-mismatch');
 
 it('is made by the oldest living instance, and by the next when that is gone', async () => {
@@ -61,6 +64,36 @@ it('tells of a balance that is not its ledger, and when it is again', async () =
         .at(-1),
     ).toMatchObject({ count });
   }
+});
+
+it('is made by whoever has raised an alarm too, with what was found wrong, until it ends', async () => {
+  await using oldest = await startMachine(db.dataSource);
+  await using younger = await startMachine(db.dataSource);
+  await oldest.upkeep.runOnce();
+  await younger.upkeep.runOnce();
+  const alarms = new AuditAlarms(younger.telemetry);
+  const scheduled = auditOf(younger, alarms);
+  const told = () =>
+    younger.events.filter((event) => 'check' in event && event.check === 'charge_is_usage_times_price');
+  const id = '00000000-0000-7000-8000-000000000001';
+  await db.dataSource.query(`INSERT INTO account (user_id, balance_nano) VALUES ('user-1', 0)`);
+  await db.dataSource.query(
+    `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, hold_id)
+     VALUES ($1, 'user-1', 'charge', 'revenue', 0, 0, 'nothing was used', $1)`,
+    [id],
+  );
+  // As somebody asks it through the API.
+  alarms.report(await runLedgerAudit(db.dataSource));
+  expect(told()).toMatchObject([{ count: 1 }]);
+  expect(await scheduled.runOnce()).toBe(true);
+  expect(told()).toMatchObject([{ count: 1 }, { count: 1 }]);
+  await db.dataSource.query('ALTER TABLE ledger DISABLE TRIGGER ledger_append_only');
+  await db.dataSource.query('DELETE FROM ledger WHERE id = $1', [id]);
+  await db.dataSource.query('ALTER TABLE ledger ENABLE TRIGGER ledger_append_only');
+  expect(await scheduled.runOnce()).toBe(true);
+  expect(told().at(-1)).toMatchObject({ count: 0 });
+  expect(alarms.raised.size).toBe(0);
+  expect(await scheduled.runOnce()).toBe(false);
 });
 
 it('works charges out anew page by page along an index: no page reads the whole ledger', async () => {

@@ -2,7 +2,6 @@ import type { Usage } from '@app/contracts';
 import { priceCardFromJson, type PriceCardJson, priceUsage, priceVersionOf } from '@app/money';
 import type { DataSource } from 'typeorm';
 import { type Read, readPatiently } from '../../database/read-patiently.js';
-import type { Telemetry } from '../../telemetry/telemetry.js';
 import { scaledCost } from '../session/charge-calculator.js';
 import {
   AUDIT_CHECKS,
@@ -12,6 +11,7 @@ import {
   firstOf,
 } from './audit-statements.js';
 
+export const RECOMPUTED_CHECK = 'charge_is_usage_times_price';
 const PAGE = 1000;
 /** A check of a large ledger takes longer than a request's statement may. */
 const READ_TIMEOUT_MS = 60 * 60_000;
@@ -60,7 +60,7 @@ export function runLedgerAudit(
       const mismatches = rows.map(({ subject, detail }) => ({ check, subject: subject ?? '', detail }));
       findings.set(check, { count: rows[0]?.count ?? 0, mismatches });
     }
-    if (recompute) findings.set('charge_is_usage_times_price', await recomputeCharges(read, examples));
+    if (recompute) findings.set(RECOMPUTED_CHECK, await recomputeCharges(read, examples));
     const [checked] = await read<LedgerAudit['checked']>(COUNT_CHECKED);
     return {
       ok: [...findings.values()].every(({ count }) => count === 0),
@@ -69,13 +69,6 @@ export function runLedgerAudit(
       mismatches: [...findings.values()].flatMap(({ mismatches }) => mismatches.slice(0, examples)),
     };
   });
-}
-
-/** Tells telemetry of each check, also of those that hold: an alarm has to end. */
-export function reportAudit(telemetry: Telemetry, { checks }: LedgerAudit): void {
-  for (const [check, count] of Object.entries(checks)) {
-    telemetry.event({ kind: 'audit-mismatch', check, count });
-  }
 }
 
 interface MismatchRow {
@@ -101,7 +94,7 @@ interface ChargeRow {
 }
 
 async function recomputeCharges(read: Read, examples: number): Promise<Finding> {
-  const check = 'charge_is_usage_times_price';
+  const check = RECOMPUTED_CHECK;
   const mismatches: AuditMismatch[] = [];
   let count = 0;
   for (let after = BEFORE_ALL_CHARGES; ;) {

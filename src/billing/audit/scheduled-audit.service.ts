@@ -11,15 +11,17 @@ import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import { AuditAlarms } from './audit-alarms.service.js';
 import { OLDEST_INSTANCE } from './audit-statements.js';
-import { reportAudit, runLedgerAudit } from './ledger-audit.js';
+import { RECOMPUTED_CHECK, runLedgerAudit } from './ledger-audit.js';
 
 /** A fleet that is deployed more often than it audits would never audit. */
 const FIRST_AFTER_MS = 10 * 60_000;
 
 /**
  * The ledger's audit without being asked, so that LedgerAuditMismatch can fire: of all living instances the oldest does it.
- * Without the recomputation of every charge, which is work for this process and not for the database.
+ * Without the recomputation of every charge, which is work for this process and not for the database. An instance that has
+ * raised an alarm, because it was asked for an audit, audits too, with all that it has found wrong, until the alarm ends.
  */
 @Injectable()
 export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -30,6 +32,7 @@ export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplication
     private readonly database: MoneyDatabase,
     private readonly instance: GatewayInstance,
     private readonly telemetry: Telemetry,
+    private readonly alarms: AuditAlarms,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -42,11 +45,13 @@ export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplication
     clearTimeout(this.#timer);
   }
 
-  /** @returns whether it was this instance's turn */
+  /** @returns whether this instance had to */
   async runOnce(): Promise<boolean> {
     const [oldest] = await this.database.query<{ id: string }>(OLDEST_INSTANCE);
-    if (oldest?.id !== this.instance.id) return false;
-    reportAudit(this.telemetry, await runLedgerAudit(this.dataSource, { examples: 0, recompute: false }));
+    const { raised } = this.alarms;
+    if (oldest?.id !== this.instance.id && raised.size === 0) return false;
+    const recompute = raised.has(RECOMPUTED_CHECK);
+    this.alarms.report(await runLedgerAudit(this.dataSource, { examples: 0, recompute }));
     return true;
   }
 

@@ -6,8 +6,8 @@ import { AdminOnly } from '../../auth/admin-only.decorator.js';
 import { toGatewayError } from '../../database/connection-error.js';
 import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
-import { Telemetry } from '../../telemetry/telemetry.js';
-import { type LedgerAudit, reportAudit, runLedgerAudit } from '../audit/ledger-audit.js';
+import { AuditAlarms } from '../audit/audit-alarms.service.js';
+import { type LedgerAudit, runLedgerAudit } from '../audit/ledger-audit.js';
 import { AuditQuery, MOST_EXAMPLES } from './billing.dto.js';
 import { AUDIT_EXAMPLE } from './billing.examples.js';
 
@@ -21,7 +21,7 @@ export class LedgerAuditController {
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
-    private readonly telemetry: Telemetry,
+    private readonly alarms: AuditAlarms,
   ) {}
 
   @Get('audit')
@@ -62,7 +62,7 @@ export class LedgerAuditController {
         throw toGatewayError(error);
       },
     );
-    reportAudit(this.telemetry, audit);
+    this.alarms.report(audit);
     return audit;
   }
 }
