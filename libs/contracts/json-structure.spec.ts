@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseAnswerJson } from './json-structure.js';
+import { parseAnswerJson, parseEventJson } from './json-structure.js';
 
 describe('parseAnswerJson', () => {
   it('reads what JSON.parse reads', () => {
@@ -27,6 +27,15 @@ describe('parseAnswerJson', () => {
     expect(() => parseAnswerJson(text)).toThrow(
       expect.objectContaining({ name: 'RangeError', message: expect.stringContaining(fault) as string }),
     );
+  });
+
+  it('takes of an event the probabilities of two thousand tokens, and not the lists that only an answer may have', () => {
+    const token = { token: 'a', logprob: -1, bytes: [97, 98, 99] };
+    const content = Array(2_000).fill({ ...token, top_logprobs: Array(20).fill(token) });
+    expect(parseEventJson(JSON.stringify({ content }))).toEqual({ content });
+    const lists = `[${'[],'.repeat(500_001)}1]`;
+    expect(parseAnswerJson(lists)).toHaveLength(500_002);
+    expect(() => parseEventJson(lists)).toThrow('the answer has too many values');
   });
 
   it.each(['', '{', '{}{}', 'x'.repeat(200_000)])('throws at what is no JSON: %#', (text) => {

@@ -96,8 +96,8 @@ class DistinctNames {
   }
 }
 
-/** A shorter text is parsed within some 10 ms, whatever is in it. */
-const LONG_TEXT = 96 * 1024;
+/** A shorter text is parsed within some 10 ms, whatever is in it, and not looked over before. */
+export const LONG_TEXT = 96 * 1024;
 
 /** Several texts that are parsed in the same turn: looked over only when they are long together. */
 export class JsonBudget {
@@ -117,6 +117,15 @@ export class JsonBudget {
 /** What no provider's answer comes near: token probabilities are a million values, a model writes few names. */
 const ANSWER_BOUNDS: JsonBounds = { depth: 500, values: 5_000_000, names: 20_000 };
 
+/** One event of a stream: twenty probabilities for each of some three thousand tokens, which come in pieces of a few. */
+const EVENT_BOUNDS: JsonBounds = { ...ANSWER_BOUNDS, values: 500_000 };
+
+/**
+ * Choices, parts, blocks and tool calls that one answer may have, or one event of a stream: more than any model gives, and
+ * each costs some microseconds to translate.
+ */
+export const MAX_ANSWER_PARTS = 10_000;
+
 const TOO_MUCH: Readonly<Record<keyof JsonBounds, string>> = {
   depth: 'the answer is nested too deeply',
   values: 'the answer has too many values',
@@ -124,13 +133,22 @@ const TOO_MUCH: Readonly<Record<keyof JsonBounds, string>> = {
 };
 
 /**
- * An answer's JSON, or an event's.
+ * An answer's JSON.
  *
  * @throws SyntaxError  when it is none
  * @throws RangeError   when it is of a kind that would hold everybody up, or overflow the stack of whoever walks it
  */
 export function parseAnswerJson(text: string): unknown {
-  const fault = text.length < LONG_TEXT ? undefined : new JsonStructure(ANSWER_BOUNDS).faultOf(text);
+  return parseWithin(ANSWER_BOUNDS, text);
+}
+
+/** The same for an event that tells a piece of an answer; one that repeats the whole is an answer. */
+export function parseEventJson(text: string): unknown {
+  return parseWithin(EVENT_BOUNDS, text);
+}
+
+function parseWithin(bounds: JsonBounds, text: string): unknown {
+  const fault = text.length < LONG_TEXT ? undefined : new JsonStructure(bounds).faultOf(text);
   if (fault) throw new RangeError(TOO_MUCH[fault]);
   return JSON.parse(text);
 }

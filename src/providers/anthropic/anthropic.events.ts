@@ -1,4 +1,4 @@
-import { type CallSignal, type ChatStreamEvent, parseAnswerJson } from '@app/contracts';
+import { type CallSignal, type ChatStreamEvent, parseEventJson } from '@app/contracts';
 import { SseDecoder, type SseEvent } from '@app/sse';
 import { badResponse, toCallError } from './anthropic.errors.js';
 import { AnthropicStream, type StreamContext } from './anthropic.stream.js';
@@ -80,7 +80,7 @@ export class AnthropicEvents implements AsyncIterableIterator<ChatStreamEvent, u
   }
 
   #parse(event: SseEvent): WireEvent {
-    const payload: unknown = parseAnswerJson(event.data);
+    const payload: unknown = parseEventJson(event.data);
     if (isEvent(payload)) return payload;
     throw badResponse('has an event without a type', this.context.providerRequestId);
   }

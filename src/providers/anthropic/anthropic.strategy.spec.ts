@@ -120,16 +120,24 @@ describe('AnthropicStrategy', () => {
     });
   });
 
-  it.each(['<html>', '{"type":"ping"}', '{"type":"message","id":"m","content":[1]}', ''])(
-    'does not take %j for an answer',
-    async (body) => {
-      answerWith(body);
-      await expect(strategy.complete(call())).rejects.toMatchObject({
-        code: 'provider_bad_response',
-        processed: 'unknown',
-      });
-    },
-  );
+  it.each([
+    '<html>',
+    '{"type":"ping"}',
+    '{"type":"message","id":"m","content":[1]}',
+    '',
+    JSON.stringify({
+      type: 'message',
+      id: 'm',
+      stop_reason: 'tool_use',
+      content: Array(10_001).fill({ type: 'tool_use', id: 't', name: 'f', input: {} }),
+    }),
+  ])('does not take %j for an answer', async (body) => {
+    answerWith(body);
+    await expect(strategy.complete(call())).rejects.toMatchObject({
+      code: 'provider_bad_response',
+      processed: 'unknown',
+    });
+  });
 
   it('reads an error behind status 200', async () => {
     answerWith('{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}');

@@ -2,6 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk';
 import {
   abortSignalOf,
   type CallSignal,
+  MAX_ANSWER_PARTS,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderStrategy,
@@ -102,7 +103,10 @@ async function readAnswer(
   requestId: string | undefined,
 ): Promise<WireAnswer> {
   const body = await readJson(response, signal);
-  if (isAnswer(body)) return body;
+  if (isAnswer(body)) {
+    if (body.content.length <= MAX_ANSWER_PARTS) return body;
+    throw badResponse('has more blocks than any model gives', requestId);
+  }
   if (isObject(body) && body.type === 'error') throw toStreamError(body, false, requestId);
   throw badResponse('is not a message', requestId);
 }

@@ -120,8 +120,9 @@ export class CandidateTranslator {
     const index = this.#images++;
     this.#turn.image(index, without(part, IMAGE_PART_KEYS));
     const url = `data:${part.inlineData?.mimeType};base64,${part.inlineData?.data}`;
-    const images = Array.isArray(delta.images) ? delta.images : [];
-    delta.images = [...images, { index, type: 'image_url', image_url: { url } }];
+    const image = { index, type: 'image_url', image_url: { url } };
+    if (Array.isArray(delta.images)) delta.images.push(image);
+    else delta.images = [image];
   }
 
   /** Ratings, grounding, citations, token probabilities: given with the chunk they came with. */

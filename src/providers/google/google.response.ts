@@ -3,6 +3,7 @@ import {
   type ChatChoice,
   type ChatChunkChoice,
   type ChatCompletion,
+  MAX_ANSWER_PARTS,
   toCompletionUsage,
   type ToolCall,
   type ToolCallDelta,
@@ -45,7 +46,7 @@ export interface TranslatedAnswer {
 export function translateResponse(body: unknown, context: AnswerContext): TranslatedAnswer {
   if (isErrorBody(body)) throw toBodyProviderError(body);
   if (!isObject(body)) throw badResponse('Google answered with something else than a JSON object.');
-  const response = readResponse(body);
+  const response = readAnswer(body);
   const usage = toUsage(response.usageMetadata, paidSearches(response.candidates, context));
   const completion: ChatCompletion = {
     ...envelope(response, context),
@@ -56,6 +57,24 @@ export function translateResponse(body: unknown, context: AnswerContext): Transl
     ...answerFields({ ...response.others, ...feedback(response), ...rawUsage(response) }),
   };
   return { completion, usage };
+}
+
+/**
+ * An answer, or one chunk of a stream.
+ *
+ * @throws ProviderError `provider_bad_response` for one with more candidates and parts than any model gives
+ */
+export function readAnswer(body: JsonObject): GeminiResponse {
+  const candidates: unknown[] = Array.isArray(body.candidates) ? body.candidates : [];
+  let count = candidates.length;
+  for (const candidate of count > MAX_ANSWER_PARTS ? [] : candidates) count += partsIn(candidate);
+  if (count > MAX_ANSWER_PARTS) throw badResponse('Google answered with more parts than any model gives.');
+  return readResponse(body);
+}
+
+function partsIn(candidate: unknown): number {
+  const content = isObject(candidate) && isObject(candidate.content) ? candidate.content : {};
+  return Array.isArray(content.parts) ? content.parts.length : 0;
 }
 
 function translateChoices(response: GeminiResponse, context: AnswerContext): ChatChoice[] {

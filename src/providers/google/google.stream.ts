@@ -5,7 +5,7 @@ import {
   type FinishReason,
   toCompletionUsage,
   type Usage,
-  parseAnswerJson,
+  parseEventJson,
 } from '@app/contracts';
 import { CandidateTranslator } from './google.candidate.js';
 import { badResponse, isErrorBody, toBodyProviderError } from './google.errors.js';
@@ -18,10 +18,11 @@ import {
   feedback,
   paidSearches,
   rawUsage,
+  readAnswer,
   serviceTier,
 } from './google.response.js';
 import { toUsage } from './google.usage.js';
-import { type GeminiResponse, isObject, type JsonObject, readResponse, text } from './google.wire.js';
+import { type GeminiResponse, isObject, type JsonObject, text } from './google.wire.js';
 
 /** Some proxies close a stream in OpenAI's way; Google itself never does. */
 const DONE = '[DONE]';
@@ -49,7 +50,7 @@ export class GeminiStreamTranslator {
    */
   take(json: string): ChatStreamEvent[] {
     if (json.trim() === DONE) return [];
-    const response = readResponse(parseChunk(json, this.#candidates.size > 0));
+    const response = readAnswer(parseChunk(json, this.#candidates.size > 0));
     this.#takeUsage(response);
     this.#envelope ??= envelope(response, this.context);
     const choices = this.#takeChoices(response);
@@ -147,7 +148,7 @@ function parseChunk(json: string, begun: boolean): JsonObject {
 
 function parse(json: string): unknown {
   try {
-    return parseAnswerJson(json);
+    return parseEventJson(json);
   } catch (error) {
     throw badResponse('Google sent a chunk that is not JSON.', error);
   }

@@ -1,5 +1,6 @@
 import type { ChatCompletion, ChatStreamEvent } from '@app/contracts';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
+import type { WireObject } from './openai-compatible.wire.js';
 
 /** A whole answer as the stream it should have been: one chunk for the text, one for the end, one for the usage. */
 export async function* completionEvents(
@@ -8,12 +9,12 @@ export async function* completionEvents(
 ): AsyncGenerator<ChatStreamEvent, undefined> {
   const translator = new ChatStreamTranslator(context);
   const events: ChatStreamEvent[] = [];
-  for (const chunk of chunksOf(completion)) translator.take(JSON.stringify(chunk), events);
+  for (const chunk of chunksOf(completion)) translator.takeChunk(chunk, events);
   translator.finish(events);
   yield* events;
 }
 
-function chunksOf(completion: ChatCompletion): unknown[] {
+function chunksOf(completion: ChatCompletion): WireObject[] {
   const { choices, usage, ...envelope } = completion;
   const spoken = choices.map(({ message, finish_reason: _reason, ...choice }) => ({
     ...choice,
@@ -21,7 +22,7 @@ function chunksOf(completion: ChatCompletion): unknown[] {
     finish_reason: null,
   }));
   const ended = choices.map(({ index, finish_reason }) => ({ index, delta: {}, finish_reason }));
-  const chunks: unknown[] = [
+  const chunks: WireObject[] = [
     { ...envelope, choices: spoken },
     { ...envelope, choices: ended },
   ];

@@ -1,5 +1,6 @@
 import type { AssistantMessage, ChatChoice, ChatCompletion } from '@app/contracts';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
+import { requireFewParts } from './openai-compatible.parts.js';
 import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { normaliseText, normaliseToolCall } from './openai-compatible.message.js';
@@ -30,6 +31,7 @@ export function toChatCompletion(
   if (!wire) throw badResponse('The provider did not answer with a completion.');
   const error = errorIn(wire);
   if (error) throw bodyError(error, false);
+  requireFewParts(wire);
   const choices = asArray(wire.choices).map((choice, position) =>
     toChoice(choice, position, context.dialect),
   );

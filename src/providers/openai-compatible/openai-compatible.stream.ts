@@ -5,6 +5,7 @@ import { ChunkTemplate, type RewrittenChunk } from './chunk-template.js';
 import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { normaliseText } from './openai-compatible.message.js';
+import { requireFewParts } from './openai-compatible.parts.js';
 import { hasAt } from './scan-delta.js';
 import { ToolCallDeltas } from './tool-call-deltas.js';
 import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';
@@ -14,7 +15,7 @@ import {
   asObject,
   asText,
   asUnixSeconds,
-  parseJson,
+  parseEvent,
   type WireObject,
 } from './openai-compatible.wire.js';
 
@@ -65,6 +66,17 @@ export class ChatStreamTranslator implements EventTranslator {
     else this.#takeParsed(json, out);
   }
 
+  /** The same for a chunk that was parsed already. */
+  takeChunk(chunk: WireObject, out: ChatStreamEvent[]): void {
+    const error = errorIn(chunk);
+    if (error) throw bodyError(error, this.begun);
+    requireFewParts(chunk);
+    this.#noteUsage(chunk);
+    const choices = asArray(chunk.choices);
+    if (choices.length === 0) this.#takeWithoutChoice(chunk, out);
+    else out.push(this.#chunkEvent(chunk, choices));
+  }
+
   /** Ordinary chunks are known where they stand: the lines of their events are not even taken apart. */
   skim(text: string, start: number, run: ChunkRun): number {
     let at = start;
@@ -104,15 +116,10 @@ export class ChatStreamTranslator implements EventTranslator {
 
   #takeParsed(json: string, out: ChatStreamEvent[]): void {
     if (json === '') return; // keeps the connection alive
-    const chunk = asObject(parseJson(json));
+    const chunk = asObject(parseEvent(json));
     if (!chunk) throw badResponse('The provider sent an event that is not JSON.');
-    const error = errorIn(chunk);
-    if (error) throw bodyError(error, this.begun);
-    this.#noteUsage(chunk);
-    const choices = asArray(chunk.choices);
-    if (choices.length === 0) return this.#takeWithoutChoice(chunk, out);
-    out.push(this.#chunkEvent(chunk, choices));
-    this.#learn(json, chunk);
+    this.takeChunk(chunk, out);
+    if (asArray(chunk.choices).length > 0) this.#learn(json, chunk);
   }
 
   #learn(json: string, chunk: WireObject): void {

@@ -1,4 +1,4 @@
-import { parseAnswerJson } from '@app/contracts';
+import { parseAnswerJson, parseEventJson } from '@app/contracts';
 
 /** JSON as it came from a server: known to be an object, its fields not yet. */
 export type WireObject = Record<string, unknown>;
@@ -24,8 +24,17 @@ export function asUnixSeconds(value: unknown): number | undefined {
 
 /** `undefined` when the text is not JSON, or of a kind that no model writes. */
 export function parseJson(text: string): unknown {
+  return orUndefined(parseAnswerJson, text);
+}
+
+/** The same for an event that tells a piece of an answer. */
+export function parseEvent(text: string): unknown {
+  return orUndefined(parseEventJson, text);
+}
+
+function orUndefined(parse: (text: string) => unknown, text: string): unknown {
   try {
-    return parseAnswerJson(text);
+    return parse(text);
   } catch {
     return undefined;
   }

@@ -1,5 +1,12 @@
-import type { AssistantMessage, ChatCompletion, FinishReason, ProviderError } from '@app/contracts';
+import {
+  type AssistantMessage,
+  type ChatCompletion,
+  type FinishReason,
+  MAX_ANSWER_PARTS,
+  type ProviderError,
+} from '@app/contracts';
 import { badResponse, bodyError } from '../openai-compatible/openai-compatible.errors.js';
+import { requireFew } from '../openai-compatible/openai-compatible.parts.js';
 import { unixSeconds } from '../openai-compatible/openai-compatible.response.js';
 import {
   asArray,
@@ -39,8 +46,17 @@ export function responseToCompletion(body: unknown, context: ResponsesContext): 
   };
 }
 
+/** @throws ProviderError `provider_bad_response` for more items and parts of items than any model gives */
 export function outputItems(wire: WireObject): WireObject[] {
-  return asArray(wire.output).map((item) => asObject(item) ?? {});
+  const output = asArray(wire.output);
+  let count = output.length;
+  for (const item of count > MAX_ANSWER_PARTS ? [] : output) count += partCount(asObject(item));
+  requireFew(count);
+  return output.map((item) => asObject(item) ?? {});
+}
+
+function partCount(item: WireObject | undefined): number {
+  return asArray(item?.content).length + asArray(item?.summary).length;
 }
 
 /** Keys of a response that a completion has, too. */
