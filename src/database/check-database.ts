@@ -64,10 +64,16 @@ export async function sayingWhere<T>(url: string, work: () => Promise<T>): Promi
     return await work();
   } catch (error) {
     if (!(error instanceof Error) || !isConnectionError(error)) throw error;
-    throw new Error(`the database ${describeTarget(url)} cannot be reached: ${error.message || error.name}`, {
+    const what = wasTooSlow(error) ? 'did not do it in time' : 'cannot be reached';
+    throw new Error(`the database ${describeTarget(url)} ${what}: ${error.message || error.name}`, {
       cause: error,
     });
   }
+}
+
+/** It is there, and ended a statement that took too long or waited too long for a lock. */
+function wasTooSlow(error: Error): boolean {
+  return 'code' in error && (error.code === '57014' || error.code === '55P03');
 }
 
 async function readVersion(dataSource: DataSource): Promise<string> {

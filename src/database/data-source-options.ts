@@ -19,8 +19,11 @@ const REQUEST_TIMEOUTS_MS = {
   idleInTransaction: 5_000,
 };
 
-/** Migrations build indexes and wait for locks: only the wait for a lock is bounded, it stops the traffic behind it. */
-const MIGRATION_TIMEOUTS_MS = { connect: 5_000, statement: 0, lock: 15_000, query: 0, idleInTransaction: 0 };
+/**
+ * Migrations build indexes and wait for locks: only the wait for a lock is bounded. It stops the traffic behind it, so it
+ * is shorter than that of a request; `applyMigrations` asks again.
+ */
+const MIGRATION_TIMEOUTS_MS = { connect: 5_000, statement: 0, lock: 500, query: 0, idleInTransaction: 0 };
 
 export interface DataSourceSettings {
   /** Connection string; holds a password. */

@@ -1,8 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DataSource, type DataSourceOptions, MigrationExecutor, type QueryRunner } from 'typeorm';
 import { isWorthAnImmediateRetry } from './observed-client.js';
 
 /** Any fixed number that nobody else uses for an advisory lock: "llmgatew" as bytes. */
 const LOCK_KEY = '7812739744365045111';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+/** Between two attempts to lock a table that an audit or a backup reads: the traffic that waited goes on. */
+const LOCK_PAUSE_MS = 1_500;
+const LOCK_PATIENCE_MS = 15_000;
 
 /** Names of the migrations that the database has not seen, in order. Reads only. */
 export async function listPendingMigrations(dataSource: DataSource): Promise<string[]> {
@@ -24,11 +30,26 @@ export async function applyMigrations(options: DataSourceOptions): Promise<strin
   try {
     if ((await listPendingMigrations(dataSource)).length === 0) return [];
     return await withMigrationLock(dataSource, async () => {
-      const applied = await dataSource.runMigrations({ transaction: 'each' });
-      return applied.map((migration) => migration.name);
+      const pending = await listPendingMigrations(dataSource);
+      await runWhenTablesAreFree(dataSource);
+      return pending;
     });
   } finally {
     await dataSource.destroy();
+  }
+}
+
+async function runWhenTablesAreFree(dataSource: DataSource): Promise<void> {
+  const lastTryMs = performance.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    try {
+      await dataSource.runMigrations({ transaction: 'each' });
+      return;
+    } catch (error) {
+      const isLocked = error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE;
+      if (!isLocked || performance.now() > lastTryMs) throw error;
+    }
+    await sleep(LOCK_PAUSE_MS);
   }
 }
 

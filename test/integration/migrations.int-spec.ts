@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, type TestDatabase } from '@app/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { DataSource } from 'typeorm';
+import { DataSource, type QueryRunner } from 'typeorm';
 import { checkDatabase, runMigrationsOnce } from '../../src/database/check-database.js';
 import { dataSourceOptions, migrationOptions } from '../../src/database/data-source-options.js';
 import { DatabaseHealth } from '../../src/database/database-health.js';
@@ -62,4 +63,33 @@ it('check:db and migration:run report what is so', async () => {
   expect(await runMigrationsOnce(config)).toEqual(before.pendingMigrations);
   expect(await runMigrationsOnce(config)).toEqual([]);
   expect((await checkDatabase(config)).pendingMigrations).toEqual([]);
+});
+
+class ChangeBusyTable1796083200001 {
+  up = (runner: QueryRunner) => runner.query('ALTER TABLE busy ADD COLUMN more bigint NOT NULL DEFAULT 0');
+  down = () => Promise.reject(new Error('forward-only'));
+}
+
+it('a migration that has to wait for an audit or a backup does not stop the requests behind it', async () => {
+  await database.query('CREATE TABLE busy (id bigint)');
+  const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
+  const audit = dataSource.createQueryRunner();
+  try {
+    await audit.startTransaction();
+    await audit.query('SET LOCAL idle_in_transaction_session_timeout = 0');
+    await audit.query('SELECT count(*) FROM busy');
+    const schema = { entities: [], migrations: [ChangeBusyTable1796083200001] };
+    const migrating = applyMigrations(migrationOptions({ ...settings(), schema }));
+    const endMs = performance.now() + 3_000;
+    while (performance.now() < endMs) {
+      await dataSource.query('SELECT count(*) FROM busy');
+      await sleep(50);
+    }
+    await audit.commitTransaction();
+    expect(await migrating).toEqual(['ChangeBusyTable1796083200001']);
+    await dataSource.query('SELECT more FROM busy');
+  } finally {
+    await audit.release();
+    await dataSource.destroy();
+  }
 });

@@ -1,0 +1,13 @@
+import { expect, it } from 'vitest';
+import { sayingWhere } from './check-database.js';
+
+it.each([
+  ['ECONNREFUSED', 'cannot be reached'],
+  ['55P03', 'did not do it in time'],
+  ['57014', 'did not do it in time'],
+])('says of %s that the database %s', async (code, what) => {
+  const refused = Object.assign(new Error('why'), { code });
+  await expect(sayingWhere('postgres://u:p@db:1/books', () => Promise.reject(refused))).rejects.toThrow(
+    `the database db:1/books ${what}: why`,
+  );
+});
