@@ -567,6 +567,23 @@ describe('administrators', () => {
     expect((await get('/admin/reports?group_by=day', 'root')).status).toBe(200);
   });
 
+  it('keep no user waiting while audits and reports take all the turns there are', async () => {
+    const user = userId();
+    await get('/spend/ok', user);
+    const end = Promise.withResolvers<void>();
+    // As many as there are connections, and there are fewer turns than that.
+    const audits = Array.from({ length: 16 }, () =>
+      readPatiently(db.dataSource, patienceMs, () => end.promise),
+    );
+    try {
+      const usage = await Promise.race([get('/billing/usage', user), sleep(5_000, undefined)]);
+      expect(usage?.json.usage).toMatchObject([{ requests: 1 }]);
+    } finally {
+      end.resolve();
+      await Promise.all(audits);
+    }
+  });
+
   it('are told that a period ends before its last day begins', async () => {
     const { status, json } = await get('/admin/reports?from=2026-11-29&to=2026-11-29', 'root');
     expect([status, json.error.message]).toEqual([
