@@ -303,14 +303,14 @@ describe('Dispatcher', () => {
       {
         does: async (_signal, { placement }) => {
           placement!.onRepeat({ error: fault('provider_overloaded'), startedAt: new Date(), durationMs: 5 });
-          await new Promise((resolve) => setTimeout(resolve, 50));
+          await new Promise((resolve) => setTimeout(resolve, 500));
           placement!.onResume?.();
           return ANSWER;
         },
       },
     ]);
     await complete(answered);
-    expect(answered.attempts[1]!.durationMs).toBeLessThan(40);
+    expect(answered.attempts[1]!.durationMs).toBeLessThan(400);
     const left = rig([
       {
         does: (_signal, { placement }) => {

@@ -2,6 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createDatabase,
   eventually,
@@ -11,6 +12,7 @@ import {
   startGateway,
   type TestDatabase,
 } from '@app/testing';
+import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 
 const overloaded = (retryAfter: string) => ({
@@ -94,23 +96,32 @@ models:
     });
 
   /** Resolves when the request of a client that has left is over. */
-  async function leave(model: string, ready: () => Promise<unknown>, stream = true): Promise<void> {
+  async function leave(
+    model: string,
+    ready: () => Promise<unknown>,
+    stream = true,
+    afterwards: () => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<void> {
     const client = new AbortController();
     const before = left();
     const asked = ask(model, client.signal, stream).catch(() => undefined);
     await ready();
     client.abort();
     await asked;
+    await afterwards();
     await eventually('the request is over', () => left() > before);
   }
 
   const left = (): number => gateway.logs.split('"status":499').length - 1;
 
-  const charges = () =>
-    database.query<{ provider: string; amount_nano: string }>(
-      `SELECT provider, amount_nano FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+  /** With what is still on its way to the books: the answer about the balance waits for that. */
+  async function charges(): Promise<{ provider: string }[]> {
+    expect((await gateway.fetch('/billing/balance', { as: user })).status).toBe(200);
+    return database.query<{ provider: string }>(
+      `SELECT provider FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
       [user],
     );
+  }
 
   const asked = (upstream: FakeUpstream) => () =>
     eventually('the provider is asked', async () => (await upstream.completions()).length > 0);
@@ -125,7 +136,8 @@ models:
     await cheap.answerAlways(overloaded('8'));
     await leave('single', async () => {
       await asked(cheap)();
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      // Of the eight seconds that the provider asks for.
+      await sleep(1_000);
     });
     expect(await cheap.completions()).toHaveLength(1);
     expect(await charges()).toEqual([]);
@@ -142,13 +154,24 @@ models:
   ])(
     '%s of a client that leaves while its money is held is not asked for, and free',
     async (_what, stream) => {
-      const lock = database.query(
-        `BEGIN; LOCK TABLE account IN EXCLUSIVE MODE; SELECT pg_sleep(0.7); COMMIT`,
+      const blocker = new Client({ connectionString: database.url });
+      await blocker.connect();
+      await blocker.query('BEGIN');
+      await blocker.query('LOCK TABLE account IN EXCLUSIVE MODE');
+      const isWaiting = async () =>
+        (await database.query(`SELECT FROM pg_locks WHERE relation = 'account'::regclass AND NOT granted`))
+          .length > 0;
+      await leave(
+        'single',
+        () => eventually('its money waits', isWaiting),
+        stream,
+        async () => {
+          // Until the gateway knows that the client has left.
+          await sleep(300);
+          await blocker.query('COMMIT');
+        },
       );
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      await leave('single', () => new Promise((resolve) => setTimeout(resolve, 200)), stream);
-      await lock;
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await blocker.end();
       expect(await cheap.completions()).toEqual([]);
       expect(await charges()).toEqual([]);
     },
