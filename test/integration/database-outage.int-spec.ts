@@ -175,12 +175,15 @@ describe('readiness', () => {
 
   it('ends when the database freezes under that load', async () => {
     const service = await boot();
-    const before = Array.from({ length: 80 }, () => service.query('SELECT pg_sleep(0.4)'));
+    // Settled from the start: some fail while nobody looks at them yet.
+    const before = Promise.allSettled(
+      Array.from({ length: 80 }, () => service.query('SELECT pg_sleep(0.4)')),
+    );
     await sleep(100);
     proxy.faults = { up: { blackhole: true }, down: { blackhole: true } };
     expect(await check(service)).toMatchObject({ status: 'down' });
     proxy.heal();
-    await Promise.allSettled(before);
+    await before;
   });
 });
 
