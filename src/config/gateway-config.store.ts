@@ -5,9 +5,13 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError } from './configuration-error.js';
 import { GATEWAY_CONFIG_FILE, type GatewayConfig } from './gateway-config.js';
 import { type LoadedConfiguration, LOADED_CONFIGURATION, rereadGatewayConfig } from './load-configuration.js';
+
+/** Who asks within this time of another is answered by the same reading. */
+const GATHER_MS = 50;
 
 /**
  * Gets ready for a new file and returns what makes it current. Asked before anything changes.
@@ -23,7 +27,9 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
   readonly #participants: ReloadParticipant[] = [];
   readonly #onSignal = (): void => void this.reload();
   #current: GatewayConfig;
-  #running: Promise<readonly string[]> = Promise.resolve([]);
+  #running: Promise<unknown> = Promise.resolve();
+  /** Has not read the file yet, so it is whoever asks meanwhile has asked for. */
+  #waiting: Promise<readonly string[]> | undefined;
 
   constructor(
     @Inject(LOADED_CONFIGURATION) private readonly loaded: LoadedConfiguration,
@@ -49,10 +55,22 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
     process.off('SIGHUP', this.#onSignal);
   }
 
-  /** Reads the file again, one reading at a time. Resolves with the faults; none = the new file is in force. */
+  /**
+   * Reads the file again: one reading at a time, and one waiting, whoever asks for how many. Resolves with the faults;
+   * none = the new file is in force.
+   */
   reload(): Promise<readonly string[]> {
-    this.#running = this.#running.then(() => this.#reloadNow());
-    return this.#running;
+    this.#waiting ??= this.#reloadNext();
+    return this.#waiting;
+  }
+
+  async #reloadNext(): Promise<readonly string[]> {
+    await this.#running;
+    await sleep(GATHER_MS);
+    this.#waiting = undefined;
+    const reading = this.#reloadNow();
+    this.#running = reading;
+    return reading;
   }
 
   async #reloadNow(): Promise<readonly string[]> {

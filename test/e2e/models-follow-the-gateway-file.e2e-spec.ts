@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createDatabase, eventually, type Gateway, startGateway, type TestDatabase } from '@app/testing';
@@ -93,5 +94,18 @@ describe('the models', () => {
       pricing: object;
     };
     expect(pricing).toMatchObject({ input_per_million: '3' });
+  });
+
+  it('are read a few times for a storm of signals, and the last time after the last of them', async () => {
+    const readings = (): number => gateway.logs.split('was read again and is in force').length - 1;
+    const before = readings();
+    for (let index = 0; index < 200; index++) {
+      process.kill(gateway.pid ?? 0, 'SIGHUP');
+      await sleep(2); // two that wait together are one for the kernel
+    }
+    await writeFile(path, file('third', '4'));
+    process.kill(gateway.pid ?? 0, 'SIGHUP');
+    await eventually('the new model is listed', async () => (await ids()).includes('third'));
+    expect(readings() - before).toBeLessThan(40);
   });
 });
