@@ -119,7 +119,12 @@ export class ChatCompletionsService {
     response: Response,
     onOver?: () => void,
   ): Promise<void> {
-    const sse = new SseResponse(response, this.config.completions.heartbeatMs, this.#heartbeats);
+    const sse = new SseResponse(
+      response,
+      this.config.completions.heartbeatMs,
+      this.#heartbeats,
+      this.config.timeouts.requestMs,
+    );
     // A provider that thinks for long must not look like a dead connection: then the headers go first, and a failure
     // is an event. Before that, it is a plain answer with its own status.
     const patience = setTimeout(

@@ -42,13 +42,24 @@ async function stop(app: INestApplication, config: AppConfig): Promise<void> {
   // Only the listener: http's own close() would also cut idle connections on which a request may just be arriving.
   NetServer.prototype.close.call(server);
   const inFlight = app.get(InFlight);
-  const lingerUntilMs = performance.now() + KEEP_ALIVE_LINGER_MS;
+  const nowMs = performance.now();
+  const lingerUntilMs = nowMs + KEEP_ALIVE_LINGER_MS;
   await inFlight.idle(config.http.shutdownGraceMs);
   inFlight.abortAll();
   while (performance.now() < lingerUntilMs && (await openConnections(server)) > 0) await sleep(POLL_MS);
   await inFlight.idle(KEEP_ALIVE_LINGER_MS);
-  server.closeIdleConnections();
+  await allRead(server, nowMs + config.http.shutdownGraceMs);
+  server.closeAllConnections();
   await app.close();
+}
+
+/** Of answers that are complete, the last bytes may still be on their way to a client that reads slowly, or never. */
+async function allRead(server: Server, untilMs: number): Promise<void> {
+  server.closeIdleConnections();
+  while ((await openConnections(server)) > 0 && performance.now() < untilMs) {
+    await sleep(POLL_MS);
+    server.closeIdleConnections();
+  }
 }
 
 function openConnections(server: Server): Promise<number> {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   createDatabase,
@@ -57,7 +57,8 @@ afterAll(async () => {
   await database?.drop();
 });
 
-it('an answer that is read too slowly for the time there is costs what came of it', async () => {
+/** Its first bytes are there, and it reads no more for now. */
+async function askAndPause(user: string, headers = ''): Promise<{ socket: Socket; text: () => string }> {
   const body = JSON.stringify({
     model: 'gpt-4o-mini',
     stream: true,
@@ -67,22 +68,55 @@ it('an answer that is read too slowly for the time there is costs what came of i
   let text = '';
   socket.setEncoding('latin1').on('data', (data: string) => (text = (text + data).slice(-2000)));
   socket.write(
-    `POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer ${mintToken({ sub: 'slow' })}\r\n` +
-      `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer ${mintToken({ sub: user })}\r\n` +
+      `${headers}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
   await eventually('it has begun', () => text !== '');
   socket.pause();
+  return { socket, text: () => text };
+}
+
+const endOf = (user: string) =>
+  eventually(
+    'the end',
+    async () => {
+      const [hold] = await database.query<{
+        state: string;
+        usage_source: string;
+        usage: { outputTokens: number };
+      }>(
+        `SELECT state, usage_source, usage FROM hold LEFT JOIN ledger ON ledger.hold_id = hold.id
+          WHERE hold.user_id = $1 AND state <> 'open'`,
+        [user],
+      );
+      return hold;
+    },
+    10_000,
+  );
+
+it('an answer that is read too slowly for the time there is costs what came of it', async () => {
+  const { socket, text } = await askAndPause('slow');
   await sleep(2500);
   socket.resume();
-  await eventually('the error', () => text.includes('"code":"request_timeout"'), 10_000);
+  await eventually('the error', () => text().includes('"code":"request_timeout"'), 10_000);
   socket.destroy();
-  const rows = await eventually('the charge', async () => {
-    const found = await database.query<{ usage_source: string; usage: { outputTokens: number } }>(
-      `SELECT usage_source, usage FROM ledger WHERE user_id = 'slow' AND kind = 'charge'`,
-    );
-    return found.length > 0 && found;
-  });
-  expect(rows).toHaveLength(1);
-  expect(rows[0]!.usage_source).toBe('own');
-  expect(rows[0]!.usage.outputTokens).toBeGreaterThan(0);
+  const end = await endOf('slow');
+  expect(end).toMatchObject({ state: 'captured', usage_source: 'own' });
+  expect(end.usage.outputTokens).toBeGreaterThan(0);
+});
+
+it('a client that reads no more and does not leave is left, some seconds after the time is over', async () => {
+  const [plain, keyed] = await Promise.all([
+    askAndPause('never'),
+    askAndPause('never-keyed', 'idempotency-key: unread\r\n'),
+  ]);
+  const end = await endOf('never');
+  expect(end).toMatchObject({ state: 'captured', usage_source: 'own' });
+  expect(end.usage.outputTokens).toBeGreaterThan(0);
+  expect(await endOf('never-keyed')).toMatchObject({ state: 'released', usage_source: null });
+  for (const { socket } of [plain, keyed]) {
+    socket.resume();
+    await eventually('the connection is closed', () => socket.destroyed);
+  }
+  expect(plain.text()).not.toContain('request_timeout');
 });

@@ -110,7 +110,7 @@ function piped(...ready: string[]) {
   const client = new Client();
   const events = new Packets();
   events.send(...ready);
-  const sse = new SseResponse(client as unknown as Response, 0, new Deadlines());
+  const sse = new SseResponse(client as unknown as Response, 0, new Deadlines(), 60_000);
   const ended = new Promise<void>((resolve) => sse.pipe(events, resolve));
   return { client, events, ended };
 }

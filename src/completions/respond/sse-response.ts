@@ -8,12 +8,14 @@ const PING = ': ping\n\n';
 const DONE = 'data: [DONE]\n\n';
 /** Text that waits for the end of the turn, before it goes at once. */
 const MAX_GATHERED_LENGTH = 32 * 1024;
+/** What a client that has not read for long may still wait before it reads on, when its time is over. */
+const UNREAD_GRACE_MS = 5_000;
 
 /**
  * Writes one answer stream as server-sent events, at the client's pace.
  *
  * Backpressure: nothing more is pulled while the socket has not taken the last bytes, so a slow reader costs no more
- * than one turn's events. Events that are there in the same turn of the event loop (the provider sent them in one
+ * than one turn's events. Whose time is over and who takes nothing for some seconds more is left. Events that are there in the same turn of the event loop (the provider sent them in one
  * packet) go out in one write: nobody waits for it, and it saves writes. An error after the first byte is an event of
  * its own, and then no `[DONE]`: only a stream that ended well has it.
  */
@@ -28,6 +30,7 @@ export class SseResponse implements Timed {
   #events: AsyncIterator<string> | undefined = undefined;
   #ready: ReadyEvents<string> | undefined = undefined;
   #onOver: (() => void) | undefined = undefined;
+  #readByMs = Infinity;
   /** One for the whole stream; a promise for each chunk, and a function that waits for it, would be dearer. */
   readonly #goOn = (): void => this.#pump();
 
@@ -36,6 +39,8 @@ export class SseResponse implements Timed {
     private readonly response: Response,
     private readonly heartbeatMs: number,
     private readonly heartbeats: Deadlines,
+    /** The time a client has for a stream. */
+    private readonly readMs: number,
   ) {}
 
   /** Sends the headers and begins to say `: ping` whenever nothing else is said for `heartbeatMs`. */
@@ -62,6 +67,7 @@ export class SseResponse implements Timed {
     socket?.cork();
     this.open();
     this.#onOver = onOver;
+    this.#readByMs = performance.now() + this.readMs;
     this.#events = events[Symbol.asyncIterator]();
     this.#ready = readyEventsOf(this.#events);
     this.#pump();
@@ -80,7 +86,7 @@ export class SseResponse implements Timed {
   #pump(): void {
     try {
       while (this.#isOpen()) {
-        if (this.response.writableNeedDrain) return whenDrained(this.response, this.#goOn);
+        if (this.response.writableNeedDrain) return this.#awaitRoom();
         const json = this.#ready?.takeReady();
         if (json !== undefined) this.#gather(json);
         // Mostly that was all, so it is not asked for once more before waiting.
@@ -94,6 +100,11 @@ export class SseResponse implements Timed {
     } catch (error) {
       this.#break(error);
     }
+  }
+
+  #awaitRoom(): void {
+    const leftMs = Math.max(0, this.#readByMs - performance.now());
+    whenDrained(this.response, leftMs + UNREAD_GRACE_MS, this.#goOn);
   }
 
   /** One step that takes a promise: what comes next, the end, or a failure. */
@@ -181,9 +192,11 @@ export class SseResponse implements Timed {
   }
 }
 
-/** Calls back when the socket takes more, or is closed. */
-function whenDrained(response: Response, goOn: () => void): void {
+/** Calls back when the socket takes more, or is closed, as it is when it has taken nothing for so long. */
+function whenDrained(response: Response, withinMs: number, goOn: () => void): void {
+  const timer = setTimeout(() => response.destroy(), withinMs);
   const done = (): void => {
+    clearTimeout(timer);
     response.off('drain', done);
     response.off('close', done);
     goOn();
