@@ -51,9 +51,7 @@ export type Settlement =
   /** Served from the response cache: price × CACHE_HIT_PRICE_FACTOR. */
   | { readonly kind: 'cache-hit'; readonly target: QuoteTarget; readonly usage: Usage }
   /** Nothing produced, or the provider failed: the hold goes back. */
-  | { readonly kind: 'release'; readonly reason: string }
-  /** Sent, no answer, the provider may bill us: the user pays nothing, the operator gets a row to reconcile. */
-  | { readonly kind: 'unknown-cost'; readonly target: QuoteTarget; readonly reason: string };
+  | { readonly kind: 'release'; readonly reason: string };
 
 export interface AttemptReceipt {
   readonly provider: string;
@@ -62,6 +60,8 @@ export interface AttemptReceipt {
   readonly upstreamStatus: number | undefined;
   readonly providerRequestId: string | undefined;
   readonly durationMs: number;
+  /** Sent, no answer, the provider may bill us: the user pays nothing for it, the operator gets a row to reconcile. */
+  readonly isCostUnknown?: true | undefined;
 }
 
 /**

@@ -5,6 +5,7 @@ import { PriceVersion } from './entities/price-version.entity.js';
 import { CreateBilling1795392000000 } from './migrations/1795392000000-create-billing.js';
 import { CreateLease1795996800000 } from './migrations/1795996800000-create-lease.js';
 import { AddLeaseInUse1796083200000 } from './migrations/1796083200000-add-lease-in-use.js';
+import { NumberUnknownCosts1796169600000 } from './migrations/1796169600000-number-unknown-costs.js';
 
 /** For the DataSource: read models of the money tables. */
 export const BILLING_ENTITIES = [Account, Hold, LedgerEntry, PriceVersion];
@@ -14,4 +15,5 @@ export const BILLING_MIGRATIONS = [
   CreateBilling1795392000000,
   CreateLease1795996800000,
   AddLeaseInUse1796083200000,
+  NumberUnknownCosts1796169600000,
 ];

@@ -4,7 +4,6 @@ import {
   type ChatCompletion,
   type ChatStreamEvent,
   GatewayError,
-  ProviderError,
   requestedMaxOutputTokens,
   type Usage,
   writtenText,
@@ -109,7 +108,7 @@ export class CompletionExecution {
       noteSettled(run, await settlement);
       return fresh;
     } catch (error) {
-      await this.settleFailure(run, billing, plan, error);
+      await this.settleFailure(run, billing, error);
       throw error;
     } finally {
       this.inFlight.end(upstream);
@@ -164,7 +163,7 @@ export class CompletionExecution {
       this.inFlight.end(upstream);
       if (run.context.clientGone.aborted && !keepsAnswer)
         await this.settleAbandoned(run, billing, plan, error);
-      else await this.settleFailure(run, billing, plan, error);
+      else await this.settleFailure(run, billing, error);
       throw error;
     }
   }
@@ -227,25 +226,11 @@ export class CompletionExecution {
     return billing.settle(settlement);
   }
 
-  /** Nothing answered: free for the user. When a provider may have worked on it, the operator gets a row to reconcile. */
-  private async settleFailure(
-    run: CompletionRun,
-    billing: BillingSession,
-    plan: RoutePlan,
-    error: unknown,
-  ): Promise<void> {
+  /** Nothing answered: free for the user. */
+  private async settleFailure(run: CompletionRun, billing: BillingSession, error: unknown): Promise<void> {
     if (billing.closed) return;
     const reason = error instanceof GatewayError ? error.code : 'internal_error';
-    const target = lastAsked(run, plan);
-    const mayBeBilled =
-      error instanceof ProviderError && error.processed === 'unknown' && target !== undefined;
-    await this.settle(
-      run,
-      billing,
-      mayBeBilled
-        ? { kind: 'unknown-cost', target: quoteTarget(target), reason }
-        : { kind: 'release', reason },
-    );
+    await this.settle(run, billing, { kind: 'release', reason });
   }
 
   /**

@@ -242,6 +242,7 @@ export class Dispatcher {
       outcome: outcomeOf(walk, error),
       upstreamStatus: failure?.upstreamStatus,
       providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
+      isCostUnknown: failure?.processed === 'unknown' || undefined,
       connectionFailure: failure && connectionFailure(failure)?.kind,
     };
     // A list that grows in place has room for seventeen, and mostly there is one.

@@ -48,6 +48,8 @@ export interface AttemptRecord {
   readonly outcome: 'ok' | GatewayErrorCode | 'client_gone';
   readonly upstreamStatus: number | undefined;
   readonly providerRequestId: string | undefined;
+  /** It failed, and may have been worked on: whether the provider bills it, nobody knows. */
+  readonly isCostUnknown?: true | undefined;
   /** What went wrong below HTTP: `refused`, `dns`, `tls`, … (`ConnectionFailureKind`). */
   readonly connectionFailure?: string | undefined;
 }

@@ -40,6 +40,8 @@ import {
   startMachine,
   targetOf,
   userId,
+  unansweredAttempt,
+  unknownCosts,
 } from './billing-support.js';
 
 const UNIT = 1_000_000_000n;
@@ -293,14 +295,14 @@ describe('an active user', () => {
     const machine = await start();
     const user = await funded(UNIT);
     const session = await leased(machine, user);
-    await session.settle({ kind: 'unknown-cost', target: targetOf(plannedTarget()), reason: 'timeout' });
+    session.attempt(unansweredAttempt('timeout'));
+    await session.settle({ kind: 'release', reason: 'timeout' });
     expect(machine.leases.heldNano(user)).toBe(0n);
     await machine.settler.drain({ timeoutMs: 1000 });
     expect(await holdRow(session.billingId)).toMatchObject({ state: 'released', outcome: 'timeout' });
-    const rows = await db.dataSource.query('SELECT reason FROM unknown_cost WHERE hold_id = $1', [
-      session.billingId,
+    expect(await unknownCosts(db.dataSource, session.billingId)).toEqual([
+      { attempt: 1, provider: 'echo', reason: 'timeout' },
     ]);
-    expect(rows).toEqual([{ reason: 'timeout' }]);
     await expectCleanBooks(user);
   });
 

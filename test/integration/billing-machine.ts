@@ -7,7 +7,7 @@ import { type PriceCard, priceVersionOf } from '@app/money';
 import type { Pool } from 'pg';
 import { DataSource } from 'typeorm';
 import { AccountsService } from '../../src/billing/accounts/accounts.service.js';
-import type { QuoteTarget } from '../../src/billing/billing-session.js';
+import type { AttemptReceipt, QuoteTarget } from '../../src/billing/billing-session.js';
 import type { HoldOrder } from '../../src/billing/holds/hold-order.js';
 import { HoldsService } from '../../src/billing/holds/holds.service.js';
 import { AnswerPacker } from '../../src/billing/idempotency/answer-packer.js';
@@ -320,6 +320,30 @@ export function settling(
     ...changes,
   };
   return { record };
+}
+
+/** Sent to `echo`, and not answered. */
+export function unansweredAttempt(outcome: string): AttemptReceipt {
+  return {
+    provider: 'echo',
+    upstreamModel: plannedTarget().upstreamModel,
+    outcome,
+    upstreamStatus: undefined,
+    providerRequestId: undefined,
+    durationMs: 1,
+    isCostUnknown: true,
+  };
+}
+
+/** The operator's rows of one request, in the order of its attempts. */
+export function unknownCosts(
+  dataSource: DataSource,
+  billingId: string,
+): Promise<{ attempt: number; provider: string; reason: string }[]> {
+  return dataSource.query(
+    'SELECT attempt, provider, reason FROM unknown_cost WHERE hold_id = $1 ORDER BY attempt',
+    [billingId],
+  );
 }
 
 /** Gives an account money without the ceremony; the ledger knows. */

@@ -19,6 +19,7 @@ import {
   startMachine,
   targetOf,
   userId,
+  unansweredAttempt,
 } from './billing-support.js';
 
 const UNIT = 1_000_000_000n;
@@ -115,7 +116,8 @@ describe('Postgres goes away', () => {
     await machine.settler.drain({ timeoutMs: 1000 });
     await proxy.refuse();
     const { session } = await serve(user);
-    await session.settle({ kind: 'unknown-cost', target: usage.target, reason: 'timeout' });
+    session.attempt(unansweredAttempt('timeout'));
+    await session.settle({ kind: 'release', reason: 'timeout' });
     const released = await serve(user);
     await released.session.settle({ kind: 'release', reason: 'refused' });
     await proxy.accept();

@@ -17,6 +17,8 @@ import {
   startMachine,
   targetOf,
   userId,
+  unansweredAttempt,
+  unknownCosts,
 } from './billing-support.js';
 
 let db: BillingDatabase;
@@ -292,11 +294,10 @@ describe('settling', () => {
     await released.session.settle({ kind: 'release', reason: 'provider_overloaded' });
     const lost = open(user);
     await lost.session.hold(quote());
-    await lost.session.settle({
-      kind: 'unknown-cost',
-      target: targetOf(plannedTarget()),
-      reason: 'request_timeout',
-    });
+    lost.session.attempt(unansweredAttempt('first_chunk_timeout'));
+    lost.session.attempt({ ...unansweredAttempt('circuit_open'), isCostUnknown: undefined });
+    lost.session.attempt(unansweredAttempt('request_timeout'));
+    await lost.session.settle({ kind: 'release', reason: 'request_timeout' });
     await machine.settler.drain({ timeoutMs: 1000 });
     expect(await booksOf(db.dataSource, user)).toMatchObject({
       balance: 1_000_000_000n,
@@ -310,10 +311,11 @@ describe('settling', () => {
       requestId: lost.identity.requestId,
       userId: user,
     });
-    const rows = await db.dataSource.query('SELECT reason FROM unknown_cost WHERE hold_id = $1', [
-      lost.identity.billingId,
+    const rows = await unknownCosts(db.dataSource, lost.identity.billingId);
+    expect(rows).toEqual([
+      { attempt: 1, provider: 'echo', reason: 'first_chunk_timeout' },
+      { attempt: 3, provider: 'echo', reason: 'request_timeout' },
     ]);
-    expect(rows).toEqual([{ reason: 'request_timeout' }]);
   });
 
   it('without a hold costs nothing', async () => {

@@ -14,6 +14,7 @@ import {
   order,
   settling,
   startMachine,
+  unansweredAttempt,
 } from './billing-support.js';
 
 let db: BillingDatabase;
@@ -133,9 +134,10 @@ describe('a settlement', () => {
       release: true,
       unknown: true,
       outcome: 'first_chunk_timeout',
-      provider: 'p',
-      upstream_model: 'm',
-      provider_request_id: 'r-1',
+      attempts: [
+        { ...unansweredAttempt('first_chunk_timeout'), provider: 'p', providerRequestId: 'r-1' },
+        { ...unansweredAttempt('circuit_open'), isCostUnknown: undefined },
+      ],
     };
     await settle(settling(hold, 0n, lost));
     expect(await stateOf(hold)).toEqual({

@@ -68,9 +68,18 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   }
 
   attempt(receipt: AttemptReceipt): void {
-    const { provider, upstreamModel, outcome, upstreamStatus, providerRequestId } = receipt;
+    const { provider, upstreamModel, outcome, upstreamStatus, providerRequestId, isCostUnknown } = receipt;
     const durationMs = Math.round(receipt.durationMs);
-    const attempt = { provider, upstreamModel, outcome, upstreamStatus, providerRequestId, durationMs };
+    const attempt = {
+      provider,
+      upstreamModel,
+      outcome,
+      upstreamStatus,
+      providerRequestId,
+      durationMs,
+      isCostUnknown,
+    };
+    if (isCostUnknown) this.#tellUnknownCost(attempt);
     // A list that grows by itself has room for seventeen, and mostly there is one.
     this.#attempts = this.#attempts.concat(attempt);
   }
@@ -99,6 +108,11 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
       ? this.#settleAfter(this.#extension, settlement)
       : this.#settle(settlement);
     return this.#settled;
+  }
+
+  #tellUnknownCost({ provider, upstreamModel: model }: AttemptReceipt): void {
+    const { requestId, userId } = this.identity;
+    this.services.telemetry.event({ kind: 'unknown-cost', provider, model, requestId, userId });
   }
 
   #begin(quote: HoldQuote, held: Held): HoldResult {
@@ -152,9 +166,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   #end(settlement: Settlement): Promise<SettledCharge> {
     switch (settlement.kind) {
       case 'release':
-        return this.#release(settlement.reason, undefined);
-      case 'unknown-cost':
-        return this.#release(settlement.reason, settlement.target);
+        return this.#release(settlement.reason);
       case 'usage':
         return this.#charge(settlement.target, settlement.usage, settlement.source, false);
       case 'cache-hit':
@@ -165,22 +177,10 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   }
 
   /** Not in the journal: should the process die first, the sweep gives the hold back. */
-  #release(reason: string, unknownTarget: QuoteTarget | undefined): Promise<SettledCharge> {
-    if (unknownTarget) {
-      const { provider, upstreamModel } = unknownTarget;
-      const { requestId, userId } = this.identity;
-      const facts = { provider, model: upstreamModel, requestId, userId };
-      this.services.telemetry.event({ kind: 'unknown-cost', ...facts });
-    }
+  #release(reason: string): Promise<SettledCharge> {
     const held = this.#held;
     if (held) {
-      const record = this.services.records.release(
-        this.identity,
-        held,
-        this.#attempts,
-        reason,
-        unknownTarget,
-      );
+      const record = this.services.records.release(this.identity, held, this.#attempts, reason);
       this.#enqueue(held, { record });
     }
     this.#close();

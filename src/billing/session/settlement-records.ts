@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
-import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
+import type { AttemptReceipt } from '../billing-session.js';
 import { isBroken } from '../broken-guarantees.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
 import type { StoredResponse } from '../idempotency/stored-response.js';
@@ -50,20 +50,15 @@ export class SettlementRecords {
     return claim.kept;
   }
 
-  /** @param unknownTarget  where the call went whose cost nobody knows */
   release(
     identity: SessionIdentity,
     held: Held,
     attempts: readonly AttemptReceipt[],
     reason: string,
-    unknownTarget: QuoteTarget | undefined,
   ): SettlementRecord {
     const record = this.#begin(identity, held, attempts);
     record.release = true;
-    record.unknown = unknownTarget !== undefined;
     record.outcome = reason;
-    record.provider = unknownTarget?.provider;
-    record.upstream_model = unknownTarget?.upstreamModel;
     return record;
   }
 
@@ -90,7 +85,7 @@ export class SettlementRecords {
       leased: held.leased && held.amountNano.toString(),
       held_at: held.leased?.heldAtMs,
       release: false,
-      unknown: false,
+      unknown: attempts.some(({ isCostUnknown }) => isCostUnknown === true),
       cost: '0',
       chargeable: '0',
       outcome: '',

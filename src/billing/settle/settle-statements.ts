@@ -12,6 +12,16 @@ const MONEY_MOVED = `
            balance_nano = account.balance_nano
              - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))`;
 
+/** A row for each attempt whose cost nobody knows, of a request that was charged for another one, too. */
+const UNKNOWN_COSTS_NOTED = `
+    INSERT INTO unknown_cost (hold_id, attempt, request_id, user_id, provider, upstream_model, provider_request_id, reason)
+    SELECT id, number, request_id, priced.user_id, facts->>'provider', facts->>'upstreamModel',
+           facts->>'providerRequestId', facts->>'outcome'
+      FROM priced JOIN records USING (id)
+           CROSS JOIN LATERAL jsonb_array_elements(records.attempts) WITH ORDINALITY attempt(facts, number)
+     WHERE records."unknown" AND (facts->>'isCostUnknown')::boolean
+    ON CONFLICT DO NOTHING`;
+
 /**
  * Ends up to fifty holds: captures or releases each, moves the money, writes the ledger. Any number of times: a hold that
  * has ended is passed over.
@@ -76,11 +86,7 @@ export const SETTLE_BATCH = `
            model, provider, upstream_model, usage, source, price_version, price_factor
       FROM priced JOIN records USING (id) WHERE NOT priced.release
      ORDER BY user_id, priced.id),
-  noted AS (
-    INSERT INTO unknown_cost (hold_id, request_id, user_id, provider, upstream_model, provider_request_id, reason)
-    SELECT priced.id, request_id, user_id, provider, upstream_model, provider_request_id, outcome
-      FROM priced JOIN records USING (id) WHERE records."unknown"
-    ON CONFLICT DO NOTHING)
+  noted AS (${UNKNOWN_COSTS_NOTED})
   SELECT id, captured::text AS captured_nano,
          CASE WHEN release THEN '0' ELSE (cost - captured)::text END AS shortfall_nano,
          (balance_nano - sum(captured) OVER (PARTITION BY user_id))::text AS balance_nano
@@ -184,11 +190,7 @@ export const SETTLE_LEASED = `
            model, provider, upstream_model, usage, source, price_version, price_factor
       FROM priced JOIN records USING (id) WHERE NOT priced.release
      ORDER BY priced.user_id, id),
-  noted AS (
-    INSERT INTO unknown_cost (hold_id, request_id, user_id, provider, upstream_model, provider_request_id, reason)
-    SELECT id, request_id, priced.user_id, provider, upstream_model, provider_request_id, outcome
-      FROM priced JOIN records USING (id) WHERE records."unknown"
-    ON CONFLICT DO NOTHING)
+  noted AS (${UNKNOWN_COSTS_NOTED})
   SELECT id, captured::text AS captured_nano,
          CASE WHEN release THEN '0' ELSE (cost - captured)::text END AS shortfall_nano,
          (balance_nano - sum(captured) OVER (PARTITION BY user_id))::text AS balance_nano

@@ -28,7 +28,7 @@ export interface SettlementRecord {
   readonly held_at?: number | undefined;
   /** True: the hold goes back, nothing is charged. */
   readonly release: boolean;
-  /** True: sent, no answer; the operator gets a row to reconcile. Implies `release`. */
+  /** True: some of `attempts` were sent and not answered; the operator gets a row to reconcile for each. */
   readonly unknown: boolean;
   /** What usage × price came to. */
   readonly cost: string;
