@@ -15,9 +15,11 @@ const UNREAD_GRACE_MS = 5_000;
  * Writes one answer stream as server-sent events, at the client's pace.
  *
  * Backpressure: nothing more is pulled while the socket has not taken the last bytes, so a slow reader costs no more
- * than one turn's events. Whose time is over and who takes nothing for some seconds more is left. Events that are there in the same turn of the event loop (the provider sent them in one
- * packet) go out in one write: nobody waits for it, and it saves writes. An error after the first byte is an event of
- * its own, and then no `[DONE]`: only a stream that ended well has it.
+ * than one turn's events. Whose time is over and who takes nothing for some seconds more is left.
+ *
+ * Events that are there in the same turn of the event loop (the provider sent them in one packet) go out in one write:
+ * nobody waits for it, and it saves writes. An error after the first byte is an event of its own, and then no `[DONE]`:
+ * only a stream that ended well has it.
  */
 export class SseResponse implements Timed {
   dueAtMs = 0;
