@@ -38,8 +38,7 @@ import {
 
 /** Recordings that can't be replayed as they are, and why. Each is asserted to fail still. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
-  'anthropic-messages-sse-dd0c3b179d-2836-00':
-    'asks an advisor, another model at a price of its own: refused',
+  // none at present
 };
 
 const VENDORS: readonly Vendor[] = ['openai', 'anthropic', 'google'];

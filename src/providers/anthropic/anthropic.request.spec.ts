@@ -514,10 +514,6 @@ describe('tools', () => {
   it('refuses what Anthropic does not have', () => {
     expect(refusal({ tools: [{ type: 'custom', custom: { name: 'c' } }] }).param).toBe('tools[0]');
     expect(refusal({ tools: [tool], tool_choice: { type: 'custom' } }).param).toBe('tool_choice');
-    const advisor = { type: 'advisor_20260301', name: 'advisor', model: 'claude-opus-5-5' };
-    expect(refusal({ tools: [tool, advisor] })).toEqual({ code: 'unsupported_parameter', param: 'tools[1]' });
-    const { body, droppedParams } = translate({ tools: [tool, advisor] }, { drop: true });
-    expect([droppedParams, (body.tools as unknown[]).length]).toEqual([['tools[1]'], 1]);
     const strict = { type: 'function', function: { name: 'g', strict: true } };
     expect(refusal({ tools: [strict] }, { model: 'claude-3-opus-20240229' }).param).toBe(
       'tools[0].function.strict',

@@ -74,21 +74,12 @@ function toTool(
     if (!isObject(tool.function)) throw invalidBody(`${path}.function`, 'must be an object');
     return [functionTool(tool.function, tool, `${path}.function`, traits, unsupported)];
   }
-  if (isAdvisor(tool)) {
-    unsupported.refuse(path, 'calls another model, at a price that the gateway does not know');
-    return [];
-  }
   // OpenAI's tools with free text as input have a `custom` object; everything else is the vendor's own.
   if (isObject(tool.custom)) {
     unsupported.refuse(path, 'is a custom tool of OpenAI, which Anthropic does not have');
     return [];
   }
   return [tool];
-}
-
-/** The model that it asks is named by the tool, is usually a dearer one, and its tokens come beside those of the call. */
-function isAdvisor(tool: ChatTool): boolean {
-  return textOf(tool.type).startsWith('advisor_');
 }
 
 const NO_PARAMETERS: JsonObject = Object.freeze({ type: 'object', properties: {} });

@@ -16,7 +16,7 @@ export interface AnthropicUsage {
  *
  * Their `input_tokens` leaves cached tokens out; our `inputTokens` includes them. `iterations` lists the model calls
  * behind an answer: those of the type `message` are in the totals, the others are not and come on top of what is
- * billed. (They are charged at the asked model's price; an advisor, which has another, is not served.)
+ * billed. (An advisor's tokens are then charged at the asked model's price: the block does not carry another price.)
  *
  * @returns `undefined` when input or output was not reported; single parts that were not, or are no counts, are left
  *          out: nothing is defaulted to 0

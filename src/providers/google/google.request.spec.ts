@@ -262,7 +262,7 @@ describe('tools', () => {
     bodyOf({ tools, ...request }).toolConfig?.functionCallingConfig;
 
   it('declares functions, and passes tools that Google runs itself', () => {
-    const raw = { google_search: { timeRangeFilter: {} } } as unknown as { type: string };
+    const raw = { googleMaps: { enableWidget: true } } as unknown as { type: string };
     const body = bodyOf({
       tools: [
         { type: 'google_search' },
@@ -277,21 +277,9 @@ describe('tools', () => {
       { googleSearch: {} },
       { codeExecution: {} },
       { fileSearch: { file_search_store_names: ['s'] } },
-      { googleSearch: { timeRangeFilter: {} } },
+      { googleMaps: { enableWidget: true } },
     ]);
     expect(bodyOf({ web_search_options: {} }).tools).toEqual([{ googleSearch: {} }]);
-  });
-
-  it('refuses what Google charges apart and the gateway has no price for', () => {
-    const raw = (tool: object) => tool as { type: string };
-    expect(faultOf({ tools: [...tools, { type: 'google_maps' }] })).toBe(
-      'unsupported_parameter tools[1].type',
-    );
-    for (const name of ['googleMaps', 'google_maps'])
-      expect(faultOf({ tools: [raw({ [name]: {} })] })).toBe('unsupported_parameter tools[0].googleMaps');
-    const both = raw({ googleSearch: {}, googleMaps: {} });
-    const left = bodyOf({ tools: [both, { type: 'google_maps' }] }, { dropUnsupported: true });
-    expect(left.tools).toEqual([{ googleSearch: {} }]);
   });
 
   it('declares a function’s parameters as the object that Google wants, and none where there are none', () => {

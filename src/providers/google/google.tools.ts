@@ -15,6 +15,7 @@ const GOOGLE_TOOLS = new Set([
   'urlContext',
   'fileSearch',
   'computerUse',
+  'googleMaps',
   'enterpriseWebSearch',
   'retrieval',
   'mcpServers',
@@ -25,8 +26,6 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   codeInterpreter: 'codeExecution',
 };
 const TYPE = new Set(['type']);
-/** Google charges prompts that are grounded with Maps by themselves. */
-const UNPRICED_TOOL = 'googleMaps';
 
 /**
  * `tools`, `functions` and the choice between them -> `tools` and `toolConfig`.
@@ -85,10 +84,9 @@ function parametersOf(schema: unknown): JsonObject {
 
 function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParameters): JsonObject[] {
   const type = text(tool.type);
-  if (type === undefined) return rawTool(tool, path, unsupported);
+  if (type === undefined) return [rawTool(tool)];
   const own = toCamelCase(type);
   const name = (Object.hasOwn(OTHER_NAMES, own) ? OTHER_NAMES[own] : undefined) ?? own;
-  if (name === UNPRICED_TOOL) return refuseUnpriced(`${path}.type`, unsupported);
   if (!GOOGLE_TOOLS.has(name)) {
     unsupported.refuse(`${path}.type`, `"${type}" is not supported by Google Gemini`);
     return [];
@@ -98,16 +96,8 @@ function translateOwnTool(tool: ChatTool, path: string, unsupported: Unsupported
 }
 
 /** `function_declarations` is looked up by its camel case name later on; others may be newer than we are. */
-function rawTool(tool: JsonObject, path: string, unsupported: UnsupportedParameters): JsonObject[] {
-  const entries = Object.entries(tool).map(([key, value]): [string, unknown] => [toCamelCase(key), value]);
-  const priced = entries.filter(([key]) => key !== UNPRICED_TOOL);
-  if (priced.length < entries.length) refuseUnpriced(`${path}.${UNPRICED_TOOL}`, unsupported);
-  return priced.length > 0 ? [Object.fromEntries(priced)] : [];
-}
-
-function refuseUnpriced(param: string, unsupported: UnsupportedParameters): JsonObject[] {
-  unsupported.refuse(param, 'is charged by Google apart, and the gateway has no price for it');
-  return [];
+function rawTool(tool: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(tool).map(([key, value]) => [toCamelCase(key), value]));
 }
 
 /** OpenAI's search models are told to search by a field of its own. */
