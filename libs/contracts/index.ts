@@ -8,3 +8,4 @@ export * from './ready-events.js';
 export * from './call-signal.js';
 export * from './written-text.js';
 export * from './json-structure.js';
+export * from './answer-parts.js';

@@ -96,7 +96,7 @@ class DistinctNames {
   }
 }
 
-/** A shorter text is parsed within some 10 ms, whatever is in it, and not looked over before. */
+/** A shorter text cannot have too many names, is parsed within some 10 ms, whatever is in it, and not looked over before. */
 export const LONG_TEXT = 96 * 1024;
 
 /** Several texts that are parsed in the same turn: looked over only when they are long together. */
@@ -119,12 +119,6 @@ const ANSWER_BOUNDS: JsonBounds = { depth: 500, values: 5_000_000, names: 20_000
 
 /** One event of a stream: twenty probabilities for each of some three thousand tokens, which come in pieces of a few. */
 const EVENT_BOUNDS: JsonBounds = { ...ANSWER_BOUNDS, values: 500_000 };
-
-/**
- * Choices, parts, blocks and tool calls that one answer may have, or one event of a stream: more than any model gives, and
- * each costs some microseconds to translate.
- */
-export const MAX_ANSWER_PARTS = 10_000;
 
 const TOO_MUCH: Readonly<Record<keyof JsonBounds, string>> = {
   depth: 'the answer is nested too deeply',

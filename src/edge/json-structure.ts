@@ -9,8 +9,6 @@ export const REQUEST_BOUNDS: JsonBounds = {
   values: MAX_JSON_VALUES,
   names: MAX_JSON_NAMES,
 };
-/** What is shorter cannot have too many names, and is parsed within some 10 ms, whatever is in it. */
-export const LOOKED_OVER_FROM_LENGTH = 96 * 1024;
 
 /** @returns `invalid_body` for text that would hold everybody up when it is parsed, or `undefined` */
 export function structureFault(text: string): GatewayError | undefined {

@@ -1,13 +1,6 @@
-import { GatewayError } from '@app/contracts';
+import { GatewayError, LONG_TEXT } from '@app/contracts';
 import type { IncomingMessage } from 'node:http';
-import {
-  LOOKED_OVER_FROM_LENGTH,
-  MAX_JSON_DEPTH,
-  MAX_JSON_VALUES,
-  structureFault,
-  tooDeep,
-  tooMany,
-} from './json-structure.js';
+import { MAX_JSON_DEPTH, MAX_JSON_VALUES, structureFault, tooDeep, tooMany } from './json-structure.js';
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([\w-]+)"?/i;
@@ -43,7 +36,7 @@ export function useJsonBody<T>(
       if (declaredBytes > limitBytes) throw tooLarge(limitBytes);
       const read = (bytes: Buffer): void => {
         const text = decodeUtf8(bytes);
-        const fault = text.length < LOOKED_OVER_FROM_LENGTH ? undefined : structureFault(text);
+        const fault = text.length < LONG_TEXT ? undefined : structureFault(text);
         if (fault) throw fault;
         resolve(use(text.trim() === '' ? undefined : checkStructure(parse(text)), request));
       };

@@ -2,7 +2,7 @@ import type Anthropic from '@anthropic-ai/sdk';
 import {
   abortSignalOf,
   type CallSignal,
-  MAX_ANSWER_PARTS,
+  hasTooManyParts,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderStrategy,
@@ -104,7 +104,7 @@ async function readAnswer(
 ): Promise<WireAnswer> {
   const body = await readJson(response, signal);
   if (isAnswer(body)) {
-    if (body.content.length <= MAX_ANSWER_PARTS) return body;
+    if (!hasTooManyParts(body.content)) return body;
     throw badResponse('has more blocks than any model gives', requestId);
   }
   if (isObject(body) && body.type === 'error') throw toStreamError(body, false, requestId);

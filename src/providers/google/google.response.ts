@@ -3,7 +3,7 @@ import {
   type ChatChoice,
   type ChatChunkChoice,
   type ChatCompletion,
-  MAX_ANSWER_PARTS,
+  hasTooManyParts,
   toCompletionUsage,
   type ToolCall,
   type ToolCallDelta,
@@ -66,9 +66,9 @@ export function translateResponse(body: unknown, context: AnswerContext): Transl
  */
 export function readAnswer(body: JsonObject): GeminiResponse {
   const candidates: unknown[] = Array.isArray(body.candidates) ? body.candidates : [];
-  let count = candidates.length;
-  for (const candidate of count > MAX_ANSWER_PARTS ? [] : candidates) count += partsIn(candidate);
-  if (count > MAX_ANSWER_PARTS) throw badResponse('Google answered with more parts than any model gives.');
+  if (hasTooManyParts(candidates, partsIn)) {
+    throw badResponse('Google answered with more parts than any model gives.');
+  }
   return readResponse(body);
 }
 

@@ -1,4 +1,4 @@
-import { MAX_ANSWER_PARTS } from '@app/contracts';
+import { hasTooManyParts } from '@app/contracts';
 import { badResponse } from './openai-compatible.errors.js';
 import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
 
@@ -7,15 +7,13 @@ import { asArray, asObject, type WireObject } from './openai-compatible.wire.js'
  * @throws ProviderError  `provider_bad_response` for more choices, tool calls and parts than any model gives
  */
 export function requireFewParts(wire: WireObject): void {
-  const choices = asArray(wire.choices);
-  let count = choices.length;
-  for (const choice of count > MAX_ANSWER_PARTS ? [] : choices) count += partsIn(asObject(choice));
-  requireFew(count);
+  requireFew(asArray(wire.choices), (choice) => partsIn(asObject(choice)));
 }
 
 /** @throws ProviderError  `provider_bad_response` */
-export function requireFew(count: number): void {
-  if (count > MAX_ANSWER_PARTS) throw badResponse('The provider sent more parts than any model gives.');
+export function requireFew(items: readonly unknown[], partsIn: (item: unknown) => number): void {
+  if (hasTooManyParts(items, partsIn))
+    throw badResponse('The provider sent more parts than any model gives.');
 }
 
 function partsIn(choice: WireObject | undefined): number {

@@ -2,7 +2,6 @@ import {
   type AssistantMessage,
   type ChatCompletion,
   type FinishReason,
-  MAX_ANSWER_PARTS,
   type ProviderError,
 } from '@app/contracts';
 import { badResponse, bodyError } from '../openai-compatible/openai-compatible.errors.js';
@@ -49,9 +48,7 @@ export function responseToCompletion(body: unknown, context: ResponsesContext): 
 /** @throws ProviderError `provider_bad_response` for more items and parts of items than any model gives */
 export function outputItems(wire: WireObject): WireObject[] {
   const output = asArray(wire.output);
-  let count = output.length;
-  for (const item of count > MAX_ANSWER_PARTS ? [] : output) count += partCount(asObject(item));
-  requireFew(count);
+  requireFew(output, (item) => partCount(asObject(item)));
   return output.map((item) => asObject(item) ?? {});
 }
 
