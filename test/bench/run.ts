@@ -55,7 +55,7 @@ try {
 
 async function main(): Promise<void> {
   pin([process.pid], TOOL_CORE);
-  const { child: upstream, port: upstreamPort } = await startUpstream(folder);
+  const upstreamPort = await startUpstream(folder);
   let boots: Boot[] = [];
   if (options.parts.has('startup')) {
     progress('startup');
@@ -72,8 +72,7 @@ async function main(): Promise<void> {
   };
   const { subjects, skipped } = await startSubjects(startOptions);
   const driver = await LoadDriver.start();
-  const toolPids = [upstream.pid, driver.pid];
-  const campaign = new Campaign(subjects, driver, mintTokens(), toolPids);
+  const campaign = new Campaign(subjects, driver, mintTokens());
   const rows = await idleRows(subjects);
   const names = subjects.map(({ name }) => name);
   await warmUp(campaign, names);
@@ -97,7 +96,6 @@ async function main(): Promise<void> {
       subjects[0]!,
       campaign,
       driver,
-      toolPids,
       rounds,
     );
   }

@@ -51,11 +51,11 @@ try {
 
 async function main(): Promise<void> {
   pin([process.pid], TOOL_CORE);
-  const { child: upstream, port: upstreamPort } = await startUpstream(folder);
+  const upstreamPort = await startUpstream(folder);
   const subjects = [direct(upstreamPort), ...(await startGateways(upstreamPort))];
   const names = subjects.map(({ name }) => name);
   const driver = await LoadDriver.start();
-  const campaign = new Campaign(subjects, driver, mintTokens(), [upstream.pid, driver.pid]);
+  const campaign = new Campaign(subjects, driver, mintTokens());
   const chosen = allScenarios().filter(({ name }) => name === CLOSED || name === OPEN);
   console.error('warming up');
   await campaign.warmUp(

@@ -3,7 +3,6 @@ import type { Metric, Row } from '../present/report.ts';
 import { isOpenLoop, type Scenario } from '../scenarios.ts';
 import type { Subject } from '../subjects/subject.ts';
 import type { LoadDriver, Windowed } from './load-driver.ts';
-import { runAsUsual, runInRealTime } from './priority.ts';
 import { cpuBetween, type CpuBooks, readCpu } from './process-cost.ts';
 import { summarise, type Summary } from './statistics.ts';
 
@@ -31,19 +30,11 @@ export class Campaign {
   readonly #subjects: Subject[];
   readonly #driver: LoadDriver;
   readonly #tokens: readonly string[];
-  readonly #toolPids: readonly number[];
 
-  /** @param toolPids  the upstream's and the load generator's */
-  constructor(
-    subjects: readonly Subject[],
-    driver: LoadDriver,
-    tokens: readonly string[],
-    toolPids: readonly number[],
-  ) {
+  constructor(subjects: readonly Subject[], driver: LoadDriver, tokens: readonly string[]) {
     this.#subjects = [...subjects];
     this.#driver = driver;
     this.#tokens = tokens;
-    this.#toolPids = toolPids;
   }
 
   get subjects(): readonly Subject[] {
@@ -78,9 +69,6 @@ export class Campaign {
   /** @returns what it found, for whoever watches */
   async round(scenario: Scenario, round: number, visited: readonly string[]): Promise<string> {
     const subjects = this.#subjects.filter(({ name }) => visited.includes(name));
-    const pids = [...this.#toolPids, ...subjects.flatMap((subject) => subject.pids)];
-    const databasePids = subjects.flatMap(({ helperPids }) => helperPids);
-    if (isOpenLoop(scenario)) runInRealTime(pids, databasePids);
     const figures = new Map<string, Visit>();
     let direct: LoadResult | undefined;
     for (let turn = 0; turn < subjects.length; turn++) {
@@ -91,7 +79,6 @@ export class Campaign {
       if (isOpenLoop(scenario)) this.lateness.push(windowed.result.lateness.p99);
       figures.set(subject.name, visitOf(subject, scenario, windowed));
     }
-    if (isOpenLoop(scenario)) runAsUsual([...pids, ...databasePids]);
     for (const [name, visit] of figures) {
       if (direct && name !== DIRECT) subtract(visit, latencies(direct));
       else for (const metric of LATENCIES) delete visit[metric];

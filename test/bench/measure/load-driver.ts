@@ -12,12 +12,10 @@ export interface Windowed<Reading> {
 
 /** The load process, seen from the bench. */
 export class LoadDriver {
-  readonly pid: number;
   readonly #process: ChildProcess;
 
   private constructor(child: ChildProcess) {
     this.#process = child;
-    this.pid = child.pid!;
   }
 
   static async start(): Promise<LoadDriver> {

@@ -8,7 +8,6 @@ import { startGateway, writeGatewayFile } from '../subjects/gateway.ts';
 import type { Subject } from '../subjects/subject.ts';
 import type { Campaign } from './campaign.ts';
 import { LoadDriver } from './load-driver.ts';
-import { runAsUsual, runInRealTime } from './priority.ts';
 import { summarise } from './statistics.ts';
 
 const PER_SECOND = 200;
@@ -32,7 +31,6 @@ export async function measureSlowNeighbours(
   upstream: Subject,
   campaign: Campaign,
   driver: LoadDriver,
-  toolPids: readonly number[],
   rounds: number,
 ): Promise<Neighbourhood[]> {
   const sinkPort = await freePort();
@@ -81,7 +79,6 @@ export async function measureSlowNeighbours(
     { ...plan(gateway, { inFlight: 64 }, 60, 0), maxRequests: WARM_UP_REQUESTS },
     () => undefined,
   );
-  runInRealTime([...toolPids, ...gateway.pids, background.pid], gateway.helperPids);
   const added = new Map<Condition, { p50: number; p99: number }[]>(CONDITIONS.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < CONDITIONS.length; turn++) {
@@ -113,7 +110,6 @@ export async function measureSlowNeighbours(
       });
     }
   }
-  runAsUsual(toolPids);
   background.stop();
   await gateway.stop();
   await sink.stop();

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import jwt from 'jsonwebtoken';
+import { giveWay } from '../measure/priority.ts';
 import { isPostgres, processTree } from '../measure/process-cost.ts';
 import { freePort, pin, startChild, SUBJECT_CORE, TOOL_CORE, untilAnswers } from './child.ts';
 import { NODE_FLAGS } from './node-flags.ts';
@@ -81,6 +82,7 @@ export async function startGateway(options: GatewayOptions): Promise<Subject> {
   await untilAnswers(`http://127.0.0.1:${port}/ready`, options.title);
   const database = (): number[] => processTree(child.pid).filter(isPostgres);
   pin(database(), TOOL_CORE);
+  giveWay(database());
   return {
     name: options.name,
     title: options.title,

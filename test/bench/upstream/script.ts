@@ -3,7 +3,7 @@
  *
  * - `chunks`: text chunks of a stream
  * - `gap`: pause between two of them, ms; 0 = none
- * - `wait`: pause before the answer, ms
+ * - `wait`: pause before the answer, ms, give or take a tenth
  */
 export interface AnswerScript {
   readonly chunks: number;

@@ -11,6 +11,7 @@ import { readMarker } from './script.ts';
  * how many of them the kernel joins is left to chance, and the cost of the same stream came out as 1 or as 2.4.
  */
 const EVENTS_PER_BURST = 4;
+const WAIT_SPREAD = 0.2;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const STREAM_FLAG = Buffer.from('"stream":true');
 
@@ -41,7 +42,17 @@ function answer(socket: Socket, head: string, body: Buffer): void {
   // Google's streams are told by their path, everybody else's by the body.
   const isStream = vendor === 'google' ? head.includes(':streamGenerateContent') : body.includes(STREAM_FLAG);
   const { chunks, gapMs, waitMs } = readMarker(body);
-  if (waitMs > 0) setTimeout(begin, waitMs, socket, vendor, isStream, chunks, gapMs);
+  // Not the same for all: those that once came due together would come back together, a hundred at a time.
+  if (waitMs > 0)
+    setTimeout(
+      begin,
+      waitMs * (1 + WAIT_SPREAD * (Math.random() - 0.5)),
+      socket,
+      vendor,
+      isStream,
+      chunks,
+      gapMs,
+    );
   else begin(socket, vendor, isStream, chunks, gapMs);
 }
 
@@ -60,7 +71,7 @@ function begin(socket: Socket, vendor: Vendor, isStream: boolean, chunks: number
   const script = scriptOf(vendor, chunks);
   socket.write(STREAM_HEAD);
   if (gapMs === 0) burst(socket, script.bursts, 0);
-  else pace(socket, script, 0, gapMs);
+  else pace(socket, script, 0, gapMs, performance.now());
 }
 
 function burst(socket: Socket, bursts: readonly Buffer[], next: number): void {
@@ -74,7 +85,11 @@ function burst(socket: Socket, bursts: readonly Buffer[], next: number): void {
   setImmediate(burst, socket, bursts, next + 1);
 }
 
-function pace(socket: Socket, script: Script, next: number, gapMs: number): void {
+/**
+ * Each event at its own time after the start. With a pause after each, streams that once came due together would go on
+ * together: they gather, and how many wake a proxy once instead of each on its own would be left to chance.
+ */
+function pace(socket: Socket, script: Script, next: number, gapMs: number, startedAt: number): void {
   if (socket.destroyed) return;
   const bytes = script.events[next];
   if (!bytes) {
@@ -82,8 +97,11 @@ function pace(socket: Socket, script: Script, next: number, gapMs: number): void
     return;
   }
   socket.write(bytes);
-  if (script.events.length - next <= script.closing) pace(socket, script, next + 1, gapMs);
-  else setTimeout(pace, gapMs, socket, script, next + 1, gapMs);
+  if (script.events.length - next <= script.closing) pace(socket, script, next + 1, gapMs, startedAt);
+  else {
+    const pause = startedAt + (next + 1) * gapMs - performance.now();
+    setTimeout(pace, pause, socket, script, next + 1, gapMs, startedAt);
+  }
 }
 
 createServer((socket) => {
