@@ -13,13 +13,33 @@ function renameReasoning(message: WireObject, reasoning: string): void {
   if (typeof message.reasoning_content !== 'string') message.reasoning_content = reasoning;
 }
 
-/** Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`. */
+/**
+ * Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`. Parts
+ * that are neither (its `reference` between two texts, files that a tool made) have no place in OpenAI's message and are
+ * given beside it, as they came.
+ */
 function splitParts(message: WireObject, parts: unknown[]): void {
-  const ofType = (type: string) => parts.map(asObject).filter((part) => part?.type === type);
-  const text = ofType('text').map((part) => asText(part?.text) ?? '');
-  const thinking = ofType('thinking').flatMap((part) => thoughtsIn(part?.thinking));
+  const text: string[] = [];
+  const thinking: string[] = [];
+  const others: unknown[] = [];
+  for (const given of parts) {
+    const part = typeof given === 'string' ? { type: 'text', text: given } : asObject(given);
+    if (part?.type === 'text') text.push(asText(part.text) ?? '');
+    else if (part?.type === 'thinking') thinking.push(...thoughtsIn(part.thinking));
+    if (part && !isAllText(part)) others.push(part);
+  }
   message.content = text.length > 0 ? text.join('') : null;
   if (thinking.length > 0) message.reasoning_content = thinking.join('');
+  if (others.length > 0) {
+    const fields = asObject(message.provider_specific_fields);
+    message.provider_specific_fields = { ...fields, content_parts: others };
+  }
+}
+
+/** Thoughts may hold references, too. */
+function isAllText({ type, thinking }: WireObject): boolean {
+  if (type === 'text') return true;
+  return type === 'thinking' && asArray(thinking).every((piece) => asObject(piece)?.type === 'text');
 }
 
 function thoughtsIn(thinking: unknown): string[] {

@@ -374,6 +374,22 @@ describe('other servers', () => {
     expect(events.some((event) => event.usage ?? event.usageOnly)).toBe(false);
   });
 
+  it('reads usage that stands in the last choice (Moonshot), and beside Groq’s id', async () => {
+    const block = { prompt_tokens: 9, completion_tokens: 3, total_tokens: 12, cached_tokens: 4 };
+    const last = { index: 0, delta: {}, finish_reason: 'stop' };
+    const begun = { id: 'c', choices: [{ index: 0, delta: { role: 'assistant', content: 'x' } }] };
+    const endings = [
+      { id: 'c', choices: [{ ...last, usage: block }] },
+      { id: 'c', choices: [last], x_groq: { id: 'req_1', usage: block } },
+    ];
+    for (const ending of endings) {
+      const { events, chunks } = await read(sse(begun, ending));
+      const usage = { inputTokens: 9, outputTokens: 3, cacheReadInputTokens: 4 };
+      expect(events.at(-1)).toMatchObject({ usageOnly: true, usage });
+      expect(chunks.at(-1)).toMatchObject({ choices: [], usage: block });
+    }
+  });
+
   it('keeps what comes after the usage chunk', async () => {
     const { chunks, events } = await read(fixture('usage-not-last'));
     expect(events.map((event) => event.usageOnly)).toEqual([false, false, false, true, false, false]);
@@ -458,6 +474,28 @@ describe('other servers', () => {
       finish_reason: 'length',
       native_finish_reason: 'model_length',
     });
+  });
+
+  it('keeps the parts that are neither beside the text, as they came', async () => {
+    const reference = { type: 'reference', reference_ids: [0, 2] };
+    const cited = { type: 'thinking', thinking: [{ type: 'text', text: 'Hm' }, reference] };
+    const { chunks } = await read(
+      sse(
+        { id: 'c', choices: [{ index: 0, delta: { content: [cited] } }] },
+        { id: 'c', choices: [{ index: 0, delta: { content: ['So', reference, { type: 'text', text: '.' }] } }] },
+        { id: 'c', choices: [{ index: 0, delta: { content: [reference] }, finish_reason: 'stop' }] },
+      ),
+    );
+    expect(chunks.map((chunk) => chunk.choices[0]?.delta)).toEqual([
+      {
+        role: 'assistant',
+        content: null,
+        reasoning_content: 'Hm',
+        provider_specific_fields: { content_parts: [cited] },
+      },
+      { content: 'So.', provider_specific_fields: { content_parts: [reference] } },
+      { content: null, provider_specific_fields: { content_parts: [reference] } },
+    ]);
   });
 
   it('tells the choices of n apart and ends with the last of them', async () => {

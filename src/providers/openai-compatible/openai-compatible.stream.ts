@@ -137,7 +137,7 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #noteUsage(chunk: WireObject): void {
-    const block = chunk.usage ?? asObject(chunk.x_groq)?.usage;
+    const block = chunk.usage ?? asObject(chunk.x_groq)?.usage ?? asObject(asArray(chunk.choices)[0])?.usage;
     const usage = readUsage(block);
     if (!usage) return;
     this.#usage = usage;
