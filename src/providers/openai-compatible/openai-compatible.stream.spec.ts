@@ -482,7 +482,10 @@ describe('other servers', () => {
     const { chunks } = await read(
       sse(
         { id: 'c', choices: [{ index: 0, delta: { content: [cited] } }] },
-        { id: 'c', choices: [{ index: 0, delta: { content: ['So', reference, { type: 'text', text: '.' }] } }] },
+        {
+          id: 'c',
+          choices: [{ index: 0, delta: { content: ['So', reference, { type: 'text', text: '.' }] } }],
+        },
         { id: 'c', choices: [{ index: 0, delta: { content: [reference] }, finish_reason: 'stop' }] },
       ),
     );

@@ -26,7 +26,7 @@ export function carriedFields(output: readonly WireObject[]): { [FIELD]: WireObj
 export function replayedItems(message: ChatMessage): WireObject[] | undefined {
   const carried = asArray(message.provider_specific_fields?.[FIELD]).map((item) => asObject(item) ?? {});
   if (carried.length === 0 || !fits(carried, message)) return undefined;
-  const text = typeof message.content === 'string' ? message.content : '';
+  const text = saidText(message);
   let at = 0;
   return carried.map((item) => {
     switch (item.type) {
@@ -42,6 +42,12 @@ export function replayedItems(message: ChatMessage): WireObject[] | undefined {
         return item;
     }
   });
+}
+
+/** What an assistant's message says, whether its text is in one piece or in parts, as some clients send it back. */
+export function saidText({ content }: ChatMessage): string {
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => (part.type === 'text' ? (asText(part.text) ?? '') : '')).join('');
 }
 
 /** The text of a message item, refusals left out. */
@@ -85,7 +91,7 @@ function withoutSaid(item: WireObject): WireObject {
 
 /** Somebody may have edited the conversation: what does not fit is not guessed. */
 function fits(carried: readonly WireObject[], message: ChatMessage): boolean {
-  const said = typeof message.content === 'string' ? message.content.length : 0;
+  const said = saidText(message).length;
   const length = carried.reduce((total, item) => total + (item.type === 'message' ? lengthOf(item) : 0), 0);
   const calls = carried.filter((item) => item.type === 'function_call' || item.type === 'custom_tool_call');
   const known = new Set((message.tool_calls ?? []).map(({ id }) => id));

@@ -1,30 +1,55 @@
 import { GatewayError, type ChatMessage, type ContentPart } from '@app/contracts';
 import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
-import { replayedItems } from './responses.carry.js';
+import { replayedItems, saidText } from './responses.carry.js';
 
-/** The conversation -> `input`. One message may be several items: reasoning, text, and each tool call. */
-export function inputItems(messages: readonly ChatMessage[]): WireObject[] {
+/** What becomes of what this wire has no place for: it is refused by name, or the call returns and it is left out. */
+export type Refuse = (param: string, what: string) => void;
+
+/**
+ * The conversation -> `input`. One message may be several items: reasoning, text, and each tool call.
+ *
+ * @throws GatewayError  whatever `refuse` throws
+ */
+export function inputItems(
+  messages: readonly ChatMessage[],
+  refuse: Refuse = refuseUnsupported,
+): WireObject[] {
   const customCalls = customCallIds(messages);
   return messages.flatMap((message, position) => {
+    const path = `messages[${position}]`;
     switch (message.role) {
       case 'assistant':
-        return replayedItems(message) ?? assistantItems(message);
+        return replayedItems(message) ?? assistantItems(message, path, refuse);
       case 'tool':
-        return [toolOutput(message, customCalls, position)];
+        return [toolOutput(message, customCalls, path, refuse)];
       case 'function':
-        throw noPlace(`messages[${position}].role`, 'messages with the role "function"');
+        refuse(`${path}.role`, 'messages with the role "function"');
+        return [];
       default:
-        return [{ role: message.role, content: inputContent(message.content, position) }];
+        return [{ role: message.role, content: spokenContent(message, path, refuse) }];
     }
   });
 }
 
-function assistantItems(message: ChatMessage): WireObject[] {
-  const text = typeof message.content === 'string' ? message.content : joinedText(message.content);
+/** @throws GatewayError  `unsupported_parameter`, always */
+export function refuseUnsupported(param: string, what: string): never {
+  const message = `This model is served by OpenAI's Responses API, which takes no ${what}.`;
+  throw new GatewayError('unsupported_parameter', message, { param });
+}
+
+/** Fields of an assistant's message that no item has. */
+const HOMELESS_FIELDS = { function_call: 'function calls', audio: 'audio', images: 'images of the model' };
+
+function assistantItems(message: ChatMessage, path: string, refuse: Refuse): WireObject[] {
+  for (const [field, what] of Object.entries(HOMELESS_FIELDS)) {
+    if (message[field]) refuse(`${path}.${field}`, what);
+  }
+  const text = saidText(message);
   const said = [
     ...(text === '' ? [] : [{ type: 'output_text', text, annotations: [] }]),
     ...refusalsIn(message).map((refusal) => ({ type: 'refusal', refusal })),
   ];
+  refuseOtherParts(message.content, path, refuse);
   const calls = (message.tool_calls ?? []).map((call) => callItem(call));
   return [...(said.length > 0 ? [{ type: 'message', role: 'assistant', content: said }] : []), ...calls];
 }
@@ -36,8 +61,12 @@ function refusalsIn({ refusal, content }: ChatMessage): unknown[] {
     : [];
 }
 
-function joinedText(parts: ContentPart[] | null | undefined): string {
-  return (parts ?? []).map((part) => (typeof part.text === 'string' ? part.text : '')).join('');
+function refuseOtherParts(content: ChatMessage['content'], path: string, refuse: Refuse): void {
+  if (!Array.isArray(content)) return;
+  for (const [index, { type }] of content.entries()) {
+    if (type !== 'text' && type !== 'refusal')
+      refuse(`${path}.content[${index}].type`, `"${type}" of an assistant`);
+  }
 }
 
 /** A call is named by its `call_id` (`call_…`); the item's own id (`fc_…`) never leaves the gateway in `tool_calls`. */
@@ -53,40 +82,53 @@ function customCallIds(messages: readonly ChatMessage[]): Set<string> {
   return new Set(calls.filter((call) => asObject(call.custom)).map((call) => call.id));
 }
 
-function toolOutput(message: ChatMessage, customCalls: Set<string>, position: number): WireObject {
+function toolOutput(
+  message: ChatMessage,
+  customCalls: Set<string>,
+  path: string,
+  refuse: Refuse,
+): WireObject {
   const callId = message.tool_call_id;
   const type =
     callId !== undefined && customCalls.has(callId) ? 'custom_tool_call_output' : 'function_call_output';
-  return { type, call_id: callId, output: inputContent(message.content, position) };
+  return { type, call_id: callId, output: inputContent(message.content ?? '', path, refuse) };
 }
 
-function inputContent(content: ChatMessage['content'], position: number): string | WireObject[] {
+/** This wire has no names: the speaker is written before what he says, as in a script. */
+function spokenContent(message: ChatMessage, path: string, refuse: Refuse): string | WireObject[] {
+  const content = inputContent(message.content, path, refuse);
+  const { name } = message;
+  if (!name || content.length === 0) return content;
+  if (typeof content === 'string') return `${name}: ${content}`;
+  const [first, ...others] = content;
+  return first?.type === 'input_text'
+    ? [{ ...first, text: `${name}: ${String(first.text)}` }, ...others]
+    : [{ type: 'input_text', text: `${name}:` }, ...content];
+}
+
+function inputContent(content: ChatMessage['content'], path: string, refuse: Refuse): string | WireObject[] {
   if (typeof content === 'string') return content;
-  return (content ?? []).map((part, index) => inputPart(part, `messages[${position}].content[${index}]`));
+  return (content ?? []).flatMap((part, index) => inputPart(part, `${path}.content[${index}]`, refuse));
 }
 
 /** What stands beside the part's own field (`prompt_cache_breakpoint`, and what is newer than we are) stays beside it. */
-function inputPart(part: ContentPart, param: string): WireObject {
+function inputPart(part: ContentPart, param: string, refuse: Refuse): WireObject[] {
   const { image_url: image, file, ...rest }: WireObject = part;
   switch (part.type) {
     case 'text':
-      return { ...rest, type: 'input_text' };
+      return [{ ...rest, type: 'input_text' }];
     case 'image_url':
-      return { ...rest, ...imagePart(asObject(image) ?? {}) };
+      return [{ ...rest, ...imagePart(asObject(image) ?? {}) }];
     case 'file':
-      return { ...rest, ...asObject(file), type: 'input_file' };
+      return [{ ...rest, ...asObject(file), type: 'input_file' }];
     case 'input_audio':
-      throw noPlace(param, 'audio');
+      refuse(param, 'audio');
+      return [];
     default:
-      return { ...part };
+      return [{ ...part }];
   }
 }
 
 function imagePart({ url, detail }: WireObject): WireObject {
   return { type: 'input_image', image_url: url, detail: detail ?? 'auto' };
-}
-
-function noPlace(param: string, what: string): GatewayError {
-  const message = `This model is served by OpenAI's Responses API, which takes no ${what}.`;
-  return new GatewayError('unsupported_parameter', message, { param });
 }

@@ -1,7 +1,7 @@
 import { GatewayError, type ChatRequest, type ChatTool, type ProviderCall } from '@app/contracts';
 import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { isReasoningModel } from './openai.dialect.js';
-import { inputItems } from './responses.input.js';
+import { inputItems, refuseUnsupported } from './responses.input.js';
 
 export interface ResponsesRequest {
   readonly body: WireObject;
@@ -21,10 +21,11 @@ export function toResponsesRequest(call: ProviderCall, stream: boolean): Respons
   const { request } = call;
   const droppedParams = unsupportedFields(request);
   if (droppedParams[0] !== undefined && !call.dropUnsupported) throw unsupported(droppedParams[0]);
+  const leaveOut = (param: string) => droppedParams.push(param);
   const body = {
     ...sharedFields(request),
     model: call.upstreamModel,
-    input: inputItems(request.messages),
+    input: inputItems(request.messages, call.dropUnsupported ? leaveOut : refuseUnsupported),
     store: request.store ?? false,
     ...(call.maxOutputTokens === undefined ? {} : { max_output_tokens: call.maxOutputTokens }),
     ...reasoningField(request),

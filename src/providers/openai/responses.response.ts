@@ -105,39 +105,62 @@ export function isToolCall(item: WireObject): boolean {
   return item.type === 'function_call' || item.type === 'custom_tool_call';
 }
 
-/** Responses put a citation's fields beside its type, chat completions below it. */
-export function annotationOf(annotation: unknown): unknown {
+/**
+ * Responses put a citation's fields beside its type, chat completions below it; and they count from the beginning of the
+ * part that is cited in, where a message has one text.
+ *
+ * @param partStart  where that part begins in the message's text
+ */
+export function annotationOf(annotation: unknown, partStart: number): unknown {
   const { type, ...fields } = asObject(annotation) ?? {};
-  return typeof type === 'string' ? { type, [type]: fields } : annotation;
+  if (typeof type !== 'string') return annotation;
+  for (const index of ['start_index', 'end_index']) {
+    const place = fields[index];
+    if (typeof place === 'number') fields[index] = place + partStart;
+  }
+  return { type, [type]: fields };
+}
+
+function annotationsIn(messages: readonly WireObject[]): unknown[] {
+  let partStart = 0;
+  return messages
+    .flatMap((item) => partsOf(item, 'output_text'))
+    .flatMap((part) => {
+      const start = partStart;
+      partStart += asText(part.text)?.length ?? 0;
+      return asArray(part.annotations).map((annotation) => annotationOf(annotation, start));
+    });
 }
 
 function messageOf(output: readonly WireObject[]): AssistantMessage {
   const messages = output.filter((item) => item.type === 'message');
   const texts = messages.map(textOf);
-  const refusals = messages
-    .flatMap((item) => partsOf(item, 'refusal'))
-    .map((part) => asText(part.refusal) ?? '');
-  const annotations = messages
-    .flatMap((item) => partsOf(item, 'output_text'))
-    .flatMap((part) => asArray(part.annotations));
+  const refusal = refusalIn(messages);
+  const annotations = annotationsIn(messages);
   const reasoning = reasoningOf(output);
   const calls = output.filter(isToolCall).map(toolCallOf);
   const carried = carriedFields(output);
   return {
     role: 'assistant',
     content: messages.some((item) => partsOf(item, 'output_text').length > 0) ? texts.join('') : null,
-    refusal: refusals.length > 0 ? refusals.join('') : null,
+    refusal: refusal ?? null,
     ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
-    ...(annotations.length > 0 ? { annotations: annotations.map(annotationOf) } : {}),
+    ...(annotations.length > 0 ? { annotations } : {}),
     ...(calls.length > 0 ? { tool_calls: calls as ToolCalls } : {}),
     ...(carried ? { provider_specific_fields: carried } : {}),
   };
 }
 
+/** `undefined` when the model did not refuse. */
+export function refusalIn(messages: readonly WireObject[]): string | undefined {
+  const refusals = messages.flatMap((item) => partsOf(item, 'refusal'));
+  return refusals.length > 0 ? refusals.map((part) => asText(part.refusal) ?? '').join('') : undefined;
+}
+
 /** `toolCallOf` has put in what the type demands. */
 type ToolCalls = NonNullable<AssistantMessage['tool_calls']>;
 
-function reasoningOf(output: readonly WireObject[]): string {
+export function reasoningOf(output: readonly WireObject[]): string {
   return output
     .filter((item) => item.type === 'reasoning')
     .flatMap((item) => [...asArray(item.summary), ...asArray(item.content)])

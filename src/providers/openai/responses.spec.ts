@@ -226,6 +226,17 @@ describe('the request', () => {
     ]);
   });
 
+  it('writes the speaker before what he says, as there are no names', () => {
+    const image = { type: 'image_url', image_url: { url: 'https://example.org/a.png' } };
+    const sent = (content: ChatMessage['content']) => {
+      const [item] = inputItems([{ role: 'user', name: 'Ann', content: content ?? null }]);
+      return item?.content;
+    };
+    expect(sent('Hi')).toBe('Ann: Hi');
+    expect(sent([{ type: 'text', text: 'Hi' }, image])).toMatchObject([{ text: 'Ann: Hi' }, {}]);
+    expect(sent([image])).toMatchObject([{ type: 'input_text', text: 'Ann:' }, { type: 'input_image' }]);
+  });
+
   it('keeps what stands beside a part: where OpenAI is to write its cache', () => {
     const mark = { prompt_cache_breakpoint: { mode: 'explicit' } };
     const content = [
@@ -249,7 +260,24 @@ describe('the request', () => {
       'content[0]',
     ],
     [{ role: 'function', name: 'f', content: 'x' }, 'messages[0].role'],
-  ])('says what it has no place for: %j', (message, param) => {
+    [
+      { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } },
+      'messages[0].function_call',
+    ],
+    [{ role: 'assistant', content: null, audio: { id: 'audio_1' } }, 'messages[0].audio'],
+    [{ role: 'assistant', content: 'a', images: [{ type: 'image_url' }] }, 'messages[0].images'],
+    [
+      {
+        role: 'assistant',
+        content: [{ type: 'image_url', image_url: { url: 'https://example.org/a.png' } }],
+      },
+      'messages[0].content[0].type',
+    ],
+  ])('says what it has no place for, or leaves it out: %j', (message, param) => {
+    const messages = [{ role: 'user', content: 'Hi' }, message] as ChatMessage[];
+    const dropping = toResponsesRequest(call({ messages }, { dropUnsupported: true }), false);
+    expect(dropping.droppedParams).toEqual([expect.stringContaining(param.replace(/^.*?]\.?/, ''))]);
+    expect(JSON.stringify(dropping.body.input)).not.toMatch(/audio|function|image/);
     const attempt = () => inputItems([message as ChatMessage]);
     expect(attempt).toThrow(GatewayError);
     try {
@@ -301,6 +329,8 @@ describe('the answer', () => {
         : item,
     );
     expect(replayed).toEqual(sent);
+    const inParts = [{ type: 'text', text: choice!.message.content ?? '' }];
+    expect(inputItems([{ ...choice!.message, content: inParts } as ChatMessage])).toEqual(sent);
     expect(JSON.stringify(choice?.message.provider_specific_fields)).not.toContain('Looking');
   });
 
@@ -493,6 +523,58 @@ describe('the stream', () => {
       expect(pieces.map((piece) => piece.function?.arguments ?? '').join('')).toBe('{"a":1}');
       expect(pieces.filter(({ id }) => id === 'call_1')).toHaveLength(1);
       expect(events.map(({ outputText }) => outputText).join('').length).toBe('abcf{"a":1}'.length);
+    }
+  });
+
+  it('counts the places of citations in the text of all parts, as the whole answer does', async () => {
+    const cited = (text: string) => ({
+      type: 'output_text',
+      text,
+      annotations: [{ type: 'url_citation', url: 'https://e.org', title: 'E', start_index: 0, end_index: 2 }],
+    });
+    const output = [
+      { type: 'message', id: 'm1', phase: 'commentary', content: [cited('ab')] },
+      { type: 'message', id: 'm2', phase: 'final_answer', content: [cited('cde'), cited('fg')] },
+    ];
+    const response = { id: 'resp_1', status: 'completed', output };
+    const events = output.flatMap(({ id, content }) =>
+      content.flatMap(({ text, annotations }, content_index) => [
+        { type: 'response.output_text.delta', item_id: id, content_index, delta: text.slice(0, 1) },
+        { type: 'response.output_text.delta', item_id: id, content_index, delta: text.slice(1) },
+        {
+          type: 'response.output_text.annotation.added',
+          item_id: id,
+          content_index,
+          annotation: annotations[0],
+        },
+      ]),
+    );
+    const { chunks } = await read(sse(...events, { type: 'response.completed', response }));
+    const told = chunks.flatMap(({ choices }) => (choices[0]?.delta.annotations ?? []) as WireObject[]);
+    const { message } = responseToCompletion(structuredClone(response), context).choices[0]!;
+    expect(told).toEqual(message.annotations);
+    const places = told.map(
+      (citation) => citation.url_citation as { start_index: number; end_index: number },
+    );
+    expect(places.map((at) => message.content?.slice(at.start_index, at.end_index))).toEqual([
+      'ab',
+      'cd',
+      'fg',
+    ]);
+  });
+
+  it('tells at the end a refusal and reasoning that came in no delta', async () => {
+    const output = [
+      { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm' }] },
+      { type: 'message', content: [{ type: 'refusal', refusal: 'I cannot.' }] },
+    ];
+    const done = { type: 'response.completed', response: { id: 'resp_1', status: 'completed', output } };
+    const begun = { type: 'response.refusal.delta', delta: 'I can' };
+    for (const before of [[], [begun]]) {
+      const { chunks } = await read(sse(...before, done));
+      const deltas = chunks.flatMap(({ choices }) => choices).map(({ delta }) => delta);
+      expect(deltas.map(({ refusal }) => refusal ?? '').join('')).toBe('I cannot.');
+      expect(deltas.map(({ reasoning_content }) => reasoning_content ?? '').join('')).toBe('Hm');
     }
   });
 

@@ -16,6 +16,8 @@ import {
   isToolCall,
   outputItems,
   PARAGRAPH,
+  reasoningOf,
+  refusalIn,
   responseFailure,
   toolCallOf,
   type ResponsesContext,
@@ -44,6 +46,9 @@ export class ResponsesStreamTranslator implements EventTranslator {
   readonly #calls = new Map<unknown, OpenCall>();
   /** Of the answer's text, as far as it was told. */
   #textLength = 0;
+  #refusalLength = 0;
+  /** Where the parts of the text begin in it. */
+  readonly #partStarts = new Map<string, number>();
 
   constructor(private readonly context: ResponsesContext) {}
 
@@ -73,11 +78,12 @@ export class ResponsesStreamTranslator implements EventTranslator {
       case 'response.output_item.added':
         return this.#itemAdded(asObject(event.item) ?? {});
       case 'response.output_text.delta':
+        this.#partStart(event);
         return this.#text(event.delta, logprobsOf(event));
       case 'response.output_text.annotation.added':
-        return this.#delta({ annotations: [annotationOf(event.annotation)] });
+        return this.#delta({ annotations: [annotationOf(event.annotation, this.#partStart(event))] });
       case 'response.refusal.delta':
-        return this.#delta({ refusal: event.delta });
+        return this.#refusal(event.delta);
       case 'response.reasoning_summary_text.delta':
       case 'response.reasoning_text.delta':
         return this.#reasoning(event);
@@ -108,6 +114,19 @@ export class ResponsesStreamTranslator implements EventTranslator {
   #text(delta: unknown, logprobs?: unknown): ChatStreamEvent[] {
     this.#textLength += asText(delta)?.length ?? 0;
     return this.#delta({ content: delta }, logprobs);
+  }
+
+  #refusal(delta: unknown): ChatStreamEvent[] {
+    this.#refusalLength += asText(delta)?.length ?? 0;
+    return this.#delta({ refusal: delta });
+  }
+
+  /** A part that nothing was told of yet begins here. */
+  #partStart(event: WireObject): number {
+    const part = `${String(event.item_id)} ${String(event.content_index)}`;
+    const start = this.#partStarts.get(part) ?? this.#textLength;
+    this.#partStarts.set(part, start);
+    return start;
   }
 
   #itemAdded(item: WireObject): ChatStreamEvent[] | undefined {
@@ -161,11 +180,18 @@ export class ResponsesStreamTranslator implements EventTranslator {
   #untold(output: readonly WireObject[]): ChatStreamEvent[] {
     const messages = output.filter((item) => item.type === 'message');
     const text = messages.map(textOf).join('').slice(this.#textLength);
+    const refusal = refusalIn(messages)?.slice(this.#refusalLength) ?? '';
+    const reasoning = this.#reasoningPart === undefined ? reasoningOf(output) : '';
     const calls = output.filter(isToolCall).flatMap((item) => {
       const added = this.#calls.has(item.id) ? undefined : this.#itemAdded(item);
       return [...(added ?? []), ...(this.#itemDone(item) ?? [])];
     });
-    return [...(text === '' ? [] : this.#text(text)), ...calls];
+    return [
+      ...(reasoning === '' ? [] : this.#delta({ reasoning_content: reasoning })),
+      ...(text === '' ? [] : this.#text(text)),
+      ...(refusal === '' ? [] : this.#refusal(refusal)),
+      ...calls,
+    ];
   }
 
   #failure(response: WireObject): Error {
