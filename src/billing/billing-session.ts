@@ -51,7 +51,12 @@ export type Settlement =
   /** Served from the response cache: price × CACHE_HIT_PRICE_FACTOR. */
   | { readonly kind: 'cache-hit'; readonly target: QuoteTarget; readonly usage: Usage }
   /** Nothing produced, or the provider failed: the hold goes back. */
-  | { readonly kind: 'release'; readonly reason: string };
+  | {
+      readonly kind: 'release';
+      readonly reason: string;
+      /** The last call had begun to answer, and the provider may bill us for that: as `AttemptReceipt.isCostUnknown`. */
+      readonly isCostUnknown?: true;
+    };
 
 export interface AttemptReceipt {
   readonly provider: string;
@@ -60,7 +65,7 @@ export interface AttemptReceipt {
   readonly upstreamStatus: number | undefined;
   readonly providerRequestId: string | undefined;
   readonly durationMs: number;
-  /** Sent, no answer, the provider may bill us: the user pays nothing for it, the operator gets a row to reconcile. */
+  /** Sent, no answer that is charged, the provider may bill us: the user pays nothing for it, the operator gets a row to reconcile. */
   readonly isCostUnknown?: true | undefined;
 }
 

@@ -52,7 +52,9 @@ export class InFlight {
 
   /** Ends what is left: its clients get an error event, its money is settled like a provider's failure. */
   abortAll(): void {
-    const reason = new GatewayError('draining', 'The gateway is shutting down.', { retryAfterMs: 1000 });
-    for (const upstream of this.#upstreams.items.slice()) upstream.abort(reason);
+    for (const upstream of this.#upstreams.items.slice()) {
+      // One each: what becomes of a call is noted of what it was aborted with.
+      upstream.abort(new GatewayError('draining', 'The gateway is shutting down.', { retryAfterMs: 1000 }));
+    }
   }
 }

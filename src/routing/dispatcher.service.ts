@@ -8,7 +8,7 @@ import {
 } from '@app/contracts';
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
-import { connectionFailure } from '../providers/http/connection-failure.js';
+import { connectionFailure, wasUnsent } from '../providers/http/connection-failure.js';
 import { ProviderRegistry } from '../providers/provider-registry.service.js';
 import type { AttemptRecord } from '../telemetry/telemetry.js';
 import { chooseError, mayTryElsewhere, type TargetFailure } from './choose-error.js';
@@ -242,7 +242,7 @@ export class Dispatcher {
       outcome: outcomeOf(walk, error),
       upstreamStatus: failure?.upstreamStatus,
       providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
-      isCostUnknown: failure?.processed === 'unknown' || undefined,
+      isCostUnknown: failure?.processed === 'unknown' || isCutShort(error) || undefined,
       connectionFailure: failure && connectionFailure(failure)?.kind,
     };
     // A list that grows in place has room for seventeen, and mostly there is one.
@@ -264,6 +264,11 @@ function outcomeOf({ template }: Walk, error: unknown): AttemptRecord['outcome']
   if (error === undefined) return 'ok';
   if (error instanceof GatewayError) return error.code;
   return template.signal.aborted ? 'client_gone' : 'internal_error';
+}
+
+/** Ended by the gateway itself, as a shutdown does, when the provider may have begun to work on it. */
+function isCutShort(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'draining' && !wasUnsent(error);
 }
 
 /** `undefined` = the model's own maximum, which is within the hold. */

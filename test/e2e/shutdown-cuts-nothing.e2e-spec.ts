@@ -40,6 +40,20 @@ function balance(ports: readonly number[]): Promise<{ server: Server; port: numb
   });
 }
 
+/** More than what lies between a provider and a client that reads nothing. */
+function largeStream(): string {
+  const frame = (finishReason: string | null): string =>
+    `data: ${JSON.stringify({
+      id: 'chatcmpl-large',
+      object: 'chat.completion.chunk',
+      created: 1,
+      model: 'gpt-4o-mini',
+      system_fingerprint: 'x'.repeat(64 * 1024),
+      choices: [{ index: 0, delta: { content: 'word ' }, finish_reason: finishReason }],
+    })}\n\n`;
+  return `${frame(null).repeat(400)}${frame('stop')}data: [DONE]\n\n`;
+}
+
 describe('shutdown', () => {
   let upstream: FakeUpstream;
   let database: TestDatabase;
@@ -105,6 +119,51 @@ describe('shutdown', () => {
       `SELECT held_nano FROM account WHERE user_id = 'late'`,
     );
     expect(account?.held_nano).toBe('0');
+  });
+
+  /** Of requests whose hold is over. */
+  const endsOf = (users: readonly string[]): Promise<Record<string, string>[]> =>
+    database.query(
+      `SELECT hold.user_id, hold.state, hold.outcome, unknown_cost.reason AS noted
+         FROM hold LEFT JOIN unknown_cost ON unknown_cost.hold_id = hold.id
+        WHERE hold.user_id = ANY($1) ORDER BY hold.user_id`,
+      [users],
+    );
+
+  it('what outlasts the grace costs nobody anything, read or not, and the operator gets a row for it', async () => {
+    await upstream.builtIn({ chunkDelayMs: 20, words: 2000 });
+    const gateway = await start({ SHUTDOWN_GRACE_SECONDS: '1' });
+    const ask = (user: string, more = {}): Socket => {
+      const text = body({ stream: true, ...more });
+      const socket = connect(gateway.port, '127.0.0.1').on('error', () => undefined);
+      socket.write(
+        `POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer ${mintToken({ sub: user })}\r\n` +
+          `content-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
+      );
+      return socket;
+    };
+    const reader = ask('cut-reader');
+    await new Promise((resolve) => reader.once('data', resolve));
+    reader.resume();
+    await upstream.answerNext({ body: { text: largeStream(), contentType: 'text/event-stream' } });
+    const nonReader = ask('cut-unread');
+    await new Promise((resolve) => nonReader.once('data', resolve));
+    nonReader.pause();
+    const silence = { kind: 'stall', afterBytes: 'before-headers' } as const;
+    for (const _ of [1, 2]) await upstream.answerNext({ body: { builtIn: true }, fault: silence });
+    const asked = (await upstream.completions()).length;
+    ask('cut-unanswered');
+    ask('cut-whole', { stream: false });
+    await eventually('they are asked', async () => (await upstream.completions()).length === asked + 2);
+    expect(await gateway.stop()).toBe(0);
+    nonReader.destroy();
+    const cut = { state: 'released', outcome: 'draining', noted: 'draining' };
+    expect(await endsOf(['cut-reader', 'cut-unread', 'cut-unanswered', 'cut-whole'])).toEqual([
+      { user_id: 'cut-reader', ...cut },
+      { user_id: 'cut-unanswered', ...cut },
+      { user_id: 'cut-unread', ...cut },
+      { user_id: 'cut-whole', ...cut },
+    ]);
   });
 
   it('a second signal exits at once', async () => {

@@ -318,6 +318,36 @@ describe('settling', () => {
     ]);
   });
 
+  it('notes a call that had begun to answer and was cut, in the journal too, so that no crash forgets it', async () => {
+    const user = await funded(1_000_000_000n);
+    const { session, identity } = open(user);
+    await session.hold(quote());
+    session.attempt({ ...unansweredAttempt('ok'), isCostUnknown: undefined });
+    let isDone = false;
+    const appended = machine.journal.append.bind(machine.journal);
+    const written: unknown[] = [];
+    machine.journal.append = (record) => {
+      written.push(isDone || record);
+      return appended(record);
+    };
+    await session.settle({ kind: 'release', reason: 'draining', isCostUnknown: true });
+    isDone = true;
+    machine.journal.append = appended;
+    expect(written).toMatchObject([{ t: 'S', s: { id: identity.billingId, release: true, unknown: true } }]);
+    await machine.settler.drain({ timeoutMs: 1000 });
+    expect(await unknownCosts(db.dataSource, identity.billingId)).toEqual([
+      { attempt: 1, provider: 'echo', reason: 'draining' },
+    ]);
+    expect(machine.events).toContainEqual(
+      expect.objectContaining({ kind: 'unknown-cost', requestId: identity.requestId }),
+    );
+    expect(await booksOf(db.dataSource, user)).toMatchObject({
+      balance: 1_000_000_000n,
+      held: 0n,
+      charges: 0,
+    });
+  });
+
   it('without a hold costs nothing', async () => {
     expect(await open(userId()).session.settle({ kind: 'release', reason: 'x' })).toEqual({
       costNanoUsd: 0n,

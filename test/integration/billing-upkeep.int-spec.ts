@@ -17,6 +17,8 @@ import {
   settling,
   startMachine,
   targetOf,
+  unansweredAttempt,
+  unknownCosts,
   userId,
 } from './billing-support.js';
 
@@ -151,6 +153,31 @@ describe('a journal without an owner', () => {
     expect(await holdRow(lost.billingId)).toMatchObject({ state: 'orphaned', outcome: 'gateway-died' });
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 999_999_993n, held: 0n });
     expect(machine.events).toContainEqual({ kind: 'orphan-released', reason: 'evidence', count: 1 });
+  });
+
+  it('of a version that did not mark calls of unknown cost has their rows all the same', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const hold = order(user, 10n);
+    await machine.holds.hold(hold);
+    const unmarked = { ...unansweredAttempt('first_chunk_timeout'), isCostUnknown: undefined };
+    const attempts = [unmarked, { ...unmarked, outcome: 'circuit_open' }, { ...unmarked, outcome: 'ok' }];
+    await deadJournal(dataDir, {}, { t: 'S', s: settling(hold, 7n, { attempts }).record });
+    await machine.upkeep.runOnce();
+    expect(await unknownCosts(db.dataSource, hold.billingId)).toEqual([
+      { attempt: 1, provider: 'echo', reason: 'first_chunk_timeout' },
+    ]);
+    expect(await holdRow(hold.billingId)).toMatchObject({ state: 'captured', captured_nano: '7' });
+  });
+
+  it('of a version that knew less of a settlement is booked all the same', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const hold = order(user, 10n);
+    await machine.holds.hold(hold);
+    const { unknown: _, attempts: __, ...older } = settling(hold, 7n).record;
+    await deadJournal(dataDir, {}, { t: 'S', s: older });
+    await machine.upkeep.runOnce();
+    expect(await holdRow(hold.billingId)).toMatchObject({ state: 'captured', captured_nano: '7' });
+    expect(await readdir(join(dataDir, 'journal'))).toEqual([machine.instance.id]);
   });
 
   it('says what was booked already, so that it is not sent again', async () => {

@@ -31,7 +31,7 @@ export async function readJournal(directory: string): Promise<JournalContents> {
     for (const text of segment.texts) {
       const record = JSON.parse(text) as JournalRecord;
       if (record.t === 'S') {
-        const settlement = record.s as SettlementRecord;
+        const settlement = withUnknownCosts(record.s as SettlementRecord);
         settlements.set(settlement.id, settlement);
       } else if (record.t === 'A') answers.set(record.id, answerOfRecord(record.a));
       else if (record.t === 'D') {
@@ -49,6 +49,19 @@ export async function readJournal(directory: string): Promise<JournalContents> {
     damagedRecords,
     tornSegments,
   };
+}
+
+/** What always means that the call was sent and not answered. */
+const UNANSWERED = ['first_chunk_timeout', 'stream_idle_timeout', 'request_timeout'];
+
+/** A version that did not mark the calls whose cost nobody knows wrote how each of them ended. */
+function withUnknownCosts(settlement: SettlementRecord): SettlementRecord {
+  const { attempts } = settlement;
+  if (settlement.unknown || !attempts?.some(({ outcome }) => UNANSWERED.includes(outcome))) return settlement;
+  const marked = attempts.map((attempt) =>
+    UNANSWERED.includes(attempt.outcome) ? { ...attempt, isCostUnknown: true as const } : attempt,
+  );
+  return { ...settlement, unknown: true, attempts: marked };
 }
 
 async function segmentNames(directory: string): Promise<string[]> {

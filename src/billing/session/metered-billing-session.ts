@@ -166,6 +166,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   #end(settlement: Settlement): Promise<SettledCharge> {
     switch (settlement.kind) {
       case 'release':
+        if (settlement.isCostUnknown) this.#noteCut(settlement.reason);
         return this.#release(settlement.reason);
       case 'usage':
         return this.#charge(settlement.target, settlement.usage, settlement.source, false);
@@ -176,15 +177,36 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     }
   }
 
+  /** The call that had begun to answer ended otherwise than it was noted. */
+  #noteCut(outcome: string): void {
+    const last = this.#attempts.at(-1);
+    if (!last || last.isCostUnknown) return;
+    const cut = { ...last, outcome, isCostUnknown: true } as const;
+    this.#attempts = [...this.#attempts.slice(0, -1), cut];
+    this.#tellUnknownCost(cut);
+  }
+
   /** Not in the journal: should the process die first, the sweep gives the hold back. */
   #release(reason: string): Promise<SettledCharge> {
     const held = this.#held;
     if (held) {
       const record = this.services.records.release(this.identity, held, this.#attempts, reason);
+      if (record.unknown) return this.#releaseWithRows(held, record);
       this.#enqueue(held, { record });
     }
     this.#close();
     return Promise.resolve({ costNanoUsd: 0n });
+  }
+
+  /** In the journal: what the operator has to look for at the provider, no sweep would know. */
+  async #releaseWithRows(held: Held, record: SettlementRecord): Promise<SettledCharge> {
+    try {
+      const mark = await this.#write({ t: 'S', s: record }).catch(() => undefined);
+      this.#enqueue(held, { record, mark });
+      return { costNanoUsd: 0n };
+    } finally {
+      this.#close();
+    }
   }
 
   #charge(

@@ -87,7 +87,12 @@ function fixture(
     stream: { events: events(), droppedParams: [] },
     target: TARGET,
     billing,
-    upstream,
+    upstream: {
+      abort: () => upstream.abort(),
+      get reason(): unknown {
+        return upstream.signal.reason;
+      },
+    },
     cancelStopsBilling: options.cancelStopsBilling ?? true,
     keepsAnswer: options.keepsAnswer ?? false,
     drains,
@@ -145,14 +150,14 @@ describe('BilledStream', () => {
     });
     const { stream, settlements, ends } = fixture([delta('a'), error]);
     await expect(collect(stream)).rejects.toBe(error);
-    expect(settlements).toEqual([{ kind: 'release', reason: 'provider_bad_response' }]);
+    expect(settlements).toEqual([{ kind: 'release', reason: 'provider_bad_response', isCostUnknown: true }]);
     expect(ends).toEqual([{ kind: 'failed', error }]);
   });
 
   it.each([
     [false, { kind: 'usage', source: 'own', usage: { outputTokens: 2 } }],
     // It cannot be given again.
-    [true, { kind: 'release', reason: 'request_timeout' }],
+    [true, { kind: 'release', reason: 'request_timeout', isCostUnknown: true }],
   ])(
     'charges what came of an answer that was read too slowly, unless a retry is owed it (%s)',
     async (keepsAnswer, charge) => {
@@ -251,7 +256,7 @@ describe('BilledStream', () => {
       await stream.next();
       gone.abort();
       await drains.settled();
-      expect(settlements).toEqual([{ kind: 'release', reason: 'client_gone' }]);
+      expect(settlements).toEqual([{ kind: 'release', reason: 'client_gone', isCostUnknown: true }]);
       expect(log).toEqual(['settled']);
     });
 

@@ -2,6 +2,7 @@ import {
   type ChatStreamEvent,
   chunksOf,
   GatewayError,
+  ProviderError,
   type ProviderStream,
   type ReadyEvents,
   readyEventsOf,
@@ -26,8 +27,8 @@ export interface BilledStreamParts {
   readonly stream: ProviderStream;
   readonly target: QuoteTarget;
   readonly billing: BillingSession;
-  /** Aborts the upstream call. */
-  readonly upstream: { abort(): void };
+  /** The upstream call, and what ended it. */
+  readonly upstream: { abort(): void; readonly reason: unknown };
   readonly cancelStopsBilling: boolean;
   /** The answer is kept for a retry (Idempotency-Key): it is read to its end without a client, too. */
   readonly keepsAnswer?: boolean;
@@ -52,7 +53,7 @@ export type StreamEnd =
  * - complete: the provider's usage, else our own count;
  * - the client left: abort and count what came, or, where the provider bills on regardless, read on to its usage;
  * - the client left, and a retry with its Idempotency-Key shall get the answer: read on to the end, in any case;
- * - the provider failed: nothing, the hold goes back;
+ * - the provider failed, or a shutdown cut it, read or not: nothing, the hold goes back, and the operator gets a row;
  * - the client was too slow for the time there is: as if it had left, else an answer read slowly to its last line is free;
  * - the next slice of a long answer is not covered: cut with `finish_reason: "length"`, what came is charged.
  *
@@ -214,9 +215,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   /** @returns the same error, to be thrown */
   async #failed(error: unknown): Promise<unknown> {
     if (!this.#end()) return error;
-    const reason = error instanceof GatewayError ? error.code : 'internal_error';
     if (error instanceof UnreadAnswer && !this.#parts.keepsAnswer) await this.#settleUsage();
-    else await this.#settle({ kind: 'release', reason });
+    else await this.#settle(releaseAfter(error, 'internal_error'));
     this.#parts.onEnd({ kind: 'failed', error });
     return error;
   }
@@ -248,8 +248,13 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 
   async #abandon(): Promise<void> {
-    if (!this.#end()) return;
     const { drains, cancelStopsBilling, keepsAnswer, upstream, onEnd } = this.#parts;
+    // Cut by the gateway itself, which the client had not read yet: it pays what it would pay had it read that.
+    if (upstream.reason instanceof GatewayError) {
+      await this.#failed(upstream.reason).catch(() => undefined);
+      return;
+    }
+    if (!this.#end()) return;
     if (keepsAnswer) {
       drains.drain((signal) => this.#drain(signal));
       return;
@@ -298,8 +303,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
    */
   async #settleCutDrain(error: unknown): Promise<void> {
     if (!this.#parts.keepsAnswer) return this.#settleUsage();
-    const reason = error instanceof GatewayError ? error.code : 'client_gone';
-    await this.#settle({ kind: 'release', reason });
+    await this.#settle(releaseAfter(error, 'client_gone'));
   }
 
   /** @returns false when the end was already reached */
@@ -334,6 +338,13 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     });
     return this.#settling;
   }
+}
+
+/** Of a stream that had begun: unless the provider says that it did nothing, it may send a bill. */
+function releaseAfter(error: unknown, otherwise: string): Settlement {
+  const reason = error instanceof GatewayError ? error.code : otherwise;
+  const isUnprocessed = error instanceof ProviderError && error.processed === 'no';
+  return isUnprocessed ? { kind: 'release', reason } : { kind: 'release', reason, isCostUnknown: true };
 }
 
 /** What a run would have been as one event for each chunk. */
