@@ -1,13 +1,5 @@
-import {
-  Injectable,
-  type OnApplicationBootstrap,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
-import { performance } from 'node:perf_hooks';
-import { TurnTimes } from '../timing/turn-times.js';
-
-const WINDOW_MS = 30_000;
+import { Injectable } from '@nestjs/common';
+import { RecentTurns } from '../timing/recent-turns.js';
 
 export interface LagFigures {
   readonly mean_ms: number;
@@ -20,51 +12,17 @@ export interface LagFigures {
 
 /** The time a request may wait for its turn. Over the last half to whole minute. */
 @Injectable()
-export class EventLoopLag implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
-  readonly #turns = new TurnTimes();
-  #utilization = performance.eventLoopUtilization();
-  #previous: LagFigures | undefined;
-  #timer: NodeJS.Timeout | undefined;
-
-  onModuleInit(): void {
-    this.#turns.start();
-    this.#timer = setInterval(() => this.#roll(), WINDOW_MS).unref();
-  }
-
-  /** From here on the loop is there for requests: the long turns of the start do not count. */
-  onApplicationBootstrap(): void {
-    this.#turns.resetAfterStart();
-  }
-
-  onApplicationShutdown(): void {
-    clearInterval(this.#timer);
-    this.#turns.stop();
-  }
+export class EventLoopLag {
+  constructor(private readonly recent: RecentTurns) {}
 
   current(): LagFigures {
-    const now = this.#window();
-    const before = this.#previous;
-    if (!before) return now;
+    const { turns, utilization } = this.recent;
     return {
-      ...now,
-      p99_ms: Math.max(now.p99_ms, before.p99_ms),
-      max_ms: Math.max(now.max_ms, before.max_ms),
-    };
-  }
-
-  #roll(): void {
-    this.#previous = this.#window();
-    this.#turns.reset();
-    this.#utilization = performance.eventLoopUtilization();
-  }
-
-  #window(): LagFigures {
-    return {
-      mean_ms: rounded(this.#turns.meanMs),
-      p50_ms: rounded(this.#turns.percentileMs(50)),
-      p99_ms: rounded(this.#turns.percentileMs(99)),
-      max_ms: rounded(this.#turns.maxMs),
-      utilization: Math.round(performance.eventLoopUtilization(this.#utilization).utilization * 1000) / 1000,
+      mean_ms: rounded(turns.meanMs),
+      p50_ms: rounded(turns.percentileMs(50)),
+      p99_ms: rounded(turns.percentileMs(99)),
+      max_ms: rounded(turns.maxMs),
+      utilization: Math.round(utilization * 1000) / 1000,
     };
   }
 }

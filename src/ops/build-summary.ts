@@ -53,6 +53,11 @@ const MONEY = [
   'audit_mismatches',
 ] as const;
 
+/** Most of the page are histograms of each model, and of no use here. */
+export function isOfSummary({ name }: Sample): boolean {
+  return !name.startsWith('gen_ai_client_');
+}
+
 /** The instance's counters since its start, in one page of JSON. Rates are the reader's: two readings and a difference. */
 export function buildSummary(samples: readonly Sample[]): OpsSummary {
   const requests = samples.filter(({ name }) => name === 'llm_requests_total');

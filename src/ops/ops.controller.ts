@@ -8,9 +8,10 @@ import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { ApiAnswer } from '../docs/api-answer.decorator.js';
 import { ApiErrors } from '../docs/api-errors.decorator.js';
 import { MetricsText } from '../telemetry/metrics/metrics-text.js';
-import { buildSummary } from './build-summary.js';
+import { inShortTurns } from '../telemetry/metrics/short-turns.js';
+import { buildSummary, isOfSummary } from './build-summary.js';
 import { SUMMARY_EXAMPLE } from './summary.example.js';
-import { parseMetricsText } from './parse-metrics-text.js';
+import { parseMetricsText, type Sample } from './parse-metrics-text.js';
 
 /** What the page consists of. The scripts are compiled like the rest of the program, and run in the browser. */
 const ASSETS: Readonly<Record<string, string>> = {
@@ -68,8 +69,17 @@ export class OpsController {
       environment: this.config.environment,
       currency: this.config.billing.currency,
       uptime_seconds: Math.floor(process.uptime()),
-      ...buildSummary(parseMetricsText(await this.metrics.metricsText())),
+      ...buildSummary(await this.#samples()),
     };
+  }
+
+  /** Hundreds of models make tens of thousands of lines: no turn of the event loop is spent on all of them. */
+  async #samples(): Promise<Sample[]> {
+    const samples: Sample[] = [];
+    for await (const text of inShortTurns(await this.metrics.texts())) {
+      for (const sample of parseMetricsText(text)) if (isOfSummary(sample)) samples.push(sample);
+    }
+    return samples;
   }
 
   #read(name: string): string {

@@ -23,7 +23,7 @@ import { PrometheusSink } from './metrics/prometheus.sink.js';
 import { UserBalanceGauge } from './metrics/user-balance.gauge.js';
 import { RemoteSinks } from './remote-sinks.js';
 import { Telemetry, type TelemetrySink } from './telemetry.js';
-import { TurnTimes } from '../timing/turn-times.js';
+import { RecentTurns } from '../timing/recent-turns.js';
 
 /** One `Telemetry` for everybody, with the sinks that the configuration asks for. */
 @Global()
@@ -51,41 +51,40 @@ import { TurnTimes } from '../timing/turn-times.js';
     },
     { provide: Telemetry, inject: [APP_CONFIG, Logs, GatewayMetrics, RemoteSinks], useFactory: withSinks },
     CrashReports,
+    RecentTurns,
     {
       provide: MetricsText,
       inject: [GatewayMetrics, Telemetry],
       useFactory: (metrics: GatewayMetrics, telemetry: Telemetry) => new MetricsText(metrics, telemetry),
     },
   ],
-  exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText, CrashReports],
+  exports: [Telemetry, Logs, GatewayLogger, GatewayMetrics, MetricsText, CrashReports, RecentTurns],
 })
 export class TelemetryModule implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
-  readonly #turns = new TurnTimes();
   readonly #reopenLogs = (): void => this.logs.reopen();
 
   constructor(
     private readonly logs: Logs,
     private readonly remote: RemoteSinks,
+    private readonly turns: RecentTurns,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   onModuleInit(): void {
     dropMisnamedMetrics(register);
-    if (this.config.observability.prometheusEnabled) {
-      registerEventLoopMetrics(register, this.#turns);
-      this.#turns.start();
-    }
+    if (this.config.observability.prometheusEnabled) registerEventLoopMetrics(register, this.turns);
+    this.turns.start();
     // Always, also without a log file: unhandled, the signal of a careless logrotate would end the process.
     if (process.platform !== 'win32') process.on('SIGUSR2', this.#reopenLogs);
   }
 
   /** From here on the loop is there for requests: the long turns of the start do not count. */
   onApplicationBootstrap(): void {
-    this.#turns.resetAfterStart();
+    this.turns.resetAfterStart();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    this.#turns.stop();
+    this.turns.stop();
     await this.remote.close();
     await this.logs.flush();
     process.off('SIGUSR2', this.#reopenLogs);

@@ -7,8 +7,9 @@ import { Telemetry } from '../telemetry.js';
 import { ClusterMetrics } from './cluster-metrics.js';
 import { registerEventLoopMetrics } from './event-loop-metrics.js';
 import { GatewayMetrics } from './gateway-metrics.js';
-import { mergeWorkerMetrics, plainMetrics } from './merge-worker-metrics.js';
+import { MergedPage } from './merge-worker-metrics.js';
 import { MetricsText } from './metrics-text.js';
+import { type PagePart, pageParts, pageTexts } from './page-parts.js';
 import { PrometheusSink } from './prometheus.sink.js';
 import { UserBalanceGauge } from './user-balance.gauge.js';
 import type { TurnTimes } from '../../timing/turn-times.js';
@@ -20,15 +21,21 @@ class FakeCluster extends EventEmitter {
   start(id: number) {
     const registry = new Registry();
     const process = Object.assign(new EventEmitter(), {
-      send: (message: unknown) =>
-        queueMicrotask(() => this.emit('message', worker, structuredClone(message))),
+      send: (message: unknown, _handle: undefined, _options: undefined, sent?: () => void) =>
+        queueMicrotask(() => {
+          this.emit('message', worker, structuredClone(message));
+          sent?.();
+        }),
     });
     const state = { answers: true };
     const worker = {
       id,
       isConnected: () => id in this.workers,
-      send: (message: unknown) =>
-        state.answers && queueMicrotask(() => process.emit('message', structuredClone(message))),
+      send: (message: unknown, sent: () => void) =>
+        queueMicrotask(() => {
+          if (state.answers) process.emit('message', structuredClone(message));
+          sent();
+        }),
     } as unknown as Worker;
     this.workers[id] = worker;
     const metrics = new GatewayMetrics(registry);
@@ -40,6 +47,10 @@ class FakeCluster extends EventEmitter {
     delete this.workers[worker.id];
     this.emit('exit', worker);
   }
+}
+
+async function textOf(primary: ClusterMetrics): Promise<string> {
+  return (await primary.texts()).join('');
 }
 
 async function requests(page: Promise<string>): Promise<number> {
@@ -57,7 +68,7 @@ describe('/metrics with several workers', () => {
     b.sink.request(requestRecord());
     expect(await requests(a.page.metricsText())).toBe(3);
     expect(await requests(b.page.metricsText())).toBe(3);
-    expect(await requests(primary.text())).toBe(3);
+    expect(await requests(textOf(primary))).toBe(3);
     expect(await a.page.metricsText()).toContain(
       'llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 3',
     );
@@ -72,7 +83,7 @@ describe('/metrics with several workers', () => {
     b.sink.event({ kind: 'balance', userId: 'u', balanceNanoUsd: 4_000_000_000n });
     a.sink.event({ kind: 'breaker', provider: 'p', model: 'm', state: 'open' });
     b.sink.event({ kind: 'breaker', provider: 'p', model: 'm', state: 'closed' });
-    const page = await primary.text();
+    const page = await textOf(primary);
     expect(page).toContain('user_balance{user_id="u"} 4\n');
     expect(page).toContain('llm_gateway_circuit_breaker_state{provider="p",model="m"} 2\n');
   });
@@ -85,11 +96,11 @@ describe('/metrics with several workers', () => {
     for (let id = 2; id < 30; id++) {
       const worker = cluster.start(id);
       worker.sink.request(requestRecord());
-      await primary.text();
+      await textOf(primary);
       cluster.kill(worker.worker);
     }
     expect(await requests(survivor.page.metricsText())).toBe(29);
-    const page = await primary.text();
+    const page = await textOf(primary);
     expect(page).toContain('llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 29');
     expect(page).toContain('llm_requests_duration_seconds_bucket{le="2",model="gpt-4",provider="openai"} 29');
   });
@@ -100,10 +111,10 @@ describe('/metrics with several workers', () => {
     const [a, b] = [cluster.start(1), cluster.start(2)];
     a.sink.request(requestRecord());
     b.sink.request(requestRecord());
-    expect(await requests(primary.text())).toBe(2);
+    expect(await requests(textOf(primary))).toBe(2);
     b.state.answers = false;
     a.sink.request(requestRecord());
-    expect(await requests(primary.text())).toBe(3);
+    expect(await requests(textOf(primary))).toBe(3);
   });
 
   it('tells how long the worst event loop keeps its clients waiting, and since when the oldest worker counts', async () => {
@@ -117,11 +128,15 @@ describe('/metrics with several workers', () => {
         const name = 'process_start_time_seconds';
         // As the client library's own, of whose processes there is only one here.
         new Gauge({ name, help: 'x', aggregator: 'omit', registers: [registry] }).set(startedAt);
-        registerEventLoopMetrics(registry, turnsOf(lateMs));
-        return structuredClone(await plainMetrics(registry));
+        registerEventLoopMetrics(registry, { turns: turnsOf(lateMs) });
+        const parts: PagePart[] = [];
+        for await (const part of pageParts(registry)) parts.push(structuredClone(part));
+        return parts;
       }),
     );
-    const page = await mergeWorkerMetrics(workers).metrics();
+    const merged = new MergedPage();
+    for (const parts of workers) await merged.add(parts);
+    const page = (await pageTexts(merged.parts())).join('');
     expect(page).toContain('\nnodejs_eventloop_lag_p99_seconds 0.6\n');
     expect(page).toContain('\nprocess_start_time_seconds 1000\n');
   });
@@ -134,6 +149,5 @@ function turnsOf(ms: number): TurnTimes {
     meanMs: ms,
     stddevMs: 0,
     percentileMs: () => ms,
-    reset: () => undefined,
   } as unknown as TurnTimes;
 }

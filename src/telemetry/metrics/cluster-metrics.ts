@@ -1,10 +1,17 @@
 import type { Cluster, Worker } from 'node:cluster';
 import { isMetricsMessage, type MetricsMessage } from './metrics-messages.js';
-import { countsOf, mergeWorkerMetrics, plainMetrics, type PlainMetric } from './merge-worker-metrics.js';
+import { MergedPage } from './merge-worker-metrics.js';
+import { pageTexts, type PagePart } from './page-parts.js';
 
-/** A worker that is slower than this is counted with what it said last. */
+/** A worker that says nothing for so long is counted with what it said last. */
 const COLLECT_TIMEOUT_MS = 1_000;
-const MAX_DEPARTED = 8;
+
+interface Round {
+  readonly id: number;
+  readonly missing: Set<number>;
+  readonly heard: () => void;
+  readonly done: () => void;
+}
 
 /**
  * The primary's part of `/metrics` when there are several workers: whichever worker is asked, the answer is the sum
@@ -12,12 +19,15 @@ const MAX_DEPARTED = 8;
  */
 export class ClusterMetrics {
   /** What each living worker said last, by worker id. */
-  readonly #last = new Map<number, readonly PlainMetric[]>();
-  /** The counts that dead workers left. */
-  #departed: (readonly PlainMetric[])[] = [];
+  readonly #last = new Map<number, readonly PagePart[]>();
+  /** What each is saying now: its pages by the round's id. */
+  readonly #arriving = new Map<number, Map<number, PagePart[]>>();
+  /** The counts that dead workers left, and what is yet to be added to them. */
+  readonly #departed = new MergedPage();
+  #departing: (readonly PagePart[])[] = [];
   readonly #dead = new Set<number>();
-  #waiting: { readonly id: number; readonly missing: Set<number>; readonly done: () => void } | undefined;
-  #collecting: Promise<void> | undefined;
+  #round: Round | undefined;
+  #texts: Promise<string[]> | undefined;
   #nextId = 1;
 
   constructor(private readonly cluster: Pick<Cluster, 'workers' | 'on'>) {
@@ -25,20 +35,23 @@ export class ClusterMetrics {
     cluster.on('exit', (worker: Worker) => this.#departs(worker.id));
   }
 
-  /** The text for Prometheus. */
-  async text(): Promise<string> {
+  /** The page for Prometheus in its parts. Callers at the same moment share one. */
+  texts(): Promise<string[]> {
+    this.#texts ??= this.#sum().finally(() => (this.#texts = undefined));
+    return this.#texts;
+  }
+
+  async #sum(): Promise<string[]> {
     await this.#collect();
-    if (this.#departed.length > MAX_DEPARTED) await this.#compact();
-    return mergeWorkerMetrics([...this.#departed, ...this.#last.values()]).metrics();
+    const living = [...this.#last.values()];
+    for (const parts of this.#departing.splice(0)) await this.#departed.addCounts(parts);
+    const page = new MergedPage();
+    for await (const part of this.#departed.parts()) await page.add([part]);
+    for (const parts of living) await page.add(parts);
+    return pageTexts(page.parts());
   }
 
-  /** Callers at the same moment share one round. */
   #collect(): Promise<void> {
-    this.#collecting ??= this.#ask().finally(() => (this.#collecting = undefined));
-    return this.#collecting;
-  }
-
-  #ask(): Promise<void> {
     const workers = Object.values(this.cluster.workers ?? {}).filter(
       (worker) => worker?.isConnected() === true,
     );
@@ -47,52 +60,61 @@ export class ClusterMetrics {
       const timer = setTimeout(resolve, COLLECT_TIMEOUT_MS);
       const id = this.#nextId++;
       const missing = new Set(workers.map((worker) => worker?.id ?? 0));
-      this.#waiting = {
-        id,
-        missing,
-        done: () => {
-          clearTimeout(timer);
-          resolve();
-        },
+      const done = () => {
+        clearTimeout(timer);
+        resolve();
       };
-      for (const worker of workers) send(worker, { topic: 'gateway-metrics', kind: 'collect', id });
+      this.#round = { id, missing, heard: () => timer.refresh(), done };
+      for (const worker of workers) void send(worker, { topic: 'gateway-metrics', kind: 'collect', id });
     });
   }
 
   #received(worker: Worker, message: unknown): void {
     if (!isMetricsMessage(message)) return;
     if (message.kind === 'ask') void this.#answer(worker, message.id);
-    if (message.kind !== 'collected' || this.#dead.has(worker.id)) return;
-    this.#last.set(worker.id, message.metrics);
-    if (this.#waiting?.id === message.id) this.#arrived(worker.id);
+    if (message.kind === 'collected' && !this.#dead.has(worker.id)) {
+      this.#hears(worker.id, message.id, message.part);
+    }
+  }
+
+  #hears(workerId: number, id: number, part: PagePart | undefined): void {
+    let pages = this.#arriving.get(workerId);
+    if (!pages) this.#arriving.set(workerId, (pages = new Map<number, PagePart[]>()));
+    const parts = pages.get(id) ?? [];
+    if (part) {
+      parts.push(part);
+      pages.set(id, parts);
+      if (this.#round?.id === id) this.#round.heard();
+      return;
+    }
+    pages.delete(id);
+    this.#last.set(workerId, parts);
+    if (this.#round?.id === id) this.#arrived(workerId);
   }
 
   #arrived(workerId: number): void {
-    this.#waiting?.missing.delete(workerId);
-    if (this.#waiting?.missing.size === 0) this.#waiting.done();
+    this.#round?.missing.delete(workerId);
+    if (this.#round?.missing.size === 0) this.#round.done();
   }
 
   async #answer(worker: Worker, id: number): Promise<void> {
-    send(worker, { topic: 'gateway-metrics', kind: 'answer', id, text: await this.text() });
+    for (const text of [...(await this.texts()), undefined]) {
+      await send(worker, { topic: 'gateway-metrics', kind: 'answer', id, text });
+    }
   }
 
   #departs(workerId: number): void {
     const last = this.#last.get(workerId);
     this.#last.delete(workerId);
+    this.#arriving.delete(workerId);
     this.#dead.add(workerId);
-    if (last) this.#departed.push(countsOf(last));
+    if (last) this.#departing.push(last);
     this.#arrived(workerId);
-  }
-
-  /** However often workers die, what they left stays small. */
-  async #compact(): Promise<void> {
-    const departed = this.#departed;
-    this.#departed = [];
-    this.#departed.push(await plainMetrics(mergeWorkerMetrics(departed)));
   }
 }
 
-function send(worker: Worker | undefined, message: MetricsMessage): void {
+/** Connections come to the worker by the same channel: what waits for this one is never queued before them. */
+async function send(worker: Worker | undefined, message: MetricsMessage): Promise<void> {
   // A worker that just died has closed its channel; its absence is noticed by the exit event.
-  if (worker?.isConnected()) worker.send(message, () => {});
+  if (worker?.isConnected()) await new Promise((sent) => worker.send(message, sent));
 }

@@ -4,42 +4,47 @@ import type { RequestRecord } from '../telemetry.js';
 import type { CounterSeries, HistogramSeries } from './fast-series.js';
 import type { GatewayMetrics } from './gateway-metrics.js';
 
-/** The series of the completions of one model at one provider, found once. */
+/** The series of the completions of one model at one provider, found once; those that never have a figure are not made. */
 export class CompletionSeries {
   readonly #byStatus = new Map<number, CounterSeries>();
   readonly #byError = new Map<string, CounterSeries>();
   readonly #byTokenKind = new Map<string, CounterSeries>();
   readonly #duration: HistogramSeries;
-  readonly #firstToken: HistogramSeries;
-  readonly #cost: CounterSeries;
-  readonly #inputTokens: HistogramSeries;
-  readonly #outputTokens: HistogramSeries;
+  #firstToken: HistogramSeries | undefined;
+  #cost: CounterSeries | undefined;
+  #inputTokens: HistogramSeries | undefined;
+  #outputTokens: HistogramSeries | undefined;
 
+  /** @param timedModel  the model's name in the histograms, see `PrometheusSink` */
   constructor(
     private readonly metrics: GatewayMetrics,
     private readonly model: string,
     private readonly provider: string,
+    private readonly timedModel: string,
   ) {
-    const genAi = genAiLabels(model, provider);
-    this.#duration = metrics.requestDuration.series({ model, provider });
-    this.#firstToken = metrics.firstToken.series(genAi);
-    this.#cost = metrics.cost.series({ model, provider });
-    this.#inputTokens = metrics.tokenUsage.series({ ...genAi, gen_ai_token_type: 'input' });
-    this.#outputTokens = metrics.tokenUsage.series({ ...genAi, gen_ai_token_type: 'output' });
+    this.#duration = metrics.requestDuration.series({ model: timedModel, provider });
   }
 
   add(record: RequestRecord): void {
     this.#status(record.status).add();
     this.#duration.observe(record.durationMs / 1000);
     if (record.errorCode !== undefined) this.#error(record.errorCode).add();
-    if (record.costNanoUsd !== undefined) this.#cost.add(nanoToNumber(record.costNanoUsd));
+    if (record.costNanoUsd !== undefined) this.#charged(nanoToNumber(record.costNanoUsd));
     if (record.stream && record.timeToFirstChunkMs !== undefined) {
+      this.#firstToken ??= this.metrics.firstToken.series(this.#genAi);
       this.#firstToken.observe(record.timeToFirstChunkMs / 1000);
     }
     if (record.usage) this.#tokens(record.usage);
   }
 
+  #charged(cost: number): void {
+    this.#cost ??= this.metrics.cost.series({ model: this.model, provider: this.provider });
+    this.#cost.add(cost);
+  }
+
   #tokens(usage: Usage): void {
+    this.#inputTokens ??= this.metrics.tokenUsage.series({ ...this.#genAi, gen_ai_token_type: 'input' });
+    this.#outputTokens ??= this.metrics.tokenUsage.series({ ...this.#genAi, gen_ai_token_type: 'output' });
     this.#inputTokens.observe(usage.inputTokens);
     this.#outputTokens.observe(usage.outputTokens);
     this.#count('input', usage.inputTokens);
@@ -47,6 +52,10 @@ export class CompletionSeries {
     this.#count('cached_input', usage.cacheReadInputTokens);
     this.#count('cache_write', usage.cacheCreationInputTokens);
     this.#count('reasoning', usage.reasoningOutputTokens);
+  }
+
+  get #genAi() {
+    return genAiLabels(this.timedModel, this.provider);
   }
 
   /** Unknown is not zero: what was not reported makes no series. */
@@ -82,15 +91,14 @@ const NOT_ASKED: ReadonlySet<string> = new Set(['circuit_open', 'bulkhead_full']
 /** The series of the upstream calls for one model to one provider. */
 export class AttemptSeries {
   readonly #byOutcome = new Map<string, CounterSeries>();
-  readonly #duration: HistogramSeries;
+  #duration: HistogramSeries | undefined;
 
   constructor(
     private readonly metrics: GatewayMetrics,
     private readonly model: string,
     private readonly provider: string,
-  ) {
-    this.#duration = metrics.operationDuration.series(genAiLabels(model, provider));
-  }
+    private readonly timedModel: string,
+  ) {}
 
   add(outcome: string, durationMs: number): void {
     let series = this.#byOutcome.get(outcome);
@@ -99,7 +107,9 @@ export class AttemptSeries {
       this.#byOutcome.set(outcome, series);
     }
     series.add();
-    if (!NOT_ASKED.has(outcome)) this.#duration.observe(durationMs / 1000);
+    if (NOT_ASKED.has(outcome)) return;
+    this.#duration ??= this.metrics.operationDuration.series(genAiLabels(this.timedModel, this.provider));
+    this.#duration.observe(durationMs / 1000);
   }
 }
 

@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
+import type { RecentTurns } from '../../timing/recent-turns.js';
 import type { TurnTimes } from '../../timing/turn-times.js';
 
 /** The client library would wake the process this often, milliseconds, to look at the loop: never, as far as we go. */
@@ -33,9 +34,10 @@ const FIGURES: readonly {
 
 /**
  * `nodejs_eventloop_lag_*`, under the names that dashboards know from the client library: how long the turns of the event
- * loop took since the page was last asked for.
+ * loop took in the last half to whole minute. The library starts anew with each look at the page, so that of two that look each
+ * sees a part.
  */
-export function registerEventLoopMetrics(registry: Registry, turns: TurnTimes): void {
+export function registerEventLoopMetrics(registry: Registry, recent: Pick<RecentTurns, 'turns'>): void {
   registry.removeSingleMetric(LIBRARY_LAG);
   for (const { name, help, aggregator, readMs } of FIGURES) {
     const fullName = `nodejs_eventloop_lag_${name}_seconds`;
@@ -46,18 +48,16 @@ export function registerEventLoopMetrics(registry: Registry, turns: TurnTimes): 
       aggregator,
       registers: [registry],
       collect() {
-        this.set(readMs(turns) / 1000);
+        this.set(readMs(recent.turns) / 1000);
       },
     });
   }
-  // The last of them: metrics are collected in this order.
   new Gauge({
     name: LIBRARY_LAG,
     help: 'How late the event loop is now.',
     aggregator: 'average',
     registers: [registry],
     async collect() {
-      turns.reset();
       const askedMs = performance.now();
       await new Promise(setImmediate);
       this.set((performance.now() - askedMs) / 1000);

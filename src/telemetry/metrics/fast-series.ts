@@ -1,4 +1,5 @@
 import type { Metric, Registry } from 'prom-client';
+import { labelText } from './label-text.js';
 
 /** prom-client's labels of one series. */
 export type Labels<Name extends string> = Readonly<Record<Name, string>>;
@@ -8,10 +9,10 @@ export type Labels<Name extends string> = Readonly<Record<Name, string>>;
  * step, which costs more than the step; here whoever counts holds the series itself.
  * On the page they are the same.
  */
-abstract class FastMetric<Name extends string, Series> {
+export abstract class FastMetric<Name extends string, Series> {
   readonly aggregator = 'sum';
   abstract readonly type: 'counter' | 'histogram';
-  readonly #series = new Map<string, { readonly labels: Labels<Name>; readonly series: Series }>();
+  readonly #series = new Map<string, KnownSeries<Name, Series>>();
 
   constructor(
     readonly name: string,
@@ -28,8 +29,16 @@ abstract class FastMetric<Name extends string, Series> {
   series(labels: Labels<Name>): Series {
     const key = this.labelNames.map((name) => labels[name]).join('\u0000');
     let known = this.#series.get(key);
-    if (!known) this.#series.set(key, (known = { labels: { ...labels }, series: this.create() }));
+    if (!known) {
+      const text = labelText(this.labelNames.map((name) => [name, labels[name]]));
+      this.#series.set(key, (known = { labels: { ...labels }, text, series: this.create() }));
+    }
     return known.series;
+  }
+
+  /** The page's lines, a series at a time; what one is made of was read at one moment. */
+  *lines(): Generator<string> {
+    for (const { text, series } of this.#series.values()) yield this.write(text, series);
   }
 
   async get() {
@@ -44,6 +53,14 @@ abstract class FastMetric<Name extends string, Series> {
 
   protected abstract create(): Series;
   protected abstract samples(labels: Labels<Name>, series: Series): Sample[];
+  /** @param labels  as they stand on the page, written once: there are tens of thousands of lines */
+  protected abstract write(labels: string, series: Series): string;
+}
+
+interface KnownSeries<Name extends string, Series> {
+  readonly labels: Labels<Name>;
+  readonly text: string;
+  readonly series: Series;
 }
 
 interface Sample {
@@ -80,6 +97,10 @@ export class FastCounter<Name extends string> extends FastMetric<Name, CounterSe
   protected samples(labels: Labels<Name>, series: CounterSeries): Sample[] {
     return [{ labels: { ...labels }, value: series.value }];
   }
+
+  protected write(labels: string, series: CounterSeries): string {
+    return `${this.name}{${labels}} ${series.value}\n`;
+  }
 }
 
 export class HistogramSeries {
@@ -103,6 +124,8 @@ export class HistogramSeries {
 
 export class FastHistogram<Name extends string> extends FastMetric<Name, HistogramSeries> {
   readonly type = 'histogram';
+  /** How the line of each bucket begins. */
+  readonly #buckets: readonly string[];
 
   /** @param bounds  upper bounds of the buckets, ascending */
   constructor(
@@ -113,6 +136,7 @@ export class FastHistogram<Name extends string> extends FastMetric<Name, Histogr
     registry: Registry,
   ) {
     super(name, help, labelNames, registry);
+    this.#buckets = [...bounds, '+Inf'].map((le) => `${name}_bucket{le="${le}",`);
   }
 
   protected create(): HistogramSeries {
@@ -131,5 +155,15 @@ export class FastHistogram<Name extends string> extends FastMetric<Name, Histogr
       { labels: { ...labels }, value: series.sum, metricName: `${this.name}_sum` },
       { labels: { ...labels }, value: count, metricName: `${this.name}_count` },
     ];
+  }
+
+  protected write(labels: string, series: HistogramSeries): string {
+    let count = 0;
+    let lines = '';
+    for (const [index, own] of series.counts.entries()) {
+      count += own;
+      lines += `${this.#buckets[index]}${labels}} ${count}\n`;
+    }
+    return `${lines}${this.name}_sum{${labels}} ${series.sum}\n${this.name}_count{${labels}} ${count}\n`;
   }
 }

@@ -1,63 +1,99 @@
-import { AggregatorRegistry, type Registry } from 'prom-client';
+import { figure, type Family, type PagePart } from './page-parts.js';
+import { ShortTurns } from './short-turns.js';
 
-/** A metric as `Registry.getMetricsAsJSON()` gives it and as it comes over IPC. */
-export interface PlainMetric {
-  readonly name: string;
-  readonly help: string;
-  readonly type: string;
-  readonly aggregator: string;
-  readonly values: readonly PlainValue[];
+/** One line of several workers: its figure, and what its aggregator must know besides (how many, or when it was seen). */
+interface Row {
+  value: number;
+  besides: number;
 }
 
-export interface PlainValue {
-  readonly value: number;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly metricName?: string;
-  /** Unix milliseconds; only of `user_balance`. */
-  readonly seenAt?: number;
+interface MergedFamily {
+  readonly family: Family;
+  /** By the line without its figure. */
+  readonly rows: Map<string, Row>;
 }
+
+type Join = (row: Row, value: number, seenAt: number) => void;
+
+const JOINS: Readonly<Record<string, Join>> = {
+  sum: (row, value) => void (row.value += value),
+  max: (row, value) => void (row.value = Math.max(row.value, value)),
+  min: (row, value) => void (row.value = Math.min(row.value, value)),
+  first: () => undefined,
+  average(row, value) {
+    row.besides += 1;
+    row.value += (value - row.value) / row.besides;
+  },
+  latest(row, value, seenAt) {
+    if (seenAt > row.besides) Object.assign(row, { value, besides: seenAt });
+  },
+};
+
+const PART_ROWS = 300;
 
 /**
- * A registry's figures as plain data, fit for IPC.
- * The library leaves the start of the process out of a sum; that of the oldest worker tells how long the counts go back.
+ * Several workers' pages -> one: sums, or what each metric's aggregator says; of a balance the latest sight.
+ * The primary hands connections to the workers meanwhile, so this is done in short turns.
  */
-export async function plainMetrics(registry: Registry): Promise<PlainMetric[]> {
-  const metrics = await registry.getMetricsAsJSON();
-  return metrics.map(({ name, help, type, aggregator, values }) => ({
-    name,
-    help,
-    // The library's type is an enum of numbers; what it gives is the word.
-    type: String(type),
-    aggregator: name === 'process_start_time_seconds' ? 'min' : aggregator,
-    values: values.map((value) => ({
-      ...value,
-      labels: { ...value.labels } as Record<string, string | number>,
-    })),
-  }));
-}
+export class MergedPage {
+  readonly #families = new Map<string, MergedFamily>();
+  readonly #turns = new ShortTurns();
 
-/** Several workers' figures -> one registry: sums, or what each metric's aggregator says; of a balance the latest sight. */
-export function mergeWorkerMetrics(workers: readonly (readonly PlainMetric[])[]): Registry {
-  const balances = workers.flatMap((metrics) => metrics.filter((metric) => metric.name === 'user_balance'));
-  const summed = workers.map((metrics) => metrics.filter((metric) => metric.name !== 'user_balance'));
-  return AggregatorRegistry.aggregate([...summed, latestBalances(balances)]);
-}
-
-/**
- * What a dead worker leaves behind: its counts, so that sums never fall (Prometheus would read a fall as a restart and
- * count everything again). Its gauges died with it.
- */
-export function countsOf(metrics: readonly PlainMetric[]): PlainMetric[] {
-  return metrics.filter((metric) => metric.type === 'counter' || metric.type === 'histogram');
-}
-
-function latestBalances(balances: readonly PlainMetric[]): PlainMetric[] {
-  const first = balances[0];
-  if (!first) return [];
-  const latest = new Map<string | number | undefined, PlainValue>();
-  for (const value of balances.flatMap((metric) => metric.values)) {
-    const known = latest.get(value.labels.user_id);
-    if (!known || (value.seenAt ?? 0) > (known.seenAt ?? 0)) latest.set(value.labels.user_id, value);
+  async add(parts: Iterable<PagePart>): Promise<void> {
+    for (const part of parts) {
+      this.#addPart(part);
+      await this.#turns.pause();
+    }
   }
-  return [{ ...first, values: [...latest.values()] }];
+
+  /**
+   * What dead workers leave behind: their counts, so that sums never fall (Prometheus would read a fall as a restart and
+   * count everything again). Their gauges died with them.
+   */
+  addCounts(parts: readonly PagePart[]): Promise<void> {
+    return this.add(parts.filter(({ family }) => family.type === 'counter' || family.type === 'histogram'));
+  }
+
+  async *parts(): AsyncGenerator<PagePart> {
+    for (const { family, rows } of this.#families.values()) {
+      let lines = '';
+      let count = 0;
+      for (const [start, { value }] of rows) {
+        lines += `${start} ${figure(value)}\n`;
+        if (++count % PART_ROWS !== 0) continue;
+        yield { family, lines };
+        lines = '';
+        await this.#turns.pause();
+      }
+      yield { family, lines };
+    }
+  }
+
+  #addPart({ family, lines, seenAt }: PagePart): void {
+    const aggregator = seenAt ? 'latest' : family.aggregator;
+    const join = JOINS[aggregator];
+    // `omit`: of no use as a sum
+    if (!join) return;
+    const { rows } = this.#family(family);
+    for (const [index, line] of lines.split('\n').entries()) {
+      if (line === '') continue;
+      const end = line.lastIndexOf(' ');
+      const start = line.slice(0, end);
+      const value = numberOf(line.slice(end + 1));
+      const row = rows.get(start);
+      if (row) join(row, value, seenAt?.[index] ?? 0);
+      else rows.set(start, { value, besides: seenAt?.[index] ?? 1 });
+    }
+  }
+
+  #family(family: Family): MergedFamily {
+    let known = this.#families.get(family.name);
+    if (!known) this.#families.set(family.name, (known = { family, rows: new Map() }));
+    return known;
+  }
+}
+
+function numberOf(text: string): number {
+  if (text === '+Inf') return Number.POSITIVE_INFINITY;
+  return text === '-Inf' ? Number.NEGATIVE_INFINITY : Number(text);
 }

@@ -3,9 +3,10 @@ import type { Registry } from 'prom-client';
 import type { Gauge, Telemetry } from '../telemetry.js';
 import type { GatewayMetrics } from './gateway-metrics.js';
 import { isMetricsMessage, type MetricsMessage } from './metrics-messages.js';
-import { plainMetrics } from './merge-worker-metrics.js';
+import { type PagePart, pageParts, pageTexts } from './page-parts.js';
 
-const ANSWER_TIMEOUT_MS = 3_000;
+/** Below Prometheus' own patience of 10 s, so that it hears why. */
+const ANSWER_TIMEOUT_MS = 8_000;
 
 const OWNERS_GAUGES = {
   holds_open: {
@@ -45,9 +46,14 @@ const OWNERS_GAUGES = {
   },
 } as const satisfies Record<Gauge['name'], { name: string; help: string; aggregator: 'sum' | 'max' }>;
 
-/** The text of `/metrics`: this process's, or with several workers the sum over all of them. */
+interface Asked {
+  readonly texts: string[];
+  readonly done: () => void;
+}
+
+/** The page of `/metrics`: this process's, or with several workers the sum over all of them. */
 export class MetricsText {
-  readonly #asked = new Map<number, (text: string) => void>();
+  readonly #asked = new Map<number, Asked>();
   readonly #known = new Set<Gauge['name']>();
   readonly #registry: Registry;
   #nextId = 1;
@@ -67,38 +73,59 @@ export class MetricsText {
     return this.#registry.contentType;
   }
 
-  /** @throws Error when the primary does not answer: a part of the sum would look like a restart to Prometheus */
-  metricsText(): Promise<string> {
+  /**
+   * @returns the page in parts of whole lines, made in turns of a few milliseconds
+   * @throws Error when the primary does not answer: a part of the sum would look like a restart to Prometheus
+   */
+  texts(): Promise<string[]> {
     this.#registerGauges();
-    return this.ipc === undefined ? this.#registry.metrics() : this.#askPrimary(this.ipc);
+    return this.ipc === undefined ? pageTexts(pageParts(this.#registry)) : this.#askPrimary(this.ipc);
   }
 
-  #askPrimary(ipc: Pick<NodeJS.Process, 'send'>): Promise<string> {
+  /** The page as one text. */
+  async metricsText(): Promise<string> {
+    return (await this.texts()).join('');
+  }
+
+  #askPrimary(ipc: Pick<NodeJS.Process, 'send'>): Promise<string[]> {
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
+      const texts: string[] = [];
       const timer = setTimeout(() => {
         this.#asked.delete(id);
         reject(new Error('the primary process did not answer for the metrics'));
       }, ANSWER_TIMEOUT_MS);
-      this.#asked.set(id, (text) => {
+      const done = () => {
         clearTimeout(timer);
         this.#asked.delete(id);
-        resolve(text);
-      });
+        resolve(texts);
+      };
+      this.#asked.set(id, { texts, done });
       ipc.send?.({ topic: 'gateway-metrics', kind: 'ask', id } satisfies MetricsMessage);
     });
   }
 
   async #received(message: unknown): Promise<void> {
     if (!isMetricsMessage(message)) return;
-    if (message.kind === 'answer') this.#asked.get(message.id)?.(message.text);
+    if (message.kind === 'answer') this.#hears(this.#asked.get(message.id), message.text);
     if (message.kind === 'collect') await this.#tell(message.id);
+  }
+
+  #hears(asked: Asked | undefined, text: string | undefined): void {
+    if (text === undefined) asked?.done();
+    else asked?.texts.push(text);
   }
 
   async #tell(id: number): Promise<void> {
     this.#registerGauges();
-    const metrics = await plainMetrics(this.#registry);
-    this.ipc?.send?.({ topic: 'gateway-metrics', kind: 'collected', id, metrics } satisfies MetricsMessage);
+    for await (const part of pageParts(this.#registry)) await this.#send(id, part);
+    await this.#send(id, undefined);
+  }
+
+  /** Answers only when the part is on its way: connections come by the same channel. */
+  #send(id: number, part: PagePart | undefined): Promise<void> {
+    const message: MetricsMessage = { topic: 'gateway-metrics', kind: 'collected', id, part };
+    return new Promise((sent) => this.ipc?.send?.(message, undefined, undefined, () => sent()));
   }
 
   /** Owners register their figures at boot, some of them after us. */

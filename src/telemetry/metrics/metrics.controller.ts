@@ -1,4 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { GatewayError } from '@app/contracts';
 import { Controller, Get, Inject, Req, Res } from '@nestjs/common';
 import { ApiOperation, ApiProduces, ApiResponse, ApiTags } from '@nestjs/swagger';
@@ -8,6 +10,7 @@ import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { Telemetry } from '../telemetry.js';
 import { MetricsText } from './metrics-text.js';
+import { inShortTurns } from './short-turns.js';
 
 /** For Prometheus. Open by default, behind METRICS_TOKEN when that is set, absent with PROMETHEUS_ENABLED=false. */
 @ApiTags('operations')
@@ -46,10 +49,11 @@ export class MetricsController {
     if (!this.#enabled)
       throw new GatewayError('not_found', 'Metrics are switched off (PROMETHEUS_ENABLED=false).');
     if (this.#token !== undefined) this.#requireToken(request, this.#token);
-    const text = await this.metrics.metricsText();
+    const texts = await this.metrics.texts();
     response.setHeader('Content-Type', this.metrics.contentType);
     response.setHeader('Cache-Control', 'no-store');
-    response.end(text);
+    // Who leaves before the end gets no more of it.
+    await pipeline(Readable.from(inShortTurns(texts)), response).catch(() => undefined);
   }
 
   #requireToken(request: Request, token: string): void {

@@ -14,10 +14,17 @@ const RATE_LIMIT_MODES = ['redis', 'memory', 'degraded'] as const;
  * label `other`.
  */
 const MAX_MODELS = 500;
+/**
+ * Nine of ten lines of the page are the histograms of each model at each provider, 9 to 13 kB for a pair. So many models have
+ * histograms of their own; the others have counters of their own and share the histograms of `other`.
+ */
+const MAX_TIMED_MODELS = 150;
+const OTHER = 'other';
 
 /** Facts -> series. Every request passes here: its series are found once and kept. */
 export class PrometheusSink implements TelemetrySink {
   readonly #models = new Set<string>();
+  readonly #timedModels = new Set<string>();
   readonly #completions: ByPair<CompletionSeries>;
   readonly #attempts: ByPair<AttemptSeries>;
   readonly #stages = new Map<string, HistogramSeries>();
@@ -28,8 +35,12 @@ export class PrometheusSink implements TelemetrySink {
     private readonly metrics: GatewayMetrics,
     private readonly balances: UserBalanceGauge | undefined,
   ) {
-    this.#completions = new ByPair((model, provider) => new CompletionSeries(metrics, model, provider));
-    this.#attempts = new ByPair((model, provider) => new AttemptSeries(metrics, model, provider));
+    this.#completions = new ByPair(
+      (model, provider) => new CompletionSeries(metrics, model, provider, this.#timedModel(model)),
+    );
+    this.#attempts = new ByPair(
+      (model, provider) => new AttemptSeries(metrics, model, provider, this.#timedModel(model)),
+    );
     this.#rateLimits = new ByPair((scope, outcome) => metrics.rateLimitRequests.series({ scope, outcome }));
     this.#overhead = {
       whole: metrics.overhead.series({ stream: 'false' }),
@@ -63,7 +74,7 @@ export class PrometheusSink implements TelemetrySink {
         return metrics.breakerState.remove({
           provider: event.provider,
           // one that was never told of gets no label now
-          model: this.#models.has(event.model) ? event.model : 'other',
+          model: this.#models.has(event.model) ? event.model : OTHER,
         });
       case 'cache':
         return void metrics.cacheRequests.inc({ cache: event.cache, outcome: event.outcome });
@@ -102,9 +113,14 @@ export class PrometheusSink implements TelemetrySink {
 
   #model(name: string): string {
     if (this.#models.has(name)) return name;
-    if (this.#models.size >= MAX_MODELS) return 'other';
+    if (this.#models.size >= MAX_MODELS) return OTHER;
     this.#models.add(name);
     return name;
+  }
+
+  #timedModel(name: string): string {
+    if (this.#timedModels.size < MAX_TIMED_MODELS) this.#timedModels.add(name);
+    return this.#timedModels.has(name) ? name : OTHER;
   }
 
   #breaker(provider: string, model: string, state: keyof typeof BREAKER_STATES): void {

@@ -175,6 +175,64 @@ describe('models named by clients', () => {
   });
 });
 
+describe('the page of many models', () => {
+  it('is read line by line as the client library would write it', async () => {
+    const { registry, metrics, sink } = setUp();
+    registerProcessMetrics(registry, { version: '1.2.3', environment: 'test' }, { langfuse: () => 4 });
+    for (let i = 0; i < 40; i++) sink.request(requestRecord({ model: `mo"d\\el-${i}` }));
+    sink.event({ kind: 'balance', userId: 'a"b', balanceNanoUsd: 1_500_000_000n });
+    const page = await new MetricsText(metrics, new Telemetry(), undefined).metricsText();
+    expect(page).toBe(`${await registry.metrics()}`);
+  });
+
+  it('leaves turns of the event loop to everybody else, with thousands of pairs of model and provider', async () => {
+    const { metrics, sink } = setUp();
+    for (let i = 0; i < 4_000; i++)
+      sink.request(requestRecord({ model: `model-${i % 500}`, provider: `provider-${Math.floor(i / 500)}` }));
+    let turns = 0;
+    let isMade = false;
+    const count = () => {
+      turns++;
+      if (!isMade) setImmediate(count);
+    };
+    setImmediate(count);
+    const startMs = performance.now();
+    const texts = await new MetricsText(metrics, new Telemetry(), undefined).texts();
+    isMade = true;
+    expect(turns).toBeGreaterThan((performance.now() - startMs) / 40);
+    expect(turns).toBeGreaterThan(2);
+    expect(Math.max(...texts.map((text) => text.length))).toBeLessThan(100_000);
+  });
+
+  it('has histograms of 150 models, and counters of each', async () => {
+    const { sink, text } = setUp();
+    for (let i = 0; i < 300; i++) sink.request(requestRecord({ model: `model-${i}` }));
+    expect(await series(text(), 'llm_requests_total{')).toHaveLength(300);
+    const durations = await series(text(), 'llm_requests_duration_seconds_count{');
+    expect(durations).toHaveLength(151);
+    expect(durations).toContain('llm_requests_duration_seconds_count{model="other",provider="openai"} 150');
+  });
+
+  it('has no series of what never came: no first token without a stream, no cost of what failed', async () => {
+    const { sink, text } = setUp();
+    sink.request(
+      requestRecord({
+        stream: false,
+        status: 503,
+        errorCode: 'circuit_open',
+        usage: undefined,
+        costNanoUsd: undefined,
+        timeToFirstChunkMs: undefined,
+        attempts: [],
+      }),
+    );
+    const page = await text();
+    for (const name of ['gen_ai_server_time_to_first_token_seconds', 'gen_ai_client', 'llm_cost_total'])
+      expect(page).not.toMatch(new RegExp(`^${name}.*\\{`, 'm'));
+    expect(page).toContain('llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 1');
+  });
+});
+
 describe('user_balance', () => {
   it('never has more series than METRICS_MAX_USERS: the one seen longest ago goes', async () => {
     const { sink, text } = setUp(3);

@@ -1,0 +1,57 @@
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
+import { TurnTimes } from './turn-times.js';
+
+const WINDOW_MS = 30_000;
+
+interface Window {
+  readonly turns: TurnTimes;
+  utilization: EventLoopUtilization;
+}
+
+/**
+ * The turns of the event loop in the last half to whole minute, whoever asks and however often: two Prometheus servers, `/health` and
+ * a person with curl see the same. Two windows are measured at a time; the one that was begun earlier answers, and begins anew when the
+ * other has run for half a minute.
+ */
+export class RecentTurns {
+  #longer: Window = begin();
+  #shorter: Window = begin();
+  #timer: NodeJS.Timeout | undefined;
+
+  start(): void {
+    this.#longer.turns.start();
+    this.#shorter.turns.start();
+    this.#timer = setInterval(() => this.#roll(), WINDOW_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#longer.turns.stop();
+    this.#shorter.turns.stop();
+  }
+
+  /** From here on the loop is there for requests: the long turns of the start do not count. */
+  resetAfterStart(): void {
+    this.#longer.turns.resetAfterStart();
+    this.#shorter.turns.resetAfterStart();
+  }
+
+  get turns(): TurnTimes {
+    return this.#longer.turns;
+  }
+
+  /** Share of the time the loop was busy, 0 to 1. */
+  get utilization(): number {
+    return performance.eventLoopUtilization(this.#longer.utilization).utilization;
+  }
+
+  #roll(): void {
+    [this.#longer, this.#shorter] = [this.#shorter, this.#longer];
+    this.#shorter.turns.reset();
+    this.#shorter.utilization = performance.eventLoopUtilization();
+  }
+}
+
+function begin(): Window {
+  return { turns: new TurnTimes(), utilization: performance.eventLoopUtilization() };
+}
