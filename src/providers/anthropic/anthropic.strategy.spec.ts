@@ -111,6 +111,16 @@ describe('AnthropicStrategy', () => {
     expect(server.received?.body).not.toHaveProperty('stream');
   });
 
+  it('gives the arguments of a call digit for digit', async () => {
+    const block = { type: 'tool_use', id: 'toolu_1', name: 'f', input: { id: 'ID' } };
+    const body = JSON.stringify({ ...MESSAGE, content: [block] });
+    answerWith(body.replace('"ID"', '1234567890123456789'));
+    const { completion } = await strategy.complete(call());
+    expect(completion.choices[0]?.message.tool_calls?.[0]?.function.arguments).toBe(
+      '{"id":1234567890123456789}',
+    );
+  });
+
   it('names what it left out', async () => {
     answerWith(JSON.stringify(MESSAGE));
     const request = { ...call().request, seed: 7 };

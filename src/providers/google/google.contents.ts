@@ -5,6 +5,7 @@ import {
   JsonBudget,
   type ToolCall,
 } from '@app/contracts';
+import { losesDigits } from '../../text/exact-json.js';
 import { toGeminiPart } from './google.media.js';
 import { CALL_ID_PREFIX } from './google.response.js';
 import { readLayout, readSignature, rebuildTurn } from './google.turn.js';
@@ -309,18 +310,13 @@ const READ_BOUNDS: JsonBounds = { depth: 500, values: 200_000, names: 20_000 };
  * everything else stands in `output`, the key that Google names for it.
  */
 function toResponse(content: string): JsonObject {
-  const value = keepsItsNumbers(content) ? parseJson(content) : undefined;
+  const value = losesDigits(content) ? undefined : parseJson(content);
   if (isObject(value)) return value;
   return { output: Array.isArray(value) ? value : content };
 }
 
 function looksLikeJson(content: string): boolean {
   return /^\s*[{[]/.test(content);
-}
-
-/** A whole number of more than 15 digits would lose some of them. */
-function keepsItsNumbers(json: string): boolean {
-  return !/[:[,\s]-?\d{16,}/.test(json);
 }
 
 function parseJson(json: string): unknown {
