@@ -1,4 +1,5 @@
 import type { ChatMessage, ToolCall } from '@app/contracts';
+import { parseExactly } from '../../text/exact-json.js';
 import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
 import { toToolUseId } from './anthropic.ids.js';
 import { isRawContentOf } from './anthropic.raw-content.js';
@@ -10,8 +11,8 @@ import { isBlock, isObject, type JsonObject, textOf, type WireBlock } from './an
  * An assistant's message of an earlier turn -> its blocks: thinking first, then text, then tool calls.
  *
  * When the gateway gave the raw blocks with that turn (`provider_specific_fields.anthropic_content`) and the visible
- * part of the message still says the same, those are the turn, byte for byte. A client that edited the message means
- * what it wrote.
+ * part of the message still says the same, those are the turn, byte for byte, with the calls' arguments as the message
+ * has them. A client that edited the message means what it wrote.
  *
  * `reasoning_content` is not sent: without a signature Anthropic takes no thinking.
  *
@@ -24,14 +25,31 @@ export function assistantBlocks(
   context: ContentContext,
 ): WireBlock[] {
   const fields = isObject(message.provider_specific_fields) ? message.provider_specific_fields : {};
-  if (isRawContentOf(message, fields.anthropic_content)) return fields.anthropic_content.filter(isSendable);
+  if (isRawContentOf(message, fields.anthropic_content)) {
+    const calls = calledTools(message, path, context);
+    return fields.anthropic_content.filter(isSendable).map((block) => withCalled(block, calls));
+  }
   if (message.audio) context.unsupported.refuse(`${path}.audio`, 'is not taken by Anthropic');
+  if (Array.isArray(message.images) && message.images.length > 0)
+    context.unsupported.refuse(`${path}.images`, 'is not taken by Anthropic');
   return [
     ...thinkingBlocks(fields.thinking_blocks ?? message.thinking_blocks),
     ...toBlocks(message.content, `${path}.content`, context),
     ...textBlocks(textOf(message.refusal), undefined),
     ...toolUses(message, path, functionCallId, context),
   ];
+}
+
+/** Of the raw blocks, by id. */
+function calledTools(message: ChatMessage, path: string, context: ContentContext): Map<string, WireBlock> {
+  const blocks = toolUses(message, path, '', context);
+  return new Map(blocks.map((block) => [textOf(block.id), block]));
+}
+
+/** The call's arguments are JSON text in the message, exact to the last digit and where a client edits them. */
+function withCalled(block: WireBlock, calls: ReadonlyMap<string, WireBlock>): WireBlock {
+  const call = block.type === 'tool_use' ? calls.get(textOf(block.id)) : undefined;
+  return call ? { ...block, name: call.name, input: call.input } : block;
 }
 
 /** Anthropic gives blank text now and then, and does not take it back. */
@@ -81,7 +99,7 @@ function toInput(text: unknown, path: string): JsonObject {
 
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch {
     return undefined;
   }

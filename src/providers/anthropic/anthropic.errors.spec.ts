@@ -109,6 +109,17 @@ describe('toCallError', () => {
   });
 
   it.each([
+    [{ error: 'bad field' }, 'bad field'],
+    [{ message: 'bad field' }, 'bad field'],
+    [{ detail: 'bad field' }, 'bad field'],
+    [{ detail: [{ loc: ['body'] }] }, 'Anthropic answered with status 400.'],
+    ['bad field', 'Anthropic answered with status 400.'],
+  ])('reads words outside of an envelope of Anthropic’s: %j', (body, message) => {
+    const error = Object.assign(new Error('400 …'), { status: 400, error: body, headers: new Headers() });
+    expect(toCallError(error, idle)).toMatchObject({ code: 'provider_rejected', message });
+  });
+
+  it.each([
     [429, '8', 8000],
     [529, '0.5', 500],
     [503, '8', undefined],

@@ -165,8 +165,12 @@ function behaviour({ processed, countsAsFailure, tryElsewhere }: Judgement): Pro
   return { processed, countsAsFailure, tryElsewhere };
 }
 
+/** Servers and proxies before the API say it without its envelope: `{"error": "…"}`, `{"message": "…"}`, `{"detail": "…"}`. */
 function errorOf(body: unknown): JsonObject {
-  return isObject(body) && isObject(body.error) ? body.error : {};
+  if (!isObject(body)) return {};
+  if (isObject(body.error)) return body.error;
+  const message = [body.error, body.message, body.detail].find((words) => textOf(words) !== '');
+  return { message };
 }
 
 function requestIdOf(body: unknown): string | undefined {

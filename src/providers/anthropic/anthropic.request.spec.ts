@@ -296,6 +296,34 @@ describe('thinking and raw blocks of earlier turns', () => {
     );
   });
 
+  it('has the arguments as the message has them: digit for digit, and edited ones', () => {
+    const called = [thinking, { type: 'tool_use', id: 'toolu_1', name: 'f', input: { id: 1 }, caller: 'x' }];
+    const calls = (json: string) => [
+      { id: 'toolu_1', type: 'function' as const, function: { name: 'f', arguments: json } },
+    ];
+    const sent = (json: string, fields: object) => {
+      const message = { role: 'assistant' as const, content: null, tool_calls: calls(json), ...fields };
+      return JSON.stringify(messagesOf([hello, message, hello]).messages[1]?.content);
+    };
+    const withRaw = { provider_specific_fields: { anthropic_content: called } };
+    for (const fields of [withRaw, {}]) {
+      expect(sent('{"id":1234567890123456789}', fields)).toContain('"input":{"id":1234567890123456789}');
+      expect(sent('{"id":"edited"}', fields)).toContain('"input":{"id":"edited"}');
+    }
+    expect(sent('{"id":1}', withRaw)).toBe(JSON.stringify(called));
+  });
+
+  it('refuses what the model drew or said in a turn at another provider', () => {
+    const drawn = { role: 'assistant' as const, content: 'a', images: [{ type: 'image_url' }] };
+    expect(refusal({ messages: [hello, drawn, hello] }).param).toBe('messages[1].images');
+    const { body, droppedParams } = translate({ messages: [hello, drawn, hello] }, { drop: true });
+    expect([body.messages[1]?.content, droppedParams]).toEqual([
+      [{ type: 'text', text: 'a' }],
+      ['messages[1].images'],
+    ]);
+    expect(messagesOf([hello, { ...drawn, images: [] }, hello]).messages).toHaveLength(3);
+  });
+
   it('believes the visible text when the client changed it', () => {
     const message = {
       role: 'assistant',
@@ -639,6 +667,45 @@ describe('response_format', () => {
       },
     });
     expect(open).toEqual(given);
+  });
+
+  it('tells what Anthropic’s grammar does not know, and closes objects that may have more than they name', () => {
+    const properties = { a: { type: 'string', examples: ['x'], not: { const: 'y' } } };
+    const open = {
+      type: 'object',
+      properties: {
+        open: { type: 'object', properties, additionalProperties: true },
+        loose: { type: 'object', properties, additionalProperties: {} },
+        any: { type: 'object', additionalProperties: true },
+        pair: { type: 'array', prefixItems: [{ type: 'string' }], items: { type: 'string' } },
+      },
+      patternProperties: { '^x-': {} },
+    };
+    const config = bodyOf({
+      response_format: { type: 'json_schema', json_schema: { name: 'x', schema: open } },
+    });
+    const told = { a: { type: 'string', description: '{examples: ["x"], not: {"const":"y"}}' } };
+    const closed = { type: 'object', properties: told, additionalProperties: false };
+    expect(config.output_config).toMatchObject({
+      format: {
+        schema: {
+          properties: {
+            open: closed,
+            loose: closed,
+            any: { type: 'object', additionalProperties: true },
+            pair: {
+              type: 'array',
+              items: { type: 'string' },
+              description: '{prefixItems: [{"type":"string"}]}',
+            },
+          },
+          description: '{patternProperties: {"^x-":{}}}',
+        },
+      },
+    });
+    expect(JSON.stringify(config.output_config)).not.toMatch(
+      /"(examples|not|prefixItems|patternProperties)":/,
+    );
   });
 
   it('is refused for models that have none', () => {

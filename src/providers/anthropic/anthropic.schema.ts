@@ -1,19 +1,24 @@
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
-/** What the grammar behind a guaranteed format cannot enforce: Anthropic answers 400 for a schema that has it. */
-const NOT_ENFORCED = new Set([
-  'minimum',
-  'maximum',
-  'exclusiveMinimum',
-  'exclusiveMaximum',
-  'multipleOf',
-  'minLength',
-  'maxLength',
-  'minItems',
-  'maxItems',
-  'uniqueItems',
-  'minProperties',
-  'maxProperties',
+/** What the grammar behind a guaranteed format knows: Anthropic answers 400 for a schema that has more. */
+const ENFORCED = new Set([
+  'type',
+  'enum',
+  'const',
+  'anyOf',
+  'oneOf',
+  'allOf',
+  '$ref',
+  '$defs',
+  'definitions',
+  'properties',
+  'required',
+  'additionalProperties',
+  'items',
+  'pattern',
+  'default',
+  'title',
+  'description',
 ]);
 const FORMATS = new Set([
   'date-time',
@@ -34,8 +39,8 @@ const SUBSCHEMA_MAPS = new Set(['properties', '$defs', 'definitions']);
 
 /**
  * A schema as OpenAI takes it -> one that Anthropic takes for guaranteed output, as its SDKs do it: objects are closed
- * where the schema says nothing of other properties, `oneOf` is `anyOf`, and limits that cannot be enforced are told to
- * the model in the description.
+ * where the schema says nothing of other properties, or lets any stand beside those that it names; `oneOf` is `anyOf`;
+ * and what cannot be enforced is told to the model in the description.
  *
  * @see https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11-29
  */
@@ -58,7 +63,7 @@ export function toEnforceableSchema(schema: JsonObject): JsonObject {
 function isEnforced(name: string, value: unknown): boolean {
   if (name === 'minItems') return value === 0 || value === 1;
   if (name === 'format') return FORMATS.has(textOf(value));
-  return !NOT_ENFORCED.has(name);
+  return ENFORCED.has(name);
 }
 
 function enforceableName(name: string, schema: JsonObject): string {
@@ -83,5 +88,12 @@ function subschema(value: unknown): unknown {
 function isOpenObject(schema: JsonObject): boolean {
   const types: unknown[] = Array.isArray(schema.type) ? schema.type : [schema.type];
   const isOfObjects = types.includes('object') || isObject(schema.properties);
-  return isOfObjects && schema.additionalProperties === undefined;
+  const { additionalProperties: others } = schema;
+  // Without names of its own an object of any properties would become an empty one: that is Anthropic's to refuse.
+  const letsAnyStand = (others === true || isEmptyObject(others)) && !isEmptyObject(schema.properties ?? {});
+  return isOfObjects && (others === undefined || letsAnyStand);
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return isObject(value) && Object.keys(value).length === 0;
 }

@@ -42,7 +42,8 @@ const HOMELESS_FIELDS = { function_call: 'function calls', audio: 'audio', image
 
 function assistantItems(message: ChatMessage, path: string, refuse: Refuse): WireObject[] {
   for (const [field, what] of Object.entries(HOMELESS_FIELDS)) {
-    if (message[field]) refuse(`${path}.${field}`, what);
+    const value = message[field];
+    if (value && !(Array.isArray(value) && value.length === 0)) refuse(`${path}.${field}`, what);
   }
   const text = saidText(message);
   const said = [
