@@ -1,7 +1,7 @@
 import type { FailureReason, IBackoff, IBackoffFactory } from 'cockatiel';
 import type { Clock } from './resilience.js';
 
-/** A probe that ended without telling anything of the provider: its client left. */
+/** A probe that ended without telling anything of the provider: its client left, or its time was over at once. */
 export class InconclusiveProbe extends Error {
   override readonly name = 'InconclusiveProbe';
 }

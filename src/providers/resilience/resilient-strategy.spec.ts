@@ -433,6 +433,100 @@ describe('the circuit breaker', () => {
     expect(target.breakers.refuses('scripted', 'm')).toBe(false);
   });
 
+  describe('with a probe under way', () => {
+    /** As many probes as asked for, each ended by hand. */
+    async function probing() {
+      const pending: PromiseWithResolvers<ProviderAnswer>[] = [];
+      const target = rig(() => {
+        if (failing.value) return Promise.reject(broken());
+        const answer = Promise.withResolvers<ProviderAnswer>();
+        pending.push(answer);
+        return answer.promise;
+      });
+      await open(target);
+      failing.value = false;
+      await vi.advanceTimersByTimeAsync(RECOVERY_MS);
+      const state = (): string => target.breakers.snapshot()[0]!.state;
+      const ask = (overrides?: Partial<ProviderCall>) => failure(target.strategy.complete(call(overrides)));
+      return { ...target, pending, state, ask };
+    }
+
+    it('lets another go when that one takes as long as a recovery', async () => {
+      const { strategy, pending, state, ask } = await probing();
+      const slow = strategy.complete(call());
+      await vi.advanceTimersByTimeAsync(RECOVERY_MS - 1);
+      expect((await ask()).code).toBe('circuit_open');
+      await vi.advanceTimersByTimeAsync(1);
+      const second = strategy.complete(call());
+      expect((await ask()).code).toBe('circuit_open');
+      expect(pending).toHaveLength(2);
+      pending[1]!.resolve(ANSWER);
+      expect(await second).toBe(ANSWER);
+      expect(state()).toBe('closed');
+      // what the first one says now counts as any call's
+      pending[0]!.reject(broken());
+      expect((await failure(slow)).code).toBe('provider_bad_response');
+      expect(state()).toBe('closed');
+    });
+
+    it('opens again with the first that fails, and does not heed the other', async () => {
+      const { strategy, pending, state, ask } = await probing();
+      const slow = strategy.complete(call());
+      await vi.advanceTimersByTimeAsync(RECOVERY_MS);
+      const second = failure(strategy.complete(call()));
+      pending[1]!.reject(broken());
+      await second;
+      expect(state()).toBe('open');
+      pending[0]!.resolve(ANSWER);
+      expect(await slow).toBe(ANSWER);
+      expect(state()).toBe('open');
+      expect((await ask()).code).toBe('circuit_open');
+      await vi.advanceTimersByTimeAsync(RECOVERY_MS);
+      void strategy.complete(call());
+      expect(state()).toBe('half_open');
+    });
+
+    it('goes on waiting for the one whose client is there, when the other’s has left', async () => {
+      const { strategy, pending, state } = await probing();
+      const slow = strategy.complete(call());
+      await vi.advanceTimersByTimeAsync(RECOVERY_MS);
+      const client = new AbortController();
+      const gone = failure(strategy.complete(call({ signal: client.signal })));
+      client.abort();
+      await gone;
+      expect(state()).toBe('half_open');
+      pending[0]!.resolve(ANSWER);
+      await slow;
+      expect(state()).toBe('closed');
+    });
+
+    it('learns nothing from one that had hardly any time left', async () => {
+      const { state, ask, breakers } = await probing();
+      const placement = {
+        hasAlternative: false,
+        deadlineAtMs: performance.now() + 100,
+        onRepeat: () => undefined,
+      };
+      const late = ask({ placement });
+      await vi.advanceTimersByTimeAsync(100);
+      expect((await late).code).toBe('request_timeout');
+      expect(state()).toBe('open');
+      expect(breakers.refuses('scripted', 'm')).toBe(false);
+    });
+
+    it('leaves the place of one that the bulkhead does not let in to the next', async () => {
+      const target = rig(() => (failing.value ? Promise.reject(broken()) : never()), {
+        maxConcurrentCalls: 1,
+      });
+      await open(target);
+      failing.value = false;
+      void target.strategy.complete(call({ upstreamModel: 'other' }));
+      await vi.advanceTimersByTimeAsync(RECOVERY_MS);
+      expect((await failure(target.strategy.complete(call()))).code).toBe('bulkhead_full');
+      expect(target.breakers.refuses('scripted', 'm')).toBe(false);
+    });
+  });
+
   it('does not heed a wall clock that is set', async () => {
     const target = rig(flaky);
     await open(target);

@@ -29,18 +29,28 @@ export interface BreakerSettings {
   readonly recoveryTimeoutMs: number;
 }
 
+/** The probes since an open breaker was due, of which one has to tell something. */
+interface ProbeRound {
+  readonly verdict: PromiseWithResolvers<void>;
+  readonly over: Promise<void>;
+  underWay: number;
+  /** By the breaker's clock: from then on those under way are not waited for. */
+  nextAtMs: number;
+}
+
 /** The breaker of one model at one provider: cockatiel's, with what a gateway needs around it. */
 export class TargetBreaker {
   readonly #failures: ConsecutiveBreaker;
   readonly #recovery: BreakerRecovery;
   readonly #policy: CircuitBreakerPolicy;
   #openedAt: Date | undefined;
+  #round: ProbeRound | undefined;
 
   constructor(
     readonly provider: string,
     readonly model: string,
-    settings: BreakerSettings,
-    now: Clock,
+    private readonly settings: BreakerSettings,
+    private readonly now: Clock,
     onState: (state: BreakerState) => void,
   ) {
     this.#failures = new ConsecutiveBreaker(settings.failureThreshold);
@@ -69,7 +79,14 @@ export class TargetBreaker {
 
   /** True while a call would be refused. */
   get refuses(): boolean {
-    return this.state === 'half_open' || (this.state === 'open' && this.#recovery.dueInMs > 0);
+    switch (this.state) {
+      case 'closed':
+        return false;
+      case 'open':
+        return this.#recovery.dueInMs > 0;
+      case 'half_open':
+        return this.#round === undefined || this.now() < this.#round.nextAtMs;
+    }
   }
 
   get isClosed(): boolean {
@@ -83,17 +100,44 @@ export class TargetBreaker {
 
   /**
    * Runs a call that is to show whether the provider is well again; it should end as soon as it has. While it is under
-   * way nobody else waits for it: a completion may take minutes, and there may be another target.
+   * way nobody else waits for it: a completion may take minutes, and there may be another target. When it takes as long
+   * as a recovery another one may go, and the first to tell something decides.
    *
-   * @throws ProviderError `circuit_open` when it is too early for a probe, or one is under way
+   * @throws ProviderError `circuit_open` when it is too early for a probe
    */
   async probe<T>(work: () => Promise<T>): Promise<T> {
     if (this.refuses) throw circuitOpen(this.provider, this.#recovery.dueInMs || PROBE_PATIENCE_MS);
+    const round = (this.#round ??= this.#beginRound());
+    round.underWay += 1;
+    round.nextAtMs = this.now() + this.settings.recoveryTimeoutMs;
     try {
-      return await this.#policy.execute(() => work().catch(markInconclusive));
+      const result = await work();
+      await this.#decide(round, () => round.verdict.resolve());
+      return result;
     } catch (error) {
-      throw error instanceof InconclusiveProbe ? error.cause : error;
+      round.underWay -= 1;
+      if (!tellsNothing(error)) await this.#decide(round, () => round.verdict.reject(error));
+      else if (round.underWay === 0) {
+        const inconclusive = new InconclusiveProbe('the probe was given up', { cause: error });
+        await this.#decide(round, () => round.verdict.reject(inconclusive));
+      }
+      throw error;
     }
+  }
+
+  /** cockatiel runs what the probes have to say instead of a probe: it knows of one only. */
+  #beginRound(): ProbeRound {
+    const verdict = Promise.withResolvers<void>();
+    const over = this.#policy.execute(() => verdict.promise).catch(() => undefined);
+    return { verdict, over, underWay: 0, nextAtMs: Infinity };
+  }
+
+  /** Resolves when the breaker has changed. Of a round that is over nothing is heeded. */
+  async #decide(round: ProbeRound, tell: () => void): Promise<void> {
+    if (this.#round !== round) return;
+    this.#round = undefined;
+    tell();
+    await round.over;
   }
 
   /** Counts a stream that has ended well. A breaker that has opened meanwhile does not heed it. */
@@ -128,7 +172,7 @@ function countsAsFailure(error: unknown): boolean {
 }
 
 /** cockatiel takes an error that does not count for a success; of a probe that was given up that would be a guess. */
-function markInconclusive(error: unknown): never {
-  const hasAnswered = error instanceof ProviderError;
-  throw hasAnswered ? error : new InconclusiveProbe('the probe was given up', { cause: error });
+function tellsNothing(error: unknown): boolean {
+  if (!(error instanceof ProviderError)) return true;
+  return error.code === 'request_timeout' && !error.countsAsFailure; // it had hardly any time
 }
