@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { targetKey } from '../providers/resilience/target-key.js';
+import { TargetMemory } from '../providers/resilience/target-memory.js';
 
 /** A whole answer and the first chunk of a stream are figures of different size. */
 export type AnswerKind = 'whole' | 'stream';
@@ -15,7 +15,6 @@ const MEMORY_MS = 30_000;
 const LEAST_WEIGHT = 0.1;
 /** What was measured before says nothing any more: the target is to be tried again. */
 const STALE_AFTER_MS = 60_000;
-const MAX_ENTRIES = 1000;
 
 /**
  * How long targets take to begin: an average that forgets with time (EWMA), in ms. `undefined` = not known, or not
@@ -23,7 +22,10 @@ const MAX_ENTRIES = 1000;
  */
 @Injectable()
 export class LatencyBook {
-  readonly #entries: Record<AnswerKind, Map<string, Entry>> = { whole: new Map(), stream: new Map() };
+  readonly #entries: Record<AnswerKind, TargetMemory<Entry>> = {
+    whole: new TargetMemory(),
+    stream: new TargetMemory(),
+  };
 
   note(
     provider: string,
@@ -33,20 +35,22 @@ export class LatencyBook {
     nowMs = performance.now(),
   ): void {
     const entries = this.#entries[kind];
-    const key = targetKey(provider, model);
-    const entry = entries.get(key);
-    if (!entry) {
-      if (entries.size >= MAX_ENTRIES) entries.clear();
-      entries.set(key, { averageMs: elapsedMs, atMs: nowMs });
-      return;
-    }
+    if (entries.isOutdated(provider, nowMs - elapsedMs)) return;
+    const entry = entries.get(provider, model);
+    if (!entry) return entries.set(provider, model, { averageMs: elapsedMs, atMs: nowMs });
     const weight = Math.max(LEAST_WEIGHT, 1 - Math.exp((entry.atMs - nowMs) / MEMORY_MS));
     entry.averageMs += weight * (elapsedMs - entry.averageMs);
     entry.atMs = nowMs;
   }
 
   averageMs(provider: string, model: string, kind: AnswerKind): number | undefined {
-    const entry = this.#entries[kind].get(targetKey(provider, model));
+    const entry = this.#entries[kind].get(provider, model);
     return entry && performance.now() - entry.atMs < STALE_AFTER_MS ? entry.averageMs : undefined;
+  }
+
+  /** The provider is another one now. */
+  renew(provider: string): void {
+    this.#entries.whole.renew(provider);
+    this.#entries.stream.renew(provider);
   }
 }

@@ -291,9 +291,9 @@ export class ResilientStrategy implements ProviderStrategy {
     throw new Repeat(delayMs);
   }
 
-  #noteLimit({ upstreamModel }: CallState, error: unknown): void {
+  #noteLimit({ upstreamModel, startedMs }: CallState, error: unknown): void {
     if (!(error instanceof ProviderError) || error.code !== 'provider_rate_limited') return;
-    this.shared.cooldowns.note(this.providerName, upstreamModel, error.retryAfterMs);
+    this.shared.cooldowns.note(this.providerName, upstreamModel, error.retryAfterMs, startedMs);
   }
 
   /** Of a stream the end counts, so the breaker does not run it; of a probe, that it has begun. */
