@@ -9,6 +9,8 @@ export interface JsonBounds {
   readonly depth: number;
   /** Items of lists and fields of objects. */
   readonly values: number;
+  /** Of these, lists and objects: to make one costs as much as up to ten other values. */
+  readonly containers: number;
   /**
    * Names of fields, each counted once however often it stands there: a name that was not seen before costs everybody who
    * reads, walks or writes the object some microseconds, a known one next to nothing.
@@ -44,7 +46,7 @@ export class JsonStructure {
       } else if ((code & ~0x20) === 0x5b) {
         if (++depth > bounds.depth) return 'depth';
         // Each but the first is a value of another, comma or no comma.
-        if (++this.#containers > bounds.values + 1) return 'values';
+        if (++this.#containers > bounds.containers + 1) return 'containers';
       } else if ((code & ~0x20) === 0x5d) depth--;
     }
     return undefined;
@@ -114,23 +116,39 @@ export class JsonBudget {
   }
 }
 
-/** What no provider's answer comes near: token probabilities are a million values, a model writes few names. */
-const ANSWER_BOUNDS: JsonBounds = { depth: 500, values: 5_000_000, names: 20_000 };
+/**
+ * What no provider's answer comes near: twenty probabilities for each of 16,384 tokens are 2.4 million values, 0.7 million
+ * of them lists and objects, and a model writes few names. Nothing within the bounds takes much longer than those do.
+ */
+const ANSWER_BOUNDS: JsonBounds = { depth: 500, values: 5_000_000, containers: 1_000_000, names: 20_000 };
 
 /** One event of a stream: twenty probabilities for each of some three thousand tokens, which come in pieces of a few. */
-const EVENT_BOUNDS: JsonBounds = { ...ANSWER_BOUNDS, values: 500_000 };
+const EVENT_BOUNDS: JsonBounds = { ...ANSWER_BOUNDS, values: 500_000, containers: 200_000 };
 
 const TOO_MUCH: Readonly<Record<keyof JsonBounds, string>> = {
-  depth: 'the answer is nested too deeply',
-  values: 'the answer has too many values',
-  names: 'the answer has too many names',
+  depth: 'is nested too deeply',
+  values: 'has too many values',
+  containers: 'has too many lists and objects',
+  names: 'has too many names',
 };
+
+/** An answer of a kind that would hold everybody up, or overflow the stack of whoever walks it. */
+export class JsonBoundsError extends RangeError {
+  override readonly name = 'JsonBoundsError';
+  /** What is wrong, after "the answer": for a message. */
+  readonly problem: string;
+
+  constructor(fault: keyof JsonBounds) {
+    super(`the answer ${TOO_MUCH[fault]}`);
+    this.problem = TOO_MUCH[fault];
+  }
+}
 
 /**
  * An answer's JSON.
  *
  * @throws SyntaxError  when it is none
- * @throws RangeError   when it is of a kind that would hold everybody up, or overflow the stack of whoever walks it
+ * @throws JsonBoundsError
  */
 export function parseAnswerJson(text: string): unknown {
   return parseWithin(ANSWER_BOUNDS, text);
@@ -143,6 +161,6 @@ export function parseEventJson(text: string): unknown {
 
 function parseWithin(bounds: JsonBounds, text: string): unknown {
   const fault = text.length < LONG_TEXT ? undefined : new JsonStructure(bounds).faultOf(text);
-  if (fault) throw new RangeError(TOO_MUCH[fault]);
+  if (fault) throw new JsonBoundsError(fault);
   return JSON.parse(text);
 }

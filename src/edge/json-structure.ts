@@ -7,6 +7,7 @@ export const MAX_JSON_NAMES = 20_000;
 export const REQUEST_BOUNDS: JsonBounds = {
   depth: MAX_JSON_DEPTH,
   values: MAX_JSON_VALUES,
+  containers: MAX_JSON_VALUES,
   names: MAX_JSON_NAMES,
 };
 
@@ -16,6 +17,7 @@ export function structureFault(text: string): GatewayError | undefined {
     case 'depth':
       return tooDeep();
     case 'values':
+    case 'containers':
       return tooMany();
     case 'names':
       return new GatewayError('invalid_body', `The body has more than ${MAX_JSON_NAMES} different keys.`);

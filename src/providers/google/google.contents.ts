@@ -303,7 +303,7 @@ function parseArguments(json: string, path: string): JsonObject {
 }
 
 /** Of all results of a request: they are read in one turn, and megabytes of names would hold everybody up. */
-const READ_BOUNDS: JsonBounds = { depth: 500, values: 200_000, names: 20_000 };
+const READ_BOUNDS: JsonBounds = { depth: 500, values: 200_000, containers: 200_000, names: 20_000 };
 
 /**
  * A tool's text -> `functionResponse.response`, which has to be an object: one that is JSON is taken as it is,
