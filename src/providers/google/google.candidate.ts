@@ -217,7 +217,8 @@ function isImage(part: GeminiPart): boolean {
   const media = part.inlineData;
   return (
     isObject(media) &&
-    IMAGE.test(media.mimeType ?? '') &&
+    typeof media.mimeType === 'string' &&
+    IMAGE.test(media.mimeType) &&
     typeof media.data === 'string' &&
     part.thought !== true
   );

@@ -400,6 +400,12 @@ describe('what stands beside the text', () => {
     ]);
   });
 
+  it.each([{ toString: 1 }, 7, ['image/png'], null])('no image of a type that is no text: %j', (mimeType) => {
+    const body = chunk([{ text: 'a' }, { inlineData: { mimeType, data: 'AA==' } }], STOP);
+    expect(wholeOf(body).completion.choices[0]!.message).toMatchObject({ content: 'a' });
+    expect(wholeOf(body).completion.choices[0]!.message.images).toBeUndefined();
+  });
+
   it('images, as data URLs that find their way back', () => {
     const parts = [
       { text: 'Here:' },
