@@ -1,4 +1,4 @@
-import type { ProviderCall, ProviderStrategy } from '@app/contracts';
+import { parseAnswerJson, type ProviderCall, type ProviderStrategy } from '@app/contracts';
 
 export type Vendor = 'openai' | 'compatible' | 'anthropic' | 'google';
 
@@ -53,10 +53,12 @@ function sdkClient(bytes: readonly Uint8Array[]): never {
 function responseOf(bytes: readonly Uint8Array[]) {
   const text = (): Promise<string> => Promise.resolve(Buffer.concat(bytes).toString('utf8'));
   return {
+    ok: true,
+    status: 200,
     headers: new Headers(),
     body: piecesOf(bytes),
     text,
-    json: async (): Promise<unknown> => JSON.parse(await text()),
+    json: async (): Promise<unknown> => parseAnswerJson(await text()),
   };
 }
 

@@ -5,6 +5,7 @@ import {
   ProviderError,
   type ProviderErrorOptions,
 } from '@app/contracts';
+import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
@@ -212,7 +213,7 @@ function retryAfter({ status, retryAfter }: Evidence): number | undefined {
 
 function connectionError(error: unknown): ProviderError {
   const failure = connectionFailure(error);
-  if (!failure) return badResponse('could not be read', undefined, error);
+  if (!failure) return badResponse(answerProblem(error) ?? 'could not be read', undefined, error);
   if (failure.processed === 'no') {
     return new ProviderError('provider_overloaded', `Anthropic could not be reached (${failure.kind}).`, {
       ...behaviour(OVERLOADED),

@@ -5,6 +5,7 @@ import {
   type GatewayErrorCode,
   type ProviderErrorOptions,
 } from '@app/contracts';
+import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
@@ -85,7 +86,7 @@ export function toProviderError(error: unknown, signal: CallSignal): Error {
   if (error instanceof ProviderError) return error;
   if (error instanceof GoogleHttpError) return toHttpProviderError(error);
   const failure = connectionFailure(error);
-  if (!failure) return badResponse('Google gave an answer that could not be read.', error);
+  if (!failure) return toUnreadable(error);
   const refused = failure.processed === 'no';
   return new ProviderError(
     refused ? 'provider_overloaded' : 'provider_bad_response',
@@ -94,6 +95,11 @@ export function toProviderError(error: unknown, signal: CallSignal): Error {
       : 'The connection to Google broke before the answer was complete.',
     { processed: failure.processed, countsAsFailure: true, tryElsewhere: true, cause: error },
   );
+}
+
+/** What was thrown by reading an answer. */
+export function toUnreadable(error: unknown): ProviderError {
+  return badResponse(`Google's answer ${answerProblem(error) ?? 'could not be read'}.`, error);
 }
 
 export function badResponse(message: string, cause?: unknown): ProviderError {

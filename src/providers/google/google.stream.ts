@@ -5,10 +5,11 @@ import {
   type FinishReason,
   toCompletionUsage,
   type Usage,
+  JsonBoundsError,
   parseEventJson,
 } from '@app/contracts';
 import { CandidateTranslator } from './google.candidate.js';
-import { badResponse, isErrorBody, toBodyProviderError } from './google.errors.js';
+import { badResponse, isErrorBody, toBodyProviderError, toUnreadable } from './google.errors.js';
 import {
   type AnswerContext,
   answerFields,
@@ -150,6 +151,7 @@ function parse(json: string): unknown {
   try {
     return parseEventJson(json);
   } catch (error) {
+    if (error instanceof JsonBoundsError) throw toUnreadable(error);
     throw badResponse('Google sent a chunk that is not JSON.', error);
   }
 }

@@ -1,4 +1,4 @@
-import { LONG_TEXT, parseAnswerJson } from '@app/contracts';
+import { JsonBoundsError, LONG_TEXT, parseAnswerJson } from '@app/contracts';
 import type { IncomingHttpHeaders } from 'node:http';
 import { losesDigits, parseExactly } from '../../text/exact-json.js';
 import type { LightBody } from './light-body.js';
@@ -104,14 +104,13 @@ export class LightResponse {
   /**
    * Numbers with more digits than a double has are kept as in `parseExactly`: they are arguments of a tool.
    *
-   * @throws RangeError  for JSON nested so deep that whoever walks it runs out of stack
+   * @throws JsonBoundsError  for JSON nested so deep that whoever walks it runs out of stack, or of too much
    */
   async json(): Promise<unknown> {
     const text = await this.text();
     const value: unknown = parseAnswerJson(text);
     // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
-    if (text.length < LONG_TEXT && isDeeperThan(value, MAX_JSON_DEPTH))
-      throw new RangeError('the answer is nested too deeply');
+    if (text.length < LONG_TEXT && isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
     return losesDigits(text) ? parseExactly(text) : value;
   }
 

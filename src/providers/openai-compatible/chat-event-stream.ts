@@ -1,7 +1,7 @@
 import { type CallSignal, type ChatStreamEvent, type ReadyEvents, readyEventsOf } from '@app/contracts';
-import { SseDecoder, type SseEvent, type SseSink, SseTooLargeError } from '@app/sse';
+import { SseDecoder, type SseEvent, type SseSink } from '@app/sse';
 import { ChunkRun } from './chunk-run.js';
-import { badResponse, bodyError, toProviderError } from './openai-compatible.errors.js';
+import { bodyError, toProviderError } from './openai-compatible.errors.js';
 import { asObject, parseJson } from './openai-compatible.wire.js';
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
@@ -185,8 +185,6 @@ export class ChatEventStream
   }
 
   #judge(error: unknown): Error {
-    if (error instanceof SseTooLargeError)
-      return badResponse('The provider sent an event that is too large.', error);
     return toProviderError(error, this.signal);
   }
 

@@ -6,6 +6,7 @@ import {
   type GatewayErrorCode,
   type Processed,
 } from '@app/contracts';
+import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
 import { asArray, asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
@@ -91,6 +92,8 @@ export function toProviderError(thrown: unknown, signal: CallSignal): Error {
   const connection = connectionFailure(thrown);
   if (connection) return connectionError(connection.processed, connection.kind, thrown);
   const status = statusOf(thrown);
+  const problem = answerProblem(thrown);
+  if (problem !== undefined) return badResponse(`The provider's answer ${problem}.`, thrown);
   if (status === undefined) return badResponse('The call to the provider failed.', thrown);
   return judge(answeredFailure(status, thrown), false);
 }

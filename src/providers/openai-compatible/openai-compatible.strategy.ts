@@ -16,7 +16,7 @@ import { toWireRequest } from './openai-compatible.request.js';
 import { toChatCompletion } from './openai-compatible.response.js';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import { readUsage } from './openai-compatible.usage.js';
-import { asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
+import { asObject, parseAnswer, type WireObject } from './openai-compatible.wire.js';
 import { type PostAnswer, type PostResponse, PreparedPost, refusalOf } from './prepared-post.js';
 
 const MAX_REMEMBERED_MODELS = 500;
@@ -104,7 +104,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
 
   #toAnswer(answer: PostAnswer, call: ProviderCall, droppedParams: readonly string[]): ProviderAnswer {
     try {
-      const body = parseJson(answer.text);
+      const body = parseAnswer(answer.text);
       const usage = readUsage(asObject(body)?.usage);
       return {
         completion: toChatCompletion(body, this.#context(call), usage),
@@ -131,7 +131,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   async #events(response: PostResponse, call: ProviderCall): Promise<ProviderStream['events']> {
     const context = this.#context(call);
     if (response.headers.get('content-type')?.includes('application/json')) {
-      return completionEvents(toChatCompletion(parseJson(await response.text()), context), context);
+      return completionEvents(toChatCompletion(parseAnswer(await response.text()), context), context);
     }
     if (!response.body) throw badResponse('The provider answered without a body.');
     return new ChatEventStream(response.body, new ChatStreamTranslator(context), call.signal);

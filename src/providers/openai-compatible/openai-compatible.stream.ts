@@ -117,7 +117,7 @@ export class ChatStreamTranslator implements EventTranslator {
   #takeParsed(json: string, out: ChatStreamEvent[]): void {
     if (json === '') return; // keeps the connection alive
     const chunk = asObject(parseEvent(json));
-    if (!chunk) throw badResponse('The provider sent an event that is not JSON.');
+    if (!chunk) throw badResponse('The provider sent an event that is not a JSON object.');
     this.takeChunk(chunk, out);
     if (asArray(chunk.choices).length > 0) this.#learn(json, chunk);
   }

@@ -1,4 +1,4 @@
-import { parseAnswerJson, parseEventJson } from '@app/contracts';
+import { JsonBoundsError, parseAnswerJson, parseEventJson } from '@app/contracts';
 
 /** JSON as it came from a server: known to be an object, its fields not yet. */
 export type WireObject = Record<string, unknown>;
@@ -24,18 +24,28 @@ export function asUnixSeconds(value: unknown): number | undefined {
 
 /** `undefined` when the text is not JSON, or of a kind that no model writes. */
 export function parseJson(text: string): unknown {
-  return orUndefined(parseAnswerJson, text);
+  try {
+    return parseAnswerJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `undefined` when the text is not JSON. @throws JsonBoundsError */
+export function parseAnswer(text: string): unknown {
+  return jsonOrUndefined(parseAnswerJson, text);
 }
 
 /** The same for an event that tells a piece of an answer. */
 export function parseEvent(text: string): unknown {
-  return orUndefined(parseEventJson, text);
+  return jsonOrUndefined(parseEventJson, text);
 }
 
-function orUndefined(parse: (text: string) => unknown, text: string): unknown {
+function jsonOrUndefined(parse: (text: string) => unknown, text: string): unknown {
   try {
     return parse(text);
-  } catch {
+  } catch (error) {
+    if (error instanceof JsonBoundsError) throw error;
     return undefined;
   }
 }

@@ -9,7 +9,7 @@ import {
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
 import { concedeField, negotiate, type Sent } from '../openai-compatible/negotiate-request.js';
 import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
-import { asObject, parseJson, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
+import { asObject, parseAnswer, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { toResponsesRequest } from './responses.request.js';
 import { outputItems, responseToCompletion } from './responses.response.js';
@@ -26,7 +26,7 @@ export class ResponsesStrategy implements ProviderStrategy {
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
     try {
       const { answer: response, droppedParams } = await this.#send(call, false);
-      const body = asObject(parseJson(await response.text()));
+      const body = asObject(parseAnswer(await response.text()));
       return {
         completion: responseToCompletion(body, call),
         usage: body && readResponsesUsage(body.usage, outputItems(body), body.tool_usage),

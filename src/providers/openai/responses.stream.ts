@@ -5,7 +5,7 @@ import {
   asArray,
   asObject,
   asText,
-  parseJson,
+  parseAnswer,
   type WireObject,
 } from '../openai-compatible/openai-compatible.wire.js';
 import { carriedFields, textOf } from './responses.carry.js';
@@ -61,8 +61,8 @@ export class ResponsesStreamTranslator implements EventTranslator {
   }
 
   take(json: string, out: ChatStreamEvent[]): void {
-    const event = asObject(parseJson(json));
-    if (!event) throw badResponse('The provider sent an event that is not JSON.');
+    const event = asObject(parseAnswer(json));
+    if (!event) throw badResponse('The provider sent an event that is not a JSON object.');
     const translated = this.#translate(event);
     if (translated) out.push(...translated);
   }
