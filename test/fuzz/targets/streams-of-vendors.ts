@@ -26,6 +26,8 @@ interface Writing {
   readonly spoilt: readonly { at: number; removed: number; bytes: Uint8Array }[];
 }
 
+const USUAL: Writing = { lineEnd: '\n', pretty: false, named: true, done: true, spoilt: [] };
+
 const SPOILERS = [
   '\n\n',
   '\r',
@@ -119,6 +121,10 @@ function streamTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
     shortRuns: 600,
     async property() {
       const strategyOver = await loadStrategy(vendor);
+      // Else a strategy that came to nothing would hold every promise.
+      const ordinary = await readAll(strategyOver, [write(streams[0]!, USUAL)]);
+      assert.equal(ordinary.error, undefined);
+      assert.ok(ordinary.events.length > 0);
       return fc.asyncProperty(mutated(streams, 3), writing(), cuts(), async (events, how, places) => {
         const bytes = write(events, how);
         const whole = await readAll(strategyOver, [bytes]);
