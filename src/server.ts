@@ -105,6 +105,7 @@ const EXPOSED_HEADERS = [
   'ratelimit-policy',
   'retry-after',
   'retry-after-ms',
+  'x-should-retry',
 ];
 
 function corsOptions(config: AppConfig) {

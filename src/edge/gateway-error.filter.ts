@@ -21,6 +21,18 @@ const CODE_BY_HTTP_STATUS: Readonly<Record<number, GatewayErrorCode>> = {
   503: 'draining',
 };
 
+/** The official SDKs wait for no longer, or for so long without a word: to wait on is the program's own decision. */
+const LONG_WAIT_MS = 60_000;
+
+/**
+ * `x-should-retry` is what the official SDKs go by, before the status. They would never repeat a 402, though this one
+ * passes by itself, and always a 5xx, though no repetition mends the operator's key.
+ */
+const SHOULD_RETRY: Readonly<Partial<Record<GatewayErrorCode, boolean>>> = {
+  balance_reserved: true,
+  provider_auth_failed: false,
+};
+
 /** For a refusal whose origin named no time. */
 const DEFAULT_RETRY_AFTER_MS: Readonly<Record<number, number>> = { 429: 1000, 503: 1000 };
 
@@ -94,11 +106,14 @@ export function sendError(response: Response, error: GatewayError, request?: Req
     return;
   }
   if (request?.gateway) request.gateway.errorCode = error.code;
-  for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
   const retryAfterMs = error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS[error.status];
   if (retryAfterMs !== undefined) {
     response.setHeader('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   }
+  const shouldRetry =
+    retryAfterMs !== undefined && retryAfterMs >= LONG_WAIT_MS ? false : SHOULD_RETRY[error.code];
+  if (shouldRetry !== undefined) response.setHeader('x-should-retry', String(shouldRetry));
+  for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
   const body = JSON.stringify(error.toEnvelope());
   response.statusCode = GATEWAY_ERRORS[error.code].status;
   response
