@@ -9,6 +9,7 @@ import { PROVIDER_SETTINGS, type ProviderSettingsByName } from '../config/provid
 import type { ProviderDefinition } from '../providers/provider-definition.js';
 import { type BuiltCatalog, buildCatalog, type PriceVersion } from './build-catalog.js';
 import type { CatalogModel, CatalogSnapshot } from './catalog.js';
+import { nearestName } from './nearest-name.js';
 import { PriceBook } from './price-book.js';
 import { PROVIDER_DEFINITIONS } from './provider-definitions.js';
 
@@ -56,7 +57,7 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   require(name: string, principal: Principal): CatalogModel {
     const { snapshot } = this.#built;
     const model = snapshot.find(name);
-    if (!model) throw modelNotFound(name);
+    if (!model) throw modelNotFound(name, principal, snapshot);
     if (!isAllowed(model, name, principal, snapshot)) {
       throw new GatewayError('model_not_allowed', 'This token may not use this model.', { param: 'model' });
     }
@@ -110,11 +111,18 @@ export function isAllowed(
 }
 
 /** "Not served" and not "unknown": a built-in model whose provider has no key is not found either. */
-export function modelNotFound(name: string): GatewayError {
+export function modelNotFound(name: string, principal: Principal, snapshot: CatalogSnapshot): GatewayError {
+  const meant = nearestName(name, namesFor(principal, snapshot));
   const shown = JSON.stringify(shortened(name, 100));
+  const question = meant === undefined ? '' : ` is ${JSON.stringify(meant)} meant?`;
   return new GatewayError(
     'model_not_found',
-    `The model ${shown} is not served here: GET /v1/models lists those that are.`,
+    `The model ${shown} is not served here:${question} GET /v1/models lists those that are.`,
     { param: 'model' },
   );
+}
+
+/** Nobody learns here of a model that the list does not show. */
+function* namesFor(principal: Principal, snapshot: CatalogSnapshot): Generator<string> {
+  for (const model of snapshot.list()) if (isAllowed(model, model.id, principal, snapshot)) yield model.id;
 }

@@ -40,7 +40,8 @@ export class ModelListService {
   async get(name: string, principal: Principal): Promise<ModelObject> {
     const snapshot = this.catalog.snapshot();
     const model = snapshot.list().find(({ id }) => id === name) ?? snapshot.find(name);
-    if (!model || !isAllowed(model, name, principal, snapshot)) throw modelNotFound(name);
+    if (!model || !isAllowed(model, name, principal, snapshot))
+      throw modelNotFound(name, principal, snapshot);
     return this.#cached(`model:${this.#fingerprint(snapshot)}:${digest(name)}`, () =>
       toModelObject(model, this.config.billing.currency),
     );

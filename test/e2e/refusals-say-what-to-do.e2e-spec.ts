@@ -54,6 +54,16 @@ describe('a refusal', () => {
     }
   });
 
+  it('of a misspelt model names the one that is meant, when the token may use it', async () => {
+    const bodyOf = (model: string) => ({ model, messages: MESSAGES });
+    for (const written of ['echo-tool', 'echo_tools', 'openai/echo-tools', 'ECHO-TOOLS']) {
+      const expected = `The model "${written}" is not served here: is "echo-tools" meant? GET /v1/models lists those that are.`;
+      expect(await messageOf('/v1/chat/completions', bodyOf(written))).toBe(expected);
+    }
+    const token = mintToken({ sub: 'alice', models: ['echo'] });
+    expect(await messageOf('/v1/chat/completions', bodyOf('echo-tool'), token)).not.toContain('echo-tools');
+  });
+
   it('of a token says which kind is wanted', async () => {
     expect(await messageOf('/v1/models', undefined, 'sk-proj-0123456789')).toBe(
       'This is not a token of this gateway: it takes a JWT, not a key of a provider.',
