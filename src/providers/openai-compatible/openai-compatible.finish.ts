@@ -21,7 +21,11 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   blocklist: 'content_filter',
   prohibited_content: 'content_filter',
   spii: 'content_filter',
+  language: 'content_filter',
+  model_armor: 'content_filter',
   image_safety: 'content_filter',
+  image_prohibited_content: 'content_filter',
+  image_recitation: 'content_filter',
   guardrail_intervened: 'content_filter',
 };
 
@@ -42,7 +46,8 @@ const FAILURES = new Set([
  * @throws ProviderError  when the reason says that the server failed
  */
 export function finishReason(word: string, hasToolCalls: boolean, dialect: OpenAiDialect): FinishReason {
-  const lower = word.toLowerCase();
+  // Gemini's endpoint says more behind a colon: `content_filter: PROHIBITED_CONTENT`.
+  const lower = (word.split(':', 1)[0] ?? word).trim().toLowerCase();
   if (FAILURES.has(lower)) throw badResponse(`The provider ended the answer with "${lower}".`);
   const reason = (Object.hasOwn(REASONS, lower) ? REASONS[lower] : undefined) ?? 'stop';
   return reason === 'stop' && hasToolCalls && !dialect.stopsWithForcedTools ? 'tool_calls' : reason;

@@ -153,6 +153,21 @@ describe('the answer', () => {
     });
   });
 
+  it.each([
+    ['PROHIBITED_CONTENT', 'content_filter'],
+    ['IMAGE_RECITATION', 'content_filter'],
+    ['MODEL_ARMOR', 'content_filter'],
+    ['content_filter: RECITATION', 'content_filter'],
+    ['function_call_filter: MALFORMED_FUNCTION_CALL', 'stop'],
+    ['MAX_TOKENS', 'length'],
+  ])('says Gemini’s %s in OpenAI’s words, and keeps it', (word, finish_reason) => {
+    const choices = [{ index: 0, message: { content: 'x' }, finish_reason: word }];
+    expect(toChatCompletion({ choices }, context).choices[0]).toMatchObject({
+      finish_reason,
+      native_finish_reason: word,
+    });
+  });
+
   it('completes tool calls and totals of Gemini’s compatible endpoint', () => {
     const completion = toChatCompletion(fixture('gemini-compatible-tools'), context);
     expect(completion).toMatchObject({
@@ -344,6 +359,10 @@ describe('usage', () => {
       prompt_cache_miss_tokens: 2,
     };
     expect(readUsage(deepSeek)?.cacheReadInputTokens).toBe(8);
+    const totals = { prompt_tokens: 10, completion_tokens: 1 };
+    expect(readUsage({ ...totals, num_cached_tokens: 7 })?.cacheReadInputTokens).toBe(7);
+    const mistral = { ...totals, prompt_token_details: { cached_tokens: 6 } };
+    expect(readUsage(mistral)?.cacheReadInputTokens).toBe(6);
   });
 });
 

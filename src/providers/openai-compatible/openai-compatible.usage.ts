@@ -58,8 +58,7 @@ function withParts(usage: Usage, wire: WireObject): Usage {
   const { inputTokens, outputTokens } = usage;
   const prompt = asObject(wire.prompt_tokens_details);
   const completion = asObject(wire.completion_tokens_details);
-  // DeepSeek and Moonshot count cached tokens beside the totals.
-  const cached = prompt?.cached_tokens ?? wire.prompt_cache_hit_tokens ?? wire.cached_tokens;
+  const cached = prompt?.cached_tokens ?? cachedElsewhere(wire);
   set(usage, 'cacheReadInputTokens', part(cached, inputTokens));
   // LiteLLM and DashScope have other names for what was written to the cache.
   const written =
@@ -73,6 +72,12 @@ function withParts(usage: Usage, wire: WireObject): Usage {
   set(usage, 'audioOutputTokens', part(completion?.audio_tokens, outputTokens));
   set(usage, 'imageOutputTokens', part(completion?.image_tokens, outputTokens));
   return usage;
+}
+
+/** DeepSeek, Moonshot and Mistral count cached tokens beside the totals. */
+function cachedElsewhere(wire: WireObject): unknown {
+  const beside = wire.prompt_cache_hit_tokens ?? wire.cached_tokens ?? wire.num_cached_tokens;
+  return beside ?? asObject(wire.prompt_token_details)?.cached_tokens;
 }
 
 /** Output that only the total knows of. */
