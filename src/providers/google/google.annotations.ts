@@ -25,8 +25,8 @@ interface Source {
 }
 
 function readSource(chunk: JsonObject): Source | undefined {
-  for (const kind of [chunk.web, chunk.maps, chunk.retrievedContext]) {
-    const url = isObject(kind) ? text(kind.uri) : undefined;
+  for (const kind of [chunk.web, chunk.maps, chunk.retrievedContext, chunk.image]) {
+    const url = isObject(kind) ? text(kind.uri) || text(kind.sourceUri) : undefined;
     if (isObject(kind) && url) return { url, title: text(kind.title) ?? '' };
   }
   return undefined;

@@ -43,6 +43,8 @@ export class CandidateTranslator {
   #calls = 0;
   #images = 0;
   #grounding: JsonObject | undefined;
+  /** Tries to give the citations: at the finish, and once behind it. */
+  #citesLeft = 2;
 
   constructor(
     private readonly index: number,
@@ -58,10 +60,12 @@ export class CandidateTranslator {
     const delta: ChatDelta = this.#begun ? {} : { role: 'assistant' };
     this.#begun = true;
     for (const part of candidate.parts) this.#takePart(part, delta);
-    if (!isEmpty(candidate.groundingMetadata)) this.#grounding = candidate.groundingMetadata;
+    const isOpen = !this.#finished;
+    const isGrounded = this.#ground(candidate.groundingMetadata);
     const choice: ChatChunkChoice = { index: this.index, delta, finish_reason: null };
     this.#addMetadata(candidate, choice);
     if (candidate.finishReason !== undefined && !this.#finished) this.#finish(candidate, choice);
+    if (this.#finished && (isOpen || isGrounded)) this.#cite(choice.delta);
     return isSilent(choice) ? undefined : choice;
   }
 
@@ -142,9 +146,23 @@ export class CandidateTranslator {
     choice.finish_reason = this.#finishReason(candidate.finishReason);
     const { delta } = choice;
     if (choice.finish_reason === 'content_filter' && !this.#answered) delta.refusal = refusalOf(candidate);
-    const annotations = this.#grounding ? toAnnotations(this.#grounding, this.#texts.join('')) : [];
-    if (annotations.length > 0) delta.annotations = annotations;
     choice.delta = this.#withTurn(delta);
+  }
+
+  /** Chunks may leave out what those before them have said. */
+  #ground(metadata: JsonObject | undefined): boolean {
+    if (!metadata || isEmpty(metadata)) return false;
+    const { groundingChunks = this.#grounding?.groundingChunks } = metadata;
+    const { groundingSupports = this.#grounding?.groundingSupports } = metadata;
+    this.#grounding = { groundingChunks, groundingSupports };
+    return true;
+  }
+
+  #cite(delta: ChatDelta): void {
+    if (!this.#grounding || this.#citesLeft === 0) return;
+    const annotations = toAnnotations(this.#grounding, this.#texts.join(''));
+    this.#citesLeft = annotations.length > 0 ? 0 : this.#citesLeft - 1;
+    if (annotations.length > 0) delta.annotations = annotations;
   }
 
   #withTurn(delta: ChatDelta): ChatDelta {

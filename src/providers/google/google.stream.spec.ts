@@ -385,6 +385,27 @@ describe('what stands beside the text', () => {
     ]);
   });
 
+  it('citations whose sources and places come in different chunks, also behind the finish', () => {
+    const groundingChunks = [{ image: { sourceUri: 'https://img.example/', imageUri: 'x', title: 'I' } }];
+    const groundingSupports = [{ segment: { endIndex: 2 }, groundingChunkIndices: [0] }];
+    const searched = { groundingMetadata: { webSearchQueries: ['q'], groundingChunks } };
+    const supported = { groundingMetadata: { groundingSupports } };
+    const expected = [
+      {
+        type: 'url_citation',
+        url_citation: { url: 'https://img.example/', title: 'I', start_index: 0, end_index: 2 },
+      },
+    ];
+    const annotationsOf = (...chunks: JsonObject[]) =>
+      chunksOf(chunks).flatMap((one) => one.choices[0]?.delta.annotations ?? []);
+    const stop = { ...STOP, ...supported };
+    expect(annotationsOf(chunk([{ text: 'ab' }], searched), chunk([], stop))).toEqual(expected);
+    expect(annotationsOf(chunk([{ text: 'ab' }], searched), chunk([], STOP), chunk([], stop))).toEqual(
+      expected,
+    );
+    expect(annotationsOf(chunk([{ text: 'ab' }], { ...STOP, ...searched, ...supported }))).toEqual([]);
+  });
+
   it("the tier, in OpenAI's word for it", () => {
     const tier = (serviceTier: string) =>
       wholeOf(chunk([{ text: 'a' }], STOP, { usageMetadata: { serviceTier } })).completion.service_tier;
