@@ -15,6 +15,20 @@ const NATIVE_BLOCKS = new Set([
   'thinking',
   'redacted_thinking',
   'browser_state',
+  'tool_use',
+  'tool_result',
+  'server_tool_use',
+  'web_search_tool_result',
+  'web_fetch_tool_result',
+  'advisor_tool_result',
+  'code_execution_tool_result',
+  'bash_code_execution_tool_result',
+  'text_editor_code_execution_tool_result',
+  'tool_search_tool_result',
+  'mcp_tool_use',
+  'mcp_tool_result',
+  'mcp_tool_listing',
+  'compaction',
 ]);
 
 export interface ContentContext {

@@ -397,6 +397,17 @@ describe('content parts', () => {
     expect(blockOf(block)).toEqual(block);
   });
 
+  it('passes a turn that was kept in Anthropic’s own blocks, in its order', () => {
+    const content = [
+      { type: 'thinking', thinking: 'hm', signature: 's' },
+      { type: 'server_tool_use', id: 'srvtoolu_1', name: 'web_search', input: { query: 'q' } },
+      { type: 'web_search_tool_result', tool_use_id: 'srvtoolu_1', content: [] },
+      { type: 'text', text: 'Found.' },
+      { type: 'compaction', content: 'so far' },
+    ];
+    expect(messagesOf([hello, { role: 'assistant', content }, hello]).messages[1]?.content).toEqual(content);
+  });
+
   it.each([
     { type: 'input_audio', input_audio: { data: 'AA==', format: 'wav' } },
     { type: 'file', file: { file_data: 'data:application/zip;base64,UEs=' } },
