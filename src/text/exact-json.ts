@@ -1,3 +1,5 @@
+import { LONG_TEXT } from '@app/contracts';
+
 /** What the language has had since ES2026 and the compiler's libraries do not know yet. */
 interface ExactJson {
   parse(
@@ -17,10 +19,11 @@ export function losesDigits(json: string): boolean {
 
 /**
  * `JSON.parse` for what is only passed on. Whole numbers that are too large for a double (ids of messages and accounts
- * are) become objects that nobody can reckon with, and that `JSON.stringify` writes digit for digit.
+ * are) become objects that nobody can reckon with, and that `JSON.stringify` writes digit for digit. Not those of a long
+ * text: to look at each of its values would take ten times as long as to parse it, and hold everybody up.
  */
 export function parseExactly(json: string): unknown {
-  return losesDigits(json) ? exact.parse(json, keepDigits) : JSON.parse(json);
+  return json.length < LONG_TEXT && losesDigits(json) ? exact.parse(json, keepDigits) : JSON.parse(json);
 }
 
 function keepDigits(_key: string, value: unknown, { source }: { readonly source?: string }): unknown {

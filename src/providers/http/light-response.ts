@@ -110,7 +110,8 @@ export class LightResponse {
     const text = await this.text();
     const value: unknown = parseAnswerJson(text);
     // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
-    if (text.length < LONG_TEXT && isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
+    if (text.length >= LONG_TEXT) return value;
+    if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
     return losesDigits(text) ? parseExactly(text) : value;
   }
 
