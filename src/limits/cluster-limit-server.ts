@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { randomUUID } from 'node:crypto';
 import { isLimitMessage, type LimitAnswer, type LimitQuestion } from './cluster-messages.js';
+import { SLOT_LIFETIME_MS } from './limit-store.js';
 import { MemoryLimitStore } from './memory-limit-store.js';
 
 /**
@@ -8,7 +9,7 @@ import { MemoryLimitStore } from './memory-limit-store.js';
  * Call once in the primary, before the first fork. Does nothing while nobody asks.
  */
 export function serveLimitsToWorkers(): void {
-  const store = new MemoryLimitStore();
+  const store = new MemoryLimitStore(undefined, undefined, SLOT_LIFETIME_MS);
   const marker = randomUUID();
   cluster.on('message', (worker: Worker, message: unknown) => {
     if (!isLimitMessage(message)) return;

@@ -61,7 +61,6 @@ export interface LimitStore {
   /** Afterwards, when the real cost is known. @param delta  units too few (> 0) or too many (< 0) were taken */
   correct(charge: Charge, delta: number): MaybePromise<void>;
   acquireSlot(slot: Slot, limit: number): MaybePromise<boolean>;
-  renewSlots(slots: readonly Slot[]): MaybePromise<void>;
   releaseSlot(slot: Slot): MaybePromise<void>;
 }
 

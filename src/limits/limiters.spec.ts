@@ -77,4 +77,15 @@ describe('ConcurrencyLimiter', () => {
     expect(await codeOf(limiter.acquire('ann'))).toBe('rate_limited');
     await limiter.acquire('bob');
   });
+
+  it('keeps a slot taken for as long as an answer lasts', async () => {
+    let nowMs = 0;
+    const store = new MemoryLimitStore(() => nowMs);
+    const limiter = new ConcurrencyLimiter(store, new Telemetry(), config({ concurrentRequests: 1 }));
+    const release = await limiter.acquire('ann');
+    nowMs += 600_000;
+    expect(await codeOf(limiter.acquire('ann'))).toBe('rate_limited');
+    release();
+    await limiter.acquire('ann');
+  });
 });

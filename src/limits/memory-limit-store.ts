@@ -9,13 +9,16 @@ import { WindowTable } from './window-table.js';
  */
 export class MemoryLimitStore implements LimitStore {
   readonly #windows: WindowTable;
-  readonly #slots = new SlotTable();
+  readonly #slots: SlotTable;
 
+  /** @param slotLifetimeMs  of a slot that is not renewed; for other processes, which may die with theirs */
   constructor(
     private readonly now: () => number = () => performance.now(),
     maxWindowsPerRule?: number,
+    slotLifetimeMs?: number,
   ) {
     this.#windows = new WindowTable(maxWindowsPerRule);
+    this.#slots = new SlotTable(slotLifetimeMs);
   }
 
   /** Every window is looked up once: a table of many users is in no processor's cache. */

@@ -4,6 +4,28 @@ import type { RemoteLimitStore } from './remote-limit-store.js';
 import { ResilientLimitStore } from './resilient-limit-store.js';
 
 describe('ResilientLimitStore', () => {
+  it('keeps slots taken for as long as answers last, however long the store is away', async () => {
+    const away = () => Promise.reject(new Error('away'));
+    const remote: RemoteLimitStore = {
+      take: away,
+      correct: away,
+      acquireSlot: away,
+      releaseSlot: away,
+      heartbeat: away,
+      renewSlots: away,
+    };
+    let nowMs = 0;
+    const store = new ResilientLimitStore(remote, { onMode: () => undefined, now: () => nowMs });
+    await store.start();
+    const long = { key: 'alice', holder: 'long' };
+    expect(await store.acquireSlot(long, 1)).toBe(true);
+    nowMs += 600_000;
+    expect(await store.acquireSlot({ key: 'alice', holder: 'second' }, 1)).toBe(false);
+    await store.releaseSlot(long);
+    expect(await store.acquireSlot({ key: 'alice', holder: 'second' }, 1)).toBe(true);
+    store.stop();
+  });
+
   it('renews no slot that is given back while others are renewed', async () => {
     const slots = Array.from({ length: 300 }, (_, at): Slot => ({ key: 'alice', holder: `holder-${at}` }));
     const renewed: string[][] = [];

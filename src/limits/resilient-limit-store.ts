@@ -112,10 +112,6 @@ export class ResilientLimitStore implements LimitStore {
     return granted;
   }
 
-  renewSlots(): void {
-    // Done for all of this instance's slots with every heartbeat.
-  }
-
   async releaseSlot(slot: Slot): Promise<void> {
     this.#heldSlots.delete(slot);
     this.#ownSlots.release(slot);
@@ -201,7 +197,6 @@ export class ResilientLimitStore implements LimitStore {
 
   async #renewOwnSlots(): Promise<void> {
     const slots = [...this.#heldSlots];
-    for (const slot of slots) this.#ownSlots.hold(slot, this.#now());
     for (let start = 0; start < slots.length; start += MAX_SLOTS_PER_CALL) {
       const batch = slots.slice(start, start + MAX_SLOTS_PER_CALL);
       // One that was given back meanwhile would be taken anew, by nobody.

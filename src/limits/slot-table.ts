@@ -1,8 +1,11 @@
-import { SLOT_LIFETIME_MS, type Slot } from './limit-store.js';
+import type { Slot } from './limit-store.js';
 
-/** Requests in flight by user, kept alive by whoever holds them. */
+/** Requests in flight by user. */
 export class SlotTable {
   readonly #expiryByHolder = new Map<string, Map<string, number>>();
+
+  /** @param lifetimeMs  of a slot that is not renewed, for holders that may die; a process's own are always given back */
+  constructor(private readonly lifetimeMs = Infinity) {}
 
   acquire(slot: Slot, limit: number, nowMs: number): boolean {
     if (this.held(slot.key, nowMs) >= limit) return false;
@@ -14,7 +17,7 @@ export class SlotTable {
   hold(slot: Slot, nowMs: number): void {
     let holders = this.#expiryByHolder.get(slot.key);
     if (!holders) this.#expiryByHolder.set(slot.key, (holders = new Map()));
-    holders.set(slot.holder, nowMs + SLOT_LIFETIME_MS);
+    holders.set(slot.holder, nowMs + this.lifetimeMs);
   }
 
   release(slot: Slot): void {

@@ -176,9 +176,9 @@ describe.each([
 });
 
 describe('slots whose holder died', () => {
-  it('lapse in memory, unless they are renewed', () => {
+  it('lapse in memory that is another process’s, unless they are renewed', () => {
     let nowMs = 0;
-    const store = new MemoryLimitStore(() => nowMs);
+    const store = new MemoryLimitStore(() => nowMs, undefined, SLOT_LIFETIME_MS);
     const [kept, lost] = [
       { key: 'u', holder: 'kept' },
       { key: 'u', holder: 'lost' },
