@@ -39,7 +39,6 @@ function redisStore(): LimitStore {
       ),
     correct: (charge, delta) => remote.correct(charge, delta),
     acquireSlot: (slot, limit) => remote.acquireSlot(slot, limit),
-    renewSlots: (slots) => remote.renewSlots(slots),
     releaseSlot: (slot) => remote.releaseSlot(slot),
   };
 }
