@@ -111,16 +111,17 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     },
   };
 
-  /** The same for a read that may take `LONG_READ_MS`. With a single connection there is no such patience. */
+  /** The same for a report that may take `LONG_READ_MS`. */
   readonly patient = {
     query: async <Row extends QueryResultRow>(
       sql: string,
       parameters?: readonly unknown[],
     ): Promise<Row[]> => {
-      const { dataSource: connections } = shareConnections(this.config.database.poolSize);
-      if (connections < 2 || !this.dataSource.isInitialized) return this.query<Row>(sql, parameters);
+      if (!this.dataSource.isInitialized) throw databaseUnavailable();
       try {
-        return await readPatiently(this.dataSource, LONG_READ_MS, (read) => read<Row>(sql, parameters));
+        return await readPatiently(this.dataSource, 'report', LONG_READ_MS, (read) =>
+          read<Row>(sql, parameters),
+        );
       } catch (error) {
         throw toGatewayError(error);
       }

@@ -1,5 +1,5 @@
 import { bulkhead, type BulkheadPolicy } from 'cockatiel';
-import type { ClientBase, QueryResultRow } from 'pg';
+import type { Client, ClientConfig, Pool, QueryResultRow } from 'pg';
 import type { DataSource } from 'typeorm';
 
 /** Runs one statement. int8 comes as text. */
@@ -8,50 +8,80 @@ export type Read = <Row extends QueryResultRow>(
   parameters?: readonly unknown[],
 ) => Promise<Row[]>;
 
+/**
+ * How many of a kind are read at once; others wait for their turn. Neither kind waits for the other: an audit takes
+ * minutes, and reports one after the other would keep it waiting for as long as somebody asks for them.
+ */
+const MOST_AT_ONCE = { audit: 1, report: 2 };
+
+export type PatientKind = keyof typeof MOST_AT_ONCE;
+
 /** By which the server is first to end a statement: a driver that does takes the database for dead. */
 const DRIVER_MARGIN_MS = 5_000;
 
-/** Connections of a pool that are left to everybody else, as far as it has more than one. */
-const CONNECTIONS_LEFT = 2;
-const turns = new WeakMap<DataSource, BulkheadPolicy>();
+const turns = new WeakMap<DataSource, Record<PatientKind, BulkheadPolicy>>();
 
 /**
  * Reads one snapshot, with statements that may take longer than a request's: each `limitMs`. By the driver itself, which
  * takes a time limit with each of them; beyond that of its connections a slow answer counts as a database that is away.
- * When as many are read already as the pool can spare, it waits.
+ *
+ * On a connection of its own, beside the pool and gone afterwards, so that it takes none from anybody, however few there are.
  *
  * @throws what the driver or the server said; SQLSTATE 57014 after `limitMs`
  */
 export function readPatiently<Result>(
   dataSource: DataSource,
+  kind: PatientKind,
   limitMs: number,
   work: (read: Read) => Promise<Result>,
 ): Promise<Result> {
-  return turnsOf(dataSource).execute(() => read(dataSource, limitMs, work));
+  return turnsOf(dataSource)[kind].execute(() => readSnapshot(dataSource, limitMs, work));
 }
 
-function read<Result>(
+async function readSnapshot<Result>(
   dataSource: DataSource,
   limitMs: number,
   work: (read: Read) => Promise<Result>,
 ): Promise<Result> {
-  return dataSource.transaction('REPEATABLE READ', async ({ queryRunner }) => {
-    const client = (await queryRunner?.connect()) as ClientBase;
-    await client.query('SET TRANSACTION READ ONLY');
+  const client = newConnection(dataSource);
+  try {
+    await client.connect();
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     await client.query("SELECT set_config('statement_timeout', $1, true)", [String(limitMs)]);
-    return work(async <Row extends QueryResultRow>(sql: string, parameters: readonly unknown[] = []) => {
-      const statement = { text: sql, values: [...parameters], query_timeout: limitMs + DRIVER_MARGIN_MS };
-      return (await client.query<Row>(statement)).rows;
-    });
-  });
+    const result = await work(
+      async <Row extends QueryResultRow>(sql: string, parameters: readonly unknown[] = []) => {
+        const statement = { text: sql, values: [...parameters], query_timeout: limitMs + DRIVER_MARGIN_MS };
+        return (await client.query<Row>(statement)).rows;
+      },
+    );
+    await client.query('COMMIT');
+    return result;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
-function turnsOf(dataSource: DataSource): BulkheadPolicy {
+/** As the pool would make it. */
+function newConnection(dataSource: DataSource): Client {
+  // TypeORM's driver keeps the node-postgres pool there
+  const pool = (dataSource.driver as unknown as { master: PoolWithClient }).master;
+  const client = new pool.Client(pool.options);
+  client.on('error', () => undefined); // seen by the statement that is under way, or the next
+  return client;
+}
+
+/** What the types leave out. */
+interface PoolWithClient extends Pool {
+  readonly Client: new (config: ClientConfig) => Client;
+}
+
+function turnsOf(dataSource: DataSource): Record<PatientKind, BulkheadPolicy> {
   const known = turns.get(dataSource);
   if (known) return known;
-  const { options } = dataSource;
-  const connections = ('poolSize' in options ? options.poolSize : undefined) ?? 1;
-  const made = bulkhead(Math.max(1, connections - CONNECTIONS_LEFT), Infinity);
+  const made = {
+    audit: bulkhead(MOST_AT_ONCE.audit, Infinity),
+    report: bulkhead(MOST_AT_ONCE.report, Infinity),
+  };
   turns.set(dataSource, made);
   return made;
 }

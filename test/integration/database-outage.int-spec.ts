@@ -9,6 +9,7 @@ import { Secret } from '../../src/config/secret.js';
 import { isConnectionError } from '../../src/database/connection-error.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { readPatiently } from '../../src/database/read-patiently.js';
 import { DatabaseProbe } from '../../src/health/probes/database.probe.js';
 import { startPickyPooler } from '../support/picky-pooler.js';
 
@@ -233,25 +234,57 @@ describe('session timeouts', () => {
   });
 });
 
+async function sleeping(service: DatabaseService): Promise<number> {
+  const [row] = await service.query<{ count: string }>(
+    `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT pg_sleep%'`,
+  );
+  return Number(row?.count);
+}
+
+async function connections(service: DatabaseService): Promise<number> {
+  const [row] = await service.query<{ count: string }>(
+    'SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()',
+  );
+  return Number(row?.count);
+}
+
 describe('a read that takes long', () => {
-  it('has the time that others have not, and leaves them connections', { timeout: 30_000 }, async () => {
-    const service = await boot();
+  it(
+    'has the time that others have not, and leaves them their connections',
+    { timeout: 30_000 },
+    async () => {
+      // One of the two is for `query`.
+      const service = await boot(undefined, { poolSize: 2 });
+      await eventually('the service is ready', isReady(service));
+      const slow = 'SELECT pg_sleep(2.7)';
+      await expect(service.query(slow)).rejects.toMatchObject({ code: 'database_unavailable' });
+      const finished: string[] = [];
+      const reads = [1, 2, 3, 4].map(() => service.patient.query(slow).then(() => finished.push('read')));
+      await eventually('two of them are under way', async () => (await sleeping(service)) === 2);
+      await sleep(300);
+      expect(await sleeping(service)).toBe(2);
+      expect(finished).toEqual([]);
+      await Promise.all(reads);
+      expect(service.isUp()).toBe(true);
+      expect(await connections(service)).toBe(1);
+      await expect(service.query(slow)).rejects.toMatchObject({ code: 'database_unavailable' });
+    },
+  );
+
+  it('is no audit, and neither waits for the other', { timeout: 30_000 }, async () => {
+    const service = await boot(undefined, { poolSize: 1 });
     await eventually('the service is ready', isReady(service));
-    const slow = 'SELECT pg_sleep(2.7)';
-    await expect(service.query(slow)).rejects.toMatchObject({ code: 'database_unavailable' });
-    const finished: string[] = [];
-    // Of the four connections two may read.
-    const reads = [1, 2, 3, 4].map(() => service.patient.query(slow).then(() => finished.push('read')));
-    await eventually(
-      'reads are under way',
-      () => service.status().pool.total - service.status().pool.idle > 1,
-    );
-    await sleep(300);
-    await service.query('SELECT 1');
-    expect(finished).toEqual([]);
-    await Promise.all(reads);
-    expect(service.isUp()).toBe(true);
-    await expect(service.query(slow)).rejects.toMatchObject({ code: 'database_unavailable' });
+    const dataSource = apps.at(-1)!.get(DataSource);
+    const read = (kind: 'audit' | 'report', seconds: number): Promise<unknown> =>
+      readPatiently(dataSource, kind, 60_000, (ask) => ask('SELECT pg_sleep($1)', [seconds]));
+    const audits = [read('audit', 3), read('audit', 0)];
+    const isAudited = Promise.all(audits).then(() => true);
+    await eventually('the audit is under way', async () => (await sleeping(service)) === 1);
+    await read('report', 0.1);
+    const reports = [read('report', 3), read('report', 3), read('report', 3)];
+    await eventually('the reports are under way', async () => (await sleeping(service)) === 3);
+    expect(await Promise.race([isAudited, Promise.all(reports).then(() => false)])).toBe(true);
+    await Promise.all(reports);
   });
 
   it('writes nothing', async () => {

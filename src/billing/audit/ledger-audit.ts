@@ -52,7 +52,7 @@ export function runLedgerAudit(
   dataSource: DataSource,
   { examples = 20, recompute = true }: AuditOptions = {},
 ): Promise<LedgerAudit> {
-  return readPatiently(dataSource, READ_TIMEOUT_MS, async (read) => {
+  return readPatiently(dataSource, 'audit', READ_TIMEOUT_MS, async (read) => {
     const findings = new Map<string, Finding>();
     for (const [check, sql] of Object.entries(AUDIT_CHECKS)) {
       // One at least: the number of all stands in each row.
