@@ -10,6 +10,7 @@ import type { Redis } from 'ioredis';
 import { DatabaseService } from '../database/database.service.js';
 import { closeRedis, REDIS } from '../redis/redis-client.js';
 import { RevokedTokens } from './revoked-tokens.js';
+import { LEEWAY_SECONDS } from './token-claims.js';
 
 /** A revocation is in force everywhere within this and one round trip, without Redis too. */
 const POLL_MS = 1500;
@@ -28,6 +29,8 @@ export interface RevocationRequest {
   readonly value: string;
   readonly actor: string;
   readonly reason: string | undefined;
+  /** Of a user's tokens: those are revoked, too, that seem to be issued so much later. By how much clocks may differ. */
+  readonly leewaySeconds?: number | undefined;
 }
 
 /**
@@ -68,16 +71,24 @@ export class RevocationSync implements OnApplicationBootstrap, OnApplicationShut
   /**
    * Writes a revocation down; in force here when this resolves. Revoking again moves the moment forward.
    *
-   * @returns when it took effect
+   * @returns until when tokens must have been issued to be revoked
    * @throws GatewayError  `database_unavailable`: then nothing was revoked
    */
   async revoke(request: RevocationRequest): Promise<Date> {
     const [row] = await this.database.query<RevocationRow>(
-      `INSERT INTO auth_revocation (kind, value, revoked_by, reason) VALUES ($1, $2, $3, $4)
+      `INSERT INTO auth_revocation (kind, value, revoked_by, reason, revoked_at)
+       VALUES ($1, $2, $3, $4, now() + $5 * interval '1 second')
        ON CONFLICT (kind, value) DO UPDATE
-         SET revoked_at = greatest(auth_revocation.revoked_at, now()), revoked_by = $3, reason = $4
+         SET revoked_at = greatest(auth_revocation.revoked_at, excluded.revoked_at), revoked_by = $3, reason = $4
        RETURNING kind, value, extract(epoch FROM revoked_at)::float8 AS revoked_at`,
-      [request.kind, request.value, request.actor, request.reason ?? null],
+      [
+        request.kind,
+        request.value,
+        request.actor,
+        request.reason ?? null,
+        // A token's id is no question of time.
+        request.kind === 'jti' ? 0 : (request.leewaySeconds ?? LEEWAY_SECONDS),
+      ],
     );
     if (!row) throw new Error('the revocation was not written');
     this.#add(row);

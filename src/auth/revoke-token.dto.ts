@@ -1,5 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsOptional, IsString, Length, Matches } from 'class-validator';
+import { IsInt, IsOptional, IsString, Length, Matches, Max, Min } from 'class-validator';
+import { LEEWAY_SECONDS } from './token-claims.js';
 
 /** Exactly one of `jti` and `sub`. */
 export class RevokeTokenRequest {
@@ -13,11 +14,27 @@ export class RevokeTokenRequest {
 
   @ApiPropertyOptional({
     example: 'user_123',
-    description: 'Every token that this user was given until now.',
+    description:
+      'Every token that this user was given until now, and `leeway_seconds` longer: a new one works after that.',
   })
   @IsOptional()
   @Matches(/^[A-Za-z0-9._:@|-]{1,128}$/, { message: 'sub must be a user id' })
   sub?: string;
+
+  @ApiPropertyOptional({
+    type: Number,
+    default: LEEWAY_SECONDS,
+    minimum: 0,
+    maximum: LEEWAY_SECONDS,
+    description:
+      'With `sub`: by how much the clock of whoever signs may be ahead. 0 lets the user in again at once; ' +
+      'right where that clock and the database agree.',
+  })
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(LEEWAY_SECONDS)
+  leeway_seconds?: number;
 
   @ApiPropertyOptional({ example: 'laptop lost', description: 'For the record.' })
   @IsOptional()

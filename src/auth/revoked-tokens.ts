@@ -5,7 +5,7 @@ export interface Revocation {
   /** One token, or everything a user was given until then. */
   readonly kind: 'jti' | 'sub';
   readonly value: string;
-  /** Unix seconds, with fraction. */
+  /** Tokens issued until then; unix seconds, with fraction. */
   readonly revokedAt: number;
 }
 

@@ -23,7 +23,9 @@ export class TokensController {
   @ApiOperation({
     summary: 'Revoke a token, or everything a user was given until now',
     description:
-      'In force here at once, on every instance within two seconds. Tokens without `iat` count as given before.',
+      'In force here at once, on every instance within two seconds. Tokens without `iat` count as given before. ' +
+      'Whoever signs may have a clock that is a minute ahead (so much is accepted everywhere), so a user needs a token ' +
+      'that is issued a minute later, unless `leeway_seconds` says less.',
   })
   @ApiOkResponse({ type: RevokeTokenAnswer })
   @ApiErrors(400, 401, 403, 413, 415, 429, 503)
@@ -33,7 +35,13 @@ export class TokensController {
   ): Promise<RevokeTokenAnswer> {
     const { kind, value } = subjectOf(body);
     const actor = requirePrincipal(context).userId;
-    const revokedAt = await this.revocations.revoke({ kind, value, actor, reason: body.reason });
+    const revokedAt = await this.revocations.revoke({
+      kind,
+      value,
+      actor,
+      reason: body.reason,
+      leewaySeconds: body.leeway_seconds ?? undefined,
+    });
     this.telemetry.event({
       kind: 'admin-action',
       action: 'token-revoked',

@@ -48,12 +48,19 @@ describe('a revoked token', () => {
   it('may be all of a user’s', async () => {
     const old = { sub: 'bob', iat: now() - 10 };
     expect(await statusOf(here(), old)).toBe(200);
-    expect((await revoke({ sub: 'bob' })).status).toBe(200);
+    expect((await revoke({ sub: 'bob', leeway_seconds: 0 })).status).toBe(200);
     expect(await statusOf(here(), old)).toBe(401);
     await eventually(
       'a token of later works',
       async () => (await statusOf(here(), { sub: 'bob', iat: now() })) === 200,
     );
+  });
+
+  it('may be of a clock that is ahead', async () => {
+    const ahead = { sub: 'dave', iat: now() + 30 };
+    expect(await statusOf(here(), ahead)).toBe(200);
+    expect((await revoke({ sub: 'dave' })).status).toBe(200);
+    expect(await statusOf(here(), ahead)).toBe(401);
   });
 
   it('is still refused after a restart', async () => {
@@ -67,6 +74,8 @@ describe('a revoked token', () => {
     [{}, 'invalid_body'],
     [{ jti: 'a', sub: 'b' }, 'invalid_body'],
     [{ sub: 'a b' }, 'invalid_body'],
+    [{ sub: 'a', leeway_seconds: 61 }, 'invalid_body'],
+    [{ sub: 'a', leeway_seconds: -1 }, 'invalid_body'],
     [{ jti: { $ne: 1 } }, 'invalid_body'],
     [{ jti: 'a', role: 'admin' }, 'invalid_body'],
   ])('needs a right request, not %j', async (body, code) => {
