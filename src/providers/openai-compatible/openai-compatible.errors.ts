@@ -204,7 +204,7 @@ function verdictOf(failure: Failure): Verdict {
 }
 
 function rejection(failure: Failure, names: readonly string[], message: string): Verdict {
-  if (isTooLong(names, message)) return VERDICTS.tooLong;
+  if (isTooLong(names, message) || isTooLong([], wordsBehind(failure.error) ?? '')) return VERDICTS.tooLong;
   if (names.includes('rate_limit_exceeded')) return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
   if (names.includes('invalid_api_key') || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
   if (NO_SUCH_MODEL.test(message)) return VERDICTS.unknownModel;
@@ -262,7 +262,17 @@ function shownMessage(failure: Failure): string {
       ? 'The provider reported an error.'
       : `The provider answered with status ${failure.status}.`;
   }
-  return withoutAccount(failure.message);
+  const behind = wordsBehind(failure.error);
+  return withoutAccount(behind === undefined ? failure.message : `${failure.message}: ${behind}`);
+}
+
+const MAX_WORDS_BEHIND = 1000;
+
+/** OpenRouter says "Provider returned error", and in `metadata.raw` what that provider said. */
+function wordsBehind(error: WireObject): string | undefined {
+  const raw = asObject(error.metadata)?.raw;
+  const said = messageIn(errorObject(typeof raw === 'string' ? (parseJson(raw) ?? raw.trim()) : raw));
+  return said === undefined || said.startsWith('<') ? undefined : said.slice(0, MAX_WORDS_BEHIND);
 }
 
 /** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, not the client's. */

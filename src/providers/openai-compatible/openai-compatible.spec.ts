@@ -391,6 +391,33 @@ describe('an error in a body', () => {
     expect(bodyError(error, false)).toMatchObject(expected);
   });
 
+  it.each([
+    [
+      '{"error":{"message":"tool name is too odd","code":400}}',
+      'Provider returned error: tool name is too odd',
+    ],
+    ['{"type":"error","error":{"type":"x","message":"bad image"}}', 'Provider returned error: bad image'],
+    ['plain words\n', 'Provider returned error: plain words'],
+    [{ message: 'bad image' }, 'Provider returned error: bad image'],
+    ['<html>502</html>', 'Provider returned error'],
+    ['', 'Provider returned error'],
+    [undefined, 'Provider returned error'],
+    ['{"message":"key sk-12345678 is bad"}', 'Provider returned error: key [hidden] is bad'],
+  ])('tells what the provider behind OpenRouter said: %j', (raw, message) => {
+    const error = { message: 'Provider returned error', code: 400, metadata: { raw, provider_name: 'P' } };
+    expect(bodyError(error, false)).toMatchObject({ code: 'provider_rejected', message });
+  });
+
+  it('takes from what the provider behind said that the prompt was too long, and nothing of the account', () => {
+    const behind = (raw: string, code: number) =>
+      bodyError({ message: 'Provider returned error', code, metadata: { raw } }, false).code;
+    expect(behind('{"error":{"message":"prompt is too long: 9 tokens > 8 maximum"}}', 400)).toBe(
+      'context_length_exceeded',
+    );
+    expect(behind('your account is suspended', 400)).toBe('provider_rejected');
+    expect(behind('invalid api key', 400)).toBe('provider_rejected');
+  });
+
   it('was perhaps worked on when something of the answer has been seen', () => {
     expect(bodyError({ message: 'no', code: 503 }, false).processed).toBe('no');
     expect(bodyError({ message: 'no', code: 503 }, true).processed).toBe('unknown');
