@@ -197,6 +197,7 @@ function applyOwnFields(fields: JsonObject, draft: ParameterDraft, path: string)
 
 function applyOwnField(key: string, value: unknown, draft: ParameterDraft, param: string): void {
   const name = toCamelCase(key);
+  if (asksForNothing(name, value)) return;
   if (name === 'generationConfig' && isObject(value)) applyGenerationConfig(value, draft, param);
   else if (name === 'toolConfig' && isObject(value)) applyToolConfig(value, draft, param);
   else if (OWN_GENERATION_FIELDS.has(name)) draft.generation[name] = value;
@@ -208,11 +209,16 @@ function applyOwnField(key: string, value: unknown, draft: ParameterDraft, param
 function applyGenerationConfig(config: JsonObject, draft: ParameterDraft, param: string): void {
   for (const [key, value] of Object.entries(config)) {
     const name = toCamelCase(key);
-    if (value === null || value === undefined) continue;
+    if (value === null || value === undefined || asksForNothing(name, value)) continue;
     if (name === 'candidateCount') draft.unsupported.refuse(`${param}.${key}`, 'is not taken here: use n');
     else if (name === 'maxOutputTokens') limitOutput(draft.generation, Number(value));
     else draft.generation[name] = value;
   }
+}
+
+/** What there is anyway. */
+function asksForNothing(name: string, value: unknown): boolean {
+  return (name === 'candidateCount' && value === 1) || (name === 'serviceTier' && value === 'standard');
 }
 
 /** Lowers the output limit, never raises it: the gateway's own limit is what was put aside for the answer. */

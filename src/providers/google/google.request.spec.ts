@@ -404,6 +404,9 @@ describe('parameters', () => {
       prompt_cache_key: 'k',
       prompt_cache_options: { mode: 'explicit' },
       stream_options: { include_usage: true },
+      serviceTier: 'standard',
+      candidateCount: 1,
+      generation_config: { candidate_count: 1 },
     };
     expect(bodyOf(request)).toEqual({ contents: [{ role: 'user', parts: [{ text: 'hi' }] }] });
   });
@@ -422,6 +425,7 @@ describe('parameters', () => {
     ['extra_body.google.newest', { extra_body: { google: { newest: 1 } } }],
     ['web_search_options.user_location', { web_search_options: { user_location: {} } }],
     ['response_format.type', { response_format: { type: 'grammar' } }],
+    ['candidateCount', { candidateCount: 2 }],
     ['generation_config.candidate_count', { generation_config: { candidate_count: 8 } }],
     [
       'tool_config.function_calling_config.stream_function_call_arguments',
