@@ -50,17 +50,22 @@ function readChunks(chunks: Json[]): RecordedAnswer {
     })),
     finishReason: finishReason(chunks, candidates, calls.length),
     usage: readUsage(chunks),
-    choices: 1,
+    choices: Math.max(1, new Set(candidates.map((candidate) => candidate['index'] ?? 0)).size),
   };
 }
+
+/** The answer, or the rest of it, was withheld. */
+const WITHHELD =
+  /^(SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|IMAGE_(SAFETY|PROHIBITED_CONTENT|RECITATION))$/;
 
 /** Gemini says STOP for a tool call too; a blocked prompt has no candidate at all. */
 function finishReason(chunks: Json[], candidates: Json[], calls: number): string {
   if (chunks.some((chunk) => fields(chunk['promptFeedback'])['blockReason'])) return 'content_filter';
-  const reason = candidates.map((candidate) => textOf(candidate['finishReason'])).findLast(Boolean);
-  if (reason === 'MAX_TOKENS') return 'length';
-  if (reason === 'SAFETY' || reason === 'MODEL_ARMOR') return 'content_filter';
-  return reason === 'STOP' && calls > 0 ? 'tool_calls' : 'stop';
+  const first = candidates.filter((candidate) => (candidate['index'] ?? 0) === 0);
+  const reason = first.map((candidate) => textOf(candidate['finishReason'])).findLast(Boolean);
+  if (reason === 'MAX_TOKENS' || reason === 'CONTINUATION') return 'length';
+  if (reason !== undefined && WITHHELD.test(reason)) return 'content_filter';
+  return calls > 0 ? 'tool_calls' : 'stop';
 }
 
 /** Every chunk has the total so far: the last that names a prompt count. */
