@@ -1,11 +1,8 @@
-import { declaredNames } from '../config/environment-fields.js';
-import { currentEnvironment, readEnvironmentFile } from '../config/environment-file.js';
-import { providerVariables } from '../config/provider-variables.js';
+import { currentEnvironment } from '../config/environment-file.js';
 import { type LoadedConfiguration, loadConfiguration } from '../config/load-configuration.js';
 import { buildCatalog } from '../models/build-catalog.js';
 import { PriceBook } from '../models/price-book.js';
 import { PROVIDERS } from '../providers/provider-strategies.js';
-import { misspeltNames } from './misspelt-names.js';
 import type { Output } from './command.js';
 
 /** Validates what the gateway would start with. One line per fault on stderr; warnings and a summary on stdout. */
@@ -19,17 +16,8 @@ export async function checkEnvCommand(_args: readonly string[], output: Output):
   });
   for (const fault of catalog.faults) output.err(fault);
   if (catalog.faults.length > 0) return 1;
-  const misspelt = misspeltNames(Object.keys(readEnvironmentFile()), [
-    ...declaredNames(),
-    ...providerVariables(PROVIDERS),
-  ]);
-  for (const warning of [
-    ...loaded.warnings,
-    ...misspelt,
-    ...catalog.leftOut.map((line) => `not served: ${line}`),
-  ]) {
+  for (const warning of [...loaded.warnings, ...catalog.leftOut.map((line) => `not served: ${line}`)])
     output.out(`warning: ${warning}`);
-  }
   for (const line of summary(loaded, catalog.snapshot.list().length)) output.out(line);
   return 0;
 }

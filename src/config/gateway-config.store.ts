@@ -20,11 +20,15 @@ const GATHER_MS = 50;
  */
 export type ReloadParticipant = (next: GatewayConfig) => Promise<() => void> | (() => void);
 
+/** Told of every reading of the file after the first. @param faults  none = the new file is in force */
+export type ReloadListener = (faults: readonly string[]) => void;
+
 /** The GATEWAY_CONFIG file as it is now. SIGHUP reads it again; a file with a fault changes nothing. */
 @Injectable()
 export class GatewayConfigStore implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly #logger = new Logger(GatewayConfigStore.name);
   readonly #participants: ReloadParticipant[] = [];
+  readonly #listeners: ReloadListener[] = [];
   readonly #onSignal = (): void => void this.reload();
   #current: GatewayConfig;
   #running: Promise<unknown> = Promise.resolve();
@@ -45,6 +49,10 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
   /** Takes part in every reload from now on, in the order of the calls. */
   onReload(participant: ReloadParticipant): void {
     this.#participants.push(participant);
+  }
+
+  onReloaded(listener: ReloadListener): void {
+    this.#listeners.push(listener);
   }
 
   onApplicationBootstrap(): void {
@@ -70,7 +78,9 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
     this.#waiting = undefined;
     const reading = this.#reloadNow();
     this.#running = reading;
-    return reading;
+    const faults = await reading;
+    for (const listener of this.#listeners) listener(faults);
+    return faults;
   }
 
   async #reloadNow(): Promise<readonly string[]> {

@@ -52,6 +52,23 @@ describe('loadConfiguration', () => {
     );
   });
 
+  it('warns of variables that somebody may have meant, of the gateway and of the providers', () => {
+    const { warnings } = loadConfiguration(
+      {
+        DATA_DIR: dataDir,
+        JWT_SECRET_KEY: GOOD_SECRET,
+        RATE_LIMIT_REQUEST_PER_MINUTE: '5',
+        VENDOR_APIKEY: 'x',
+        PATH: '/bin',
+      },
+      { providers },
+    );
+    expect(warnings).toEqual([
+      'RATE_LIMIT_REQUEST_PER_MINUTE: is not a variable of the gateway; is RATE_LIMIT_REQUESTS_PER_MINUTE meant?',
+      'VENDOR_APIKEY: is not a variable of the gateway; is VENDOR_API_KEY meant?',
+    ]);
+  });
+
   it('wants a folder that the embedded database can live in, and only then', () => {
     const file = join(dataDir, 'file');
     writeFileSync(file, '');

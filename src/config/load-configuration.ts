@@ -6,6 +6,7 @@ import { buildAppConfig } from './build-app-config.js';
 import { ConfigurationError } from './configuration-error.js';
 import { folderFault } from './data-dir.js';
 import { type RawEnvironment, readEnvironmentVariables, withoutBlanks } from './environment.js';
+import { declaredNames } from './environment-fields.js';
 import { currentEnvironment } from './environment-file.js';
 import { Findings } from './findings.js';
 import { EMPTY_GATEWAY_CONFIG, type GatewayConfig } from './gateway-config.js';
@@ -14,6 +15,7 @@ import {
   type ParsedGatewayConfig,
   readGatewayConfig,
 } from './gateway-file/parse-gateway-config.js';
+import { misspeltVariables } from './misspelt-names.js';
 import type { ProviderSettingsByName } from './provider-settings.js';
 import { providerVariables } from './provider-variables.js';
 
@@ -54,6 +56,8 @@ export function loadConfiguration(
   const config = buildAppConfig(parsed.environment, findings, { createSecret: options.createSecret ?? true });
   const providerSettings = readProviderSettings(providers, variables, findings);
   checkAddresses(variables, providers, findings);
+  const names = [...declaredNames(), ...providerVariables(providers)];
+  for (const line of misspeltVariables(Object.keys(variables), names)) findings.warn(line);
   const gatewayConfig = readFile(config, variables, providers, findings);
   // With a database elsewhere it starts all the same, and is not ready: others may serve meanwhile.
   const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;

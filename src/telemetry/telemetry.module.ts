@@ -9,6 +9,7 @@ import {
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { register } from 'prom-client';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { ConfigReloadReports } from './config-reload-reports.js';
 import { CrashReports } from './crash-reports.js';
 import { GuardedSink } from './guarded-sink.js';
 import { GatewayLogger } from './logging/gateway-logger.js';
@@ -51,6 +52,7 @@ import { RecentTurns } from '../timing/recent-turns.js';
     },
     { provide: Telemetry, inject: [APP_CONFIG, Logs, GatewayMetrics, RemoteSinks], useFactory: withSinks },
     CrashReports,
+    ConfigReloadReports,
     RecentTurns,
     {
       provide: MetricsText,

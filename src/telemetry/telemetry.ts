@@ -70,6 +70,7 @@ export type GatewayEvent =
       readonly cache: 'models' | 'response';
       readonly outcome: 'hit' | 'miss' | 'error';
     }
+  | { readonly kind: 'config-reload'; readonly isRefused: boolean }
   | { readonly kind: 'balance'; readonly userId: string; readonly balanceNanoUsd: bigint }
   | {
       readonly kind: 'shortfall';

@@ -86,10 +86,16 @@ describe('the models', () => {
       gateway.logs.includes('models.second.price.input_per_million'),
     );
     expect(await ids()).toContain('first');
+    const metrics = async () => (await gateway.fetch('/metrics')).text();
+    await eventually('the refusal is counted', async () =>
+      (await metrics()).includes('llm_gateway_config_reloads_total{outcome="refused"} 1\n'),
+    );
+    expect(await metrics()).toContain('\nllm_gateway_config_refused 1\n');
     await writeFile(path, file('second', '3'));
     reload();
     await eventually('the new model is listed', async () => (await ids()).includes('second'));
     expect(await ids()).not.toContain('first');
+    expect(await metrics()).toContain('\nllm_gateway_config_refused 0\n');
     const { pricing } = (await (await gateway.fetch('/v1/models/quick', { as: 'alice' })).json()) as {
       pricing: object;
     };

@@ -1,3 +1,5 @@
+import { meantName } from '../misspelt-names.js';
+
 /** Where something stands in the file, as a reader would write it: `models.small.targets[0].provider`. */
 export function pathOf(parent: string, key: string): string {
   const part = /^[A-Za-z_][\w-]*$/.test(key) ? key : `["${printable(key)}"]`;
@@ -47,7 +49,11 @@ export class ConfigNode {
     const map = this.#mapping();
     for (const key of map.keys()) {
       if (!known.some((name) => name === key)) {
-        this.faults.push(`${pathOf(this.path, key)}: is not a known key (known: ${known.join(', ')})`);
+        const meant = meantName(key, known);
+        const question = meant === undefined ? '' : `; is ${meant} meant?`;
+        this.faults.push(
+          `${pathOf(this.path, key)}: is not a known key${question} (known: ${known.join(', ')})`,
+        );
       }
     }
     return (key) => new ConfigNode(pathOf(this.path, key), map.get(key), this.faults);

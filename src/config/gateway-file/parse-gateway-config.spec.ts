@@ -153,7 +153,7 @@ describe('parseGatewayConfig', () => {
   });
 
   it.each([
-    ['an unknown key', 'modells: {}', 'modells: is not a known key'],
+    ['an unknown key', 'modells: {}', 'modells: is not a known key; is models meant? (known: '],
     ['an unknown key of a model', small('    weigth: 3'), 'models.small.weigth: is not a known key'],
     [
       'an unknown key of a target',

@@ -96,6 +96,7 @@ export class LogSink implements TelemetrySink {
       case 'rate-limit':
       case 'rate-limit-mode': // told by the limiter itself, with the reason
       case 'breaker-forgotten':
+      case 'config-reload': // told by the store of the file, with the faults
       case 'cache':
       case 'balance':
       case 'outage-credit':

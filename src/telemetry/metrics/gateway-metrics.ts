@@ -56,6 +56,8 @@ export class GatewayMetrics {
   readonly auditMismatches;
   readonly unexpectedErrors;
   readonly httpRequests;
+  readonly configReloads;
+  readonly configRefused;
 
   constructor(readonly registry: Registry) {
     this.requests = this.#fastCounter(
@@ -187,6 +189,17 @@ export class GatewayMetrics {
       'route',
       'status',
     ]);
+    this.configReloads = this.#counter(
+      'llm_gateway_config_reloads_total',
+      'Readings of the GATEWAY_CONFIG file after a SIGHUP, by outcome: applied or refused.',
+      ['outcome'],
+    );
+    this.configRefused = this.#gauge(
+      'llm_gateway_config_refused',
+      '1 while the GATEWAY_CONFIG file, as it was read last, has faults and an older one is in force.',
+      [],
+      'max',
+    );
   }
 
   /** A figure that is read at each scrape; while it cannot be read, its last value stays. */

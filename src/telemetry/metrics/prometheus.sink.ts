@@ -78,6 +78,9 @@ export class PrometheusSink implements TelemetrySink {
         });
       case 'cache':
         return void metrics.cacheRequests.inc({ cache: event.cache, outcome: event.outcome });
+      case 'config-reload':
+        metrics.configReloads.inc({ outcome: event.isRefused ? 'refused' : 'applied' });
+        return metrics.configRefused.set(event.isRefused ? 1 : 0);
       case 'balance':
         return this.balances?.seen(event.userId, nanoToNumber(event.balanceNanoUsd));
       case 'shortfall':

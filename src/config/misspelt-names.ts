@@ -1,0 +1,29 @@
+import { editDistance } from '../text/edit-distance.js';
+
+/** Shorter ones are a letter or two away from much that is somebody else's. */
+const LEAST_LENGTH = 9;
+const LONG = 16;
+
+/** The known name that a written one is almost, but not quite; `undefined` = none. */
+export function meantName(written: string, known: readonly string[]): string | undefined {
+  return known.find((candidate) => {
+    const most = candidate.length > LONG ? 2 : 1;
+    return editDistance(written, candidate, most) <= most;
+  });
+}
+
+/**
+ * Variables that do nothing, and look as if somebody thought they did: almost the name of one, or the `…_FILE` of a secret.
+ *
+ * @param written  of the environment, in which other programs have theirs
+ */
+export function misspeltVariables(written: readonly string[], known: readonly string[]): string[] {
+  return written.flatMap((name) => {
+    if (known.includes(name) || name.length < LEAST_LENGTH) return [];
+    const stem = name.replace(/_FILE$/, '');
+    if (stem !== name && known.includes(stem))
+      return [`${name}: is not read; ${stem} takes the value itself`];
+    const meant = meantName(name, known);
+    return meant === undefined ? [] : [`${name}: is not a variable of the gateway; is ${meant} meant?`];
+  });
+}
