@@ -50,6 +50,14 @@ describe('a chunk like the one learned from', () => {
     });
   });
 
+  it.each(['a\nb', '\n\ndata: [DONE]\n\n', 'a\\', 'a\tb'])(
+    'is left to the parser, which refuses it, when a field has a name like %j',
+    (name) => {
+      expect(template.rewrite(chunk(`{"content":"x","${name}":null}`))).toBeUndefined();
+      expect(template.rewrite(chunk(`{"${name}":null}`))).toBeUndefined();
+    },
+  );
+
   it('keeps its own padding', () => {
     const padded = learned(chunk('{"content":"a"}', `${PADDED}"xx"`));
     expect(padded.rewrite(chunk('{"content":"b"}', `${PADDED}"yyyy"`))?.json).toContain(

@@ -67,7 +67,7 @@ function scanMember(json: string, key: string, at: number): ScannedDelta | undef
     case QUOTE:
       return isText(key) ? scanString(json, at) : undefined;
     case SMALL_N:
-      return hasAt(json, 'null', at) ? { end: at + 4, text: '' } : undefined;
+      return hasAt(json, 'null', at) && !NOT_PLAIN.test(key) ? { end: at + 4, text: '' } : undefined;
     case OPENING_BRACKET:
       return key === 'tool_calls' ? scanArguments(json, at) : undefined;
     default:
