@@ -34,6 +34,7 @@ import { BillingUpkeep } from './upkeep/billing-upkeep.service.js';
 import { ForgottenHolds } from './upkeep/forgotten-holds.service.js';
 import { GatewayInstance } from './upkeep/gateway-instance.service.js';
 import { JournalRecovery } from './upkeep/journal-recovery.service.js';
+import { Retention } from './upkeep/retention.service.js';
 
 /** Money: see README.md for what it promises and how. */
 @Module({
@@ -76,6 +77,7 @@ import { JournalRecovery } from './upkeep/journal-recovery.service.js';
     JournalRecovery,
     ForgottenHolds,
     BillingUpkeep,
+    Retention,
     AuditAlarms,
     ScheduledAudit,
   ],

@@ -97,6 +97,8 @@ export interface AppConfig {
     readonly idempotencyTtlMs: number;
     /** What stored answers are encrypted with: the first encrypts, all decrypt. None: they lie as they are. */
     readonly idempotencyKeys: readonly Secret[];
+    /** How long what is no evidence of money is kept; 0 = for ever. */
+    readonly retentionMs: number;
     /** 0 = only when somebody asks. */
     readonly auditIntervalMs: number;
   };

@@ -128,6 +128,7 @@ function billing(environment: Environment, findings: Findings): AppConfig['billi
     cacheHitPriceFactor: environment.CACHE_HIT_PRICE_FACTOR,
     idempotencyTtlMs: milliseconds(environment.IDEMPOTENCY_TTL_HOURS * 3600),
     idempotencyKeys: environment.IDEMPOTENCY_ENCRYPTION_KEYS.map((key) => new Secret(key)),
+    retentionMs: milliseconds(environment.BILLING_RETENTION_DAYS * 86_400),
     auditIntervalMs: milliseconds(environment.LEDGER_AUDIT_INTERVAL_HOURS * 3600),
   };
 }

@@ -111,6 +111,7 @@ export class Environment {
   @Fractional(0.01, 24 * 365, 'hours') IDEMPOTENCY_TTL_HOURS = 24;
   @List('keys of 32 bytes in base64 (openssl rand -base64 32)', (item) => cipherKey.test(item))
   IDEMPOTENCY_ENCRYPTION_KEYS: string[] = [];
+  @Whole(0, 36_500) BILLING_RETENTION_DAYS = 400;
   @Fractional(0, 24 * 365, 'hours') LEDGER_AUDIT_INTERVAL_HOURS = 24;
   @DecimalText(9, 'the share of the price charged for a cached answer') CACHE_HIT_PRICE_FACTOR = '0';
 

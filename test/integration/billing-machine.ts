@@ -73,6 +73,7 @@ export function billingConfig(changes: Partial<AppConfig['billing']> = {}, dataD
     cacheHitPriceFactor: '0',
     idempotencyTtlMs: 86_400_000,
     idempotencyKeys: [],
+    retentionMs: 0,
     auditIntervalMs: 0,
     ...changes,
   };
