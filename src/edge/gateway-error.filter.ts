@@ -119,29 +119,43 @@ export function sendError(response: Response, error: GatewayError, request?: Req
   response
     .setHeader('Content-Type', 'application/json; charset=utf-8')
     .setHeader('Content-Length', Buffer.byteLength(body));
-  if (request && !request.complete) endBeforeItsRequest(request, response, body);
+  if (request && !request.complete) answerUnread(request, response, body);
   else response.end(body);
 }
 
-/** What a refused sender may go on sending, in time and bytes, before its connection is closed all the same. */
+/** How long the rest of a body is waited for: mostly it is right behind its head. */
+const REST_MS = 100;
+/** What a refused sender may go on sending after that, in time and bytes, before its connection is closed all the same. */
 const LINGER_MS = 500;
 const LINGER_BYTES = 32 * 2 ** 20;
 
 /**
- * The rest of an unread body must not be mistaken for the next request, nor be waited for: the connection ends. But not at
- * once, since a connection that is closed while its client still writes is reset, and the client never reads why.
+ * Answers a request whose body nobody reads. When it has come nevertheless, in its declared length, the connection is good
+ * for the next request. Else the rest must not be mistaken for one, nor be waited for: the connection ends. But not at once,
+ * since a connection that is closed while its client still writes is reset, and the client never reads why.
  */
-function endBeforeItsRequest(request: Request, response: Response, body: string): void {
-  response.setHeader('Connection', 'close').write(body);
-  const end = (): void => {
-    clearTimeout(timer);
-    response.end();
-  };
-  const timer = setTimeout(end, LINGER_MS);
+function answerUnread(request: Request, response: Response, body: string): void {
+  let timer = setTimeout(close, REST_MS);
   let dropped = 0;
+  if (request.headers['transfer-encoding'] !== undefined) close();
   request.on('data', (chunk: Buffer) => {
     dropped += chunk.length;
-    if (dropped > LINGER_BYTES) end();
+    if (dropped <= LINGER_BYTES) return;
+    close();
+    end();
   });
   request.once('end', end).once('close', end).resume();
+
+  function end(): void {
+    clearTimeout(timer);
+    if (response.headersSent) response.end();
+    else response.end(body);
+  }
+
+  function close(): void {
+    if (response.headersSent) return;
+    response.setHeader('Connection', 'close').write(body);
+    clearTimeout(timer);
+    timer = setTimeout(end, LINGER_MS);
+  }
 }

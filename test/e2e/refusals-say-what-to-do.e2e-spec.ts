@@ -7,6 +7,7 @@ import {
   type TestDatabase,
 } from '@app/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sendRaw } from '../security/raw-http.js';
 
 const MESSAGES = [{ role: 'user', content: 'hi' }];
 
@@ -114,5 +115,27 @@ describe('a refusal', () => {
     ['/billing/usage?group=day', undefined, 'group is not known here.'],
   ])('of a field on %s is a sentence', async (path, body, message) => {
     expect(await messageOf(path, body)).toBe(message);
+  });
+});
+
+describe('the connection of a refused request', () => {
+  const text = JSON.stringify({ model: 'echo', messages: MESSAGES });
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n`;
+  const missing = 'GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n';
+
+  it.each([
+    ['its body in the same packet', [head + text + head + text]],
+    ['its body in a packet of its own', [head, text, head, text]],
+    ['no body', [missing + missing]],
+  ])('is good for the next one when it has %s', async (_what, pieces) => {
+    const { responses } = await sendRaw(gateway.port, pieces, { gapMs: 20 });
+    expect(responses).toHaveLength(2);
+    for (const { headers } of responses) expect(headers['connection']).toBe('keep-alive');
+  });
+
+  it('is closed when its body does not come', async () => {
+    const { responses, closed } = await sendRaw(gateway.port, head, { quietMs: 2_000 });
+    expect(responses).toMatchObject([{ status: 401, headers: { connection: 'close' } }]);
+    expect(closed).toBe(true);
   });
 });
