@@ -29,6 +29,7 @@ const NATIVE_BLOCKS = new Set([
   'mcp_tool_result',
   'mcp_tool_listing',
   'compaction',
+  'fallback',
 ]);
 
 export interface ContentContext {

@@ -63,7 +63,7 @@ describe('toUsage', () => {
           cache_read_input_tokens: 7,
         },
         { type: 'compaction', input_tokens: 1000, output_tokens: 20 },
-        { type: 'message', input_tokens: 40, output_tokens: 4 },
+        { type: 'fallback_message', model: 'other', input_tokens: 40, output_tokens: 4 },
       ],
     });
     expect(usage?.shown).toEqual({ inputTokens: 100, outputTokens: 10, cacheReadInputTokens: 0 });

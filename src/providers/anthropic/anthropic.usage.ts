@@ -15,8 +15,9 @@ export interface AnthropicUsage {
  * Anthropic's usage block -> ours.
  *
  * Their `input_tokens` leaves cached tokens out; our `inputTokens` includes them. `iterations` lists the model calls
- * behind an answer: those of the type `message` are in the totals, the others are not and come on top of what is
- * billed. (An advisor's tokens are then charged at the asked model's price: the block does not carry another price.)
+ * behind an answer: those of the type `message`, and `fallback_message` where another model took over, are in the totals;
+ * the others are not and come on top of what is billed. (An advisor's tokens are then charged at the asked model's price:
+ * the block does not carry another price.)
  *
  * @returns `undefined` when input or output was not reported; single parts that were not, or are no counts, are left
  *          out: nothing is defaulted to 0
@@ -43,10 +44,13 @@ export function mergeUsage(start: unknown, delta: unknown): JsonObject {
   return merged;
 }
 
+/** The answer's own calls: its totals have them. */
+const OWN_CALLS = new Set<unknown>(['message', 'fallback_message']);
+
 /** Calls that the answer's totals leave out. */
 export function sideCalls(block: JsonObject): JsonObject[] {
   if (!Array.isArray(block.iterations)) return [];
-  return block.iterations.filter(isObject).filter((iteration) => iteration.type !== 'message');
+  return block.iterations.filter(isObject).filter((iteration) => !OWN_CALLS.has(iteration.type));
 }
 
 function oneCall(block: JsonObject): Usage | undefined {
