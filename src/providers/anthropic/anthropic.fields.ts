@@ -39,6 +39,7 @@ const FIELDS = {
   parallel_tool_calls: TRANSLATED,
   functions: TRANSLATED,
   function_call: TRANSLATED,
+  web_search_options: TRANSLATED,
   response_format: TRANSLATED,
   reasoning_effort: TRANSLATED,
   user: TRANSLATED,
@@ -80,7 +81,6 @@ const FIELDS = {
     why: 'has no counterpart at Anthropic',
     asksForNothing: (value) => value === 'medium',
   },
-  web_search_options: { is: 'refused', why: "is OpenAI's; give Anthropic's web_search tool in tools" },
   moderation: { is: 'refused', why: UNKNOWN },
 
   speed: { is: 'refused', why: PRICED_APART, asksForNothing: (value) => value === 'standard' },

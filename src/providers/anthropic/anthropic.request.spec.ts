@@ -485,6 +485,23 @@ describe('tools', () => {
     expect(bodyOf(fields).tool_choice).toEqual(expected);
   });
 
+  it('searches with the tool when the search field of OpenAI’s models says so', () => {
+    const approximate = { country: 'DE', city: 'Bonn' };
+    const web_search_options = {
+      search_context_size: 'medium',
+      user_location: { type: 'approximate', approximate },
+    };
+    const search = { type: 'web_search_20250305', name: 'web_search' };
+    const located = { ...search, user_location: { type: 'approximate', ...approximate } };
+    expect(bodyOf({ web_search_options }).tools).toEqual([located]);
+    expect(bodyOf({ web_search_options: {} }).tools).toEqual([search]);
+    const own = { ...search, max_uses: 2 };
+    expect(bodyOf({ web_search_options: {}, tools: [own] }).tools).toEqual([own]);
+    const deep = { web_search_options: { search_context_size: 'high' } };
+    expect(refusal(deep).param).toBe('web_search_options.search_context_size');
+    expect(translate(deep, { drop: true }).body.tools).toEqual([search]);
+  });
+
   describe('of which some are allowed', () => {
     const other = { type: 'function', function: { name: 'g' } };
     const search = { type: 'web_search_20250305', name: 'web_search' };

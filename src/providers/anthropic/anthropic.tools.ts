@@ -15,7 +15,7 @@ export function usesLegacyFunctions(request: ChatRequest): boolean {
 }
 
 /**
- * `tools`, `tool_choice`, `parallel_tool_calls` (or `functions`, `function_call`) -> Anthropic's.
+ * `tools`, `tool_choice`, `parallel_tool_calls` (or `functions`, `function_call`), `web_search_options` -> Anthropic's.
  *
  * @throws GatewayError  `unsupported_parameter`, `invalid_body` for a choice that names no tool
  */
@@ -27,12 +27,36 @@ export function toToolFields(
   const offered = usesLegacyFunctions(request)
     ? legacyTools(request, traits, unsupported)
     : (request.tools ?? []).flatMap((tool, index) => toTool(tool, `tools[${index}]`, traits, unsupported));
-  const tools = allowedOf(offered, request.tool_choice);
+  const tools = [...allowedOf(offered, request.tool_choice), ...searchTool(request, offered, unsupported)];
   const choice = usesLegacyFunctions(request) ? legacyChoice(request) : toChoice(request, unsupported);
   if (tools.length === 0) return withoutTools(choice, request);
   if (!choice) return { tools };
   const isPossible = traits.forcedTools || !isForced(choice);
   return { tools, tool_choice: isPossible ? choice : unforced(choice, request, unsupported) };
+}
+
+/** The version that every model with a web search takes. */
+const WEB_SEARCH = { type: 'web_search_20250305', name: 'web_search' } as const;
+
+/** OpenAI's search models are told to search by a field of its own. How much a search is to bring has no counterpart. */
+function searchTool(
+  { web_search_options: options }: ChatRequest,
+  offered: readonly JsonObject[],
+  unsupported: UnsupportedParams,
+): JsonObject[] {
+  if (!isObject(options) || offered.some((tool) => tool.name === WEB_SEARCH.name)) return [];
+  const { user_location: place, ...others } = options;
+  for (const [name, value] of Object.entries(others)) {
+    if (value !== null && value !== 'medium')
+      unsupported.refuse(`web_search_options.${name}`, 'has no counterpart at Anthropic');
+  }
+  const isPlace = isObject(place) && isObject(place.approximate);
+  return [
+    {
+      ...WEB_SEARCH,
+      ...(isPlace && { user_location: { type: 'approximate', ...(place.approximate as JsonObject) } }),
+    },
+  ];
 }
 
 function isForced(choice: JsonObject | undefined): boolean {

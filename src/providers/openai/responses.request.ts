@@ -93,7 +93,6 @@ function unsupportedFields(request: ChatRequest): string[] {
     audio: isSet(request.audio),
     prediction: isSet(request.prediction),
     functions: (request.functions ?? []).length > 0,
-    web_search_options: isSet(request.web_search_options),
     background: request.background === true,
   };
   return Object.keys(missed).filter((name) => missed[name]);
@@ -130,10 +129,20 @@ function textFormat(format: NonNullable<ChatRequest['response_format']>): WireOb
 }
 
 function toolFields(request: ChatRequest): WireObject {
-  const tools = request.tools ?? [];
+  const tools = [...(request.tools ?? []).map(wireTool), ...searchTool(request.web_search_options)];
   if (tools.length === 0) return {};
   const choice = request.tool_choice;
-  return { tools: tools.map(wireTool), ...(choice ? { tool_choice: wireToolChoice(choice) } : {}) };
+  return { tools, ...(choice ? { tool_choice: wireToolChoice(choice) } : {}) };
+}
+
+/** What the search models of chat completions are told by a field is a tool here, with the same settings. */
+function searchTool(options: unknown): WireObject[] {
+  const settings = asObject(options);
+  if (!settings) return [];
+  const { user_location: place, ...others } = settings;
+  const approximate = asObject(asObject(place)?.approximate);
+  const location = approximate ? { user_location: { type: 'approximate', ...approximate } } : {};
+  return [{ type: 'web_search', ...others, ...location }];
 }
 
 /** `strict` is said: it is off in chat completions and on here when nothing is said. */

@@ -132,7 +132,6 @@ describe('the request', () => {
     ['logit_bias', { '5': 1 }],
     ['modalities', ['text', 'audio']],
     ['functions', [{ name: 'f' }]],
-    ['web_search_options', {}],
     // Its answer would be "queued", and the work would be done and billed for nobody.
     ['background', true],
   ])('refuses %s, or drops it', (field, value) => {
@@ -141,6 +140,27 @@ describe('the request', () => {
     const { body, droppedParams } = toResponsesRequest(call(request, { dropUnsupported: true }), false);
     expect(droppedParams).toEqual([field]);
     expect(body).not.toHaveProperty(field);
+  });
+
+  it('searches with the tool when the search field of chat completions says so', () => {
+    const approximate = { country: 'DE', city: 'Bonn' };
+    const web_search_options = {
+      search_context_size: 'low',
+      user_location: { type: 'approximate', approximate },
+    };
+    const { body, droppedParams } = toResponsesRequest(call({ web_search_options }), false);
+    expect(body.tools).toEqual([
+      {
+        type: 'web_search',
+        search_context_size: 'low',
+        user_location: { type: 'approximate', ...approximate },
+      },
+    ]);
+    expect(body).not.toHaveProperty('web_search_options');
+    expect(droppedParams).toEqual([]);
+    expect(toResponsesRequest(call({ web_search_options: {} }), false).body.tools).toEqual([
+      { type: 'web_search' },
+    ]);
   });
 
   it('keeps refusals among the parts of an earlier turn, and custom tools among those that are allowed', () => {
