@@ -91,7 +91,7 @@ export class PeriodQuery {
   @ApiPropertyOptional({
     type: String,
     example: '2026-11-01',
-    description: 'Inclusive; default 30 days before `to`.',
+    description: 'Inclusive, UTC unless it names a zone; default 30 days before `to`.',
   })
   @IsOptional()
   @IsISO8601({ strict: true })
@@ -100,7 +100,7 @@ export class PeriodQuery {
   @ApiPropertyOptional({
     type: String,
     example: '2026-12-01',
-    description: 'Exclusive; default the end of today (UTC).',
+    description: 'Exclusive, UTC unless it names a zone; default the end of today (UTC).',
   })
   @IsOptional()
   @IsISO8601({ strict: true })
