@@ -1,5 +1,5 @@
 /** Text that a spreadsheet would run as a formula. */
-const FORMULA_START = /^[=+\-@\t\r]/;
+const FORMULA_START = /^[=+\-@\t\r\n＝＋－＠]/;
 const NEEDS_QUOTES = /[",\r\n]/;
 
 /** RFC 4180. A cell of text that begins like a formula is led by an apostrophe, so that no user name runs in a sheet. */
