@@ -384,6 +384,10 @@ describe('administrators', () => {
     expect(events).toContainEqual(
       expect.objectContaining({ kind: 'admin-action', action: 'topup', actor: 'root', subject: user }),
     );
+    // Whoever adds up the audit stream adds up what was moved.
+    const told = events.filter((event) => event.kind === 'admin-action' && event.subject === user);
+    const moved = told.filter((event) => 'details' in event && event.details['replayed'] === undefined);
+    expect([told.length, moved.length]).toEqual([20, 1]);
   });
 
   it('top up once per Idempotency-Key too, where a client sends the key as it does elsewhere', async () => {

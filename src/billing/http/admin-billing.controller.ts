@@ -157,7 +157,13 @@ export class AdminBillingController {
       subject: booking.userId,
       requestId: context.requestId,
       clientAddress: context.clientAddress,
-      details: { entry: booking.id, amount_nano: booking.amountNano.toString(), description },
+      details: {
+        entry: booking.id,
+        amount_nano: booking.amountNano.toString(),
+        description,
+        // The same again, which moved nothing.
+        ...(booking.isReplay && { replayed: 'true' }),
+      },
     });
   }
 }
