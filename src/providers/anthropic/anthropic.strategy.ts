@@ -9,6 +9,7 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { badResponse, toCallError, toStreamError } from './anthropic.errors.js';
+import { TranslatedEvents } from '../translated-events.js';
 import { AnthropicEvents } from './anthropic.events.js';
 import { toAnthropicRequest, type TranslatedRequest } from './anthropic.request.js';
 import { type AnswerContext, toChatCompletion } from './anthropic.response.js';
@@ -55,7 +56,7 @@ export class AnthropicStrategy implements ProviderStrategy {
     if (!response.body) throw badResponse('has no body', providerRequestId);
     const context = { ...this.#context(call, translated), providerRequestId };
     return {
-      events: new AnthropicEvents(response.body[Symbol.asyncIterator](), context, call.signal),
+      events: new TranslatedEvents(response.body, new AnthropicEvents(context, call.signal)),
       providerRequestId,
       droppedParams: translated.droppedParams,
     };

@@ -131,12 +131,15 @@ export class CandidateTranslator {
 
   /** Ratings, grounding, citations, token probabilities: given with the chunk they came with. */
   #addMetadata(candidate: GeminiCandidate, choice: ChatChunkChoice): void {
-    const fields = Object.entries(candidate.metadata).filter(([, value]) => !isEmpty(value));
-    if (isLossy(candidate.finishReason)) fields.push(['finishReason', candidate.finishReason]);
-    if (fields.length > 0) {
-      choice.provider_specific_fields = Object.fromEntries(
-        fields.map(([key, value]) => [toSnakeCase(key), value]),
-      );
+    const { metadata, finishReason } = candidate;
+    if (metadata || isLossy(finishReason)) {
+      const fields = Object.entries(metadata ?? {}).filter(([, value]) => !isEmpty(value));
+      if (isLossy(finishReason)) fields.push(['finishReason', finishReason]);
+      if (fields.length > 0) {
+        choice.provider_specific_fields = Object.fromEntries(
+          fields.map(([key, value]) => [toSnakeCase(key), value]),
+        );
+      }
     }
     if (candidate.logprobsResult) choice.logprobs = toLogprobs(candidate.logprobsResult);
   }
@@ -206,7 +209,7 @@ function isLossy(reason: string | undefined): boolean {
 }
 
 function refusalOf(candidate: GeminiCandidate): string {
-  const message = candidate.metadata.finishMessage;
+  const message = candidate.metadata?.finishMessage;
   return typeof message === 'string' && message !== ''
     ? message
     : `Google withheld the answer: ${candidate.finishReason}.`;

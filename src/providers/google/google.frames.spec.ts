@@ -7,7 +7,10 @@ const encode = (text: string) => new TextEncoder().encode(text);
 function framesOf(bytes: Uint8Array, cuts: readonly number[]): unknown[] {
   const points = [0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].toSorted((a, b) => a - b);
   const frames = new GeminiFrames();
-  const texts = points.slice(1).flatMap((end, at) => frames.push(bytes.subarray(points[at], end)));
+  const texts: string[] = [];
+  points.slice(1).forEach((end, at) => {
+    frames.read(bytes.subarray(points[at], end), (json) => texts.push(json));
+  });
   return [...texts, ...frames.end()].map((text): unknown => JSON.parse(text));
 }
 
@@ -52,7 +55,7 @@ describe('GeminiFrames', () => {
     const frames = new GeminiFrames();
     const piece = encode(`[{"a":"${'x'.repeat(1024 * 1024)}`);
     expect(() => {
-      for (let i = 0; i < 9; i += 1) frames.push(i === 0 ? piece : piece.fill(0x78));
+      for (let i = 0; i < 9; i += 1) frames.read(i === 0 ? piece : piece.fill(0x78), () => undefined);
     }).toThrow(FrameTooLargeError);
   });
 });

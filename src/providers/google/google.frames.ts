@@ -5,6 +5,13 @@ export class FrameTooLargeError extends Error {
   override readonly name = 'FrameTooLargeError';
 }
 
+type Found = (json: string) => void;
+
+interface Reader {
+  read(bytes: Uint8Array, found: Found): void;
+  end(): string[];
+}
+
 /**
  * Bytes of a streamed answer -> one JSON text per chunk, wherever the bytes are cut.
  *
@@ -14,11 +21,12 @@ export class FrameTooLargeError extends Error {
  * @throws FrameTooLargeError, SseTooLargeError
  */
 export class GeminiFrames {
-  #reader: { push(chunk: Uint8Array): string[]; end(): string[] } | undefined;
+  #reader: Reader | undefined;
 
-  push(chunk: Uint8Array): string[] {
-    this.#reader ??= chooseReader(chunk);
-    return this.#reader?.push(chunk) ?? [];
+  /** @param found  gets each as soon as it is whole, so that what comes before a fault is not lost */
+  read(bytes: Uint8Array, found: Found): void {
+    this.#reader ??= chooseReader(bytes);
+    this.#reader?.read(bytes, found);
   }
 
   end(): string[] {
@@ -34,17 +42,17 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const BLANKS = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf]);
 
-function chooseReader(chunk: Uint8Array) {
-  const first = chunk.find((byte) => !BLANKS.has(byte));
+function chooseReader(bytes: Uint8Array): Reader | undefined {
+  const first = bytes.find((byte) => !BLANKS.has(byte));
   if (first === undefined) return undefined;
   return first === SQUARE_OPEN || first === CURLY_OPEN ? new JsonObjects() : new SseFrames();
 }
 
-class SseFrames {
+class SseFrames implements Reader {
   readonly #decoder = new SseDecoder();
 
-  push(chunk: Uint8Array): string[] {
-    return this.#decoder.push(chunk).map((event) => event.data);
+  read(bytes: Uint8Array, found: Found): void {
+    this.#decoder.read(bytes, { event: ({ data }) => found(data) });
   }
 
   end(): string[] {
@@ -57,27 +65,25 @@ class SseFrames {
  *
  * Works on bytes: quotes, braces and backslashes are single bytes in UTF-8 and are part of no other character.
  */
-class JsonObjects {
+class JsonObjects implements Reader {
   #depth = 0;
   #inString = false;
   #escaped = false;
   #pieces: Uint8Array[] = [];
   #bytes = 0;
 
-  push(chunk: Uint8Array): string[] {
-    const found: string[] = [];
+  read(bytes: Uint8Array, found: Found): void {
     let start = this.#depth > 0 ? 0 : -1;
-    for (let i = 0; i < chunk.length; i++) {
-      const step = this.#step(chunk[i] ?? 0);
+    for (let i = 0; i < bytes.length; i++) {
+      const step = this.#step(bytes[i] ?? 0);
       if (step === 'opened') start = i;
       if (step === 'closed') {
-        this.#keep(chunk.subarray(start, i + 1));
-        found.push(this.#take());
+        this.#keep(bytes.subarray(start, i + 1));
+        found(this.#take());
         start = -1;
       }
     }
-    if (start >= 0) this.#keep(chunk.subarray(start));
-    return found;
+    if (start >= 0) this.#keep(bytes.subarray(start));
   }
 
   /** What was cut off is not an object. */

@@ -178,9 +178,11 @@ export function paidSearches(
   candidates: readonly GeminiCandidate[],
   { paysEverySearch }: Pick<AnswerContext, 'paysEverySearch'>,
 ): number {
-  const lists = candidates.map((candidate) => candidate.groundingMetadata?.webSearchQueries);
-  const queries: unknown[] = lists.flatMap((list) => (Array.isArray(list) ? list : []));
-  const searches = queries.filter((query) => text(query)?.trim()).length;
+  let searches = 0;
+  for (const { groundingMetadata } of candidates) {
+    const queries = groundingMetadata?.webSearchQueries;
+    if (Array.isArray(queries)) searches += queries.filter((query) => text(query)?.trim()).length;
+  }
   return paysEverySearch ? searches : Math.min(searches, 1);
 }
 

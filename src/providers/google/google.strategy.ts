@@ -2,15 +2,15 @@ import {
   abortSignalOf,
   type CallSignal,
   GatewayError,
-  type ChatStreamEvent,
   type ProviderAnswer,
   type ProviderCall,
   type ProviderStrategy,
   type ProviderStream,
 } from '@app/contracts';
+import { TranslatedEvents } from '../translated-events.js';
 import type { GeminiClient } from './google.client.js';
 import { badResponse, requestIdOf, toProviderError } from './google.errors.js';
-import { GeminiFrames } from './google.frames.js';
+import { GeminiEvents } from './google.events.js';
 import { translateRequest, type TranslatedRequest } from './google.request.js';
 import { type AnswerContext, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
@@ -43,9 +43,10 @@ export class GoogleStrategy implements ProviderStrategy {
   async stream(call: ProviderCall): Promise<ProviderStream> {
     const request = translateRequest(call);
     const response = await this.#send(call, request, 'streamGenerateContent', { alt: 'sse' });
+    if (!response.body) throw badResponse('Google answered without a body.');
     const translator = new GeminiStreamTranslator(this.#context(call, request));
     return {
-      events: new GeminiEvents(chunksOf(response), translator, call.signal),
+      events: new TranslatedEvents(response.body, new GeminiEvents(translator, call.signal)),
       providerRequestId: requestIdOf(response),
       droppedParams: request.droppedParams,
     };
@@ -114,85 +115,6 @@ async function readJson(response: Response, signal: CallSignal): Promise<unknown
     return await response.json();
   } catch (error) {
     throw toProviderError(error, signal);
-  }
-}
-
-function chunksOf(response: Response): AsyncIterator<Uint8Array> {
-  if (!response.body) throw badResponse('Google answered without a body.');
-  return response.body[Symbol.asyncIterator]();
-}
-
-const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
-
-/** An object and not a generator: one that was never started would leave the connection open. */
-class GeminiEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
-  readonly #frames = new GeminiFrames();
-  #ready: ChatStreamEvent[] = [];
-  #position = 0;
-  #ended = false;
-  #failure: { reason: unknown } | undefined;
-
-  constructor(
-    private readonly source: AsyncIterator<Uint8Array>,
-    private readonly translator: GeminiStreamTranslator,
-    private readonly signal: CallSignal,
-  ) {}
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async next(): Promise<IteratorResult<ChatStreamEvent, undefined>> {
-    for (;;) {
-      const event = this.#ready[this.#position++];
-      if (event) return { done: false, value: event };
-      if (this.#failure) throw this.#takeFailure();
-      if (this.#ended) return DONE;
-      await this.#read();
-    }
-  }
-
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    this.#ready = [];
-    this.#failure = undefined;
-    await this.#close();
-    return DONE;
-  }
-
-  async #read(): Promise<void> {
-    this.#position = 0;
-    this.#ready = [];
-    try {
-      const { done, value } = await this.source.next();
-      if (!done) this.#take(this.#frames.push(value));
-      else this.#finish();
-    } catch (error) {
-      // Events before it, of the same bytes, are still given: they are what the client has to pay for.
-      this.#failure = { reason: toProviderError(error, this.signal) };
-      await this.#close();
-    }
-  }
-
-  #takeFailure(): unknown {
-    const reason = this.#failure?.reason;
-    this.#failure = undefined;
-    return reason;
-  }
-
-  #take(frames: readonly string[]): void {
-    for (const frame of frames) this.#ready.push(...this.translator.take(frame));
-  }
-
-  #finish(): void {
-    this.#take(this.#frames.end());
-    this.#ready.push(...this.translator.end());
-    this.#ended = true;
-  }
-
-  async #close(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    await this.source.return?.();
   }
 }
 

@@ -36,7 +36,8 @@ const DONE = '[DONE]';
  */
 export class GeminiStreamTranslator {
   readonly #candidates = new Map<number, CandidateTranslator>();
-  #envelope: ReturnType<typeof envelope> | undefined;
+  /** What all chunks have in common, as JSON without its closing brace. */
+  #head: string | undefined;
   #blocked = false;
   #usage: Usage | undefined;
   #promptTokens: unknown;
@@ -53,11 +54,11 @@ export class GeminiStreamTranslator {
     if (json.trim() === DONE) return [];
     const response = readAnswer(parseChunk(json, this.#candidates.size > 0));
     this.#takeUsage(response);
-    this.#envelope ??= envelope(response, this.context);
+    this.#head ??= chunkHead(response, this.context);
     const choices = this.#takeChoices(response);
-    const fields = answerFields({ ...response.others, ...feedback(response) });
-    if (choices.length === 0 && fields.provider_specific_fields === undefined) return [];
-    return [this.#event({ choices, ...fields })];
+    const { others, promptFeedback } = response;
+    if (!others && !promptFeedback) return choices.length === 0 ? [] : [this.#event({ choices })];
+    return [this.#event({ choices, ...answerFields({ ...others, ...feedback(response) }) })];
   }
 
   /**
@@ -74,8 +75,7 @@ export class GeminiStreamTranslator {
 
   #takeUsage(response: GeminiResponse): void {
     this.#searches = Math.max(this.#searches, paidSearches(response.candidates, this.context));
-    const metadata = this.#withPrompt(response.usageMetadata);
-    const usage = toUsage(metadata, this.#searches);
+    const usage = toUsage(this.#withPrompt(response.usageMetadata), this.#searches);
     if (!usage) return;
     this.#usage = usage;
     this.#lastResponse = response;
@@ -83,17 +83,23 @@ export class GeminiStreamTranslator {
 
   /** A chunk that leaves the prompt's count out has the one of the chunks before: without it its other counts were lost. */
   #withPrompt(metadata: JsonObject | undefined): JsonObject | undefined {
-    const promptTokenCount = metadata?.promptTokenCount ?? this.#promptTokens;
-    this.#promptTokens = promptTokenCount;
+    const told = metadata?.promptTokenCount ?? undefined;
+    if (told !== undefined) {
+      this.#promptTokens = told;
+      return metadata;
+    }
+    const promptTokenCount = this.#promptTokens;
     return metadata && promptTokenCount !== undefined ? { ...metadata, promptTokenCount } : metadata;
   }
 
   #takeChoices(response: GeminiResponse): ChatChunkChoice[] {
     if (response.candidates.length === 0) return this.#takeBlock(response);
-    const choices = response.candidates.map((candidate) =>
-      this.#candidate(candidate.index, response).take(candidate),
-    );
-    return choices.filter((choice) => choice !== undefined);
+    const choices: ChatChunkChoice[] = [];
+    for (const candidate of response.candidates) {
+      const choice = this.#candidate(candidate.index, response).take(candidate);
+      if (choice) choices.push(choice);
+    }
+    return choices;
   }
 
   #candidate(index: number, response: GeminiResponse): CandidateTranslator {
@@ -117,7 +123,7 @@ export class GeminiStreamTranslator {
   #event(fields: Partial<ChatChunk> & Pick<ChatChunk, 'choices'>): ChatStreamEvent {
     return {
       json: this.#chunk(fields),
-      outputText: fields.choices.map(outputText).join(''),
+      outputText: outputText(fields.choices),
       usage: this.#usage,
       usageOnly: false,
       finishReason: finishOfFirst(fields.choices),
@@ -135,7 +141,7 @@ export class GeminiStreamTranslator {
   }
 
   #chunk(fields: JsonObject): string {
-    return JSON.stringify({ ...this.#envelope, object: 'chat.completion.chunk', ...fields });
+    return `${this.#head},${JSON.stringify(fields).slice(1)}`;
   }
 }
 
@@ -156,10 +162,18 @@ function parse(json: string): unknown {
   }
 }
 
+function chunkHead(response: GeminiResponse, context: AnswerContext): string {
+  return JSON.stringify({ ...envelope(response, context), object: 'chat.completion.chunk' }).slice(0, -1);
+}
+
 /** What the model wrote, as far as it is text: answer, thoughts, arguments of calls. */
-function outputText({ delta }: ChatChunkChoice): string {
-  const calls = delta.tool_calls?.map((call) => call.function?.arguments ?? '') ?? [];
-  return (delta.reasoning_content ?? '') + (delta.content ?? '') + calls.join('');
+function outputText(choices: readonly ChatChunkChoice[]): string {
+  let written = '';
+  for (const { delta } of choices) {
+    written += (delta.reasoning_content ?? '') + (delta.content ?? '');
+    for (const call of delta.tool_calls ?? []) written += call.function?.arguments ?? '';
+  }
+  return written;
 }
 
 function finishOfFirst(choices: readonly ChatChunkChoice[]): FinishReason | undefined {

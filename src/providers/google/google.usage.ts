@@ -81,11 +81,14 @@ function outputParts(metadata: JsonObject, candidateTokens: number): Partial<Usa
 
 /** Tokens of one kind over `…TokensDetails` lists; `undefined` when none of them names it. */
 function modality(name: string, details: readonly unknown[]): number | undefined {
-  const counts = details
-    .flatMap(objects)
-    .filter((entry) => text(entry.modality) === name)
-    .map((entry) => count(entry.tokenCount) ?? 0);
-  return counts.length > 0 ? counts.reduce((sum, tokens) => sum + tokens, 0) : undefined;
+  let sum: number | undefined;
+  for (const list of details) {
+    if (!Array.isArray(list)) continue;
+    for (const entry of objects(list)) {
+      if (text(entry.modality) === name) sum = (sum ?? 0) + (count(entry.tokenCount) ?? 0);
+    }
+  }
+  return sum;
 }
 
 function count(value: unknown): number | undefined {
@@ -97,5 +100,10 @@ function atMost(limit: number, tokens: number | undefined): number | undefined {
 }
 
 function reported(fields: Record<string, number | undefined>): Partial<Usage> {
-  return Object.fromEntries(Object.entries(fields).filter(([, tokens]) => tokens !== undefined));
+  const known: Record<string, number> = {};
+  for (const name in fields) {
+    const tokens = fields[name];
+    if (tokens !== undefined) known[name] = tokens;
+  }
+  return known;
 }

@@ -50,7 +50,7 @@ export interface GeminiResponse {
   responseId: string | undefined;
   createTime: string | undefined;
   /** Fields of the answer that we know nothing about. */
-  others: JsonObject;
+  others: JsonObject | undefined;
 }
 
 export interface GeminiCandidate {
@@ -60,7 +60,7 @@ export interface GeminiCandidate {
   logprobsResult: JsonObject | undefined;
   groundingMetadata: JsonObject | undefined;
   /** All of the candidate but content, index, finish reason and token probabilities. */
-  metadata: JsonObject;
+  metadata: JsonObject | undefined;
 }
 
 export function isObject(value: unknown): value is JsonObject {
@@ -77,8 +77,11 @@ export function text(value: unknown): string | undefined {
 
 /** A copy without the named keys, or `undefined` when nothing is left. */
 export function without(object: JsonObject, keys: ReadonlySet<string>): JsonObject | undefined {
-  const rest = Object.entries(object).filter(([key]) => !keys.has(key));
-  return rest.length > 0 ? Object.fromEntries(rest) : undefined;
+  // Mostly nothing is left, and this is asked of each chunk and part.
+  for (const key in object) {
+    if (!keys.has(key)) return Object.fromEntries(Object.entries(object).filter(([name]) => !keys.has(name)));
+  }
+  return undefined;
 }
 
 /** `thinking_config` -> `thinkingConfig`: Google takes both, we look fields up by one. */
@@ -110,7 +113,7 @@ export function readResponse(body: JsonObject): GeminiResponse {
     modelVersion: text(body.modelVersion),
     responseId: text(body.responseId),
     createTime: text(body.createTime),
-    others: without(body, RESPONSE_KEYS) ?? {},
+    others: without(body, RESPONSE_KEYS),
   };
 }
 
@@ -123,7 +126,7 @@ function readCandidate(candidate: JsonObject): GeminiCandidate {
     finishReason: finishReasonOf(candidate.finishReason),
     logprobsResult: isObject(candidate.logprobsResult) ? candidate.logprobsResult : undefined,
     groundingMetadata: isObject(candidate.groundingMetadata) ? candidate.groundingMetadata : undefined,
-    metadata: without(candidate, CANDIDATE_KEYS) ?? {},
+    metadata: without(candidate, CANDIDATE_KEYS),
   };
 }
 
