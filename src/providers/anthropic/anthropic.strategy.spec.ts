@@ -107,7 +107,9 @@ describe('AnthropicStrategy', () => {
         messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }],
       },
     });
-    expect(server.received?.headers).not.toHaveProperty('authorization');
+    const headers = server.received?.headers ?? {};
+    expect(headers).not.toHaveProperty('authorization');
+    expect(Object.keys(headers).filter((name) => name.startsWith('x-stainless'))).toEqual([]);
     expect(server.received?.body).not.toHaveProperty('stream');
   });
 

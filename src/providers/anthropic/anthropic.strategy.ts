@@ -1,6 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import {
-  abortSignalOf,
   type CallSignal,
   hasTooManyParts,
   type ProviderAnswer,
@@ -8,8 +7,10 @@ import {
   type ProviderStrategy,
   type ProviderStream,
 } from '@app/contracts';
-import { badResponse, toCallError, toStreamError } from './anthropic.errors.js';
+import { parseBody } from '../http/light-response.js';
+import { type PostAnswer, type PostResponse, PreparedPost } from '../http/prepared-post.js';
 import { TranslatedEvents } from '../translated-events.js';
+import { badResponse, toCallError, toRefusal, toStreamError } from './anthropic.errors.js';
 import { AnthropicEvents } from './anthropic.events.js';
 import { toAnthropicRequest, type TranslatedRequest } from './anthropic.request.js';
 import { type AnswerContext, toChatCompletion } from './anthropic.response.js';
@@ -22,25 +23,29 @@ const MODELS_PATH = '/v1/models';
 /**
  * Speaks to Anthropic's Messages API through the official SDK; what is said is translated in the files beside this one.
  *
- * Bodies are read raw (`asResponse`): the SDK's own stream loop costs more, and ends without a word when the call is
- * aborted. `client.post` instead of `client.messages.create`, because the latter writes deprecation notices to the
- * console and refuses long answers that are not streamed.
+ * Bodies are read raw: the SDK's own stream loop costs more, and ends without a word when the call is aborted. Posted by
+ * path and not by `client.messages.create`, which writes deprecation notices to the console and refuses long answers that are
+ * not streamed.
  */
 export class AnthropicStrategy implements ProviderStrategy {
   readonly providerName = 'anthropic';
   /** Anthropic stops generating, and charging, when the connection is closed. */
   readonly cancelStopsBilling = true;
 
+  readonly #messages: PreparedPost;
+
   constructor(
     private readonly client: Anthropic,
     private readonly nowMs: () => number = Date.now,
-  ) {}
+  ) {
+    this.#messages = new PreparedPost(client, MESSAGES_PATH);
+  }
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
     const translated = toAnthropicRequest(call, false);
-    const response = await this.#send(call, translated);
+    const response = await this.#whole(call, translated);
     const providerRequestId = requestIdOf(response);
-    const answer = await readAnswer(response, call.signal, providerRequestId);
+    const answer = readAnswer(response, call.signal, providerRequestId);
     return {
       completion: toChatCompletion(answer, this.#context(call, translated)),
       usage: toUsage(answer.usage)?.billed,
@@ -51,7 +56,7 @@ export class AnthropicStrategy implements ProviderStrategy {
 
   async stream(call: ProviderCall): Promise<ProviderStream> {
     const translated = toAnthropicRequest(call, true);
-    const response = await this.#send(call, translated);
+    const response = await this.#begin(call, translated);
     const providerRequestId = requestIdOf(response);
     if (!response.body) throw badResponse('has no body', providerRequestId);
     const context = { ...this.#context(call, translated), providerRequestId };
@@ -71,15 +76,22 @@ export class AnthropicStrategy implements ProviderStrategy {
     }
   }
 
-  async #send(call: ProviderCall, { body, betas }: TranslatedRequest): Promise<Response> {
-    const headers = {
-      ...(betas.length > 0 && { 'anthropic-beta': betas.join(',') }),
-      ...(call.traceparent && { traceparent: call.traceparent }),
-    };
+  async #begin(call: ProviderCall, translated: TranslatedRequest): Promise<PostResponse> {
     try {
-      return await this.client
-        .post(MESSAGES_PATH, { body, headers, signal: abortSignalOf(call.signal) })
-        .asResponse();
+      const response = await this.#messages.begin(translated.body, headersOf(call, translated), call.signal);
+      if (response.ok) return response;
+      const { ok, status, headers } = response;
+      throw toRefusal({ ok, status, headers, text: await response.text() });
+    } catch (error) {
+      throw toCallError(error, call.signal);
+    }
+  }
+
+  async #whole(call: ProviderCall, translated: TranslatedRequest): Promise<PostAnswer> {
+    try {
+      const answer = await this.#messages.whole(translated.body, headersOf(call, translated), call.signal);
+      if (answer.ok) return answer;
+      throw toRefusal(answer);
     } catch (error) {
       throw toCallError(error, call.signal);
     }
@@ -94,16 +106,20 @@ export class AnthropicStrategy implements ProviderStrategy {
   }
 }
 
-function requestIdOf(response: Response): string | undefined {
+/** Name, value, name, value, … */
+function headersOf(call: ProviderCall, { betas }: TranslatedRequest): string[] {
+  return [
+    ...(betas.length > 0 ? ['anthropic-beta', betas.join(',')] : []),
+    ...(call.traceparent ? ['traceparent', call.traceparent] : []),
+  ];
+}
+
+function requestIdOf(response: Pick<PostAnswer, 'headers'>): string | undefined {
   return response.headers.get('request-id') ?? undefined;
 }
 
-async function readAnswer(
-  response: Response,
-  signal: CallSignal,
-  requestId: string | undefined,
-): Promise<WireAnswer> {
-  const body = await readJson(response, signal);
+function readAnswer(answer: PostAnswer, signal: CallSignal, requestId: string | undefined): WireAnswer {
+  const body = readJson(answer, signal);
   if (isAnswer(body)) {
     if (!hasTooManyParts(body.content)) return body;
     throw badResponse('has more blocks than any model gives', requestId);
@@ -112,9 +128,9 @@ async function readAnswer(
   throw badResponse('is not a message', requestId);
 }
 
-async function readJson(response: Response, signal: CallSignal): Promise<unknown> {
+function readJson({ text }: PostAnswer, signal: CallSignal): unknown {
   try {
-    return await response.json();
+    return parseBody(text);
   } catch (error) {
     throw toCallError(error, signal);
   }

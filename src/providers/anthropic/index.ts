@@ -1,4 +1,5 @@
 import type { ProviderStrategy } from '@app/contracts';
+import { rememberFetch } from '../http/prepared-post.js';
 import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { settings } from './anthropic.config.js';
 import { ANTHROPIC_MODELS } from './anthropic.models.js';
@@ -45,5 +46,6 @@ async function create(
       ...headers,
     },
   });
+  rememberFetch(client, fetch);
   return new AnthropicStrategy(client);
 }

@@ -101,24 +101,29 @@ export class LightResponse {
     return text;
   }
 
-  /**
-   * Numbers with more digits than a double has are kept as in `parseExactly`: they are arguments of a tool.
-   *
-   * @throws JsonBoundsError  for JSON nested so deep that whoever walks it runs out of stack, or of too much
-   */
+  /** @throws as `parseBody` */
   async json(): Promise<unknown> {
-    const text = await this.text();
-    const value: unknown = parseAnswerJson(text);
-    // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
-    if (text.length >= LONG_TEXT) return value;
-    if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
-    return losesDigits(text) ? parseExactly(text) : value;
+    return parseBody(await this.text());
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
     const bytes = await this.body.readAll(this.maxBodyBytes);
     return new Uint8Array(bytes).buffer;
   }
+}
+
+/**
+ * The JSON of a whole answer. Numbers with more digits than a double has are kept as in `parseExactly`: they are arguments of
+ * a tool.
+ *
+ * @throws JsonBoundsError  for JSON nested so deep that whoever walks it runs out of stack, or of too much
+ */
+export function parseBody(text: string): unknown {
+  const value: unknown = parseAnswerJson(text);
+  // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
+  if (text.length >= LONG_TEXT) return value;
+  if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
+  return losesDigits(text) ? parseExactly(text) : value;
 }
 
 /** No vendor's answer is near it, tool arguments and schemas included. */

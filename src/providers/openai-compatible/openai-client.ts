@@ -1,7 +1,7 @@
 import type OpenAI from 'openai';
+import { rememberFetch } from '../http/prepared-post.js';
 import type { ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { asObject } from './openai-compatible.wire.js';
-import { rememberFetch } from './prepared-post.js';
 
 /** The SDK's own limit must never end a call before the gateway's does. */
 const NO_SDK_TIMEOUT_MS = 2 ** 31 - 1;

@@ -7,6 +7,7 @@ import {
   type ProviderStrategy,
   type ProviderStream,
 } from '@app/contracts';
+import { type PostAnswer, type PostResponse, PreparedPost } from '../http/prepared-post.js';
 import { ChatEventStream } from './chat-event-stream.js';
 import { completionEvents } from './completion-events.js';
 import { concede, type Concession, negotiate, type Sent } from './negotiate-request.js';
@@ -17,7 +18,7 @@ import { toChatCompletion } from './openai-compatible.response.js';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import { readUsage } from './openai-compatible.usage.js';
 import { asObject, parseAnswer, type WireObject } from './openai-compatible.wire.js';
-import { type PostAnswer, type PostResponse, PreparedPost, refusalOf } from './prepared-post.js';
+import { refusalOf } from './refusal.js';
 
 const MAX_REMEMBERED_MODELS = 500;
 

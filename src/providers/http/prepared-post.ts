@@ -1,8 +1,19 @@
 import { abortSignalOf, type CallSignal } from '@app/contracts';
-import type OpenAI from 'openai';
-import { type LightFetch, lightTargetOf } from '../http/light-fetch.js';
-import type { LightTarget } from '../http/light-target.js';
-import { parseJson, type WireObject } from './openai-compatible.wire.js';
+import { type LightFetch, lightTargetOf } from './light-fetch.js';
+import type { LightTarget } from './light-target.js';
+
+/** The part of openai's and Anthropic's client that is used here: both are made by the same generator. */
+interface SdkClient {
+  buildRequest(request: {
+    method: 'post';
+    path: string;
+    body: unknown;
+  }): Promise<{ readonly req: { readonly headers: Headers }; readonly url: string }>;
+  post(
+    path: string,
+    options: { body: unknown; headers: Record<string, string>; signal: AbortSignal },
+  ): { asResponse(): Promise<PostResponse> };
+}
 
 /** The part of `Response` that is asked for here: what the SDK gives, or our own HTTP. */
 export interface PostResponse {
@@ -22,10 +33,10 @@ export type PostAnswer = Omit<PostResponse, 'text' | 'body'> & { readonly text: 
  */
 const OF_THE_SDK = 'x-stainless-';
 
-const fetches = new WeakMap<OpenAI, LightFetch>();
+const fetches = new WeakMap<SdkClient, LightFetch>();
 
 /** Tells which fetch a client was made with: the SDK keeps it to itself. */
-export function rememberFetch(client: OpenAI, fetch: LightFetch): void {
+export function rememberFetch(client: SdkClient, fetch: LightFetch): void {
   fetches.set(client, fetch);
 }
 
@@ -34,30 +45,30 @@ export function rememberFetch(client: OpenAI, fetch: LightFetch): void {
  * the gateway's own headers, so they go out without being built anew (headers objects, URL, controllers, log lines),
  * which is much of what a call costs.
  *
- * An answer that is not `ok` is given as it is: `refusalOf` makes the SDK's error of it.
+ * An answer that is not `ok` is given as it is, unlike the SDK's.
  */
 export class PreparedPost {
   #target: LightTarget | undefined;
 
   constructor(
-    private readonly client: OpenAI,
+    private readonly client: SdkClient,
     private readonly path: string,
   ) {}
 
   /** @param headers  the gateway's own: name, value, name, value, … */
-  async begin(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
+  async begin(body: object, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
     const target = this.#target ?? (await this.#prepare());
     return target ? target.post(JSON.stringify(body), headers, signal) : this.#bySdk(body, headers, signal);
   }
 
   /** Reads all of the answer. */
-  whole(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostAnswer> {
+  whole(body: object, headers: readonly string[], signal: CallSignal): Promise<PostAnswer> {
     return this.#target
       ? this.#target.postForWhole(JSON.stringify(body), headers, signal)
       : this.#firstWhole(body, headers, signal);
   }
 
-  async #firstWhole(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostAnswer> {
+  async #firstWhole(body: object, headers: readonly string[], signal: CallSignal): Promise<PostAnswer> {
     const target = await this.#prepare();
     if (target) return target.postForWhole(JSON.stringify(body), headers, signal);
     const response = await this.#bySdk(body, headers, signal);
@@ -80,22 +91,10 @@ export class PreparedPost {
     return (this.#target ??= lightTargetOf(fetch, new URL(url), req.headers));
   }
 
-  #bySdk(body: WireObject, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
+  #bySdk(body: object, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
     const named = Object.fromEntries(pairs(headers));
     return this.client.post(this.path, { body, headers: named, signal: abortSignalOf(signal) }).asResponse();
   }
-}
-
-/** The SDK's own error, made of the answer as the SDK makes it. */
-export async function refusalOf({ status, headers, text }: PostAnswer): Promise<Error> {
-  const { APIError } = await import('openai');
-  const body: unknown = parseJson(text);
-  return APIError.generate(
-    status,
-    typeof body === 'object' && body !== null ? body : undefined,
-    body === undefined ? text : undefined,
-    headers as Headers,
-  );
 }
 
 function pairs(flat: readonly string[]): [string, string][] {
