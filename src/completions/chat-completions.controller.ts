@@ -65,7 +65,7 @@ export class ChatCompletionsController {
 
   @Post()
   @HttpCode(200)
-  @ApiOperation({ summary: 'Create a chat completion, whole or streamed (`stream: true`)' })
+  @ApiOperation({ summary: 'Create a chat completion, whole or streamed (stream: true)' })
   @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
   @ApiQuery({
     name: 'explain',

@@ -44,6 +44,10 @@ export function openApiDocument(app: NestExpressApplication, config: AppConfig):
     .addTag('billing', 'Your own money')
     .addTag('admin', "Everybody's money and tokens; needs the claim role: admin")
     .addTag('operations', 'For operators, probes and Prometheus; no token needed')
+    .addTag(
+      'openai',
+      "The clients' routes once more, where GET /models answers in OpenAI's envelope for everybody",
+    )
     .build();
   const document = SwaggerModule.createDocument(app, base);
   document.components ??= {};
@@ -52,6 +56,8 @@ export function openApiDocument(app: NestExpressApplication, config: AppConfig):
     if (OPEN_ROUTES.test(path) && item.get) item.get.security = [];
     for (const operation of [item.get, item.post]) {
       if (operation?.operationId) operation.operationId = operationIdOf(operation.operationId, path);
+      // Beside its twin each of them would look like a choice to be made.
+      if (operation && path.startsWith('/openai/')) operation.tags = ['openai'];
     }
   }
   spellNullAsType(document.paths);

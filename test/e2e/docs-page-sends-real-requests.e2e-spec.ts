@@ -5,6 +5,8 @@ import { findChromium, runInPage } from './browser.js';
 
 interface Operation {
   readonly operationId?: string;
+  readonly summary?: string;
+  readonly tags?: readonly string[];
   readonly security?: readonly object[];
   readonly requestBody?: {
     readonly content: Readonly<
@@ -17,6 +19,7 @@ interface Operation {
 }
 
 interface Document {
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly servers?: readonly unknown[];
   readonly security?: readonly object[];
   readonly components: { readonly securitySchemes: Readonly<Record<string, object>> };
@@ -88,6 +91,17 @@ describe('/docs', () => {
     const ids = operations().map(([, { operationId }]) => operationId);
     expect(ids.filter((id) => !/^[A-Z]\w+$/.test(id ?? ''))).toEqual([]);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('shows the routes of the other prefix by themselves, every group with a word on it, and no raw Markdown', () => {
+    const groups = new Set(operations().flatMap(([, { tags }]) => tags));
+    expect(new Set(document.tags.filter(({ description }) => description).map(({ name }) => name))).toEqual(
+      groups,
+    );
+    for (const [name, { tags, summary }] of operations()) {
+      expect(tags?.includes('openai'), name).toBe(name.includes(' /openai/'));
+      expect(summary, name).toMatch(/^[^`*]+$/);
+    }
   });
 
   it('offers examples of bodies that do what they say', async () => {
