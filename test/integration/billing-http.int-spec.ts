@@ -707,6 +707,66 @@ describe('administrators', () => {
   });
 });
 
+/** Of an amount as JSON has it. */
+const toNano = (amount: number): bigint => BigInt(Math.round(amount * 1e9));
+const sumOf = (amounts: readonly number[]): bigint => amounts.reduce((sum, each) => sum + toNano(each), 0n);
+
+describe('totals', () => {
+  it('are the same in every report, the ledger, the receipts and the balances', async () => {
+    const users = Array.from({ length: 3 }, userId);
+    const requests: { id: string; user: string }[] = [];
+    for (const [index, user] of users.entries()) {
+      for (let round = 0; round <= index; round += 1) {
+        const id = `t${round}-${user}`;
+        await get('/spend/ok', user, { 'x-request-id': id });
+        requests.push({ id, user });
+      }
+      await get('/billing/balance', user); // booked
+    }
+    await post(`/admin/requests/${requests[0]?.id}/refund`, {});
+    await post(`/admin/requests/${requests[1]?.id}/refund`, { amount: '0.000001' });
+    const receipts = await Promise.all(
+      requests.map(async ({ id, user }) => (await get(`/billing/requests/${id}`, user)).json.settlement),
+    );
+    const charged = sumOf(receipts.map((receipt) => receipt.charged));
+    const refunded = sumOf(receipts.map((receipt) => receipt.refunded));
+    expect(refunded).toBeGreaterThan(1000n);
+    for (const { charged: amount, lines } of receipts) {
+      expect(toNano(amount)).toBe(sumOf(lines.map((line: { amount: number }) => line.amount)));
+    }
+    const usage = await Promise.all(
+      users.flatMap((user) =>
+        ['day', 'model'].map(async (by) => (await get(`/billing/usage?group_by=${by}`, user)).json.usage),
+      ),
+    );
+    expect(sumOf(usage.flat().map(({ net }) => net))).toBe(2n * (charged - refunded));
+    const balances = await Promise.all(
+      users.map(async (user) => (await get('/billing/balance', user)).json.balance),
+    );
+    expect(sumOf(balances)).toBe(300n * 10n ** 9n - charged + refunded);
+
+    const reports = await Promise.all(
+      ['day', 'model', 'provider', 'user'].map(
+        async (by) =>
+          (await get(`/admin/reports?group_by=${by}`, 'root')).json.rows as { [key: string]: number }[],
+      ),
+    );
+    const entries = (await get('/admin/transactions?limit=10000', 'root')).json.transactions as {
+      user_id: string;
+      type: string;
+      amount: number;
+    }[];
+    const ofType = (type: string): bigint =>
+      sumOf(entries.filter((entry) => entry.type === type).map(({ amount }) => amount));
+    for (const rows of reports) {
+      expect(sumOf(rows.map((row) => row['charged']!))).toBe(-ofType('charge'));
+      expect(sumOf(rows.map((row) => row['refunded']!))).toBe(ofType('refund'));
+    }
+    const ofUsers = entries.filter(({ user_id, type }) => users.includes(user_id) && type !== 'grant');
+    expect(sumOf(ofUsers.map(({ amount }) => amount))).toBe(refunded - charged);
+  });
+});
+
 // Last: its entries belong to no hold.
 describe('a report of very many', () => {
   it('is not cut without a word', async () => {
@@ -727,5 +787,30 @@ describe('a report of very many', () => {
       '10001',
     );
     expect((await get(`${january}&limit=10000&offset=10000`, 'root')).json.rows).toHaveLength(1);
+  });
+
+  it('has each entry in one day of UTC, also where clocks are set back', async () => {
+    const user = userId();
+    await db.dataSource.query(
+      `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, hold_id, created_at)
+       SELECT id, $1, 'charge', 'revenue', -nano, 0, 'x', id, time::timestamptz
+         FROM (VALUES (gen_random_uuid(), 1, '2026-10-24T23:59:59.999999Z'), (gen_random_uuid(), 20, '2026-10-25T00:00:00Z'),
+                      (gen_random_uuid(), 300, '2026-10-25T02:30:00+02:00'), (gen_random_uuid(), 4000, '2026-10-25T02:30:00+01:00'),
+                      (gen_random_uuid(), 50000, '2026-10-25T23:59:59.999999Z'), (gen_random_uuid(), 600000, '2026-10-26T00:00:00Z')
+              ) AS entries (id, nano, time)`,
+      [user],
+    );
+    const spent = async (query: string): Promise<unknown[]> =>
+      (await get(`/billing/usage?${query}`, user)).json.usage.map((row: { key: string; charged: number }) => [
+        row.key,
+        Number(toNano(row.charged)),
+      ]);
+    expect(await spent('from=2026-10-24&to=2026-10-27')).toEqual([
+      ['2026-10-24', 1],
+      ['2026-10-25', 54_320],
+      ['2026-10-26', 600_000],
+    ]);
+    expect(await spent('from=2026-10-25&to=2026-10-26')).toEqual([['2026-10-25', 54_320]]);
+    expect(await spent('from=2026-10-25T00:00:00&to=2026-10-26T00:00:00')).toEqual([['2026-10-25', 54_320]]);
   });
 });
