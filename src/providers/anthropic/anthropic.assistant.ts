@@ -1,5 +1,5 @@
 import type { ChatMessage, ToolCall } from '@app/contracts';
-import { parseExactly } from '../../text/exact-json.js';
+import type { ExactJsonParser } from '../../text/exact-json.js';
 import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
 import { toToolUseId } from './anthropic.ids.js';
 import { isRawContentOf } from './anthropic.raw-content.js';
@@ -75,7 +75,7 @@ function toolUses(
   );
   const legacy = message.function_call;
   if (!legacy) return calls;
-  const input = toInput(legacy.arguments, `${path}.function_call.arguments`);
+  const input = toInput(legacy.arguments, `${path}.function_call.arguments`, context.exactJson);
   return [...calls, { type: 'tool_use', id: functionCallId, name: legacy.name, input }];
 }
 
@@ -84,22 +84,22 @@ function toolUse(call: ToolCall, path: string, context: ContentContext): WireBlo
     context.unsupported.refuse(path, 'is not a function call, which is all that Anthropic has');
     return [];
   }
-  const input = toInput(call.function.arguments, `${path}.function.arguments`);
+  const input = toInput(call.function.arguments, `${path}.function.arguments`, context.exactJson);
   const extras = isObject(call.provider_specific_fields) ? toolUseExtras(call.provider_specific_fields) : {};
   const block = { type: 'tool_use', id: toToolUseId(call.id), name: call.function.name, input, ...extras };
   return [withCacheControl(block, call.cache_control)];
 }
 
 /** No arguments are written as an empty string by some clients. */
-function toInput(text: unknown, path: string): JsonObject {
-  const input = textOf(text).trim() === '' ? {} : parsed(textOf(text));
+function toInput(text: unknown, path: string, json: ExactJsonParser): JsonObject {
+  const input = textOf(text).trim() === '' ? {} : parsed(textOf(text), json);
   if (!isObject(input)) throw invalidBody(path, 'must be a JSON object');
   return input;
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string, json: ExactJsonParser): unknown {
   try {
-    return parseExactly(text);
+    return json.parse(text);
   } catch {
     return undefined;
   }

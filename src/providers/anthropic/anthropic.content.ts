@@ -1,4 +1,5 @@
 import type { ContentPart } from '@app/contracts';
+import type { ExactJsonParser } from '../../text/exact-json.js';
 import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
 import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
@@ -34,6 +35,8 @@ const NATIVE_BLOCKS = new Set([
 
 export interface ContentContext {
   readonly unsupported: UnsupportedParams;
+  /** For the arguments of calls. */
+  readonly exactJson: ExactJsonParser;
   /** Beta features that a translated part needs; sent as a header. */
   readonly betas: Set<string>;
 }

@@ -1,4 +1,5 @@
 import type { ChatRequest, ProviderCall } from '@app/contracts';
+import { ExactJsonParser } from '../../text/exact-json.js';
 import type { ContentContext } from './anthropic.content.js';
 import { type Conversation, toConversation } from './anthropic.conversation.js';
 import { nativeFields } from './anthropic.fields.js';
@@ -32,7 +33,8 @@ export type TranslatableCall = Pick<
 export function toAnthropicRequest(call: TranslatableCall, stream: boolean): TranslatedRequest {
   const { request, upstreamModel } = call;
   const unsupported = new UnsupportedParams(call.dropUnsupported);
-  const context: ContentContext = { unsupported, betas: new Set(givenBetas(request)) };
+  const betas = new Set(givenBetas(request));
+  const context: ContentContext = { unsupported, betas, exactJson: new ExactJsonParser() };
   const traits = traitsOf(upstreamModel);
   const maxTokens = call.maxOutputTokens ?? maxOutputTokensOf(upstreamModel);
   const native = nativeFields(request, unsupported);
@@ -52,10 +54,10 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
     ...outputConfig(request, native, reasoning, traits, unsupported),
     ...(stream && { stream: true as const }),
   };
-  addNativeBetas(body, context.betas);
+  addNativeBetas(body, betas);
   return {
     body,
-    betas: [...context.betas],
+    betas: [...betas],
     droppedParams: unsupported.dropped,
     legacyFunctions: usesLegacyFunctions(request),
   };

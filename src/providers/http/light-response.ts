@@ -1,6 +1,6 @@
 import { JsonBoundsError, LONG_TEXT, parseAnswerJson } from '@app/contracts';
 import type { IncomingHttpHeaders } from 'node:http';
-import { losesDigits, parseExactly } from '../../text/exact-json.js';
+import { ExactJsonParser, losesDigits } from '../../text/exact-json.js';
 import type { LightBody } from './light-body.js';
 
 /** Header names -> values, as the SDKs read them. Names are lower case already (undici's parser). */
@@ -113,8 +113,8 @@ export class LightResponse {
 }
 
 /**
- * The JSON of a whole answer. Numbers with more digits than a double has are kept as in `parseExactly`: they are arguments of
- * a tool.
+ * The JSON of a whole answer. Numbers with more digits than a double has are kept as
+ * `ExactJsonParser` does: they are arguments of a tool.
  *
  * @throws JsonBoundsError  for JSON nested so deep that whoever walks it runs out of stack, or of too much
  */
@@ -123,7 +123,7 @@ export function parseBody(text: string): unknown {
   // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
   if (text.length >= LONG_TEXT) return value;
   if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
-  return losesDigits(text) ? parseExactly(text) : value;
+  return losesDigits(text) ? new ExactJsonParser().parse(text) : value;
 }
 
 /** No vendor's answer is near it, tool arguments and schemas included. */
