@@ -37,13 +37,10 @@ async function loadAnthropic(): Promise<StrategyOver> {
 
 async function loadGoogle(): Promise<StrategyOver> {
   const { GoogleStrategy } = await import('../../src/providers/google/google.strategy.js');
-  return (bytes) => {
-    const client = { call: () => Promise.resolve(responseOf(bytes)) };
-    return new GoogleStrategy('google', client as never);
-  };
+  return (bytes) => new GoogleStrategy('google', sdkClient(bytes));
 }
 
-/** The one method of openai's and Anthropic's SDK that the strategies call. `never`: it stands for the whole SDK. */
+/** The one method of a vendor's SDK that the strategies call. `never`: it stands for the whole SDK. */
 function sdkClient(bytes: readonly Uint8Array[]): never {
   const client = { post: () => ({ asResponse: () => Promise.resolve(responseOf(bytes)) }) };
   return client as never;

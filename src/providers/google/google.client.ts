@@ -1,27 +1,19 @@
 import { GoogleGenAI } from '@google/genai';
 import type { ProviderSettings } from '../provider-definition.js';
 import type { LightFetch } from '../http/light-fetch.js';
-import { GoogleHttpError, requestIdOf } from './google.errors.js';
-
-export interface GeminiCall {
-  /** Below the API version, e.g. `models/gemini-2.5-flash:generateContent`. */
-  readonly path: string;
-  readonly httpMethod: 'GET' | 'POST';
-  readonly query?: Record<string, string>;
-  /** JSON text. */
-  readonly body?: string;
-  readonly headers?: Record<string, string>;
-  readonly signal: AbortSignal;
-}
+import { type PostResponse, rememberFetch, type SdkClient } from '../http/prepared-post.js';
+import { refusalOf } from './google.errors.js';
 
 /**
  * Google's SDK, used one floor below its `models`: the client that `models.generateContent` itself calls.
  *
  * The floor above rewrites requests and answers field by field and drops what it doesn't know, finds events in a stream
  * by searching the whole buffer again for each of them, and makes a `Response` of every event: it is neither lossless
- * nor cheap. Address, headers, key, abort and errors stay the SDK's business. Imported only when Google is configured.
+ * nor cheap. Address, headers and key stay the SDK's business. Imported only when Google is configured.
+ *
+ * Paths are below the API version, e.g. `models/gemini-2.5-flash:generateContent`.
  */
-export class GeminiClient extends GoogleGenAI {
+export class GeminiClient extends GoogleGenAI implements SdkClient {
   constructor(settings: ProviderSettings, fetch: LightFetch) {
     super({
       apiKey: settings.apiKey,
@@ -34,21 +26,45 @@ export class GeminiClient extends GoogleGenAI {
         headers: { ...settings.headers },
       },
     });
+    rememberFetch(this, fetch);
   }
 
-  /**
-   * @throws GoogleHttpError  for every status that is no success
-   */
-  async call({ path, httpMethod, query, body, headers, signal }: GeminiCall): Promise<Response> {
-    const answer = await this.apiClient.request({
+  /** What the SDK would send, caught where it fetches: it has no other place where a request is whole. */
+  async buildRequest({ path }: { path: string }) {
+    const built = Promise.withResolvers<{ req: { headers: Headers }; url: string }>();
+    const fetch: LightFetch = (url, init) => {
+      built.resolve({ req: { headers: new Headers(init?.headers) }, url: String(url) });
+      return Promise.resolve(new Response('{}'));
+    };
+    await this.apiClient.request({ path, httpMethod: 'POST', body: '{}', httpOptions: { fetch } });
+    return built.promise;
+  }
+
+  /** @throws GoogleHttpError  for every status that is no success */
+  post(path: string, options: Parameters<SdkClient['post']>[1]): { asResponse(): Promise<PostResponse> } {
+    const { body, headers, signal } = options;
+    const request = {
       path,
-      httpMethod,
+      httpMethod: 'POST',
+      body: JSON.stringify(body),
+      httpOptions: { headers },
+    } as const;
+    return {
+      asResponse: async () =>
+        (await this.apiClient.request({ ...request, abortSignal: signal })).responseInternal,
+    };
+  }
+
+  /** Lists one model: needs the key, costs no tokens. */
+  async probe(signal: AbortSignal): Promise<void> {
+    const queryParams = { pageSize: '1' };
+    const answer = await this.apiClient.request({
+      path: 'models',
+      httpMethod: 'GET',
+      queryParams,
       abortSignal: signal,
-      ...(query ? { queryParams: query } : {}),
-      ...(body === undefined ? {} : { body }),
-      ...(headers ? { httpOptions: { headers } } : {}),
     });
-    return answer.responseInternal;
+    await answer.responseInternal.text();
   }
 }
 
@@ -57,12 +73,7 @@ function rejectFailures(fetch: LightFetch): LightFetch {
   return async (input, init) => {
     const response = await fetch(input, init);
     if (response.ok) return response;
-    const body = await response.text().catch(() => '');
-    throw new GoogleHttpError(
-      response.status,
-      body,
-      response.headers.get('retry-after'),
-      requestIdOf(response),
-    );
+    const text = await response.text().catch(() => '');
+    throw refusalOf({ ok: false, status: response.status, headers: response.headers, text });
   };
 }

@@ -7,6 +7,7 @@ import {
 } from '@app/contracts';
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
+import type { PostAnswer } from '../http/prepared-post.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
 /** An answer with a status that is no success, as it came over the wire. */
@@ -24,8 +25,14 @@ export class GoogleHttpError extends Error {
   }
 }
 
+/** An answer whose status is no success. */
+export function refusalOf(answer: PostAnswer): GoogleHttpError {
+  const { status, text, headers } = answer;
+  return new GoogleHttpError(status, text, headers.get('retry-after'), requestIdOf(answer));
+}
+
 /** Google itself sends no request id; proxies in front of it may. */
-export function requestIdOf(response: Response): string | undefined {
+export function requestIdOf(response: Pick<PostAnswer, 'headers'>): string | undefined {
   return response.headers.get('x-goog-request-id') ?? response.headers.get('x-request-id') ?? undefined;
 }
 

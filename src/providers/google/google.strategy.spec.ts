@@ -123,6 +123,20 @@ describe('the call', () => {
     });
   });
 
+  it('is the same the second time, but for what belongs to one call', async () => {
+    answerWith(200, JSON.stringify(finished));
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    await strategy.complete(callWith({ traceparent }));
+    await strategy.complete(callWith());
+    await strategy.complete(callWith({ upstreamModel: 'gemini-3-pro' }));
+    const [first, second, other] = upstream.received;
+    const { traceparent: traced, ...common } = first?.headers ?? {};
+    expect(traced).toBe(traceparent);
+    expect(second).toMatchObject({ url: first?.url, body: first?.body });
+    expect(second?.headers).toEqual(common);
+    expect(other?.url).toBe('/proxy/v1beta/models/gemini-3-pro:generateContent');
+  });
+
   it.each(['../../v1/files', 'a/b', 'x?key=1', '', 'models/a:countTokens#'])(
     'never makes %j a part of the address',
     async (upstreamModel) => {

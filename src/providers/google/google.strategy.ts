@@ -1,5 +1,4 @@
 import {
-  abortSignalOf,
   type CallSignal,
   GatewayError,
   type ProviderAnswer,
@@ -7,19 +6,26 @@ import {
   type ProviderStrategy,
   type ProviderStream,
 } from '@app/contracts';
+import { parseBody } from '../http/light-response.js';
+import { type PostAnswer, type PostResponse, PreparedPost } from '../http/prepared-post.js';
 import { TranslatedEvents } from '../translated-events.js';
 import type { GeminiClient } from './google.client.js';
-import { badResponse, requestIdOf, toProviderError } from './google.errors.js';
+import { badResponse, refusalOf, requestIdOf, toProviderError } from './google.errors.js';
 import { GeminiEvents } from './google.events.js';
 import { translateRequest, type TranslatedRequest } from './google.request.js';
 import { type AnswerContext, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
 import { paysEverySearch } from './google.traits.js';
 
+/** Each model has two; a wildcard lets clients name models. */
+const MAX_PREPARED_PATHS = 500;
+
 /** Speaks to the Gemini API: I/O only, the translation is in the pure files beside it. */
 export class GoogleStrategy implements ProviderStrategy {
   /** Google works on and bills to the end of the answer, whoever has left: the gateway drains what it has begun. */
   readonly cancelStopsBilling = false;
+
+  readonly #posts = new Map<string, PreparedPost>();
 
   constructor(
     readonly providerName: string,
@@ -29,8 +35,8 @@ export class GoogleStrategy implements ProviderStrategy {
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
     const request = translateRequest(call);
-    const response = await this.#send(call, request, 'generateContent');
-    const body = await readJson(response, call.signal);
+    const response = await this.#whole(call, request);
+    const body = readJson(response, call.signal);
     const { completion, usage } = translateResponse(body, this.#context(call, request));
     return {
       completion,
@@ -42,7 +48,7 @@ export class GoogleStrategy implements ProviderStrategy {
 
   async stream(call: ProviderCall): Promise<ProviderStream> {
     const request = translateRequest(call);
-    const response = await this.#send(call, request, 'streamGenerateContent', { alt: 'sse' });
+    const response = await this.#begin(call, request);
     if (!response.body) throw badResponse('Google answered without a body.');
     const translator = new GeminiStreamTranslator(this.#context(call, request));
     return {
@@ -52,42 +58,44 @@ export class GoogleStrategy implements ProviderStrategy {
     };
   }
 
-  /** Lists one model: needs the key, costs no tokens. */
   async probe(signal: AbortSignal): Promise<void> {
     try {
-      const response = await this.client.call({
-        path: 'models',
-        httpMethod: 'GET',
-        query: { pageSize: '1' },
-        signal,
-      });
-      await response.text();
+      await this.client.probe(signal);
     } catch (error) {
       throw toProviderError(error, signal);
     }
   }
 
-  async #send(
-    call: ProviderCall,
-    request: TranslatedRequest,
-    method: string,
-    query?: Record<string, string>,
-  ) {
-    const path = `${modelPath(call.upstreamModel)}:${method}`;
-    const body = JSON.stringify(request.body);
-    const headers = call.traceparent ? { headers: { traceparent: call.traceparent } } : {};
+  async #begin(call: ProviderCall, { body }: TranslatedRequest): Promise<PostResponse> {
+    const post = this.#post(`${modelPath(call.upstreamModel)}:streamGenerateContent?alt=sse`);
     try {
-      return await this.client.call({
-        path,
-        httpMethod: 'POST',
-        body,
-        signal: abortSignalOf(call.signal),
-        ...(query ? { query } : {}),
-        ...headers,
-      });
+      const response = await post.begin(body, headersOf(call), call.signal);
+      if (response.ok) return response;
+      const { ok, status, headers } = response;
+      throw refusalOf({ ok, status, headers, text: await response.text() });
     } catch (error) {
       throw toProviderError(error, call.signal);
     }
+  }
+
+  async #whole(call: ProviderCall, { body }: TranslatedRequest): Promise<PostAnswer> {
+    const post = this.#post(`${modelPath(call.upstreamModel)}:generateContent`);
+    try {
+      const answer = await post.whole(body, headersOf(call), call.signal);
+      if (answer.ok) return answer;
+      throw refusalOf(answer);
+    } catch (error) {
+      throw toProviderError(error, call.signal);
+    }
+  }
+
+  #post(path: string): PreparedPost {
+    const known = this.#posts.get(path);
+    if (known) return known;
+    if (this.#posts.size >= MAX_PREPARED_PATHS) this.#posts.clear();
+    const added = new PreparedPost(this.client, path);
+    this.#posts.set(path, added);
+    return added;
   }
 
   #context(call: ProviderCall, request: TranslatedRequest): AnswerContext {
@@ -110,9 +118,14 @@ function modelPath(model: string): string {
   return model.includes('/') ? model : `models/${model}`;
 }
 
-async function readJson(response: Response, signal: CallSignal): Promise<unknown> {
+/** Name, value. */
+function headersOf({ traceparent }: ProviderCall): string[] {
+  return traceparent ? ['traceparent', traceparent] : [];
+}
+
+function readJson({ text }: PostAnswer, signal: CallSignal): unknown {
   try {
-    return await response.json();
+    return parseBody(text);
   } catch (error) {
     throw toProviderError(error, signal);
   }

@@ -2,8 +2,8 @@ import { abortSignalOf, type CallSignal } from '@app/contracts';
 import { type LightFetch, lightTargetOf } from './light-fetch.js';
 import type { LightTarget } from './light-target.js';
 
-/** The part of openai's and Anthropic's client that is used here: both are made by the same generator. */
-interface SdkClient {
+/** The part of a vendor's SDK that is used here. openai's and Anthropic's are made by the same generator, and have it as it is. */
+export interface SdkClient {
   buildRequest(request: {
     method: 'post';
     path: string;
