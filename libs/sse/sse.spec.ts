@@ -1,14 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  encodeSseComment,
-  encodeSseData,
-  encodeSseEvent,
-  SseDecoder,
-  sseEvents,
-  SseTooLargeError,
-} from './index.js';
-import type { SseEvent } from './index.js';
+import { SseDecoder, type SseEvent, SseTooLargeError } from './index.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -105,72 +97,5 @@ describe('SseDecoder', () => {
     expect(() => decodePieces(split(bytes(long), [10, 20, 30]), limit - 1)).toThrow(SseTooLargeError);
     expect(() => decode('data: 123456789\n'.repeat(10), 100)).toThrow(SseTooLargeError);
     expect(() => decode(': 123456789\n'.repeat(10), 100)).toThrow(SseTooLargeError);
-  });
-});
-
-describe('sseEvents', () => {
-  function source(pieces: Uint8Array[], failure?: Error) {
-    const state = { closed: 0, iterable: undefined as unknown as AsyncIterable<Uint8Array> };
-    let at = 0;
-    state.iterable = {
-      [Symbol.asyncIterator]: () => ({
-        next: () => {
-          const value = pieces[at++];
-          if (value) return Promise.resolve({ done: false, value });
-          return failure ? Promise.reject(failure) : Promise.resolve({ done: true, value: undefined });
-        },
-        return: () => {
-          state.closed += 1;
-          return Promise.resolve({ done: true, value: undefined });
-        },
-      }),
-    };
-    return state;
-  }
-
-  it('gives every event to its end', async () => {
-    const { iterable } = source(split(bytes('data: 1\n\ndata: 2\n\ndata: 3'), [3, 11, 12]));
-    const seen: string[] = [];
-    for await (const event of sseEvents(iterable)) seen.push(event.data);
-    expect(seen).toEqual(['1', '2', '3']);
-  });
-
-  it('closes the source when it is left early, also before the first event', async () => {
-    const left = source([bytes('data: 1\n\ndata: 2\n\n')]);
-    for await (const event of sseEvents(left.iterable)) if (event.data === '1') break;
-    const unread = source([]);
-    const events = sseEvents(unread.iterable);
-    await events.return?.();
-    expect([left.closed, unread.closed]).toEqual([1, 1]);
-    expect(await events.next()).toEqual({ done: true, value: undefined });
-  });
-
-  it('hands on the failure of the source after the events before it', async () => {
-    const { iterable } = source([bytes('data: 1\n\n')], new Error('reset'));
-    const events = sseEvents(iterable);
-    expect(await events.next()).toEqual({ done: false, value: { data: '1' } });
-    await expect(events.next()).rejects.toThrow('reset');
-    expect((await events.next()).done).toBe(true);
-  });
-
-  it('closes the source of an event that is too large', async () => {
-    const endless = source([bytes('data: 0123456789'), bytes('0123456789')]);
-    await expect(sseEvents(endless.iterable, { maxEventBytes: 10 }).next()).rejects.toThrow(SseTooLargeError);
-    expect(endless.closed).toBe(1);
-  });
-});
-
-describe('encode', () => {
-  it('comes back as it went', () => {
-    fc.assert(
-      fc.property(fc.jsonValue(), (value) => {
-        const json = JSON.stringify(value);
-        expect(decode(encodeSseData(json) + encodeSseEvent('x', json) + encodeSseComment('beat'))).toEqual([
-          { data: json },
-          { event: 'x', data: json },
-        ]);
-      }),
-    );
-    expect(decode(encodeSseData('a\nb'))).toEqual([{ data: 'a\nb' }]);
   });
 });
