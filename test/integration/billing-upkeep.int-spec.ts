@@ -255,6 +255,28 @@ describe('a journal without an owner', () => {
   });
 });
 
+describe('books of another currency', () => {
+  it('are not taken for ours: the start ends, and what is there stays as it is', async () => {
+    await using ours = await startMachine(db.dataSource, { currency: 'USD' }, dataDir);
+    const quote = ours.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false);
+    const session = ours.sessions.open(identityOf(user));
+    await session.hold(quote);
+    await session.settle({ kind: 'release', reason: 'x' });
+    await using others = await startMachine(db.dataSource, { currency: 'EUR' }, dataDir);
+    await expect(others.upkeep.onApplicationBootstrap()).rejects.toThrow(
+      'BILLING_CURRENCY: the books of this database are kept in USD, and no amount is converted to EUR',
+    );
+    await expect(Promise.resolve(others.sessions.open(identityOf(user)).hold(quote))).rejects.toMatchObject({
+      code: 'database_unavailable',
+    });
+    await others.upkeep.beforeApplicationShutdown();
+    await using again = await startMachine(db.dataSource, { currency: 'USD' }, dataDir);
+    await again.upkeep.onApplicationBootstrap();
+    expect(again.instance.isFenced).toBe(false);
+    await again.upkeep.beforeApplicationShutdown();
+  });
+});
+
 describe('an instance that was declared dead while it slept', () => {
   it('takes no more requests, and says why', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);

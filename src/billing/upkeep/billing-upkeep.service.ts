@@ -8,6 +8,7 @@ import {
 } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { ConfigurationError } from '../../config/configuration-error.js';
 import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
@@ -20,6 +21,7 @@ import { ForgottenHolds } from './forgotten-holds.service.js';
 import { GatewayInstance } from './gateway-instance.service.js';
 import { JournalRecovery } from './journal-recovery.service.js';
 import {
+  CURRENCY_OF_BOOKS,
   HEARTBEAT,
   MARK_REPLAYED,
   PURGE_INSTANCES,
@@ -50,6 +52,8 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   #round: Promise<void> = Promise.resolve();
   #rounds = 0;
   #stopped = false;
+  #isCurrencyKnown = false;
+  #currencyFault: ConfigurationError | undefined;
 
   constructor(
     private readonly database: MoneyDatabase,
@@ -68,8 +72,12 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     if (this.config.billing.enabled) await this.journal.open();
   }
 
+  /** @throws ConfigurationError  when the books are kept in another currency than BILLING_CURRENCY */
   async onApplicationBootstrap(): Promise<void> {
     await Promise.race([this.#next(), sleep(FIRST_ROUND_LIMIT_MS, undefined, { ref: false })]);
+    if (!this.#currencyFault) return;
+    await this.beforeApplicationShutdown();
+    throw this.#currencyFault;
   }
 
   /** A clean end: everything booked, nothing held, and said so. What cannot be booked stays for the next start. */
@@ -95,7 +103,10 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   /** One round of everything that is due. */
   async runOnce(): Promise<void> {
     await this.#beat();
-    if (this.config.billing.enabled) await this.recovery.recover();
+    if (this.config.billing.enabled) {
+      await this.#compareCurrency();
+      await this.recovery.recover();
+    }
     await this.#sweep();
     if (this.#rounds % THOROUGH_EVERY === 0) {
       await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
@@ -126,6 +137,21 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
       );
     }
     this.instance.heard(sentMs);
+  }
+
+  /** An account's 100 dollars must not become 100 euros by a changed setting. Once, when the database is there. */
+  async #compareCurrency(): Promise<void> {
+    if (this.#isCurrencyKnown) return;
+    const [books] = await this.database.query<{ currency: string }>(CURRENCY_OF_BOOKS);
+    this.#isCurrencyKnown = true;
+    const { currency } = this.config.billing;
+    if (!books || books.currency === currency) return;
+    this.instance.fence();
+    this.#currencyFault = new ConfigurationError([
+      `BILLING_CURRENCY: the books of this database are kept in ${books.currency}, and no amount is converted to ${currency}: ` +
+        'set it back, or use another database',
+    ]);
+    this.#tell(this.#currencyFault);
   }
 
   async #sweep(): Promise<void> {

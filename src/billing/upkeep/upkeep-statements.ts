@@ -1,5 +1,8 @@
 import { isBroken } from '../broken-guarantees.js';
 
+/** What the books were kept in last; no row while nothing was ever priced. */
+export const CURRENCY_OF_BOOKS = 'SELECT currency FROM price_version ORDER BY created_at DESC LIMIT 1';
+
 /** $1 id, $2 host */
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
