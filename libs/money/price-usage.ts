@@ -79,7 +79,7 @@ export function usageCostPico(card: PriceCard, usage: UsageQuantities): bigint {
 }
 
 /** The whole request is priced by the highest tier that its input exceeds ("above 200k tokens" = from 200,001 on). */
-export function tierFor(
+function tierFor(
   card: PriceCard,
   inputTokens: number,
 ): { readonly prices: TokenPrices; readonly aboveInputTokens: number } {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { CatalogModel } from '../models/catalog.js';
 import { CACHE_FORMAT } from './cached-answer.js';
-import { canonicalJson } from './canonical-json.js';
+import { canonicalJson } from '../text/canonical-json.js';
 
 /** The longest a client may ask for: a day. */
 const MAX_TTL_SECONDS = 86_400;

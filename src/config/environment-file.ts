@@ -9,7 +9,7 @@ export function currentEnvironment(): RawEnvironment {
 }
 
 /** The variables of `.env`; none when there is no such file. */
-export function readEnvironmentFile(path: string = resolve('.env')): RawEnvironment {
+function readEnvironmentFile(path: string = resolve('.env')): RawEnvironment {
   try {
     return parseEnvironmentFile(readFileSync(path));
   } catch (error) {

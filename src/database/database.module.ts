@@ -21,7 +21,7 @@ import { DatabaseService, shareConnections } from './database.service.js';
   ],
   exports: [DatabaseHealth, DATABASE_ENDPOINT],
 })
-export class DatabaseEndpointModule {}
+class DatabaseEndpointModule {}
 
 /**
  * The database for everybody: TypeORM's `DataSource` (admin reads, repositories, transactions) and `DatabaseService`

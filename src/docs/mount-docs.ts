@@ -30,7 +30,7 @@ export async function mountDocs(app: NestExpressApplication, config: AppConfig):
   });
 }
 
-export function openApiDocument(app: NestExpressApplication, config: AppConfig): OpenAPIObject {
+function openApiDocument(app: NestExpressApplication, config: AppConfig): OpenAPIObject {
   const base = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('LLM Gateway')

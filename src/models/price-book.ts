@@ -1,4 +1,4 @@
-import { type PriceCard, type PriceTier, priceVersionOf, type TokenPrices } from '@app/money';
+import { type PriceCard, type PriceTier, type TokenPrices } from '@app/money';
 import { calcPrice, type ModelInfo, type ModelPrice, type TieredPrices } from '@pydantic/genai-prices';
 import { parseDecimal } from '../config/parse-decimal.js';
 
@@ -189,14 +189,4 @@ function tierPrice(price: TieredPrices, start: number): number {
  */
 function exact(price: number, digits: number): bigint | undefined {
   return parseDecimal(String(price), digits);
-}
-
-/** A price with its content address. */
-export interface VersionedPrice {
-  readonly price: PriceCard;
-  readonly priceVersion: string;
-}
-
-export function versioned(price: PriceCard): VersionedPrice {
-  return { price, priceVersion: priceVersionOf(price) };
 }

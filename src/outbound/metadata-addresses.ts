@@ -30,7 +30,7 @@ METADATA_ADDRESSES.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
 METADATA_ADDRESSES.addSubnet('2002:a9fe::', 32, 'ipv6');
 METADATA_ADDRESSES.addSubnet('::a9fe:0', 112, 'ipv6');
 
-export function isMetadataAddress(address: string): boolean {
+function isMetadataAddress(address: string): boolean {
   const version = isIP(address);
   return version !== 0 && METADATA_ADDRESSES.check(address, version === 6 ? 'ipv6' : 'ipv4');
 }

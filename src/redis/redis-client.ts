@@ -4,7 +4,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 export const REDIS = Symbol('REDIS');
 
 /** Every hot-path command ends within this: an answer or an error, also when Redis is frozen. */
-export const REDIS_COMMAND_TIMEOUT_MS = 40;
+const REDIS_COMMAND_TIMEOUT_MS = 40;
 const CONNECT_TIMEOUT_MS = 2000;
 const FIRST_RECONNECT_MS = 50;
 const MAX_RECONNECT_MS = 1000;

@@ -11,7 +11,7 @@ export interface PackedAnswer extends Omit<StoredResponse, 'body'> {
 /** What lies down is at most this large. A larger answer is not kept: asking for it again gives 409, never a second charge. */
 export const MOST_PACKED_BYTES = 1024 * 1024;
 /** Nothing larger is packed at all: it would cost more than a retry is worth. */
-export const MOST_STORED_BYTES = 32 * 1024 * 1024;
+const MOST_STORED_BYTES = 32 * 1024 * 1024;
 /** Below this the time of packing costs more than the space. The transcript of a stream shrinks to a twentieth. */
 const WORTH_PACKING_BYTES = 16 * 1024;
 /** How a gzip file begins; no JSON text does. */

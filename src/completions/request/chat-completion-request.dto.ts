@@ -17,7 +17,7 @@ import {
 } from 'class-validator';
 import { IsFunctionList, IsMessageList, IsStopList, IsToolChoice, IsToolList } from './chat-validators.js';
 
-export const MAX_MESSAGES = 10_000;
+const MAX_MESSAGES = 10_000;
 const MAX_TOKENS = 100_000_000;
 const A_NUMBER = { message: '$property must be a number' };
 

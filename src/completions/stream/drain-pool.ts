@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Telemetry } from '../../telemetry/telemetry.js';
 
-export const MAX_DRAINS = 64;
-export const MAX_DRAIN_MS = 120_000;
+const MAX_DRAINS = 64;
+const MAX_DRAIN_MS = 120_000;
 
 /**
  * Answers being read to their end although their client has left, because the provider bills to the end anyway and

@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { LineCounter, parseDocument, type YAMLError } from 'yaml';
 
 /** Far above any real file; a wrong path (a log, a device) must not fill the memory. */
-export const MAX_FILE_BYTES = 1024 * 1024;
+const MAX_FILE_BYTES = 1024 * 1024;
 /** Aliases may repeat parts, not multiply them. */
 const MAX_ALIASES = 100;
 

@@ -1,6 +1,6 @@
 import type { ProviderSettings } from '../provider-definition.js';
 
-export const DEFAULT_BASE_URL = 'https://api.anthropic.com';
+const DEFAULT_BASE_URL = 'https://api.anthropic.com';
 
 /**
  * Anthropic's slice of the environment: `ANTHROPIC_API_KEY` (without it the provider is off) and `ANTHROPIC_BASE_URL`.

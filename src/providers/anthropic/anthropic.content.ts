@@ -4,7 +4,7 @@ import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js'
 import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /** Files uploaded to Anthropic are named by a source of their own, which is still in beta. */
-export const FILES_BETA = 'files-api-2025-04-14';
+const FILES_BETA = 'files-api-2025-04-14';
 
 /** Anthropic's own blocks, given as content parts: passed on as they are. */
 const NATIVE_BLOCKS = new Set([

@@ -158,7 +158,7 @@ function card(id: string, facts: Facts): ModelCard {
 }
 
 /** Tokens that an answer of a model unknown to us may have: the least that any model of theirs allows. */
-export const UNKNOWN_MAX_OUTPUT_TOKENS = 4096;
+const UNKNOWN_MAX_OUTPUT_TOKENS = 4096;
 
 const MAX_OUTPUT_TOKENS: ReadonlyMap<string, number> = new Map(
   ANTHROPIC_MODELS.flatMap((model) =>

@@ -154,7 +154,7 @@ export function toServiceTier(tier: unknown): string | undefined {
 }
 
 /** Web citations as OpenAI's annotations; the span is the block of text that the citation stands behind. */
-export function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
+function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
   let offset = 0;
   return content.flatMap((block) => {
     const start = offset;

@@ -198,7 +198,7 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
 };
 
 /** Gemini's reason -> OpenAI's. Those without a counterpart (OTHER, MALFORMED_FUNCTION_CALL, …) are `stop`. */
-export function toFinishReason(reason: string | undefined): FinishReason {
+function toFinishReason(reason: string | undefined): FinishReason {
   const isKnown = reason !== undefined && Object.hasOwn(FINISH_REASONS, reason);
   return (isKnown ? FINISH_REASONS[reason] : undefined) ?? 'stop';
 }

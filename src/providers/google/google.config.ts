@@ -1,6 +1,6 @@
 import type { ProviderSettings } from '../provider-definition.js';
 
-export const DEFAULT_BASE_URL = 'https://generativelanguage.googleapis.com';
+const DEFAULT_BASE_URL = 'https://generativelanguage.googleapis.com';
 
 /**
  * Google's slice of the environment: `GOOGLE_GEMINI_API_KEY` and `GOOGLE_GEMINI_BASE_URL` (without the API version).

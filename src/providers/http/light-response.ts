@@ -4,7 +4,7 @@ import { ExactJsonParser, losesDigits } from '../../text/exact-json.js';
 import type { LightBody } from './light-body.js';
 
 /** Header names -> values, as the SDKs read them. Names are lower case already (undici's parser). */
-export class LightHeaders implements Iterable<[string, string]> {
+class LightHeaders implements Iterable<[string, string]> {
   constructor(private readonly record: IncomingHttpHeaders) {}
 
   get(name: string): string | null {

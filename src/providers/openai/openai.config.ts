@@ -1,6 +1,6 @@
 import type { ProviderSettings } from '../provider-definition.js';
 
-export const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
+const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
 
 /**
  * OpenAI's slice of the environment: `OPENAI_API_KEY` (without it the provider is off), `OPENAI_BASE_URL` (with its

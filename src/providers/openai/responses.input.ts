@@ -71,7 +71,7 @@ function refuseOtherParts(content: ChatMessage['content'], path: string, refuse:
 }
 
 /** A call is named by its `call_id` (`call_…`); the item's own id (`fc_…`) never leaves the gateway in `tool_calls`. */
-export function callItem(call: WireObject): WireObject {
+function callItem(call: WireObject): WireObject {
   const custom = asObject(call.custom);
   if (custom) return { type: 'custom_tool_call', call_id: call.id, name: custom.name, input: custom.input };
   const called = asObject(call.function);
