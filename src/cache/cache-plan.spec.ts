@@ -1,10 +1,11 @@
 import { type ChatRequest, GatewayError } from '@app/contracts';
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import type { CatalogModel } from '../models/catalog.js';
+import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import { type CachePlan, planCache } from './cache-plan.js';
 
-const MODEL = { id: 'm', root: 'm', cache: undefined } as CatalogModel;
+const TARGET = { provider: 'p', upstreamModel: 'u' } as CatalogTarget;
+const MODEL = { id: 'm', root: 'm', cache: undefined, targets: [TARGET] } as unknown as CatalogModel;
 const CACHED = { ...MODEL, cache: { ttlMs: 60_000 } };
 const PINNED: Partial<ChatRequest> = { temperature: 0 };
 
@@ -30,6 +31,7 @@ function plan(asked: Asked): CachePlan | undefined {
   return planCache(whole, headers, userId, model, isStream, clientTtlMs);
 }
 
+const leadingTo = (...targets: CatalogTarget[]): Asked => ({ model: { ...MODEL, targets } });
 const key = (asked: Asked): string => plan({ headers: { 'x-cache-ttl': '60' }, ...asked })!.key;
 
 describe('planCache', () => {
@@ -118,6 +120,9 @@ describe('the key', () => {
   it.each([
     ['another user', { userId: 'bob' }],
     ['another model', { model: { ...MODEL, id: 'n' } as CatalogModel }],
+    ['a model that leads to another since a reload', leadingTo({ ...TARGET, upstreamModel: 'v' })],
+    ['a model that leads elsewhere since a reload', leadingTo({ ...TARGET, provider: 'q' })],
+    ['a model with a target more', leadingTo(TARGET, { ...TARGET, upstreamModel: 'v' })],
     ['a stream', { isStream: true }],
     ['another prompt', { request: { messages: [{ role: 'user', content: 'ho' }] } }],
     ['another end user', { request: { user: 'x' } }],

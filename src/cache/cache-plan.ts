@@ -10,7 +10,10 @@ const MAX_TTL_SECONDS = 86_400;
 
 /** What the response cache is to do for one request. */
 export interface CachePlan {
-  /** Of the tenant, the model and the whole request; of a stream another than of a whole answer. */
+  /**
+   * Of the tenant, the model with its targets (a reload may lead it elsewhere) and the whole request; of a stream another
+   * than of a whole answer.
+   */
   readonly key: string;
   readonly ttlMs: number;
 }
@@ -80,6 +83,7 @@ function cacheKey(request: ChatRequest, userId: string, model: CatalogModel, isS
     String(CACHE_FORMAT),
     userId,
     model.id,
+    JSON.stringify(model.targets.map(({ provider, upstreamModel }) => [provider, upstreamModel])),
     isStream ? 'stream' : 'whole',
     canonicalJson(rest),
   ]) {

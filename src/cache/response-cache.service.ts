@@ -8,6 +8,7 @@ import { type GatewayEvent, Telemetry } from '../telemetry/telemetry.js';
 import type { AnswerStore } from './answer-store.js';
 import { type CachePlan, planCache } from './cache-plan.js';
 import { type CachedAnswer, decodeAnswer, encodeAnswer, isWorthKeeping } from './cached-answer.js';
+import { GatheredEvents } from './gathered-events.js';
 import { type Flight, SingleFlight } from './single-flight.js';
 
 /** Injection token of the `AnswerStore`. */
@@ -65,6 +66,11 @@ export class ResponseCache {
     if (!isWorthKeeping(answer)) return;
     const text = encodeAnswer(answer);
     if (Buffer.byteLength(text) <= this.#maxBytes) await this.answers.set(plan.key, text, plan.ttlMs);
+  }
+
+  /** For the events of a stream that may be stored when it has ended. */
+  gather(): GatheredEvents {
+    return new GatheredEvents(this.#maxBytes);
   }
 
   /** Joins identical requests that are under way in this process. A leader must land, whatever its end. */

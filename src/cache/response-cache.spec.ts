@@ -41,6 +41,26 @@ describe('ResponseCache', () => {
     expect(events.map((told) => told.kind === 'cache' && told.outcome)).toEqual(['miss', 'hit']);
   });
 
+  it('gathers no more of a stream than it would keep', async () => {
+    const { cache } = rig(1_000);
+    const event: ChatStreamEvent = { json: '"'.repeat(30), outputText: 'x', usageOnly: false };
+    const short = cache.gather();
+    for (let at = 0; at < 5; at++) expect(short.add(event)).toBe(true);
+    expect(short.events).toHaveLength(5);
+    const long = cache.gather();
+    let taken = 0;
+    while (long.add(event)) taken += 1;
+    expect(taken).toBeLessThan(1_000 / 30);
+    expect(long.events).toBeUndefined();
+    expect(long.add(event)).toBe(false);
+    // whatever it gives up would not have been stored either
+    await cache.store(PLAN, {
+      ...stream('stop'),
+      events: [...Array(taken + 1).fill(event), { ...event, finishReason: 'stop' }],
+    });
+    expect(await cache.lookup(PLAN)).toBeUndefined();
+  });
+
   it('keeps streams event by event', async () => {
     const { cache } = rig();
     await cache.store(PLAN, stream('stop'));

@@ -80,14 +80,19 @@ export class CachedAnswers {
 
   /** The same hooks, which also keep the events of a stream that ended well. */
   #keeping(plan: CachePlan, land: Land, run: CompletionRun, hooks: StreamHooks): StreamHooks {
-    const events: ChatStreamEvent[] = [];
+    const gathered = this.cache.gather();
     let kept: CachedAnswer | undefined;
     return {
       ...hooks,
-      onUpstreamEvent: (event) => events.push(event),
+      onUpstreamEvent: (event) => {
+        if (!gathered.add(event)) land(undefined);
+      },
       onComplete: async () => {
-        kept = { kind: 'stream', events, usage: run.usage, target: targetOf(run) };
-        await this.cache.store(plan, kept);
+        const { events } = gathered;
+        if (events) {
+          kept = { kind: 'stream', events, usage: run.usage, target: targetOf(run) };
+          await this.cache.store(plan, kept);
+        }
         await hooks.onComplete?.();
       },
       onEnd: (end) => {
