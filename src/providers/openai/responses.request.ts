@@ -93,6 +93,7 @@ function unsupportedFields(request: ChatRequest): string[] {
     audio: isSet(request.audio),
     prediction: isSet(request.prediction),
     functions: (request.functions ?? []).length > 0,
+    function_call: asObject(request.function_call) !== undefined,
     background: request.background === true,
   };
   return Object.keys(missed).filter((name) => missed[name]);
