@@ -13,7 +13,8 @@ Usage: health-monitor.sh [options]
 --interval SECONDS     between two looks (default 15)
 --timeout SECONDS      for one request (default 5)
 --failures N           looks in a row that must agree before a change is told (default 3; a recovery is told at once)
---restart-command CMD  run once when it is down for sure, e.g. 'systemctl restart llm-gateway'
+--restart-command CMD  run once when /health has no good answer for sure, e.g. 'systemctl restart llm-gateway'. Not while only /ready
+                       says 503: a database that is away comes back for no restart, and running streams would be cut.
 --state-file FILE      remembers the state over restarts of this script (default: none)
 --once                 one look, no webhook: exit 0 healthy, 1 degraded, 2 down
 --dry-run              prints what would be posted or run
@@ -73,10 +74,12 @@ unwell() {
             | select(.value.status != "up") | "\(.key) \(.value.status)"] | join(", ")' <<<"$body" 2>/dev/null || true
 }
 
-# Sets `seen` and `reason`.
+# Sets `seen` and `reason`, and `alive`: whether the process answers for itself.
 look() {
     ask /health
+    alive=true
     if [[ $code != 200 ]]; then
+        alive=false
         seen=down reason="no answer to /health"
         [[ $code == 000 ]] || reason="/health answers $code"
         return
@@ -145,13 +148,12 @@ if $once; then
 fi
 
 # `known` is what was told last. A first look that finds everything well is nothing to tell.
-known=healthy candidate='' agreeing=0 restarted=false
-[[ -z $state_file || ! -s $state_file ]] || known=$(cat "$state_file")
+known=healthy candidate='' agreeing=0 silent=0
+[[ -z $state_file || ! -s $state_file ]] || known=$(head -n 1 "$state_file")
 trap 'exit 0' TERM INT
 echo "watching $url every $interval s"
 while true; do
     look
-    [[ $seen == down ]] || restarted=false
     if [[ $seen == "$known" ]]; then
         candidate='' agreeing=0
     else
@@ -161,12 +163,10 @@ while true; do
         if [[ $seen == healthy ]] || ((agreeing >= failures)); then
             # Not delivered means not told: the next look tries again. The restart waits for no webhook.
             if tell "$seen" "$known" "$reason"; then remember "$seen"; fi
-            if [[ $seen == down ]] && ! $restarted; then
-                restarted=true
-                restart
-            fi
         fi
     fi
+    if $alive; then silent=0; else silent=$((silent + 1)); fi
+    if ((silent == failures)); then restart; fi
     sleep "$interval" &
     wait $!
 done

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -152,6 +153,30 @@ it('restarts a gateway that is gone also when nobody can be told', async () => {
   await eventually('it is told', () => webhook.messages.length > heard, 30_000);
   await gateway.start();
   await eventually('well again', () => webhook.messages.at(-1)?.status === 'healthy', 60_000);
+});
+
+it('restarts no gateway that only waits for its database, and the same one when it is gone as well', async () => {
+  const waiting = createServer((request, response) =>
+    response.writeHead(request.url === '/health' ? 200 : 503).end('{"status":"x"}'),
+  );
+  await new Promise<void>((resolve) => waiting.listen(0, '127.0.0.1', resolve));
+  const restarts = join(await mkdtemp(join(inject('runDirectory'), 'monitor-')), 'restarts');
+  await using other = new Background(join(DEPLOYMENTS, 'health-monitor.sh'), [
+    '--url',
+    `http://127.0.0.1:${(waiting.address() as AddressInfo).port}`,
+    '--interval',
+    '0.2',
+    '--failures',
+    '2',
+    '--restart-command',
+    `echo restarted >> '${restarts}'`,
+  ]);
+  await eventually('it is down', () => other.output.includes('/ready answers 503'), 30_000);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  expect(existsSync(restarts)).toBe(false);
+  waiting.closeAllConnections();
+  waiting.close();
+  await eventually('it is restarted', () => existsSync(restarts), 30_000);
 });
 
 it('tells of a gateway that hangs', async () => {
