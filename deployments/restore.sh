@@ -90,7 +90,8 @@ check_file() {
         (cd "$(dirname "$file")" && sha256sum --quiet --check "$(basename "$file").sha256") ||
             die 1 'the file is damaged: its checksum does not fit'
     fi
-    plain | pg_restore --list >/dev/null || die 1 'the file cannot be read (wrong passphrase, or not a backup)'
+    # To the last byte: a `plain` whose reader stops early would count as failed.
+    plain | { pg_restore --file /dev/null && cat >/dev/null; } || die 1 'the file cannot be read (wrong passphrase, or not a backup)'
 }
 
 check_file
@@ -122,7 +123,7 @@ fi
 if ((exists == 0 || tables > 0)); then
     sql postgres "CREATE DATABASE \"$database\" TEMPLATE template0 ENCODING 'UTF8'" >/dev/null
 fi
-plain | pg_restore --dbname "$base/$database$parameters" --no-owner --no-privileges --exit-on-error --single-transaction ||
+plain | { pg_restore --dbname "$base/$database$parameters" --no-owner --no-privileges --exit-on-error --single-transaction && cat >/dev/null; } ||
     die 1 "pg_restore failed; $database is empty$( ((tables == 0)) || printf ', the former one is %s' "$aside")"
 sql "$database" 'ANALYZE' >/dev/null
 echo "restored $database"
