@@ -5,6 +5,7 @@ import { Secret } from '../config/secret.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
 import { serveLimitsToWorkers } from '../limits/cluster-limit-server.js';
 import { onStopSignal } from '../boot-signals.js';
+import { logOptions, Logs } from '../telemetry/logging/logs.js';
 import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
 
 const FIRST_RESTART_DELAY_MS = 200;
@@ -26,7 +27,9 @@ export async function superviseWorkers(config: AppConfig): Promise<void> {
   const database = await ownDatabase(config);
   serveLimitsToWorkers();
   new ClusterMetrics(cluster);
-  const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS };
+  // One log for all processes: who reads it as JSON must be able to read the primary's lines, too.
+  const logs = new Logs({ ...logOptions(config), auditFile: undefined });
+  const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS, logs };
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     state.stopping = true;
@@ -38,6 +41,7 @@ export async function superviseWorkers(config: AppConfig): Promise<void> {
   // Reload of GATEWAY_CONFIG, reopening of log files.
   for (const signal of ['SIGHUP', 'SIGUSR2'] as const) {
     process.on(signal, () => {
+      if (signal === 'SIGUSR2') logs.reopen();
       for (const worker of workers()) worker.process.kill(signal);
     });
   }
@@ -57,7 +61,7 @@ async function ownDatabase(config: AppConfig): Promise<EmbeddedPostgres | undefi
 function startWorker(
   index: number,
   database: EmbeddedPostgres | undefined,
-  state: { stopping: boolean; delayMs: number },
+  state: { stopping: boolean; delayMs: number; readonly logs: Logs },
 ): void {
   const startedMs = performance.now();
   const worker = cluster.fork({
@@ -69,8 +73,9 @@ function startWorker(
     const livedMs = performance.now() - startedMs;
     state.delayMs =
       livedMs > HEALTHY_AFTER_MS ? FIRST_RESTART_DELAY_MS : Math.min(state.delayMs * 2, MAX_RESTART_DELAY_MS);
-    process.stderr.write(
-      `worker ${index} ended (${signal ?? code}), starting another in ${state.delayMs} ms\n`,
+    state.logs.lines.error(
+      { context: 'Workers', worker: index },
+      `worker ${index} ended (${signal ?? code}), starting another in ${state.delayMs} ms`,
     );
     setTimeout(() => {
       if (!state.stopping) startWorker(index, database, state);

@@ -2,6 +2,7 @@ import { Injectable, ServiceUnavailableException } from '@nestjs/common';
 import { HealthCheckService, type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
 import { CachedProbe } from './cached-probe.js';
 import { DrainState } from './drain-state.js';
+import { Telemetry } from '../telemetry/telemetry.js';
 import type { ComponentHealth, HealthProbe } from './health-probe.js';
 import { HealthProbes } from './health-probes.js';
 
@@ -22,13 +23,18 @@ export interface Readiness {
 @Injectable()
 export class HealthChecks {
   readonly #cached = new WeakMap<HealthProbe, CachedProbe>();
+  #isUp = true;
 
   constructor(
     private readonly probes: HealthProbes,
     private readonly drain: DrainState,
     private readonly terminus: HealthCheckService,
     private readonly indicators: HealthIndicatorService,
-  ) {}
+    telemetry: Telemetry,
+  ) {
+    // Asks nobody: what the background check, a load balancer or a person saw last.
+    telemetry.addGauge({ name: 'can_serve', read: () => Number(this.#isUp) });
+  }
 
   /** Every component, asked now (or a moment ago). */
   async everything(): Promise<CheckedComponent[]> {
@@ -49,8 +55,7 @@ export class HealthChecks {
   /** Can this instance take traffic now? */
   async readiness(): Promise<Readiness> {
     const checks = await this.#check(this.probes.all().filter((probe) => probe.critical));
-    const isUp = checks.every(({ health }) => health.status !== 'down');
-    return { ready: isUp && !this.drain.draining, draining: this.drain.draining, checks };
+    return { ready: this.#isUp && !this.drain.draining, draining: this.drain.draining, checks };
   }
 
   async #check(probes: readonly HealthProbe[]): Promise<CheckedComponent[]> {
@@ -64,6 +69,7 @@ export class HealthChecks {
         }),
       )
       .catch(onlyUnavailable);
+    this.#isUp = checked.every(({ probe, health }) => !probe.critical || health.status !== 'down');
     return checked.sort((left, right) => left.probe.name.localeCompare(right.probe.name));
   }
 

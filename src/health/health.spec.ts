@@ -2,6 +2,7 @@ import { ProviderError } from '@app/contracts';
 import { TerminusModule } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Telemetry } from '../telemetry/telemetry.js';
 import type { BreakerSnapshot } from '../providers/resilience/target-breaker.js';
 import { CircuitBreakerReport } from './circuit-breaker-report.js';
 import { DrainState } from './drain-state.js';
@@ -26,16 +27,18 @@ let probes: HealthProbes;
 let checks: HealthChecks;
 let drain: DrainState;
 let history: HealthHistory;
+let telemetry: Telemetry;
 
 beforeEach(async () => {
   const module = await Test.createTestingModule({
     imports: [TerminusModule.forRoot({ logger: false })],
-    providers: [HealthProbes, HealthChecks, HealthHistory, DrainState],
+    providers: [HealthProbes, HealthChecks, HealthHistory, DrainState, Telemetry],
   }).compile();
   probes = module.get(HealthProbes);
   checks = module.get(HealthChecks);
   drain = module.get(DrainState);
   history = module.get(HealthHistory);
+  telemetry = module.get(Telemetry);
 });
 
 describe('readiness', () => {
@@ -59,6 +62,25 @@ describe('readiness', () => {
   it('is kept while a critical component is only degraded', async () => {
     probes.add(probe('database', { check: () => Promise.resolve({ ...UP, status: 'degraded' }) }));
     expect((await checks.readiness()).ready).toBe(true);
+  });
+});
+
+describe('the gauge can_serve', () => {
+  const canServe = () => [...telemetry.gauges()].find(({ name }) => name === 'can_serve')?.read();
+
+  it('follows the background check, and readiness but for draining', async () => {
+    let database: ComponentHealth = UP;
+    probes.add(probe('database', { check: () => Promise.resolve(database), cacheMs: 0 }));
+    probes.add(probe('cache', { critical: false, check: () => Promise.resolve(DOWN) }));
+    await history.record();
+    expect(canServe()).toBe(1);
+    database = DOWN;
+    await history.record();
+    expect(canServe()).toBe(0);
+    database = UP;
+    drain.draining = true;
+    expect((await checks.readiness()).ready).toBe(false);
+    expect(canServe()).toBe(1);
   });
 });
 

@@ -23,6 +23,8 @@ export interface RedisHealth {
 export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Redis');
   #since = new Date();
+  /** The connection stands, and Redis does not answer: since the first question of those. */
+  #silentSince: Date | undefined;
   #isUp = false;
   #isClosing = false;
   #lastError: string | undefined;
@@ -49,6 +51,7 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
     const startedMs = performance.now();
     try {
       await this.redis.ping();
+      this.#silentSince = undefined;
       return {
         state: 'up',
         latencyMs: performance.now() - startedMs,
@@ -57,13 +60,16 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
       };
     } catch (error) {
       this.#lastError ??= errorText(error);
-      return { state: 'down', latencyMs: undefined, since: this.#since, lastError: this.#lastError };
+      if (this.#isUp) this.#silentSince ??= new Date();
+      const since = this.#silentSince ?? this.#since;
+      return { state: 'down', latencyMs: undefined, since, lastError: this.#lastError };
     }
   }
 
   #turn(isUp: boolean): void {
     if (isUp === this.#isUp || this.#isClosing) return;
     this.#isUp = isUp;
+    this.#silentSince = undefined;
     this.#since = new Date();
     if (isUp) {
       this.#lastError = undefined;

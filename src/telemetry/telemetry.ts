@@ -142,7 +142,8 @@ export interface Gauge {
     | 'drains_active'
     | 'streams_open'
     | 'outage_credit_used'
-    | 'leased';
+    | 'leased'
+    | 'can_serve';
   read(): number;
 }
 

@@ -105,7 +105,8 @@ describe('two workers on one port', () => {
     );
     expect(outcomes(await seeAtOnce(8, 4, () => ask('alice')))).toEqual({ '429 rate_limited': 8 });
     expect(await served()).toBeGreaterThan(LIMIT);
-    expect(gateway.logs).toContain('SIGKILL');
+    const told = gateway.logRecords.find(({ message }) => String(message).includes('SIGKILL'));
+    expect(told).toMatchObject({ level: 'error', context: 'Workers', worker: expect.any(Number) });
   }, 60_000);
 
   it('are told to stop: their streams end well, and the exit code is 0', async () => {

@@ -1,6 +1,7 @@
 import { eventually, startRedis, type TestRedis } from '@app/testing';
 import { CACHE_MANAGER } from '@nestjs/cache-manager';
 import { Global, Module } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { Cache } from 'cache-manager';
 import type { Redis } from 'ioredis';
@@ -121,6 +122,29 @@ describe('the response cache in Redis', () => {
     const module = await startInstance(server.url);
     expect(await module.get(ResponseCache).lookup(PLAN)).toBeUndefined();
     expect(await module.get(RedisStatus).check()).toMatchObject({ state: 'down' });
+  });
+
+  it('is told to be silent since it was first asked in vain, not since it was connected', async () => {
+    const status = (await startInstance(server.url)).get(RedisStatus);
+    const connected = (await status.check()).since;
+    await sleep(30);
+    const askedMs = Date.now();
+    server.pause();
+    try {
+      const silent = await status.check();
+      expect(silent.state).toBe('down');
+      expect(silent.since.getTime()).toBeGreaterThanOrEqual(askedMs);
+      await sleep(30);
+      expect((await status.check()).since).toEqual(silent.since);
+    } finally {
+      server.resume();
+    }
+    expect(
+      await eventually('it answers', async () => {
+        const now = await status.check();
+        return now.state === 'up' && now;
+      }),
+    ).toMatchObject({ since: connected });
   });
 
   it('takes somebody else’s value under its key for nothing', async () => {

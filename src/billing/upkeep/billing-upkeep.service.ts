@@ -96,7 +96,10 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     try {
       await this.#leave();
     } catch (error) {
-      this.#tell(error);
+      if (!isConnectionError(error)) return this.#tell(error);
+      this.#logger.warn(
+        'the database is away: what this instance had reserved ahead is given back by another, or at the end of its term',
+      );
     }
   }
 

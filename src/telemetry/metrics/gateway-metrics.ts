@@ -20,6 +20,9 @@ const OTEL_FIRST_TOKEN_SECONDS = [
 ];
 const OTEL_TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576];
 
+/** How the gauges of several workers become one. */
+export type Aggregator = 'sum' | 'max' | 'min';
+
 const COMPLETION = ['model', 'provider'] as const;
 const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const;
 
@@ -203,7 +206,7 @@ export class GatewayMetrics {
   }
 
   /** A figure that is read at each scrape; while it cannot be read, its last value stays. */
-  readGauge(options: { name: string; help: string; aggregator: 'sum' | 'max' }, read: () => number): void {
+  readGauge(options: { name: string; help: string; aggregator: Aggregator }, read: () => number): void {
     this.#forget(options.name);
     new Gauge({
       ...options,

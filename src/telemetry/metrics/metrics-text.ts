@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import type { Registry } from 'prom-client';
 import type { Gauge, Telemetry } from '../telemetry.js';
-import type { GatewayMetrics } from './gateway-metrics.js';
+import type { Aggregator, GatewayMetrics } from './gateway-metrics.js';
 import { isMetricsMessage, type MetricsMessage } from './metrics-messages.js';
 import { type PagePart, pageParts, pageTexts } from './page-parts.js';
 
@@ -44,7 +44,12 @@ const OWNERS_GAUGES = {
     help: 'Reserved ahead for active users, in units of BILLING_CURRENCY.',
     aggregator: 'sum',
   },
-} as const satisfies Record<Gauge['name'], { name: string; help: string; aggregator: 'sum' | 'max' }>;
+  can_serve: {
+    name: 'llm_gateway_can_serve',
+    help: '0 while a critical component (database, billing journal) is down and /ready says 503; draining is not counted.',
+    aggregator: 'min',
+  },
+} as const satisfies Record<Gauge['name'], { name: string; help: string; aggregator: Aggregator }>;
 
 interface Asked {
   readonly texts: string[];

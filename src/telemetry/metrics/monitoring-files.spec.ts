@@ -18,6 +18,7 @@ const GAUGES: readonly Gauge['name'][] = [
   'streams_open',
   'outage_credit_used',
   'leased',
+  'can_serve',
 ];
 
 const read = (path: string) => readFileSync(new URL(path, FOLDER), 'utf8');
