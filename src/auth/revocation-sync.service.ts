@@ -10,7 +10,6 @@ import type { Redis } from 'ioredis';
 import { DatabaseService } from '../database/database.service.js';
 import { closeRedis, REDIS } from '../redis/redis-client.js';
 import { RevokedTokens } from './revoked-tokens.js';
-import { LEEWAY_SECONDS } from './token-claims.js';
 
 /** A revocation is in force everywhere within this and one round trip, without Redis too. */
 const POLL_MS = 1500;
@@ -87,7 +86,7 @@ export class RevocationSync implements OnApplicationBootstrap, OnApplicationShut
         request.actor,
         request.reason ?? null,
         // A token's id is no question of time.
-        request.kind === 'jti' ? 0 : (request.leewaySeconds ?? LEEWAY_SECONDS),
+        request.kind === 'jti' ? 0 : (request.leewaySeconds ?? 0),
       ],
     );
     if (!row) throw new Error('the revocation was not written');

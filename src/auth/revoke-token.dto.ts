@@ -15,7 +15,7 @@ export class RevokeTokenRequest {
   @ApiPropertyOptional({
     example: 'user_123',
     description:
-      'Every token that this user was given until now, and `leeway_seconds` longer: a new one works after that.',
+      'Every token that this user was given until now. One of the next second works, or of `leeway_seconds` later.',
   })
   @IsOptional()
   @Matches(/^[A-Za-z0-9._:@|-]{1,128}$/, { message: 'sub must be a user id' })
@@ -23,12 +23,12 @@ export class RevokeTokenRequest {
 
   @ApiPropertyOptional({
     type: Number,
-    default: LEEWAY_SECONDS,
+    default: 0,
     minimum: 0,
     maximum: LEEWAY_SECONDS,
     description:
-      'With `sub`: by how much the clock of whoever signs may be ahead. 0 lets the user in again at once; ' +
-      'right where that clock and the database agree.',
+      'With `sub`: by how much the clock of whoever signs may be ahead of the database’s. Its tokens seem to be issued ' +
+      'so much later, and would outlive the revocation; a new one works after that time only.',
   })
   @IsOptional()
   @IsInt()

@@ -24,8 +24,7 @@ export class TokensController {
     summary: 'Revoke a token, or everything a user was given until now',
     description:
       'In force here at once, on every instance within two seconds. Tokens without `iat` count as given before. ' +
-      'Whoever signs may have a clock that is a minute ahead (so much is accepted everywhere), so a user needs a token ' +
-      'that is issued a minute later, unless `leeway_seconds` says less.',
+      'Whoever signs may have a clock that is ahead: `leeway_seconds` covers what it issued.',
   })
   @ApiOkResponse({ type: RevokeTokenAnswer })
   @ApiErrors(400, 401, 403, 413, 415, 429, 503)

@@ -48,7 +48,7 @@ describe('a revoked token', () => {
   it('may be all of a user’s', async () => {
     const old = { sub: 'bob', iat: now() - 10 };
     expect(await statusOf(here(), old)).toBe(200);
-    expect((await revoke({ sub: 'bob', leeway_seconds: 0 })).status).toBe(200);
+    expect((await revoke({ sub: 'bob' })).status).toBe(200);
     expect(await statusOf(here(), old)).toBe(401);
     await eventually(
       'a token of later works',
@@ -59,7 +59,7 @@ describe('a revoked token', () => {
   it('may be of a clock that is ahead', async () => {
     const ahead = { sub: 'dave', iat: now() + 30 };
     expect(await statusOf(here(), ahead)).toBe(200);
-    expect((await revoke({ sub: 'dave' })).status).toBe(200);
+    expect((await revoke({ sub: 'dave', leeway_seconds: 60 })).status).toBe(200);
     expect(await statusOf(here(), ahead)).toBe(401);
   });
 

@@ -79,8 +79,8 @@ describe('revocations', () => {
     instances.push(instance);
     return instance;
   };
-  const revoke = (instance: Instance, kind: 'jti' | 'sub', value: string) =>
-    instance.sync.revoke({ kind, value, actor: 'root', reason: 'test' });
+  const revoke = (instance: Instance, kind: 'jti' | 'sub', value: string, leewaySeconds?: number) =>
+    instance.sync.revoke({ kind, value, actor: 'root', reason: 'test', leewaySeconds });
 
   it('are in force where they are made at once, elsewhere within two seconds without Redis', async () => {
     const [here, there] = [await start(), await start()];
@@ -120,10 +120,10 @@ describe('revocations', () => {
     expect(worst.toSorted((left, right) => left - right)[2]).toBeLessThan(300);
   });
 
-  it('of a user are about what a clock that is ahead gave until then, too', async () => {
+  it('of a user are about what a clock that is ahead gave until then, where that is said', async () => {
     const here = await start();
     const nowSeconds = Math.floor(Date.now() / 1000);
-    const at = await revoke(here, 'sub', 'bob');
+    const at = await revoke(here, 'sub', 'bob', 60);
     for (const aheadSeconds of [0, 1, 30, 59]) {
       const issuedAt = nowSeconds + aheadSeconds;
       expect(here.revoked.isRevoked(token('bob', { issuedAt })), `${aheadSeconds} s ahead`).toBe(true);
@@ -134,15 +134,8 @@ describe('revocations', () => {
 
   it('of a user, again with less leeway, do not let in what they refused', async () => {
     const [here, there] = [await start(), await start()];
-    const first = await revoke(here, 'sub', 'bob');
-    const again = await here.sync.revoke({
-      kind: 'sub',
-      value: 'bob',
-      actor: 'root',
-      reason: undefined,
-      leewaySeconds: 0,
-    });
-    expect(again).toEqual(first);
+    const first = await revoke(here, 'sub', 'bob', 60);
+    expect(await revoke(here, 'sub', 'bob')).toEqual(first);
     const issuedAt = Math.floor(Date.now() / 1000) + 50;
     await eventually('there, too', () => there.revoked.isRevoked(token('bob', { issuedAt })));
   });
@@ -150,7 +143,7 @@ describe('revocations', () => {
   it('of a user are about what was given until then', async () => {
     const here = await start();
     const at = await revoke(here, 'sub', 'bob');
-    expect(Math.abs(at.getTime() - 60_000 - Date.now())).toBeLessThan(5000);
+    expect(Math.abs(at.getTime() - Date.now())).toBeLessThan(5000);
     expect(here.revoked.isRevoked(token('bob'))).toBe(true);
     expect(here.revoked.isRevoked(token('bob', { issuedAt: undefined }))).toBe(true);
     expect(here.revoked.isRevoked(token('bob', { issuedAt: Math.ceil(at.getTime() / 1000) + 1 }))).toBe(
