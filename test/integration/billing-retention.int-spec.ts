@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
+import { FORGET_OLD_HOLDS } from '../../src/billing/upkeep/retention-statements.js';
 import { Retention } from '../../src/billing/upkeep/retention.service.js';
 import {
   type BillingDatabase,
@@ -125,6 +126,16 @@ it('takes a long backlog in rounds, keeps losses that were written off, and wait
        FROM generate_series(1, 21000) n`,
     [user],
   );
+  // However large the table, a page of it is read by its index.
+  await db.dataSource.query('ANALYZE hold');
+  const plans = await db.dataSource.transaction(async (manager) => {
+    await manager.query(`SET LOCAL plan_cache_mode = force_generic_plan`);
+    await manager.query(`PREPARE forget (uuid, uuid, bigint) AS ${FORGET_OLD_HOLDS}`);
+    return manager.query<{ 'QUERY PLAN': string }[]>(
+      `EXPLAIN EXECUTE forget ('00000000-0000-0000-0000-000000000000', 'ffffffff-0000-0000-0000-000000000000', 0)`,
+    );
+  });
+  expect(plans.map((line) => line['QUERY PLAN']).join('\n')).not.toMatch(/Seq Scan on hold/);
   const backlog = new Retention(machine.database, machine.instance, machine.telemetry, machine.config);
   // What somebody else holds locked is left for another time.
   const settlement = db.dataSource.createQueryRunner();

@@ -11,10 +11,8 @@ import { Telemetry } from '../../telemetry/telemetry.js';
 import { OLDEST_INSTANCE } from '../audit/audit-statements.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from './gateway-instance.service.js';
-import { FORGET_OLD_HOLDS, FORGET_OLD_UNKNOWN_COSTS } from './retention-statements.js';
+import { FORGET_OLD_HOLDS, FORGET_OLD_UNKNOWN_COSTS, PAGE } from './retention-statements.js';
 
-/** A few milliseconds of the database's time. */
-const PAGE = 1000;
 /** Of a long backlog, before others have their turn. */
 const MOST_PAGES = 20;
 const SOON_MS = 5_000;
@@ -61,16 +59,10 @@ export class Retention implements OnApplicationBootstrap, BeforeApplicationShutd
     const counts = { holds: 0, unknownCosts: 0 };
     let isMore = true;
     for (let pages = 0; isMore && pages < MOST_PAGES && !this.#stopped; pages += 1) {
-      const [page] = await this.database.query<Page>(FORGET_OLD_HOLDS, [
-        this.#after,
-        before,
-        retentionMs,
-        PAGE,
-      ]);
+      const [page] = await this.database.query<Page>(FORGET_OLD_HOLDS, [this.#after, before, retentionMs]);
       const [noted] = await this.database.query<{ gone: number }>(FORGET_OLD_UNKNOWN_COSTS, [
         before,
         retentionMs,
-        PAGE,
       ]);
       this.#after = page?.last ?? this.#after;
       counts.holds += page?.gone ?? 0;
