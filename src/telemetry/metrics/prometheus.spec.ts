@@ -196,11 +196,9 @@ describe('the page of many models', () => {
       if (!isMade) setImmediate(count);
     };
     setImmediate(count);
-    const startMs = performance.now();
     const texts = await new MetricsText(metrics, new Telemetry(), undefined).texts();
     isMade = true;
-    expect(turns).toBeGreaterThan((performance.now() - startMs) / 40);
-    expect(turns).toBeGreaterThan(2);
+    expect(turns).toBeGreaterThan(3);
     expect(Math.max(...texts.map((text) => text.length))).toBeLessThan(100_000);
   });
 
