@@ -583,6 +583,24 @@ describe('the stream', () => {
     ]);
   });
 
+  it('names the tier that has served, which is known at the end', async () => {
+    const asked = { id: 'resp_1', created_at: 5, service_tier: 'auto' };
+    const usage = { input_tokens: 1, output_tokens: 1, total_tokens: 2 };
+    const served = { ...asked, service_tier: 'default', status: 'completed', output: [], usage };
+    const { chunks } = await read(
+      sse(
+        { type: 'response.created', response: asked },
+        { type: 'response.output_text.delta', delta: 'a' },
+        { type: 'response.completed', response: { ...served, id: undefined, created_at: undefined } },
+      ),
+    );
+    expect(chunks.map(({ id, created, service_tier }) => [id, created, service_tier])).toEqual([
+      ['resp_1', 5, 'auto'],
+      ['resp_1', 5, 'default'],
+      ['resp_1', 5, 'default'],
+    ]);
+  });
+
   it('tells at the end a refusal and reasoning that came in no delta', async () => {
     const output = [
       { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm' }] },

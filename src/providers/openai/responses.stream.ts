@@ -166,6 +166,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
     const output = outputItems(response);
     const finish = finishReasonOf(response, output.some(isToolCall) || this.#calls.size > 0);
     this.#complete = true;
+    this.#closeEnvelope(response);
     const carried = carriedFields(output);
     const usage = readResponsesUsage(response.usage, output, response.tool_usage);
     return [
@@ -174,6 +175,12 @@ export class ResponsesStreamTranslator implements EventTranslator {
       this.#chunk({}, undefined, '', finish),
       ...(usage ? [this.#usage(response, usage)] : []),
     ];
+  }
+
+  /** Which tier has served is known at the end, and what was found of the answer. */
+  #closeEnvelope(response: WireObject): void {
+    const { id, created } = this.#frame();
+    this.#envelope = { ...this.#frame(), ...envelopeOf(response, this.context), id, created };
   }
 
   /** What no delta has told that we know: the whole response has it all the same. */
