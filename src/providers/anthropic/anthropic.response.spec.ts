@@ -110,12 +110,18 @@ describe('toChatCompletion', () => {
       citations: [
         { type: 'web_search_result_location', url: 'https://example.org', title: 'T' },
         { type: 'char_location', document_index: 0 },
+        { type: 'search_result_location', source: 'https://example.net/a', title: 'S' },
+        { type: 'search_result_location', source: 'kb://1', title: 'S' },
       ],
     };
     expect(choiceOf([text('ab '), cited]).message.annotations).toEqual([
       {
         type: 'url_citation',
         url_citation: { start_index: 3, end_index: 8, title: 'T', url: 'https://example.org' },
+      },
+      {
+        type: 'url_citation',
+        url_citation: { start_index: 3, end_index: 8, title: 'S', url: 'https://example.net/a' },
       },
     ]);
   });

@@ -167,9 +167,15 @@ export function blockAnnotations(block: WireBlock, start: number, end: number): 
   if (block.type !== 'text' || !Array.isArray(block.citations)) return [];
   return block.citations
     .filter(isObject)
-    .filter((citation) => typeof citation.url === 'string')
-    .map((citation) => ({
+    .map((citation) => ({ title: textOf(citation.title), url: addressOf(citation) }))
+    .filter(({ url }) => url !== '')
+    .map(({ title, url }) => ({
       type: 'url_citation',
-      url_citation: { start_index: start, end_index: end, title: textOf(citation.title), url: citation.url },
+      url_citation: { start_index: start, end_index: end, title, url },
     }));
+}
+
+/** A page of the web, or a search result of the client's, whose source may be one. */
+function addressOf({ url, source }: JsonObject): string {
+  return textOf(url) || (/^https?:\/\//i.test(textOf(source)) ? textOf(source) : '');
 }
