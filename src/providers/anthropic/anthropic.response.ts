@@ -67,11 +67,7 @@ function toAssistantMessage(answer: WireAnswer, context: AnswerContext): Assista
   else if (calls.length > 0) message.tool_calls = calls;
   const annotations = annotationsOf(content);
   if (annotations.length > 0) message.annotations = annotations;
-  const thinking = content.filter(isThinking);
-  message.provider_specific_fields = {
-    ...closingFields(answer, content),
-    ...(thinking.length > 0 && { thinking_blocks: thinking }),
-  };
+  message.provider_specific_fields = closingFields(answer, content);
   return message;
 }
 
@@ -98,11 +94,16 @@ const TRANSLATED_FIELDS = new Set(['id', 'type', 'role', 'model', 'content', 'us
 
 /**
  * What belongs to the message as a whole and is known at its end: `stop_reason`, `stop_sequence`, `stop_details`,
- * `container`, …, and the raw blocks where the OpenAI form cannot carry them.
+ * `container`, …, the blocks of thinking, and all raw blocks where the OpenAI form cannot carry them.
  */
 export function closingFields(fields: JsonObject, content: readonly WireBlock[]): JsonObject {
   const others = Object.fromEntries(Object.entries(fields).filter(([name]) => !TRANSLATED_FIELDS.has(name)));
-  return withoutEmpty({ ...others, anthropic_content: needsRawContent(content) ? content : undefined });
+  const thinking = content.filter(isThinking);
+  return withoutEmpty({
+    ...others,
+    anthropic_content: needsRawContent(content) ? content : undefined,
+    thinking_blocks: thinking.length > 0 ? thinking : undefined,
+  });
 }
 
 const FINISH_REASONS: Readonly<Record<string, FinishReason>> = Object.freeze({
@@ -154,7 +155,7 @@ export function toServiceTier(tier: unknown): string | undefined {
 }
 
 /** Web citations as OpenAI's annotations; the span is the block of text that the citation stands behind. */
-function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
+export function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
   let offset = 0;
   return content.flatMap((block) => {
     const start = offset;
@@ -163,7 +164,7 @@ function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
   });
 }
 
-export function blockAnnotations(block: WireBlock, start: number, end: number): JsonObject[] {
+function blockAnnotations(block: WireBlock, start: number, end: number): JsonObject[] {
   if (block.type !== 'text' || !Array.isArray(block.citations)) return [];
   return block.citations
     .filter(isObject)

@@ -191,7 +191,7 @@ describe('AnthropicStream', () => {
     });
   });
 
-  it('gives each thinking block whole when it is complete, signature included', () => {
+  it('gives the thinking blocks whole, signatures included, in one delta: the official SDKs cannot join several', () => {
     const chunks = chunksOf([
       start(),
       open(0, { type: 'thinking', thinking: '', signature: '' }),
@@ -201,7 +201,10 @@ describe('AnthropicStream', () => {
       close(0),
       open(1, { type: 'redacted_thinking', data: 'eA==' }),
       close(1),
+      ...end(),
     ]);
+    const deltas = chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta));
+    expect(deltas.filter((delta) => delta.provider_specific_fields)).toHaveLength(1);
     const { message } = foldChunks(chunks).choices[0] ?? {};
     expect(message?.reasoning_content).toBe('hm');
     expect(message?.provider_specific_fields?.thinking_blocks).toEqual([

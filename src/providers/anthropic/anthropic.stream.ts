@@ -10,9 +10,8 @@ import {
 import { badResponse, toStreamError } from './anthropic.errors.js';
 import {
   type AnswerContext,
-  blockAnnotations,
+  annotationsOf,
   closingFields,
-  isThinking,
   refusalOf,
   shownUsage,
   toArguments,
@@ -37,8 +36,6 @@ export interface StreamContext extends AnswerContext {
 /** A block under way: what it is so far, and what is known of its place in the answer. */
 interface OpenBlock {
   readonly block: WireBlock;
-  /** Offset of its text in the whole text, in UTF-16 units. */
-  readonly textStart: number;
   /** Number among the tool calls, for `tool_use`. */
   readonly callIndex: number | undefined;
   /** Input as JSON text, gathered from its deltas. */
@@ -53,8 +50,9 @@ const NO_EVENTS: readonly ChatStreamEvent[] = Object.freeze([]);
  * Anthropic's events -> OpenAI's chunks. One method per event; the blocks are kept, because their order may have to be
  * given back at the end (see anthropic.raw-content.ts).
  *
- * How deltas fold into the message: strings are appended, `annotations` and the arrays in `provider_specific_fields`
- * too, every other field is set. Unknown events are skipped, unknown blocks and deltas are kept in the raw blocks.
+ * Strings are told piece by piece, `annotations` and `provider_specific_fields` once, with the finish: of fields like these
+ * openai-node keeps what it was told last, and openai-python breaks off when a list of them comes again. Unknown events
+ * are skipped, unknown blocks and deltas are kept in the raw blocks.
  */
 export class AnthropicStream {
   readonly #blocks: WireBlock[] = [];
@@ -63,7 +61,6 @@ export class AnthropicStream {
   readonly #fields: JsonObject = {};
   #usage: JsonObject = {};
   #head = '';
-  #textLength = 0;
   #calls = 0;
   #finish: FinishReason | undefined;
   #stopped = false;
@@ -117,7 +114,7 @@ export class AnthropicStream {
     const block = isBlock(event.content_block) ? { ...event.content_block } : { type: 'unknown' };
     const callIndex = block.type === 'tool_use' ? this.#calls++ : undefined;
     this.#blocks.push(block);
-    this.#open.set(indexOf(event), { block, textStart: this.#textLength, callIndex, json: '' });
+    this.#open.set(indexOf(event), { block, callIndex, json: '' });
     if (callIndex !== undefined) return [this.#callStart(block, callIndex)];
     return block.type === 'text' ? this.#text(textOf(block.text)) : this.#thinking(textOf(block.thinking));
   }
@@ -160,7 +157,6 @@ export class AnthropicStream {
 
   #text(text: string): readonly ChatStreamEvent[] {
     if (text === '') return NO_EVENTS;
-    this.#textLength += text.length;
     return [this.#chunkOf(`{"content":${JSON.stringify(text)}}`, text)];
   }
 
@@ -188,15 +184,7 @@ export class AnthropicStream {
     const open = this.#open.get(indexOf(event));
     if (!open) return NO_EVENTS;
     this.#open.delete(indexOf(event));
-    const { block } = open;
-    if (isThinking(block)) return [this.#chunk({ provider_specific_fields: { thinking_blocks: [block] } })];
-    if (block.type === 'text') return this.#annotations(open);
-    return this.#closeInput(open);
-  }
-
-  #annotations({ block, textStart }: OpenBlock): readonly ChatStreamEvent[] {
-    const annotations = blockAnnotations(block, textStart, this.#textLength);
-    return annotations.length > 0 ? [this.#chunk({ annotations })] : NO_EVENTS;
+    return open.block.type === 'text' ? NO_EVENTS : this.#closeInput(open);
   }
 
   /** A call without arguments has no deltas, or empty ones only; some servers give the whole input with the start. */
@@ -219,8 +207,13 @@ export class AnthropicStream {
 
   #closing(finishReason: FinishReason): ChatStreamEvent {
     const refusal = refusalOf(this.#fields, this.#blocks);
+    const annotations = annotationsOf(this.#blocks);
     const fields: ProviderSpecificFields = closingFields(this.#fields, this.#blocks);
-    const delta = { ...(refusal !== undefined && { refusal }), provider_specific_fields: fields };
+    const delta = {
+      ...(refusal !== undefined && { refusal }),
+      ...(annotations.length > 0 && { annotations }),
+      provider_specific_fields: fields,
+    };
     return this.#chunk(delta, { finishReason, usage: this.#counted()?.billed });
   }
 

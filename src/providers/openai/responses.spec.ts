@@ -573,6 +573,9 @@ describe('the stream', () => {
     const told = chunks.flatMap(({ choices }) => (choices[0]?.delta.annotations ?? []) as WireObject[]);
     const { message } = responseToCompletion(structuredClone(response), context).choices[0]!;
     expect(told).toEqual(message.annotations);
+    // The official SDKs cannot join several lists.
+    const lists = chunks.flatMap(({ choices }) => choices.filter(({ delta }) => delta.annotations));
+    expect(lists).toHaveLength(1);
     const places = told.map(
       (citation) => citation.url_citation as { start_index: number; end_index: number },
     );

@@ -44,6 +44,8 @@ export class ResponsesStreamTranslator implements EventTranslator {
   /** Which part of which summary is being told. */
   #reasoningPart: string | undefined;
   readonly #calls = new Map<unknown, OpenCall>();
+  /** Told once, at the end: the official SDKs can put together no list that comes in parts. */
+  readonly #annotations: unknown[] = [];
   /** Of the answer's text, as far as it was told. */
   #textLength = 0;
   #refusalLength = 0;
@@ -81,7 +83,8 @@ export class ResponsesStreamTranslator implements EventTranslator {
         this.#partStart(event);
         return this.#text(event.delta, logprobsOf(event));
       case 'response.output_text.annotation.added':
-        return this.#delta({ annotations: [annotationOf(event.annotation, this.#partStart(event))] });
+        this.#annotations.push(annotationOf(event.annotation, this.#partStart(event)));
+        return undefined;
       case 'response.refusal.delta':
         return this.#refusal(event.delta);
       case 'response.reasoning_summary_text.delta':
@@ -168,11 +171,14 @@ export class ResponsesStreamTranslator implements EventTranslator {
     this.#complete = true;
     this.#closeEnvelope(response);
     const carried = carriedFields(output);
+    const kept = {
+      ...(this.#annotations.length > 0 ? { annotations: this.#annotations } : {}),
+      ...(carried ? { provider_specific_fields: carried } : {}),
+    };
     const usage = readResponsesUsage(response.usage, output, response.tool_usage);
     return [
       ...this.#untold(output),
-      ...(carried ? this.#delta({ provider_specific_fields: carried }) : []),
-      this.#chunk({}, undefined, '', finish),
+      this.#chunk(kept, undefined, '', finish),
       ...(usage ? [this.#usage(response, usage)] : []),
     ];
   }

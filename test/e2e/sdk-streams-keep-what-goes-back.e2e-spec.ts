@@ -1,0 +1,110 @@
+import {
+  createDatabase,
+  FakeUpstream,
+  type Gateway,
+  mintToken,
+  startGateway,
+  type TestDatabase,
+} from '@app/testing';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const THINKING = [
+  { type: 'thinking', thinking: 'Weather: ask.', signature: 'c2lnbmF0dXJlIDE=' },
+  { type: 'redacted_thinking', data: 'b3BhcXVl' },
+];
+const CALL = { type: 'tool_use', id: 'toolu_01', name: 'weather', input: { city: 'Paris' } };
+const SOURCE = { type: 'web_search_result_location', cited_text: 'sunny', encrypted_index: 'x' };
+const PAGES = ['https://a.example/', 'https://b.example/'];
+const TOOLS = [
+  {
+    type: 'function' as const,
+    function: { name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
+  },
+];
+
+type Deltas = readonly object[];
+
+/** A stream of Anthropic of these blocks, each with what is told of it in deltas. */
+function streamOf(stopReason: string, blocks: readonly (readonly [start: object, deltas: Deltas])[]): string {
+  const message = { id: 'msg_01', type: 'message', role: 'assistant', model: 'claude', content: [] };
+  const events = [
+    { type: 'message_start', message: { ...message, usage: { input_tokens: 10, output_tokens: 1 } } },
+    ...blocks.flatMap(([content_block, deltas], index) => [
+      { type: 'content_block_start', index, content_block },
+      ...deltas.map((delta) => ({ type: 'content_block_delta', index, delta })),
+      { type: 'content_block_stop', index },
+    ]),
+    { type: 'message_delta', delta: { stop_reason: stopReason }, usage: { output_tokens: 30 } },
+    { type: 'message_stop' },
+  ];
+  return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+}
+
+/** openai-node puts a stream together by setting fields that it does not know: what comes twice is there once. */
+describe('what the stream of the official SDK adds up to', () => {
+  let upstream: FakeUpstream;
+  let database: TestDatabase;
+  let gateway: Gateway;
+  let openai: OpenAI;
+
+  beforeAll(async () => {
+    upstream = await FakeUpstream.start();
+    database = await createDatabase();
+    gateway = await startGateway({ env: { ...upstream.env, DATABASE_URL: database.url } });
+    const apiKey = mintToken({ sub: 'alice' });
+    openai = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 });
+  }, 60_000);
+  afterAll(async () => {
+    await gateway?.stop();
+    await upstream?.stop();
+    await database?.drop();
+  });
+
+  const request = {
+    model: 'claude-sonnet-4-5',
+    messages: [{ role: 'user' as const, content: 'Weather?' }],
+    tools: TOOLS,
+  };
+
+  it('has the blocks of thinking that the next turn must begin with', async () => {
+    const [{ thinking, signature }, redacted] = THINKING as [{ thinking: string; signature: string }, object];
+    const sse = streamOf('tool_use', [
+      [
+        { type: 'thinking', thinking: '', signature: '' },
+        [
+          { type: 'thinking_delta', thinking },
+          { type: 'signature_delta', signature },
+        ],
+      ],
+      [redacted, []],
+      [{ ...CALL, input: {} }, [{ type: 'input_json_delta', partial_json: JSON.stringify(CALL.input) }]],
+    ]);
+    await upstream.answerNext({ body: { sse } });
+    const { message } = (await openai.chat.completions.stream(request).finalChatCompletion()).choices[0]!;
+    const result = { role: 'tool' as const, tool_call_id: CALL.id, content: 'sunny' };
+    await openai.chat.completions.create({ ...request, messages: [...request.messages, message, result] });
+    const [, second] = await upstream.completions();
+    expect(second?.json).toMatchObject({
+      messages: [{ role: 'user' }, { role: 'assistant', content: [...THINKING, CALL] }, { role: 'user' }],
+    });
+  });
+
+  it('has all the pages that were cited', async () => {
+    const cited = (url: string) => [
+      { type: 'text_delta', text: 'Sunny. ' },
+      { type: 'citations_delta', citation: { ...SOURCE, url, title: url } },
+    ];
+    const sse = streamOf(
+      'end_turn',
+      PAGES.map((url) => [{ type: 'text', text: '' }, cited(url)] as const),
+    );
+    await upstream.answerNext({ body: { sse } });
+    const { message } = (await openai.chat.completions.stream(request).finalChatCompletion()).choices[0]!;
+    const { annotations } = message as OpenAI.ChatCompletionMessage;
+    expect(annotations?.map(({ url_citation: { url, start_index } }) => [start_index, url])).toEqual([
+      [0, PAGES[0]],
+      [7, PAGES[1]],
+    ]);
+  });
+});
