@@ -26,8 +26,7 @@ export function assistantBlocks(
 ): WireBlock[] {
   const fields = isObject(message.provider_specific_fields) ? message.provider_specific_fields : {};
   if (isRawContentOf(message, fields.anthropic_content)) {
-    const calls = calledTools(message, path, context);
-    return fields.anthropic_content.filter(isSendable).map((block) => withCalled(block, calls));
+    return withCalled(fields.anthropic_content.filter(isSendable), message, context.exactJson);
   }
   if (message.audio) context.unsupported.refuse(`${path}.audio`, 'is not taken by Anthropic');
   if (Array.isArray(message.images) && message.images.length > 0)
@@ -40,16 +39,17 @@ export function assistantBlocks(
   ];
 }
 
-/** Of the raw blocks, by id. */
-function calledTools(message: ChatMessage, path: string, context: ContentContext): Map<string, WireBlock> {
-  const blocks = toolUses(message, path, '', context);
-  return new Map(blocks.map((block) => [textOf(block.id), block]));
-}
-
-/** The call's arguments are JSON text in the message, exact to the last digit and where a client edits them. */
-function withCalled(block: WireBlock, calls: ReadonlyMap<string, WireBlock>): WireBlock {
-  const call = block.type === 'tool_use' ? calls.get(textOf(block.id)) : undefined;
-  return call ? { ...block, name: call.name, input: call.input } : block;
+/**
+ * The calls of both are the same, in the same order. Their arguments are JSON text in the message, exact to the last digit and
+ * where a client edits them. What is no JSON, as arguments that were cut off, is left to the raw block.
+ */
+function withCalled(blocks: WireBlock[], message: ChatMessage, json: ExactJsonParser): WireBlock[] {
+  const calls = (message.tool_calls ?? []).values();
+  return blocks.map((block) => {
+    const call = block.type === 'tool_use' ? calls.next().value : undefined;
+    const input = isObject(call?.function) ? parsed(textOf(call.function.arguments), json) : undefined;
+    return isObject(input) ? { ...block, input } : block;
+  });
 }
 
 /** Anthropic gives blank text now and then, and does not take it back. */

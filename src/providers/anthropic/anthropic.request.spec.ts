@@ -311,6 +311,8 @@ describe('thinking and raw blocks of earlier turns', () => {
       expect(sent('{"id":"edited"}', fields)).toContain('"input":{"id":"edited"}');
     }
     expect(sent('{"id":1}', withRaw)).toBe(JSON.stringify(called));
+    expect(sent('{"id":', withRaw)).toBe(JSON.stringify(called));
+    expect(sent('', withRaw)).toBe(JSON.stringify(called));
   });
 
   it('refuses what the model drew or said in a turn at another provider', () => {
