@@ -142,17 +142,23 @@ describe('BilledStream', () => {
     expect(settlements[0]).toMatchObject({ source: 'provider', usage: zero });
   });
 
-  it('gives the hold back when the provider fails in the middle', async () => {
-    const error = new ProviderError('provider_bad_response', 'cut', {
-      processed: 'unknown',
-      countsAsFailure: true,
-      tryElsewhere: false,
-    });
-    const { stream, settlements, ends } = fixture([delta('a'), error]);
-    await expect(collect(stream)).rejects.toBe(error);
-    expect(settlements).toEqual([{ kind: 'release', reason: 'provider_bad_response', isCostUnknown: true }]);
-    expect(ends).toEqual([{ kind: 'failed', error }]);
-  });
+  // Whatever it says of a request: this one had begun to be answered.
+  it.each(['unknown', 'no'] as const)(
+    'gives the hold back when the provider fails in the middle (%s)',
+    async (processed) => {
+      const error = new ProviderError('provider_bad_response', 'cut', {
+        processed,
+        countsAsFailure: true,
+        tryElsewhere: false,
+      });
+      const { stream, settlements, ends } = fixture([delta('a'), error]);
+      await expect(collect(stream)).rejects.toBe(error);
+      expect(settlements).toEqual([
+        { kind: 'release', reason: 'provider_bad_response', isCostUnknown: true },
+      ]);
+      expect(ends).toEqual([{ kind: 'failed', error }]);
+    },
+  );
 
   it.each([
     [false, { kind: 'usage', source: 'own', usage: { outputTokens: 2 } }],

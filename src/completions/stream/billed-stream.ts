@@ -2,7 +2,6 @@ import {
   type ChatStreamEvent,
   chunksOf,
   GatewayError,
-  ProviderError,
   type ProviderStream,
   type ReadyEvents,
   readyEventsOf,
@@ -340,11 +339,10 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 }
 
-/** Of a stream that had begun: unless the provider says that it did nothing, it may send a bill. */
+/** Of a stream that had begun: its provider may send a bill for what came. */
 function releaseAfter(error: unknown, otherwise: string): Settlement {
   const reason = error instanceof GatewayError ? error.code : otherwise;
-  const isUnprocessed = error instanceof ProviderError && error.processed === 'no';
-  return isUnprocessed ? { kind: 'release', reason } : { kind: 'release', reason, isCostUnknown: true };
+  return { kind: 'release', reason, isCostUnknown: true };
 }
 
 /** What a run would have been as one event for each chunk. */
