@@ -63,6 +63,8 @@ export type GatewayEvent =
       readonly provider: string;
       readonly model: string;
       readonly state: 'closed' | 'open' | 'half_open';
+      /** The code of the failure that opened it. */
+      readonly cause?: string;
     }
   | { readonly kind: 'breaker-forgotten'; readonly provider: string; readonly model: string }
   | {

@@ -51,7 +51,9 @@ export class BreakerRegistry {
     const breaker = new TargetBreaker(provider, model, this.config.circuitBreaker, this.#now, (state) => {
       // Calls that began before it was forgotten may still fail.
       if (this.#breakers.get(targetKey(provider, model)) !== breaker) return;
-      this.telemetry.event({ kind: 'breaker', provider, model, state });
+      const { cause } = breaker;
+      const why = state === 'open' && cause !== undefined ? { cause } : {};
+      this.telemetry.event({ kind: 'breaker', provider, model, state, ...why });
     });
     return breaker;
   }

@@ -362,7 +362,9 @@ describe('the circuit breaker', () => {
     expect(refused.retryAfterMs).toBeCloseTo(RECOVERY_MS, -2);
     expect(target.scripted.calls).toHaveLength(THRESHOLD);
     expect(target.breakers.refuses('scripted', 'm')).toBe(true);
-    expect(target.events).toEqual([{ kind: 'breaker', provider: 'scripted', model: 'm', state: 'open' }]);
+    expect(target.events).toEqual([
+      { kind: 'breaker', provider: 'scripted', model: 'm', state: 'open', cause: 'provider_bad_response' },
+    ]);
     const [snapshot] = target.breakers.snapshot();
     expect(snapshot).toMatchObject({ provider: 'scripted', model: 'm', state: 'open', failures: THRESHOLD });
     expect(snapshot!.nextAttemptAt!.getTime() - snapshot!.openedAt!.getTime()).toBeCloseTo(RECOVERY_MS, -2);

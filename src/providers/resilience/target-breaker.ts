@@ -44,6 +44,7 @@ export class TargetBreaker {
   readonly #recovery: BreakerRecovery;
   readonly #policy: CircuitBreakerPolicy;
   #openedAt: Date | undefined;
+  #cause: string | undefined;
   #round: ProbeRound | undefined;
 
   constructor(
@@ -59,7 +60,11 @@ export class TargetBreaker {
       halfOpenAfter: this.#recovery,
       breaker: this.#failures,
     });
-    this.#policy.onBreak(() => (this.#openedAt = new Date()));
+    this.#policy.onBreak((reason) => {
+      this.#openedAt = new Date();
+      this.#cause =
+        'error' in reason && reason.error instanceof ProviderError ? reason.error.code : undefined;
+    });
     this.#policy.onStateChange(() => onState(this.state));
   }
 
@@ -75,6 +80,11 @@ export class TargetBreaker {
       default:
         return this.#policy.state satisfies never;
     }
+  }
+
+  /** The code of the failure that opened it last. */
+  get cause(): string | undefined {
+    return this.#cause;
   }
 
   /** True while a call would be refused. */

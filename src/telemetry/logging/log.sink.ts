@@ -63,7 +63,7 @@ export class LogSink implements TelemetrySink {
         );
       case 'breaker':
         return this.logs.lines.warn(
-          { provider: event.provider, model: event.model, state: event.state },
+          { provider: event.provider, model: event.model, state: event.state, cause: event.cause },
           'circuit breaker changed',
         );
       case 'shortfall':
