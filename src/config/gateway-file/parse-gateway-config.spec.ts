@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -455,6 +456,22 @@ aliases: { q: r }
       rmSync(folder, { recursive: true });
     }
   });
+
+  it.runIf(process.platform !== 'win32')(
+    'does not wait for a pipe: a reload would hold up every request',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'gateway-config-'));
+      try {
+        const path = join(folder, 'pipe.yaml');
+        execFileSync('mkfifo', [path]);
+        expect(readGatewayConfig(path, env, builtIns).faults).toEqual([
+          'GATEWAY_CONFIG: is a pipe, and must be a file, which can be read again',
+        ]);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
 
   it('never throws, whatever the text', () => {
     const words = [

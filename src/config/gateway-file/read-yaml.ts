@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { LineCounter, parseDocument, type YAMLError } from 'yaml';
 
 /** Far above any real file; a wrong path (a log, a device) must not fill the memory. */
@@ -10,6 +10,8 @@ const MAX_ALIASES = 100;
 export function readBounded(path: string): { text: string } | { fault: string } {
   let file: number | undefined;
   try {
+    // To open one waits for its writer, and everybody with it.
+    if (statSync(path).isFIFO()) return { fault: 'is a pipe, and must be a file, which can be read again' };
     file = openSync(path, 'r');
     const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
     let length = 0;

@@ -465,7 +465,7 @@ describe('the circuit breaker', () => {
       pending[1]!.resolve(ANSWER);
       expect(await second).toBe(ANSWER);
       expect(state()).toBe('closed');
-      // what the first one says now counts as any call's
+      // what the first one says now is not heeded any more
       pending[0]!.reject(broken());
       expect((await failure(slow)).code).toBe('provider_bad_response');
       expect(state()).toBe('closed');
