@@ -1,7 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createDatabase, eventually, type Gateway, startGateway, type TestDatabase } from '@app/testing';
+import {
+  createDatabase,
+  eventually,
+  FakeUpstream,
+  type Gateway,
+  startGateway,
+  type TestDatabase,
+} from '@app/testing';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { mintToken } from '@app/testing';
@@ -10,6 +17,15 @@ const file = (id: string, price = '1') => `
 providers: { local: { type: openai-compatible, base_url: "http://127.0.0.1:9/v1" } }
 models: { "${id}": { targets: [{ provider: local, model: m }], price: { input_per_million: "${price}", output_per_million: "2" } } }
 aliases: { quick: ${id} }
+`;
+
+const twoProviders = (mended: string, other: string) => `
+providers:
+  mended: { type: openai-compatible, base_url: "${mended}", api_key_env: FAKE_API_KEY }
+  other: { type: openai-compatible, base_url: "${other}" }
+models:
+  of-mended: { targets: [{ provider: mended, model: m }], price: { input_per_million: "1", output_per_million: "2" } }
+  of-other: { targets: [{ provider: other, model: m }], price: { input_per_million: "1", output_per_million: "2" } }
 `;
 
 describe('the models', () => {
@@ -28,6 +44,10 @@ describe('the models', () => {
         ANTHROPIC_API_KEY: 'x',
         GOOGLE_GEMINI_API_KEY: 'x',
         MODELS_CACHE_TTL_SECONDS: '60',
+        FAKE_API_KEY: 'sk-test',
+        RETRY_ENABLED: 'false',
+        CIRCUIT_BREAKER_FAILURE_THRESHOLD: '2',
+        CIRCUIT_BREAKER_RECOVERY_TIMEOUT: '600',
       },
     });
   });
@@ -100,6 +120,31 @@ describe('the models', () => {
       pricing: object;
     };
     expect(pricing).toMatchObject({ input_per_million: '3' });
+  });
+
+  it('of a provider whose address a reload mends are asked at once, and no others', async () => {
+    const upstream = await FakeUpstream.start();
+    const broken = 'http://127.0.0.1:9/v1';
+    const ask = async (model: string) => {
+      const answer = await gateway.complete({ model, messages: [{ role: 'user', content: 'Hello' }] });
+      return ((await answer.json()) as { error?: { code: string } }).error?.code ?? answer.status;
+    };
+    const reload = async (mended: string, other: string) => {
+      const before = gateway.logs.split('is in force').length;
+      await writeFile(path, twoProviders(mended, other));
+      process.kill(gateway.pid ?? 0, 'SIGHUP');
+      await eventually('the reload', () => gateway.logs.split('is in force').length > before);
+    };
+    try {
+      await reload(broken, broken);
+      for (const model of ['of-mended', 'of-other'])
+        await eventually('the breaker opens', async () => (await ask(model)) === 'circuit_open');
+      await reload(`${upstream.url}/v1`, broken);
+      expect(await ask('of-mended')).toBe(200);
+      expect(await ask('of-other')).toBe('circuit_open');
+    } finally {
+      await upstream.stop();
+    }
   });
 
   it('are read a few times for a storm of signals, and the last time after the last of them', async () => {
