@@ -43,10 +43,23 @@ export function decodeAnswer(text: string): CachedAnswer | undefined {
   }
 }
 
-/** Looks at the frame only: nobody else writes under these keys. */
+/** Looks at what is needed to give it again and to charge for it: whoever can write to Redis can write anything there. */
 function isCachedAnswer(value: unknown): value is CachedAnswer {
-  if (typeof value !== 'object' || value === null || !('kind' in value) || !('target' in value)) return false;
-  return value.kind === 'whole' ? 'completion' in value : value.kind === 'stream' && 'events' in value;
+  if (!isRecord(value) || !hasTexts(value.target, 'provider', 'upstreamModel', 'priceVersion')) return false;
+  if (value.kind === 'whole') return isRecord(value.completion) && Array.isArray(value.completion.choices);
+  return value.kind === 'stream' && Array.isArray(value.events) && value.events.every(isEvent);
+}
+
+function isEvent(value: unknown): boolean {
+  return hasTexts(value, 'json', 'outputText');
+}
+
+function hasTexts(value: unknown, ...names: readonly string[]): boolean {
+  return isRecord(value) && names.every((name) => typeof value[name] === 'string');
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 const GOOD_ENDINGS: ReadonlySet<unknown> = new Set(['stop', 'tool_calls', 'function_call']);

@@ -41,6 +41,25 @@ describe('ResponseCache', () => {
     expect(events.map((told) => told.kind === 'cache' && told.outcome)).toEqual(['miss', 'hit']);
   });
 
+  it.each<[string, unknown]>([
+    ['no object', 'text'],
+    ['another kind', { ...whole('a'), kind: 'other' }],
+    ['no choices', { ...whole('a'), completion: { id: 'c' } }],
+    ['a completion that is none', { ...whole('a'), completion: 5 }],
+    ['events that are none', { ...stream('stop'), events: 'data' }],
+    ['an event without its text', { ...stream('stop'), events: [{ outputText: 'x' }] }],
+    ['no target', { ...whole('a'), target: undefined }],
+    ['a target without a price', { ...whole('a'), target: { provider: 'p', upstreamModel: 'u' } }],
+  ])('takes what is no answer of ours for a miss: %s', async (_what, entry) => {
+    const store = new MemoryAnswerStore(1_000_000);
+    await store.set(PLAN.key, JSON.stringify(entry), 1000);
+    const config = {
+      timeouts: { requestMs: 1 },
+      cache: { responseMaxBytes: 1, responseTtlMs: 1 },
+    } as AppConfig;
+    expect(await new ResponseCache(store, new Telemetry(), config).lookup(PLAN)).toBeUndefined();
+  });
+
   it('gathers no more of a stream than it would keep', async () => {
     const { cache } = rig(1_000);
     const event: ChatStreamEvent = { json: '"'.repeat(30), outputText: 'x', usageOnly: false };
