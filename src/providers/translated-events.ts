@@ -88,9 +88,11 @@ export class TranslatedEvents
 
   #shift(): ChatStreamEvent | undefined {
     const event = this.#ready[this.#position];
-    if (event) this.#position += 1;
-    else if (this.#position > 0) {
-      this.#ready = [];
+    if (!event) return undefined;
+    this.#position += 1;
+    if (this.#position === this.#ready.length) {
+      // At once: a stream waits long for what comes next, and would keep it so long.
+      this.#ready.length = 0;
       this.#position = 0;
     }
     return event;
@@ -104,7 +106,7 @@ export class TranslatedEvents
     for (;;) {
       const next = this.#ready[this.#position];
       if (!next || !isOrdinary(next) || json.length >= MAX_RUN_LENGTH) break;
-      this.#position += 1;
+      this.#shift();
       json += RUN_SEPARATOR + next.json;
       outputText += next.outputText;
       usage = next.usage ?? usage;

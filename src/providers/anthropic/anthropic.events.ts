@@ -5,6 +5,8 @@ import { badResponse, toCallError } from './anthropic.errors.js';
 import { AnthropicStream, type StreamContext } from './anthropic.stream.js';
 import { isEvent, type WireEvent } from './anthropic.wire.js';
 
+const NONE: ChatStreamEvent[] = [];
+
 /**
  * The bytes of a stream -> chunks. Ends well only after `message_stop`; bytes that end before are a cut stream.
  *
@@ -13,7 +15,7 @@ import { isEvent, type WireEvent } from './anthropic.wire.js';
 export class AnthropicEvents implements StreamTranslation, SseSink {
   readonly #decoder = new SseDecoder();
   readonly #translator: AnthropicStream;
-  #out: ChatStreamEvent[] = [];
+  #out = NONE;
 
   constructor(
     private readonly context: StreamContext,
@@ -29,6 +31,8 @@ export class AnthropicEvents implements StreamTranslation, SseSink {
   take(bytes: Uint8Array, out: ChatStreamEvent[]): void {
     this.#out = out;
     this.#decoder.read(bytes, this);
+    // What has been given is not kept until the provider says more.
+    this.#out = NONE;
   }
 
   end(out: ChatStreamEvent[]): void {

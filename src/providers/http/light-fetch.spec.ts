@@ -332,11 +332,15 @@ describe.each(['openai', 'anthropic', 'google'])('under the SDK of %s', (name) =
   });
 
   it('closes the upstream when the call is aborted before the answer', async () => {
+    let arrived = false;
     let closed = false;
-    const sdk = await subject(() => (_request, response) => response.on('close', () => (closed = true)));
+    const sdk = await subject(() => (_request, response) => {
+      arrived = true;
+      response.on('close', () => (closed = true));
+    });
     const controller = new AbortController();
     const asked = failure(sdk.ask(controller.signal));
-    await pause(30);
+    await until(() => arrived);
     controller.abort();
     expect(await asked).toBeInstanceOf(Error);
     await until(() => closed);

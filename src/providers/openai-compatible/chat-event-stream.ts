@@ -8,6 +8,7 @@ import { asObject, parseJson } from './openai-compatible.wire.js';
 const DONE_DATA = '[DONE]';
 /** With the spaces that some servers put around it. */
 const MAX_DONE_LENGTH = 16;
+const NONE: ChatStreamEvent[] = [];
 
 /** The data of a stream's events -> the client's. Pure; one for each stream. */
 export interface EventTranslator {
@@ -37,7 +38,7 @@ export class ChatEventStream extends TranslatedEvents {
 class ChatTranslation implements StreamTranslation, SseSink {
   readonly #decoder = new SseDecoder();
   readonly #run = new ChunkRun();
-  #out: ChatStreamEvent[] = [];
+  #out = NONE;
   #joins = false;
   #complete = false;
 
@@ -54,6 +55,8 @@ class ChatTranslation implements StreamTranslation, SseSink {
     this.#out = out;
     this.#joins = joins;
     this.#decoder.read(bytes, this);
+    // What has been given is not kept until the provider says more.
+    this.#out = NONE;
     if (this.#run.length >= MAX_RUN_LENGTH) this.flush(out);
   }
 
