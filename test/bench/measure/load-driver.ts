@@ -2,7 +2,6 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { LoadMessage, LoadPlan, LoadResult } from '../load/load-plan.ts';
 import { pin, running, TOOL_CORE } from '../subjects/child.ts';
-import { goFirst } from './priority.ts';
 
 /** Figures taken at the two ends of a plan's window. */
 export interface Windowed<Reading> {
@@ -24,7 +23,6 @@ export class LoadDriver {
     running.add(child);
     child.on('exit', () => running.delete(child));
     pin([child.pid!], TOOL_CORE);
-    goFirst(child.pid!);
     await new Promise((resolve, reject) => {
       child.once('message', resolve);
       child.once('exit', () => reject(new Error('the load process ended')));

@@ -2,7 +2,8 @@ import type { Report } from './report.ts';
 
 const LOAD_LIMIT = 2.5;
 const FOREIGN_CORES_LIMIT = 0.15;
-const LATENESS_LIMIT_MS = 1;
+/** It is in everybody's latency alike, and the upstream's own is taken off. */
+const LATENESS_LIMIT_MS = 2;
 
 /** What speaks against believing a report, loudest first. */
 export function warningsOf(report: Report): string[] {
