@@ -37,6 +37,11 @@ class Source implements AsyncIterator<ChatStreamEvent> {
     return true;
   }
 
+  /** Bytes that are no event. */
+  ping(): void {
+    this.#wake();
+  }
+
   send(text: string): void {
     this.at.push(event(text));
     this.#wake();
@@ -79,6 +84,27 @@ describe('events at hand', () => {
     await waiting;
     expect(events.takeReady()?.outputText).toBe('second');
     expect(events.takeReady()).toBeUndefined();
+  });
+
+  it.each(['by whenReady', 'by next'])('end with a pause full of pings, waited for %s', async (how) => {
+    const { source, events, onOver } = guarded();
+    events.takeReady();
+    for (let waitedMs = 0; waitedMs < IDLE_MS; waitedMs += IDLE_MS / 4) {
+      expect(source.left).toBe(0);
+      events.takeReady();
+      const waiting = untilReady(events);
+      await vi.advanceTimersByTimeAsync(IDLE_MS / 4);
+      source.ping();
+      await waiting;
+      if (how === 'by next') break;
+    }
+    if (how === 'by next') {
+      const reading = events.next().catch((error: unknown) => error);
+      await vi.advanceTimersByTimeAsync((IDLE_MS * 3) / 4);
+      expect(await reading).toBe(IDLE);
+    }
+    expect(source.left).toBe(1);
+    expect(onOver).toHaveBeenCalledTimes(1);
   });
 
   it('end with a pause that is too long while their reader waits', async () => {

@@ -65,24 +65,25 @@ export class GuardedEvents<Guard extends CallGuard>
     if (this.#pending) return this.#pending.then(() => this.next());
     if (this.#failure) return Promise.reject(this.#failure.error);
     if (this.#isOver) return Promise.resolve(DONE);
+    if (!this.#isAwaited) this.#limitPause();
     this.#isAwaited = false;
-    this.#limitPause();
     return (this.#pending = this.#pull());
   }
 
-  /** Nobody waits for the provider here, so the pause is not looked at. */
+  /** Bytes that were no event (a ping, a comment, half a chunk) end no pause. */
   takeReady(): ChatStreamEvent | undefined {
     const first = this.#takeFirst();
     if (first || this.#pending || this.#isOver) return first;
-    this.#isAwaited = false;
-    return this.#ready.takeReady();
+    const event = this.#ready.takeReady();
+    if (event) this.#isAwaited = false;
+    return event;
   }
 
   /** Whatever ends the stream closes the source, which wakes who waits for it. */
   whenReady(wake: () => void): boolean {
     if (this.#first || this.#pending || this.#isOver || !this.#ready.whenReady(wake)) return false;
+    if (!this.#isAwaited) this.#limitPause();
     this.#isAwaited = true;
-    this.#limitPause();
     return true;
   }
 
