@@ -81,7 +81,9 @@ export class AnthropicStrategy implements ProviderStrategy {
       const response = await this.#messages.begin(translated.body, headersOf(call, translated), call.signal);
       if (response.ok) return response;
       const { ok, status, headers } = response;
-      throw toRefusal({ ok, status, headers, text: await response.text() });
+      // What it says beside its status may be cut.
+      const text = await response.text().catch(() => '');
+      throw toRefusal({ ok, status, headers, text });
     } catch (error) {
       throw toCallError(error, call.signal);
     }

@@ -156,6 +156,16 @@ describe('the call', () => {
     expect(upstream.received).toHaveLength(2);
   });
 
+  it('is told by its status when what it says besides is cut', async () => {
+    upstream.answer = (response) => {
+      response.writeHead(429, { 'content-length': '500', 'retry-after': '3' }).write('{"error":');
+      setTimeout(() => response.destroy(), 10);
+    };
+    const refused = { code: 'provider_rate_limited', upstreamStatus: 429, retryAfterMs: 3000 };
+    expect(await errorOf(strategy.complete(callWith()))).toMatchObject(refused);
+    expect(await errorOf(strategy.stream(callWith()))).toMatchObject(refused);
+  });
+
   it('names a server that is not there as not reached', async () => {
     const gone = await GOOGLE.create({ baseUrl: 'http://127.0.0.1:9', apiKey: 'k' }, { fetch });
     expect(await errorOf(gone.complete(callWith()))).toMatchObject({

@@ -72,7 +72,9 @@ export class GoogleStrategy implements ProviderStrategy {
       const response = await post.begin(body, headersOf(call), call.signal);
       if (response.ok) return response;
       const { ok, status, headers } = response;
-      throw refusalOf({ ok, status, headers, text: await response.text() });
+      // What it says beside its status may be cut.
+      const text = await response.text().catch(() => '');
+      throw refusalOf({ ok, status, headers, text });
     } catch (error) {
       throw toProviderError(error, call.signal);
     }

@@ -93,6 +93,10 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
     );
   }
 
+  protected get isAborted(): boolean {
+    return this.#aborted;
+  }
+
   /** Nobody waits for a result any more. */
   protected get isSettled(): boolean {
     return this.#waiting === undefined;
@@ -204,6 +208,12 @@ class AnswerExchange extends Exchange<LightAnswer> {
   override onResponseEnd(): void {
     super.onResponseEnd();
     this.succeed(new LightAnswer(this.#status, this.#headers ?? {}, this.#body()));
+  }
+
+  /** A refusal is told by its status: what it says beside that may be cut. */
+  override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#status >= 300 && !this.isSettled && !this.isAborted) this.onResponseEnd();
+    else super.onResponseError(controller, error);
   }
 
   #refuse(controller: Dispatcher.DispatchController): void {

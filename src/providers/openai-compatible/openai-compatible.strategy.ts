@@ -100,7 +100,9 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     const response = await this.#completions.begin(body, this.#headers(call), call.signal);
     if (response.ok) return response;
     const { ok, status, headers } = response;
-    throw await refusalOf({ ok, status, headers, text: await response.text() });
+    // What it says beside its status may be cut.
+    const text = await response.text().catch(() => '');
+    throw await refusalOf({ ok, status, headers, text });
   }
 
   #toAnswer(answer: PostAnswer, call: ProviderCall, droppedParams: readonly string[]): ProviderAnswer {
