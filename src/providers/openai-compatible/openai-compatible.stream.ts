@@ -184,6 +184,7 @@ export class ChatStreamTranslator implements EventTranslator {
     const word = asText(wire.finish_reason);
     const finish_reason =
       word === undefined ? null : finishReason(word, state.hasToolCalls, this.context.dialect);
+    state.keepParts(delta, word !== undefined);
     if (word !== undefined) state.ended = true;
     const native = word !== undefined && word !== finish_reason && wire.native_finish_reason === undefined;
     const { message: _message, ...rest } = wire;
@@ -247,6 +248,8 @@ class ChoiceState {
   #roleSaid = false;
   readonly #toolCalls = new ToolCallDeltas();
 
+  #parts: unknown[] | undefined;
+
   constructor(readonly index: number) {}
 
   get hasToolCalls(): boolean {
@@ -270,6 +273,20 @@ class ChoiceState {
     if (calls.length > 0)
       delta.tool_calls = calls.map((call) => this.#toolCalls.normalise(asObject(call) ?? {}));
     return { ...this.#firstRole(), ...delta };
+  }
+
+  /**
+   * Parts that stand beside the text are told once, with the finish: of a list that comes in pieces openai-node keeps the last
+   * one, and openai-python breaks off at the second.
+   */
+  keepParts(delta: WireObject, isLast: boolean): void {
+    const told = asObject(delta.provider_specific_fields);
+    if (told?.content_parts === undefined && !(isLast && this.#parts)) return;
+    const { content_parts: parts, ...fields } = told ?? {};
+    this.#parts = [...(this.#parts ?? []), ...asArray(parts)];
+    if (isLast) fields.content_parts = this.#parts;
+    if (Object.keys(fields).length > 0) delta.provider_specific_fields = fields;
+    else delete delta.provider_specific_fields;
   }
 
   /** Said in the first delta, and only there: clients exist that join the roles of all deltas. */
