@@ -493,12 +493,15 @@ describe('tools', () => {
       search_context_size: 'medium',
       user_location: { type: 'approximate', approximate },
     };
-    const search = { type: 'web_search_20250305', name: 'web_search' };
+    // As many as are held for.
+    const search = { type: 'web_search_20250305', name: 'web_search', max_uses: 10 };
     const located = { ...search, user_location: { type: 'approximate', ...approximate } };
     expect(bodyOf({ web_search_options }).tools).toEqual([located]);
     expect(bodyOf({ web_search_options: {} }).tools).toEqual([search]);
     const own = { ...search, max_uses: 2 };
     expect(bodyOf({ web_search_options: {}, tools: [own] }).tools).toEqual([own]);
+    const namesake = { type: 'function', function: { name: 'web_search' } };
+    expect(refusal({ web_search_options: {}, tools: [namesake] }).param).toBe('web_search_options');
     const deep = { web_search_options: { search_context_size: 'high' } };
     expect(refusal(deep).param).toBe('web_search_options.search_context_size');
     expect(translate(deep, { drop: true }).body.tools).toEqual([search]);

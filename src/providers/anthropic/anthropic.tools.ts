@@ -35,8 +35,8 @@ export function toToolFields(
   return { tools, tool_choice: isPossible ? choice : unforced(choice, request, unsupported) };
 }
 
-/** The version that every model with a web search takes. */
-const WEB_SEARCH = { type: 'web_search_20250305', name: 'web_search' } as const;
+/** The version that every model with a web search takes, with as many searches as are held for where nobody says how many. */
+const WEB_SEARCH = { type: 'web_search_20250305', name: 'web_search', max_uses: 10 } as const;
 
 /** OpenAI's search models are told to search by a field of its own. How much a search is to bring has no counterpart. */
 function searchTool(
@@ -44,7 +44,16 @@ function searchTool(
   offered: readonly JsonObject[],
   unsupported: UnsupportedParams,
 ): JsonObject[] {
-  if (!isObject(options) || offered.some((tool) => tool.name === WEB_SEARCH.name)) return [];
+  if (!isObject(options)) return [];
+  const namesake = offered.find((tool) => tool.name === WEB_SEARCH.name);
+  if (namesake) {
+    if (namesake.input_schema !== undefined)
+      unsupported.refuse(
+        'web_search_options',
+        'cannot stand beside a function named web_search at Anthropic',
+      );
+    return [];
+  }
   const { user_location: place, ...others } = options;
   for (const [name, value] of Object.entries(others)) {
     if (value !== null && value !== 'medium')

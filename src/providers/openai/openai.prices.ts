@@ -15,10 +15,24 @@ export interface PricedCall {
  * @see https://openai.com/api-priority-processing, https://developers.openai.com/api/docs/pricing, read 2026-11-29
  */
 export function withoutUnpriced(call: ProviderCall): PricedCall | undefined {
-  if (isStandard(call.request.service_tier)) return undefined;
-  if (!call.dropUnsupported) throw notPriced();
-  const { service_tier: _tier, ...request } = call.request;
-  return { call: { ...call, request }, droppedParams: ['service_tier'] };
+  const droppedParams = unpricedParams(call);
+  const [first] = droppedParams;
+  if (first === undefined) return undefined;
+  if (!call.dropUnsupported) throw notPriced(first);
+  const request = { ...call.request };
+  for (const name of droppedParams) delete request[name];
+  return { call: { ...call, request }, droppedParams };
+}
+
+/** The price book has none for what these search: o1-pro, o3-pro, codex-mini, gpt-5.3-codex. */
+const WITHOUT_SEARCH_PRICE = /^(?:o[13]-pro|codex-mini|gpt-5\.3-codex)/;
+
+function unpricedParams({ request, upstreamModel }: ProviderCall): string[] {
+  const names: string[] = [];
+  if (!isStandard(request.service_tier)) names.push('service_tier');
+  if (request['web_search_options'] != null && WITHOUT_SEARCH_PRICE.test(upstreamModel))
+    names.push('web_search_options');
+  return names;
 }
 
 /** `auto` is what the operator's project is set to. */
@@ -26,7 +40,7 @@ function isStandard(tier: string | null | undefined): boolean {
   return tier === undefined || tier === null || tier === 'auto' || tier === 'default';
 }
 
-function notPriced(): GatewayError {
-  const message = 'service_tier changes what OpenAI charges, and the gateway has no price for it.';
-  return new GatewayError('unsupported_parameter', message, { param: 'service_tier' });
+function notPriced(param: string): GatewayError {
+  const message = `${param} changes what OpenAI charges, and the gateway has no price for it.`;
+  return new GatewayError('unsupported_parameter', message, { param });
 }

@@ -130,7 +130,9 @@ function textFormat(format: NonNullable<ChatRequest['response_format']>): WireOb
 }
 
 function toolFields(request: ChatRequest): WireObject {
-  const tools = [...(request.tools ?? []).map(wireTool), ...searchTool(request.web_search_options)];
+  const offered = (request.tools ?? []).map(wireTool);
+  const searches = offered.some(({ type }) => typeof type === 'string' && type.startsWith('web_search'));
+  const tools = searches ? offered : [...offered, ...searchTool(request.web_search_options)];
   if (tools.length === 0) return {};
   const choice = request.tool_choice;
   return { tools, ...(choice ? { tool_choice: wireToolChoice(choice) } : {}) };
@@ -143,7 +145,7 @@ function searchTool(options: unknown): WireObject[] {
   const { user_location: place, ...others } = settings;
   const approximate = asObject(asObject(place)?.approximate);
   const location = approximate ? { user_location: { type: 'approximate', ...approximate } } : {};
-  return [{ type: 'web_search', ...others, ...location }];
+  return [{ ...others, type: 'web_search', ...location }];
 }
 
 /** `strict` is said: it is off in chat completions and on here when nothing is said. */

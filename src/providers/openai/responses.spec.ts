@@ -158,9 +158,14 @@ describe('the request', () => {
     ]);
     expect(body).not.toHaveProperty('web_search_options');
     expect(droppedParams).toEqual([]);
-    expect(toResponsesRequest(call({ web_search_options: {} }), false).body.tools).toEqual([
-      { type: 'web_search' },
-    ]);
+    const named = { web_search_options: { type: 'code_interpreter' } };
+    for (const request of [
+      { web_search_options: {} },
+      named,
+      { ...named, tools: [{ type: 'web_search' }] },
+    ]) {
+      expect(toResponsesRequest(call(request), false).body.tools).toEqual([{ type: 'web_search' }]);
+    }
   });
 
   it('keeps refusals among the parts of an earlier turn, and custom tools among those that are allowed', () => {
