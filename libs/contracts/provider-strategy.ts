@@ -95,8 +95,8 @@ export interface ChatStreamEvent {
    * A `chat.completion.chunk` as JSON text, one line, `model` = `clientModel`: what stands behind `data: `.
    * Text and not an object, so that a provider of OpenAI's own dialect costs no parse and no stringify per event.
    *
-   * Who takes events by `takeReady` may get a run: several chunks that differ in nothing but their text, with
-   * `RUN_SEPARATOR` in between. `chunksOf` tells them apart.
+   * Who takes events by `takeReady` may get a run: several chunks, none of which ends choice 0 or is there for its usage only,
+   * with `RUN_SEPARATOR` in between. `chunksOf` tells them apart.
    */
   readonly json: string;
   /** What the model wrote in this event (text, reasoning, tool arguments), for counting when the stream is cut. */

@@ -5,6 +5,8 @@ const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 const CLOSING_GRACE_MS = 1_000;
 /** A run this long, in characters, goes its way before more is joined to it. */
 export const MAX_RUN_LENGTH = 16 * 1024;
+/** Whether there is money for more is asked behind each run. */
+const MAX_RUN_TEXT = 2 * 1024;
 
 /** What a vendor makes of the bytes of one stream. Pure. */
 export interface StreamTranslation {
@@ -30,8 +32,8 @@ export interface StreamTranslation {
  * An object with `next` and `return`, not a generator: one that was never started would run no `finally`. What was
  * translated before a failure is given before it, so that the result does not depend on how the bytes arrive.
  *
- * Whoever takes events by `takeReady` gets what came together as one: as many bytes as are there are read at once, and
- * ordinary chunks in them make one run: a promise and an object for all of them, not for each.
+ * Whoever takes events by `takeReady` gets what came together as one: the ordinary chunks of a packet make one run, a promise
+ * and an object for all of them, not for each; of OpenAI's dialect those of all packets that are there.
  */
 export class TranslatedEvents
   implements AsyncIterableIterator<ChatStreamEvent, undefined>, ReadyEvents<ChatStreamEvent>
@@ -105,7 +107,8 @@ export class TranslatedEvents
     let { json, outputText, usage } = first;
     for (;;) {
       const next = this.#ready[this.#position];
-      if (!next || !isOrdinary(next) || json.length >= MAX_RUN_LENGTH) break;
+      if (!next || !isOrdinary(next) || json.length >= MAX_RUN_LENGTH || outputText.length >= MAX_RUN_TEXT)
+        break;
       this.#shift();
       json += RUN_SEPARATOR + next.json;
       outputText += next.outputText;

@@ -35,7 +35,8 @@ export class ExactJsonParser {
   }
 }
 
-function keepDigits(_key: string, value: unknown, { source }: { readonly source?: string }): unknown {
+/** Before Node 21 nothing tells what was written, and digits are lost as ever. */
+function keepDigits(_key: string, value: unknown, { source }: { readonly source?: string } = {}): unknown {
   const isCut = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
   return isCut && source !== undefined && /^-?\d+$/.test(source) ? exact.rawJSON(source) : value;
 }

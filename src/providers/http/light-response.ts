@@ -121,10 +121,12 @@ export class LightResponse {
 export function parseBody(text: string): unknown {
   const value: unknown = parseAnswerJson(text);
   // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
-  if (text.length >= LONG_TEXT) return value;
-  if (isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
-  return losesDigits(text) ? new ExactJsonParser().parse(text) : value;
+  if (text.length < LONG_TEXT && isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
+  return text.length <= MAX_EXACT_LENGTH && losesDigits(text) ? new ExactJsonParser().parse(text) : value;
 }
+
+/** Looking for digits takes some 10 ms then. */
+const MAX_EXACT_LENGTH = 1024 * 1024;
 
 /** No vendor's answer is near it, tool arguments and schemas included. */
 const MAX_JSON_DEPTH = 500;
