@@ -1,5 +1,6 @@
+import cluster from 'node:cluster';
 import './telemetry/sentry/instrument.js';
-import { runsAsPrimary, superviseWorkers } from './cluster/supervise-workers.js';
+import { CONFIGURATION_FAULT, runsAsPrimary, superviseWorkers } from './cluster/supervise-workers.js';
 import { ConfigurationError } from './config/configuration-error.js';
 import { loadConfiguration } from './config/load-configuration.js';
 
@@ -12,7 +13,7 @@ export async function start(): Promise<void> {
   } catch (error) {
     const lines = error instanceof ConfigurationError ? error.faults : [textOf(error)];
     process.stderr.write(`${lines.join('\n')}\n`);
-    process.exit(1);
+    process.exit(cluster.isWorker && error instanceof ConfigurationError ? CONFIGURATION_FAULT : 1);
   }
 }
 

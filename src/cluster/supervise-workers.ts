@@ -8,6 +8,8 @@ import { onStopSignal } from '../boot-signals.js';
 import { logOptions, Logs } from '../telemetry/logging/logs.js';
 import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
 
+/** How a worker ends that a further one would only repeat (`EX_CONFIG` of sysexits.h). */
+export const CONFIGURATION_FAULT = 78;
 const FIRST_RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 10_000;
 /** A worker that lived this long was healthy: its successor starts without delay. */
@@ -70,6 +72,12 @@ function startWorker(
   });
   worker.on('exit', (code, signal) => {
     if (state.stopping) return;
+    if (code === CONFIGURATION_FAULT) {
+      state.stopping = true;
+      for (const other of workers()) other.process.kill('SIGTERM');
+      void exitAfterWorkers(database, 1);
+      return;
+    }
     const livedMs = performance.now() - startedMs;
     state.delayMs =
       livedMs > HEALTHY_AFTER_MS ? FIRST_RESTART_DELAY_MS : Math.min(state.delayMs * 2, MAX_RESTART_DELAY_MS);
@@ -83,8 +91,8 @@ function startWorker(
   });
 }
 
-async function exitAfterWorkers(database: EmbeddedPostgres | undefined): Promise<void> {
+async function exitAfterWorkers(database: EmbeddedPostgres | undefined, code = 0): Promise<void> {
   while (workers().length > 0) await sleep(50);
   await database?.stop();
-  process.exit(0);
+  process.exit(code);
 }

@@ -270,6 +270,10 @@ describe('books of another currency', () => {
       code: 'database_unavailable',
     });
     await others.upkeep.beforeApplicationShutdown();
+    // Prices of another currency that came in nevertheless lock nobody out.
+    await db.dataSource.query(
+      `INSERT INTO price_version (id, provider, model, card, currency) VALUES ('other', 'p', 'm', '{}', 'CHF')`,
+    );
     await using again = await startMachine(db.dataSource, { currency: 'USD' }, dataDir);
     await again.upkeep.onApplicationBootstrap();
     expect(again.instance.isFenced).toBe(false);

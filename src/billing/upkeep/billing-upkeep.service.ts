@@ -21,7 +21,7 @@ import { ForgottenHolds } from './forgotten-holds.service.js';
 import { GatewayInstance } from './gateway-instance.service.js';
 import { JournalRecovery } from './journal-recovery.service.js';
 import {
-  CURRENCY_OF_BOOKS,
+  OTHER_CURRENCY_OF_BOOKS,
   HEARTBEAT,
   MARK_REPLAYED,
   PURGE_INSTANCES,
@@ -145,10 +145,10 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   /** An account's 100 dollars must not become 100 euros by a changed setting. Once, when the database is there. */
   async #compareCurrency(): Promise<void> {
     if (this.#isCurrencyKnown) return;
-    const [books] = await this.database.query<{ currency: string }>(CURRENCY_OF_BOOKS);
-    this.#isCurrencyKnown = true;
     const { currency } = this.config.billing;
-    if (!books || books.currency === currency) return;
+    const [books] = await this.database.query<{ currency: string }>(OTHER_CURRENCY_OF_BOOKS, [currency]);
+    this.#isCurrencyKnown = true;
+    if (!books) return;
     this.instance.fence();
     this.#currencyFault = new ConfigurationError([
       `BILLING_CURRENCY: the books of this database are kept in ${books.currency}, and no amount is converted to ${currency}: ` +
