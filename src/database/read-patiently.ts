@@ -1,6 +1,7 @@
 import { bulkhead, type BulkheadPolicy } from 'cockatiel';
 import type { Client, ClientConfig, Pool, QueryResultRow } from 'pg';
 import type { DataSource } from 'typeorm';
+import { databaseUnavailable } from './connection-error.js';
 
 /** Runs one statement. int8 comes as text. */
 export type Read = <Row extends QueryResultRow>(
@@ -63,6 +64,7 @@ async function readSnapshot<Result>(
 
 /** As the pool would make it. */
 function newConnection(dataSource: DataSource): Client {
+  if (!dataSource.isInitialized) throw databaseUnavailable();
   // TypeORM's driver keeps the node-postgres pool there
   const pool = (dataSource.driver as unknown as { master: PoolWithClient }).master;
   const client = new pool.Client(pool.options);
