@@ -14,7 +14,8 @@ Usage: health-monitor.sh [options]
 --timeout SECONDS      for one request (default 5)
 --failures N           looks in a row that must agree before a change is told (default 3; a recovery is told at once)
 --restart-command CMD  run once when /health has no good answer for sure, e.g. 'systemctl restart llm-gateway'. Not while only /ready
-                       says 503: a database that is away comes back for no restart, and running streams would be cut.
+                       says 503: a database that is away comes back for no restart, and running streams would be cut. An instance that
+                       was declared dead (it was frozen, or cut off) comes back for nothing else, and is restarted.
 --state-file FILE      remembers the state over restarts of this script (default: none)
 --once                 one look, no webhook: exit 0 healthy, 1 degraded, 2 down
 --dry-run              prints what would be posted or run
@@ -87,7 +88,14 @@ look() {
     ask /ready
     if [[ $code != 200 ]]; then
         seen=down reason="/ready answers $code"
-        if grep -q '"draining":true' <<<"$body"; then seen=degraded reason='draining'; fi
+        if grep -q '"draining":true' <<<"$body"; then
+            seen=degraded reason='draining'
+            return
+        fi
+        ask /health/detailed
+        if grep -q '"fenced":true' <<<"$body"; then
+            alive=false reason='declared dead while it was frozen or cut off: only a restart helps'
+        fi
         return
     fi
     ask /health/detailed

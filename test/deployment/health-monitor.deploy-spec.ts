@@ -208,3 +208,20 @@ it('tells later what the webhook did not take, and each change once', async () =
   expect(webhook.messages.slice(before).map((message) => message.status)).toEqual(['degraded']);
   expect(await readFile(stateFile, 'utf8')).toBe('degraded\n');
 }, 90_000);
+
+it('takes an instance that was declared dead for one that only a restart helps', async () => {
+  const pages: Record<string, [number, string]> = {
+    '/health': [200, '{"status":"healthy"}'],
+    '/ready': [503, '{"status":"not ready"}'],
+    '/health/detailed': [503, '{"components":{"billing_journal":{"details":{"fenced":true}}}}'],
+  };
+  const server = createServer((request, response) => {
+    const [status, body] = pages[request.url ?? ''] ?? [404, ''];
+    response.writeHead(status).end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { stdout } = await runScript('health-monitor.sh', ['--once', '--url', url]);
+  expect(stdout).toContain('down: declared dead while it was frozen or cut off: only a restart helps');
+  server.close();
+});
