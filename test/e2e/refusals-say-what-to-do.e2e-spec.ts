@@ -128,7 +128,7 @@ describe('the connection of a refused request', () => {
     ['its body in a packet of its own', [head, text, head, text]],
     ['no body', [missing + missing]],
   ])('is good for the next one when it has %s', async (_what, pieces) => {
-    const { responses } = await sendRaw(gateway.port, pieces, { gapMs: 20 });
+    const { responses } = await sendRaw(gateway.port, pieces, { gapMs: 2 });
     expect(responses).toHaveLength(2);
     for (const { headers } of responses) expect(headers['connection']).toBe('keep-alive');
   });

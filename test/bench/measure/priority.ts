@@ -19,7 +19,14 @@ export const priority: Priority = raise();
  * stream costs half as much again.
  */
 export function giveWay(databasePids: readonly number[]): void {
-  for (const pid of databasePids) setPriority(pid, USUAL);
+  if (priority !== 'raised') return;
+  for (const pid of databasePids) {
+    try {
+      setPriority(pid, USUAL);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }
 
 function raise(): Priority {
