@@ -117,7 +117,6 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       sql: string,
       parameters?: readonly unknown[],
     ): Promise<Row[]> => {
-      if (!this.dataSource.isInitialized) throw databaseUnavailable();
       try {
         return await readPatiently(this.dataSource, 'report', LONG_READ_MS, (read) =>
           read<Row>(sql, parameters),

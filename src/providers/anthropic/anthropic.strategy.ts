@@ -8,7 +8,7 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { parseBody } from '../http/light-response.js';
-import { type PostAnswer, type PostResponse, PreparedPost } from '../http/prepared-post.js';
+import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '../http/prepared-post.js';
 import { TranslatedEvents } from '../translated-events.js';
 import { badResponse, toCallError, toRefusal, toStreamError } from './anthropic.errors.js';
 import { AnthropicEvents } from './anthropic.events.js';
@@ -80,10 +80,7 @@ export class AnthropicStrategy implements ProviderStrategy {
     try {
       const response = await this.#messages.begin(translated.body, headersOf(call, translated), call.signal);
       if (response.ok) return response;
-      const { ok, status, headers } = response;
-      // What it says beside its status may be cut.
-      const text = await response.text().catch(() => '');
-      throw toRefusal({ ok, status, headers, text });
+      throw toRefusal(await readRefusal(response));
     } catch (error) {
       throw toCallError(error, call.signal);
     }

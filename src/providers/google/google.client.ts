@@ -1,7 +1,7 @@
 import { GoogleGenAI } from '@google/genai';
 import type { ProviderSettings } from '../provider-definition.js';
 import type { LightFetch } from '../http/light-fetch.js';
-import { type PostResponse, rememberFetch, type SdkClient } from '../http/prepared-post.js';
+import { type PostResponse, readRefusal, rememberFetch, type SdkClient } from '../http/prepared-post.js';
 import { refusalOf } from './google.errors.js';
 
 /**
@@ -73,7 +73,6 @@ function rejectFailures(fetch: LightFetch): LightFetch {
   return async (input, init) => {
     const response = await fetch(input, init);
     if (response.ok) return response;
-    const text = await response.text().catch(() => '');
-    throw refusalOf({ ok: false, status: response.status, headers: response.headers, text });
+    throw refusalOf(await readRefusal(response));
   };
 }

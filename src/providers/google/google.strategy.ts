@@ -7,7 +7,7 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { parseBody } from '../http/light-response.js';
-import { type PostAnswer, type PostResponse, PreparedPost } from '../http/prepared-post.js';
+import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '../http/prepared-post.js';
 import { TranslatedEvents } from '../translated-events.js';
 import type { GeminiClient } from './google.client.js';
 import { badResponse, refusalOf, requestIdOf, toProviderError } from './google.errors.js';
@@ -71,10 +71,7 @@ export class GoogleStrategy implements ProviderStrategy {
     try {
       const response = await post.begin(body, headersOf(call), call.signal);
       if (response.ok) return response;
-      const { ok, status, headers } = response;
-      // What it says beside its status may be cut.
-      const text = await response.text().catch(() => '');
-      throw refusalOf({ ok, status, headers, text });
+      throw refusalOf(await readRefusal(response));
     } catch (error) {
       throw toProviderError(error, call.signal);
     }

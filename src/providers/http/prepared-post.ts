@@ -27,6 +27,12 @@ export interface PostResponse {
 /** The same when all of it has been read. */
 export type PostAnswer = Omit<PostResponse, 'text' | 'body'> & { readonly text: string };
 
+/** All of a refusal. It is told by its status: what it says beside that may be cut. */
+export async function readRefusal(response: PostResponse): Promise<PostAnswer> {
+  const { ok, status, headers } = response;
+  return { ok, status, headers, text: await response.text().catch(() => '') };
+}
+
 /**
  * What the SDK tells its vendor of its own retries and of the machine that it runs on. These requests are not its own, no
  * server needs to know, and half of all headers is left.

@@ -7,7 +7,7 @@ import {
   type ProviderStrategy,
   type ProviderStream,
 } from '@app/contracts';
-import { type PostAnswer, type PostResponse, PreparedPost } from '../http/prepared-post.js';
+import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '../http/prepared-post.js';
 import { ChatEventStream } from './chat-event-stream.js';
 import { completionEvents } from './completion-events.js';
 import { concede, type Concession, negotiate, type Sent } from './negotiate-request.js';
@@ -99,10 +99,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   async #begin(call: ProviderCall, body: WireObject): Promise<PostResponse> {
     const response = await this.#completions.begin(body, this.#headers(call), call.signal);
     if (response.ok) return response;
-    const { ok, status, headers } = response;
-    // What it says beside its status may be cut.
-    const text = await response.text().catch(() => '');
-    throw await refusalOf({ ok, status, headers, text });
+    throw await refusalOf(await readRefusal(response));
   }
 
   #toAnswer(answer: PostAnswer, call: ProviderCall, droppedParams: readonly string[]): ProviderAnswer {
