@@ -11,6 +11,7 @@ const PREFIX = '{llm-gateway:limits}:';
 export class RedisLimitStore implements RemoteLimitStore {
   readonly #instance = randomUUID();
   readonly #prefix: string;
+  #lastHeartbeat = { alive: 0, marker: '' };
 
   /** @param namespace  keeps the counts of gateways apart that share a Redis database */
   constructor(
@@ -55,9 +56,10 @@ export class RedisLimitStore implements RemoteLimitStore {
 
   async heartbeat(): Promise<Heartbeat> {
     const keys = [`${this.#prefix}instances`, `${this.#prefix}marker`];
-    const [instances, marker] = readArray(
-      await this.#run(HEARTBEAT, keys, [this.#instance, SLOT_LIFETIME_MS, randomUUID()]),
-    );
+    const last = this.#lastHeartbeat;
+    const args = [this.#instance, SLOT_LIFETIME_MS, randomUUID(), last.alive, last.marker];
+    const [instances, marker, alive] = readArray(await this.#run(HEARTBEAT, keys, args));
+    this.#lastHeartbeat = { alive: Number(alive), marker: String(marker) };
     return { instances: Math.max(1, Number(instances)), marker: String(marker) };
   }
 

@@ -192,6 +192,41 @@ describe('Redis flushed while connected', () => {
   });
 });
 
+describe('Redis restarted from an older snapshot', () => {
+  it('gives nobody back what it has forgotten, though it knows its marker', async () => {
+    const [instance, other] = [await startInstance(), await startInstance()];
+    await take(instance, 3);
+    const snapshot = await everything(instance.redis);
+    await take(instance, 5);
+    await eventually('a heartbeat that the snapshot does not have', async () => {
+      instance.redis.emit('ready');
+      return (await everything(instance.redis)).some(([key, , dump]) =>
+        snapshot.some((old) => old[0] === key && key.endsWith('instances') && !old[2].equals(dump)),
+      );
+    });
+    await instance.redis.flushall();
+    for (const [key, ttlMs, dump] of snapshot)
+      await instance.redis.restore(key, Math.max(0, ttlMs), dump, 'REPLACE');
+    for (const { redis } of [other, instance]) redis.emit('ready'); // look now instead of in 5 s
+    await eventually(
+      'counts are back',
+      async () => (await other.store.take([charge('u', 0)])).windows[0]!.used === 8,
+    );
+    expect(granted([...(await take(other, 5)), ...(await take(instance, 5))])).toBe(2);
+  });
+
+  async function everything(redis: Redis): Promise<[key: string, ttlMs: number, dump: Buffer][]> {
+    const keys = await redis.keys('*');
+    return Promise.all(
+      keys.map(async (key): Promise<[string, number, Buffer]> => [
+        key,
+        await redis.pttl(key),
+        await redis.dumpBuffer(key),
+      ]),
+    );
+  }
+});
+
 describe('slots in flight', () => {
   it('come back after Redis lost them, and the limit holds meanwhile', async () => {
     const instance = await startInstance();
