@@ -1,5 +1,6 @@
 import {
   GatewayError,
+  type GatewayErrorCode,
   type ProviderAnswer,
   type ProviderCall,
   ProviderError,
@@ -77,6 +78,8 @@ interface Walk {
   /** `undefined` while none has failed. */
   failures: TargetFailure[] | undefined;
   readonly onAttempt: OnAttempt;
+  /** The last one by which a provider told that it is busy. */
+  refusal: ProviderError | undefined;
   /** Windows up to this many tokens have proved too small. */
   tooSmallWindow: number;
   /** Between two calls to the same target. */
@@ -119,6 +122,7 @@ export class Dispatcher {
       deadlineAtMs: nowMs + this.config.timeouts.requestMs,
       attempts: [],
       failures: undefined,
+      refusal: undefined,
       tooSmallWindow: 0,
       isPausing: false,
       startedAt: new Date(),
@@ -141,7 +145,7 @@ export class Dispatcher {
         return way.dispatched(target, result, walk.attempts, strategy);
       } catch (error) {
         this.#failed(walk, target, error);
-        if (template.signal.aborted || !mayTryElsewhere(error)) throw error;
+        if (template.signal.aborted || !mayTryElsewhere(error)) throw toldOf(walk, error);
       }
     }
     throw chooseError(walk.failures ?? []) ?? new Error(`no target could be tried for ${plan.model.id}`);
@@ -233,6 +237,7 @@ export class Dispatcher {
     providerRequestId?: string,
   ): void {
     const failure = error instanceof ProviderError ? error : undefined;
+    if (failure && BUSY.has(failure.code)) walk.refusal = failure;
     const attempt: AttemptRecord = {
       provider: target.provider,
       upstreamModel: target.upstreamModel,
@@ -249,6 +254,15 @@ export class Dispatcher {
     walk.attempts = walk.attempts.length === 0 ? [attempt] : walk.attempts.concat(attempt);
     walk.onAttempt(attempt);
   }
+}
+
+const BUSY: ReadonlySet<GatewayErrorCode> = new Set(['provider_overloaded', 'provider_rate_limited']);
+
+/** That a call was late which had hardly any time is less of a reason than why it had so little. */
+function toldOf({ refusal }: Walk, error: unknown): unknown {
+  const hadNoTime =
+    error instanceof ProviderError && error.code === 'request_timeout' && !error.countsAsFailure;
+  return hadNoTime && refusal ? refusal : error;
 }
 
 const MOST_ID_CHARACTERS = 200;

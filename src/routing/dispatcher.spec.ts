@@ -323,6 +323,27 @@ describe('Dispatcher', () => {
     expect(outcomes(left)).toEqual(['p0 provider_overloaded']);
   });
 
+  it('tells why there was hardly any time rather than that a call was late, which it notes as it was', async () => {
+    const busy = fault('provider_rate_limited', { retryAfterMs: 2000 });
+    const late = (isBlamed: boolean) =>
+      fault('request_timeout', { processed: 'unknown', tryElsewhere: false, countsAsFailure: isBlamed });
+    const repeated = (error: ProviderError): Script => {
+      return (_signal, { placement }) => {
+        placement!.onRepeat({ error: busy, startedAt: new Date(), durationMs: 5 });
+        placement!.onResume?.();
+        return Promise.reject(error);
+      };
+    };
+    const same = rig([{ does: repeated(late(false)) }]);
+    expect(await failure(complete(same))).toBe(busy);
+    expect(outcomes(same)).toEqual(['p0 provider_rate_limited', 'p0 request_timeout']);
+    expect(same.attempts.map(({ isCostUnknown }) => isCostUnknown)).toEqual([undefined, true]);
+    const other = rig([{ does: fails(busy) }, { does: fails(late(false)) }]);
+    expect(await failure(complete(other))).toBe(busy);
+    const slow = late(true);
+    expect(await failure(complete(rig([{ does: repeated(slow) }])))).toBe(slow);
+  });
+
   it('answers with the asked model’s error rather than a fallback’s', async () => {
     const of = rig([
       { does: fails(fault('circuit_open')) },

@@ -31,16 +31,22 @@ export class RepeatPolicy {
   ) {}
 
   /**
-   * @param attempt  of the failed call, from 1
+   * @param attempt   of the failed call, from 1
+   * @param endsAtMs  by our clock: whoever is told then that it took too long learns nothing of the refusal
    * @returns ms to wait before the next call; `undefined` = let the error stand
    */
-  delayMs(error: unknown, attempt: number, placement: CallPlacement | undefined): number | undefined {
+  delayMs(
+    error: unknown,
+    attempt: number,
+    endsAtMs: number,
+    placement: CallPlacement | undefined,
+  ): number | undefined {
     if (!(error instanceof ProviderError) || error.processed !== 'no' || !PASSING.has(error.code))
       return undefined;
     if (attempt >= this.settings.maxAttempts || placement?.hasAlternative) return undefined;
     const delayMs = this.#wait(error, attempt);
-    const tooLate = placement !== undefined && this.now() + (delayMs ?? 0) >= placement.deadlineAtMs;
-    if (delayMs === undefined || tooLate || !this.budget.tryRetry()) return undefined;
+    if (delayMs === undefined || this.now() + delayMs >= endsAtMs || !this.budget.tryRetry())
+      return undefined;
     return delayMs;
   }
 

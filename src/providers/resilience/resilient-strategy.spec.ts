@@ -249,6 +249,26 @@ describe('repeating', () => {
     expect(scripted.calls).toHaveLength(2);
   });
 
+  it('does not wait beyond its own limit, either: the refusal says more than that it took too long', async () => {
+    const { strategy, scripted } = rig(() => Promise.reject(rateLimited(7000)), { requestMs: 5000 });
+    const placement = { hasAlternative: false, deadlineAtMs: Infinity, onRepeat: () => undefined };
+    const error = await failure(strategy.complete(call({ placement })), 10_000);
+    expect(error).toMatchObject({ code: 'provider_rate_limited', retryAfterMs: 7000 });
+    expect(scripted.calls).toHaveLength(1);
+  });
+
+  it('does not blame a repeated call that the refusals have left hardly any time', async () => {
+    let calls = 0;
+    const late = rig(() => (++calls === 1 ? Promise.reject(rateLimited(6000)) : never()), {
+      requestMs: 10_000,
+    });
+    expect(await failure(late.strategy.complete(call()), 10_000)).toMatchObject({
+      code: 'request_timeout',
+      countsAsFailure: false,
+    });
+    expect(late.scripted.calls).toHaveLength(2);
+  });
+
   it('can be switched off', async () => {
     const repeat = { ...SETTINGS.repeat, maxAttempts: 1 };
     const { strategy, scripted } = rig(() => Promise.reject(overloaded()), { repeat });

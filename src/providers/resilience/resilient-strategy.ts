@@ -67,7 +67,9 @@ class Repeat extends Error {
 class CallState extends CallGuard {
   readonly upstreamModel: string;
   attempt = 0;
-  /** Others have used up the request's time: to be late says nothing of this provider. */
+  /** `performance.now()` at which the call has failed. */
+  endsAtMs = Infinity;
+  /** Others, or refusals, have used up the request's time: to be late says nothing of this provider. */
   isCramped = false;
   delayMs = 0;
   /** The attempt under way began, by the wall clock and by ours. */
@@ -236,9 +238,14 @@ export class ResilientStrategy implements ProviderStrategy {
   #open(call: ProviderCall): CallState {
     const state = new CallState(call, this.providerName);
     const timeLeftMs = this.#timeLeftMs(call);
-    state.isCramped = timeLeftMs < this.settings.requestMs * CRAMPED_SHARE;
+    state.endsAtMs = this.shared.now() + timeLeftMs;
+    state.isCramped = this.#isCramped(timeLeftMs);
     state.limitWhole(this.#wholeLimits, timeLeftMs);
     return state;
+  }
+
+  #isCramped(timeLeftMs: number): boolean {
+    return timeLeftMs < this.settings.requestMs * CRAMPED_SHARE;
   }
 
   #timeLeftMs({ placement }: ProviderCall): number {
@@ -279,15 +286,17 @@ export class ResilientStrategy implements ProviderStrategy {
     concealSecrets(error, this.settings.secrets);
     this.#noteLimit(state, error);
     if (this.shared.breakers.refuses(this.providerName, state.upstreamModel)) throw error;
-    const { placement } = state;
-    const delayMs = this.#repeat.delayMs(error, state.attempt, placement);
+    const { placement, endsAtMs } = state;
+    const delayMs = this.#repeat.delayMs(error, state.attempt, endsAtMs, placement);
     if (delayMs === undefined || !(error instanceof ProviderError)) throw error;
+    const nowMs = this.shared.now();
     placement?.onRepeat({
       error,
       startedAt: new Date(state.startedAtMs),
-      durationMs: this.shared.now() - state.startedMs,
+      durationMs: nowMs - state.startedMs,
     });
     state.delayMs = delayMs;
+    state.isCramped = this.#isCramped(endsAtMs - nowMs - delayMs);
     throw new Repeat(delayMs);
   }
 
