@@ -37,6 +37,11 @@ describe.each(VENDORS)('of %s', (vendor) => {
     ['with too much', `data: ${lists(300_000)}\n\n`, 'answer has too many lists and objects.'],
     ['nested too deeply', `data: ${'['.repeat(200_000)}\n\n`, 'answer is nested too deeply.'],
     ['too large', `data: "${'a'.repeat(9 * 1024 * 1024)}"\n\n`, 'answer has an event that is too large.'],
+    [
+      'too large, in no event',
+      `[{"a":"${'a'.repeat(9 * 1024 * 1024)}`,
+      'answer has an event that is too large.',
+    ],
   ])('so is an event: %s', async (_what, text, words) => {
     expect(await failureOf(() => drained(vendor, text))).toEqual(fault(words));
   });

@@ -1,6 +1,7 @@
+import { SseTooLargeError } from '@app/sse';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameTooLargeError, GeminiFrames } from './google.frames.js';
+import { GeminiFrames } from './google.frames.js';
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
@@ -56,6 +57,6 @@ describe('GeminiFrames', () => {
     const piece = encode(`[{"a":"${'x'.repeat(1024 * 1024)}`);
     expect(() => {
       for (let i = 0; i < 9; i += 1) frames.read(i === 0 ? piece : piece.fill(0x78), () => undefined);
-    }).toThrow(FrameTooLargeError);
+    }).toThrow(SseTooLargeError);
   });
 });

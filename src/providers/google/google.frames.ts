@@ -1,9 +1,4 @@
-import { DEFAULT_MAX_EVENT_BYTES, SseDecoder } from '@app/sse';
-
-/** A part of an answer grew over the limit: it is not buffered any further. */
-export class FrameTooLargeError extends Error {
-  override readonly name = 'FrameTooLargeError';
-}
+import { DEFAULT_MAX_EVENT_BYTES, SseDecoder, SseTooLargeError } from '@app/sse';
 
 type Found = (json: string) => void;
 
@@ -18,7 +13,7 @@ interface Reader {
  * What comes decides how it is read: server-sent events (the form we ask for), one JSON array sent in pieces (what
  * Google sends without `alt=sse`, and some proxies always), or a single JSON object (an error).
  *
- * @throws FrameTooLargeError, SseTooLargeError
+ * @throws SseTooLargeError  for an object of any form that is too large
  */
 export class GeminiFrames {
   #reader: Reader | undefined;
@@ -110,8 +105,7 @@ class JsonObjects implements Reader {
 
   #keep(bytes: Uint8Array): void {
     this.#bytes += bytes.length;
-    if (this.#bytes > DEFAULT_MAX_EVENT_BYTES)
-      throw new FrameTooLargeError('a chunk of the answer is too large');
+    if (this.#bytes > DEFAULT_MAX_EVENT_BYTES) throw new SseTooLargeError(DEFAULT_MAX_EVENT_BYTES);
     this.#pieces.push(bytes);
   }
 
