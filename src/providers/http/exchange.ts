@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { abortReason, type CallSignal } from '@app/contracts';
 import type { Dispatcher } from 'undici';
 import { ConnectionError, noteUnsent, toConnectionError } from './connection-failure.js';
-import { LightBody } from './light-body.js';
-import { LightAnswer, LightResponse } from './light-response.js';
+import { LightBody, REFUSAL_LIMITS } from './light-body.js';
+import { isSuccess, LightAnswer, LightResponse } from './light-response.js';
 
 export interface ResponseOptions {
   readonly href: string;
@@ -182,6 +182,7 @@ class AnswerExchange extends Exchange<LightAnswer> {
   #firstChunk: Buffer | undefined;
   #laterChunks: Buffer[] | undefined;
   #bytes = 0;
+  #refusalLimit: NodeJS.Timeout | undefined;
 
   constructor(waiting: Waiting<LightAnswer>, signal: CallSignal, maxBodyBytes: number) {
     super(waiting, signal);
@@ -189,13 +190,15 @@ class AnswerExchange extends Exchange<LightAnswer> {
   }
 
   override onResponseStart(
-    _controller: Dispatcher.DispatchController,
+    controller: Dispatcher.DispatchController,
     status: number,
     headers: IncomingHttpHeaders,
   ): void {
     if (status < 200) return;
     this.#status = status;
     this.#headers = headers;
+    if (!this.#isRefusal) return;
+    this.#refusalLimit = setTimeout(() => this.#cut(controller), REFUSAL_LIMITS.patienceMs);
   }
 
   override onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -203,23 +206,40 @@ class AnswerExchange extends Exchange<LightAnswer> {
     if (this.#bytes > this.#maxBodyBytes) return this.#refuse(controller);
     if (!this.#firstChunk) this.#firstChunk = chunk;
     else (this.#laterChunks ??= []).push(chunk);
+    if (this.#bytes > REFUSAL_LIMITS.maxBytes && this.#isRefusal) this.#cut(controller);
   }
 
   override onResponseEnd(): void {
     super.onResponseEnd();
+    clearTimeout(this.#refusalLimit);
     this.succeed(new LightAnswer(this.#status, this.#headers ?? {}, this.#body()));
   }
 
   /** A refusal is told by its status: what it says beside that may be cut. */
   override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#status >= 300 && !this.isSettled && !this.isAborted) this.onResponseEnd();
+    if (this.#isRefusal && !this.isSettled && !this.isAborted) this.onResponseEnd();
     else super.onResponseError(controller, error);
+  }
+
+  protected override fail(reason: unknown): void {
+    clearTimeout(this.#refusalLimit);
+    super.fail(reason);
+  }
+
+  get #isRefusal(): boolean {
+    return this.#status > 0 && !isSuccess(this.#status);
   }
 
   #refuse(controller: Dispatcher.DispatchController): void {
     const error = new ConnectionError('body_too_large', 'unknown', undefined);
     this.fail(error);
     controller.abort(error);
+  }
+
+  /** That is enough of a refusal. */
+  #cut(controller: Dispatcher.DispatchController): void {
+    this.onResponseEnd();
+    controller.abort(new ConnectionError('other', 'unknown', 'BODY_CANCELLED'));
   }
 
   #body(): Buffer | undefined {

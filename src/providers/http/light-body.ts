@@ -4,6 +4,8 @@ import { ConnectionError } from './connection-failure.js';
 
 /** Bytes kept for a reader that is slower than the sender, before the socket is told to wait. */
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
+/** A refusal is told by its status: of what it says beside that, so much is read, and waited for so long. */
+export const REFUSAL_LIMITS = { maxBytes: 64 * 1024, patienceMs: 2000 } as const;
 const SETTLED = Promise.resolve();
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -12,10 +14,7 @@ interface Waiter {
   reject(reason: unknown): void;
 }
 
-/**
- * The bytes of an answer as they arrive: an async iterable for openai's and Anthropic's SDK and for us, with
- * `getReader()` for Google's. One consumer, read once.
- */
+/** The bytes of an answer as they arrive: an async iterable for the SDKs and for us. One consumer, read once. */
 export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, ReadyEvents<Uint8Array> {
   /** A reader that keeps up leaves one at most, so a list for more is made only for one that does not. */
   #next: Uint8Array | undefined;
@@ -32,10 +31,6 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
   /** Somebody has begun to read. */
   get used(): boolean {
     return this.#used;
-  }
-
-  get locked(): boolean {
-    return false;
   }
 
   push(chunk: Uint8Array): void {
@@ -106,19 +101,6 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     return Promise.resolve(DONE);
   }
 
-  cancel(): Promise<void> {
-    return this.return().then(() => undefined);
-  }
-
-  /** The part of `ReadableStreamDefaultReader` that Google's SDK uses. */
-  getReader() {
-    return {
-      read: () => this.next(),
-      cancel: () => this.cancel(),
-      releaseLock: () => undefined,
-    };
-  }
-
   /**
    * All bytes.
    *
@@ -134,6 +116,26 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
       length += value.length;
       if (length > maxBytes) throw this.#tooLarge();
     }
+  }
+
+  /** What comes of a refusal's text; the upstream is closed where there is more. */
+  async readRefusal(): Promise<Buffer> {
+    const { maxBytes, patienceMs } = REFUSAL_LIMITS;
+    const chunks: Uint8Array[] = [];
+    const timer = setTimeout(() => void this.return(), patienceMs);
+    try {
+      for (let length = 0; length < maxBytes;) {
+        const { done, value } = await this.next();
+        if (done) break;
+        chunks.push(value);
+        length += value.length;
+      }
+    } catch {
+      // It is cut, or late.
+    }
+    clearTimeout(timer);
+    if (!this.#ended && !this.#failure) void this.return();
+    return Buffer.concat(chunks).subarray(0, maxBytes);
   }
 
   #tooLarge(): ConnectionError {

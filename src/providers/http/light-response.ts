@@ -94,10 +94,11 @@ export class LightResponse {
     return this.body.used;
   }
 
+  /** Of a refusal what comes of it in time. */
   async text(): Promise<string> {
-    const bytes = await this.body.readAll(this.maxBodyBytes);
-    const text = textOf(bytes);
-    if (!this.ok) errorTexts.set(this.headers, text);
+    if (this.ok) return textOf(await this.body.readAll(this.maxBodyBytes));
+    const text = textOf(await this.body.readRefusal());
+    errorTexts.set(this.headers, text);
     return text;
   }
 
@@ -143,7 +144,7 @@ function isDeeperThan(root: unknown, most: number): boolean {
   return false;
 }
 
-function isSuccess(status: number): boolean {
+export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 

@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { CallSwitch } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
 import { connectionFailure } from './connection-failure.js';
@@ -69,6 +69,40 @@ describe('an answer that is read whole', () => {
     expect(connectionFailure(error)).toMatchObject({ processed: 'unknown', kind: 'body_too_large' });
     await until(() => closed);
   });
+
+  it.each([
+    ['does not end', 4000, (response: ServerResponse) => void response.write('slow down')],
+    [
+      'is larger than any',
+      1900,
+      (response: ServerResponse) => {
+        const timer = setInterval(() => response.write('slow down'.repeat(1000)), 1);
+        response.on('close', () => clearInterval(timer));
+      },
+    ],
+  ])(
+    'a refusal whose text %s is told by its status, and the upstream closed',
+    async (_how, mostMs, write) => {
+      let closed = 0;
+      const to = await target((_request, response) => {
+        response.on('close', () => (closed += 1));
+        write(response.writeHead(429, { 'retry-after': '7' }));
+      });
+      const startedMs = performance.now();
+      const answers = await Promise.all([
+        to.postForWhole('', [], new CallSwitch()).then((answer) => ({ answer, said: answer.text })),
+        to.post('', [], new CallSwitch()).then(async (answer) => ({ answer, said: await answer.text() })),
+      ]);
+      expect(performance.now() - startedMs).toBeLessThan(mostMs);
+      for (const { answer, said } of answers) {
+        expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '7']);
+        expect(said.slice(0, 9)).toBe('slow down');
+        expect(said.length).toBeLessThan(200_000);
+        expect(errorBodyText(answer.headers)).toBe(said);
+      }
+      await until(() => closed === 2);
+    },
+  );
 
   it('fails when its connection does in the middle', async () => {
     const to = await target((request, response) => {
