@@ -128,6 +128,23 @@ describe('a stream', () => {
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('tool_calls');
   });
 
+  it('keeps every digit of an argument', () => {
+    const call = JSON.stringify(chunk([{ functionCall: { name: 'f', args: { ids: ['ID'] } } }], STOP));
+    const translator = new GeminiStreamTranslator(context);
+    const [event] = translator.take(call.replace('"ID"', '12345678901234567890,-9007199254740993,0.5,1e300'));
+    expect(JSON.parse(event!.json)).toMatchObject({
+      choices: [
+        {
+          delta: {
+            tool_calls: [
+              { function: { arguments: '{"ids":[12345678901234567890,-9007199254740993,0.5,1e+300]}' } },
+            ],
+          },
+        },
+      ],
+    });
+  });
+
   it('keeps candidates apart by their index', () => {
     const chunks = chunksOf([
       {

@@ -8,6 +8,7 @@ import {
   JsonBoundsError,
   parseEventJson,
 } from '@app/contracts';
+import { ExactJsonParser, losesDigits } from '../../text/exact-json.js';
 import { CandidateTranslator } from './google.candidate.js';
 import { badResponse, isErrorBody, toBodyProviderError, toUnreadable } from './google.errors.js';
 import {
@@ -155,7 +156,9 @@ function parseChunk(json: string, begun: boolean): JsonObject {
 
 function parse(json: string): unknown {
   try {
-    return parseEventJson(json);
+    const chunk: unknown = parseEventJson(json);
+    // Digits count in arguments only: to look for them in each chunk of a text would cost it something.
+    return json.includes('"functionCall"') && losesDigits(json) ? new ExactJsonParser().parse(json) : chunk;
   } catch (error) {
     if (error instanceof JsonBoundsError) throw toUnreadable(error);
     throw badResponse('Google sent a chunk that is not JSON.', error);
