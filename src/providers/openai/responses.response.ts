@@ -111,7 +111,7 @@ export function isToolCall(item: WireObject): boolean {
  *
  * @param partStart  where that part begins in the message's text
  */
-export function annotationOf(annotation: unknown, partStart: number): unknown {
+function annotationOf(annotation: unknown, partStart: number): unknown {
   const { type, ...fields } = asObject(annotation) ?? {};
   if (typeof type !== 'string') return annotation;
   for (const index of ['start_index', 'end_index']) {
@@ -121,7 +121,7 @@ export function annotationOf(annotation: unknown, partStart: number): unknown {
   return { type, [type]: fields };
 }
 
-function annotationsIn(messages: readonly WireObject[]): unknown[] {
+export function annotationsIn(messages: readonly WireObject[]): unknown[] {
   let partStart = 0;
   return messages
     .flatMap((item) => partsOf(item, 'output_text'))

@@ -551,45 +551,57 @@ describe('the stream', () => {
     }
   });
 
-  it('counts the places of citations in the text of all parts, as the whole answer does', async () => {
-    const cited = (text: string) => ({
-      type: 'output_text',
-      text,
-      annotations: [{ type: 'url_citation', url: 'https://e.org', title: 'E', start_index: 0, end_index: 2 }],
-    });
-    const output = [
-      { type: 'message', id: 'm1', phase: 'commentary', content: [cited('ab')] },
-      { type: 'message', id: 'm2', phase: 'final_answer', content: [cited('cde'), cited('fg')] },
-    ];
-    const response = { id: 'resp_1', status: 'completed', output };
-    const events = output.flatMap(({ id, content }) =>
-      content.flatMap(({ text, annotations }, content_index) => [
-        { type: 'response.output_text.delta', item_id: id, content_index, delta: text.slice(0, 1) },
-        { type: 'response.output_text.delta', item_id: id, content_index, delta: text.slice(1) },
-        {
-          type: 'response.output_text.annotation.added',
-          item_id: id,
-          content_index,
-          annotation: annotations[0],
-        },
-      ]),
-    );
-    const { chunks } = await read(sse(...events, { type: 'response.completed', response }));
-    const told = chunks.flatMap(({ choices }) => (choices[0]?.delta.annotations ?? []) as WireObject[]);
-    const { message } = responseToCompletion(structuredClone(response), context).choices[0]!;
-    expect(told).toEqual(message.annotations);
-    // The official SDKs cannot join several lists.
-    const lists = chunks.flatMap(({ choices }) => choices.filter(({ delta }) => delta.annotations));
-    expect(lists).toHaveLength(1);
-    const places = told.map(
-      (citation) => citation.url_citation as { start_index: number; end_index: number },
-    );
-    expect(places.map((at) => message.content?.slice(at.start_index, at.end_index))).toEqual([
-      'ab',
-      'cd',
-      'fg',
-    ]);
-  });
+  it.each([
+    ['told of on their way, too', true],
+    ['told of at the end only', false],
+  ])(
+    'counts the places of citations in the text of all parts, as the whole answer does: %s',
+    async (_when, areTold) => {
+      const cited = (text: string) => ({
+        type: 'output_text',
+        text,
+        annotations: [
+          { type: 'url_citation', url: 'https://e.org', title: 'E', start_index: 0, end_index: 2 },
+        ],
+      });
+      const output = [
+        { type: 'message', id: 'm1', phase: 'commentary', content: [cited('ab')] },
+        { type: 'message', id: 'm2', phase: 'final_answer', content: [cited('cde'), cited('fg')] },
+      ];
+      const response = { id: 'resp_1', status: 'completed', output };
+      const events = output.flatMap(({ id, content }) =>
+        content.flatMap(({ text, annotations }, content_index) => [
+          { type: 'response.output_text.delta', item_id: id, content_index, delta: text.slice(0, 1) },
+          { type: 'response.output_text.delta', item_id: id, content_index, delta: text.slice(1) },
+          ...(areTold
+            ? [
+                {
+                  type: 'response.output_text.annotation.added',
+                  item_id: id,
+                  content_index,
+                  annotation: annotations[0],
+                },
+              ]
+            : []),
+        ]),
+      );
+      const { chunks } = await read(sse(...events, { type: 'response.completed', response }));
+      const told = chunks.flatMap(({ choices }) => (choices[0]?.delta.annotations ?? []) as WireObject[]);
+      const { message } = responseToCompletion(structuredClone(response), context).choices[0]!;
+      expect(told).toEqual(message.annotations);
+      // The official SDKs cannot join several lists.
+      const lists = chunks.flatMap(({ choices }) => choices.filter(({ delta }) => delta.annotations));
+      expect(lists).toHaveLength(1);
+      const places = told.map(
+        (citation) => citation.url_citation as { start_index: number; end_index: number },
+      );
+      expect(places.map((at) => message.content?.slice(at.start_index, at.end_index))).toEqual([
+        'ab',
+        'cd',
+        'fg',
+      ]);
+    },
+  );
 
   it('names the tier that has served, which is known at the end', async () => {
     const asked = { id: 'resp_1', created_at: 5, service_tier: 'auto' };

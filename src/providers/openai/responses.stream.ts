@@ -10,7 +10,7 @@ import {
 } from '../openai-compatible/openai-compatible.wire.js';
 import { carriedFields, textOf } from './responses.carry.js';
 import {
-  annotationOf,
+  annotationsIn,
   envelopeOf,
   finishReasonOf,
   isToolCall,
@@ -44,13 +44,9 @@ export class ResponsesStreamTranslator implements EventTranslator {
   /** Which part of which summary is being told. */
   #reasoningPart: string | undefined;
   readonly #calls = new Map<unknown, OpenCall>();
-  /** Told once, at the end: the official SDKs can put together no list that comes in parts. */
-  readonly #annotations: unknown[] = [];
   /** Of the answer's text, as far as it was told. */
   #textLength = 0;
   #refusalLength = 0;
-  /** Where the parts of the text begin in it. */
-  readonly #partStarts = new Map<string, number>();
 
   constructor(private readonly context: ResponsesContext) {}
 
@@ -80,11 +76,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
       case 'response.output_item.added':
         return this.#itemAdded(asObject(event.item) ?? {});
       case 'response.output_text.delta':
-        this.#partStart(event);
         return this.#text(event.delta, logprobsOf(event));
-      case 'response.output_text.annotation.added':
-        this.#annotations.push(annotationOf(event.annotation, this.#partStart(event)));
-        return undefined;
       case 'response.refusal.delta':
         return this.#refusal(event.delta);
       case 'response.reasoning_summary_text.delta':
@@ -122,14 +114,6 @@ export class ResponsesStreamTranslator implements EventTranslator {
   #refusal(delta: unknown): ChatStreamEvent[] {
     this.#refusalLength += asText(delta)?.length ?? 0;
     return this.#delta({ refusal: delta });
-  }
-
-  /** A part that nothing was told of yet begins here. */
-  #partStart(event: WireObject): number {
-    const part = `${String(event.item_id)} ${String(event.content_index)}`;
-    const start = this.#partStarts.get(part) ?? this.#textLength;
-    this.#partStarts.set(part, start);
-    return start;
   }
 
   #itemAdded(item: WireObject): ChatStreamEvent[] | undefined {
@@ -171,8 +155,10 @@ export class ResponsesStreamTranslator implements EventTranslator {
     this.#complete = true;
     this.#closeEnvelope(response);
     const carried = carriedFields(output);
+    // Told once, here, where all of them are: the official SDKs can put together no list that comes in parts.
+    const annotations = annotationsIn(output.filter((item) => item.type === 'message'));
     const kept = {
-      ...(this.#annotations.length > 0 ? { annotations: this.#annotations } : {}),
+      ...(annotations.length > 0 ? { annotations } : {}),
       ...(carried ? { provider_specific_fields: carried } : {}),
     };
     const usage = readResponsesUsage(response.usage, output, response.tool_usage);
