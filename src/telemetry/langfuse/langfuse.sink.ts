@@ -36,6 +36,8 @@ export class LangfuseSink implements TelemetrySink {
   #backlog = 0;
   #dropped = 0;
   #batchFailed = false;
+  /** The last batch was not taken, however often it was sent: until one is, there is one at a time. */
+  #isAway = false;
 
   constructor(private readonly options: LangfuseSinkOptions) {
     this.#client = new LangfuseClient({
@@ -71,8 +73,7 @@ export class LangfuseSink implements TelemetrySink {
   request(record: RequestRecord): void {
     if (!this.#sampled(record.billingId)) return;
     const events = 1 + record.attempts.length;
-    const limit = this.options.captureContent ? MAX_BACKLOG_WITH_CONTENT : MAX_BACKLOG;
-    if (this.#backlog + events > limit) {
+    if (this.#backlog + events > this.#limit) {
       this.#dropped += events;
       return;
     }
@@ -82,6 +83,12 @@ export class LangfuseSink implements TelemetrySink {
     } catch {
       this.#dropped += events;
     }
+  }
+
+  get #limit(): number {
+    const { captureContent } = this.options;
+    if (this.#isAway) return captureContent ? BATCH_WITH_CONTENT : BATCH;
+    return captureContent ? MAX_BACKLOG_WITH_CONTENT : MAX_BACKLOG;
   }
 
   /** Sends what is waiting, for at most `timeoutMs`. */
@@ -103,6 +110,7 @@ export class LangfuseSink implements TelemetrySink {
   #delivered(events: number): void {
     this.#backlog = Math.max(0, this.#backlog - events);
     if (this.#batchFailed) this.#dropped += events;
+    this.#isAway = this.#batchFailed;
     this.#batchFailed = false;
   }
 

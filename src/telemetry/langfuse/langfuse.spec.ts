@@ -141,6 +141,22 @@ describe('a Langfuse server that fails', () => {
     },
   );
 
+  it('gets one batch at a time until it takes one', async () => {
+    server.behaviour = 'error';
+    const sink = open();
+    const trace = (requests: number): void => {
+      for (let i = 0; i < requests; i++) sink.request(requestRecord());
+    };
+    trace(100);
+    await until(() => sink.backlog === 0, 10_000);
+    trace(100);
+    expect(sink.backlog).toBeLessThanOrEqual(50);
+    server.behaviour = 'ok';
+    await until(() => sink.backlog === 0, 10_000);
+    trace(100);
+    expect(sink.backlog).toBe(300);
+  }, 20_000);
+
   it('is used again when it is back', async () => {
     server.behaviour = 'not-json';
     const sink = open();
