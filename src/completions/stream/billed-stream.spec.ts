@@ -7,6 +7,7 @@ import {
   RUN_SEPARATOR,
   type Usage,
 } from '@app/contracts';
+import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import type { BillingSession, Settlement } from '../../billing/billing-session.js';
 import type { RequestContext } from '../../edge/request-context.js';
@@ -40,6 +41,7 @@ function fixture(
     covers?: boolean;
     includeUsage?: boolean;
     keepsAnswer?: boolean;
+    unsettled?: Error;
     onUpstreamEvent?: (event: ChatStreamEvent) => void;
   } = {},
 ) {
@@ -58,7 +60,7 @@ function fixture(
     settle: (settlement) => {
       settlements.push(settlement);
       log.push('settled');
-      return Promise.resolve({ costNanoUsd: 5n });
+      return options.unsettled ? Promise.reject(options.unsettled) : Promise.resolve({ costNanoUsd: 5n });
     },
   };
   const context = { clientGone: gone as CallSignal, billingId: 'b', startedAtMs: 0 } as RequestContext;
@@ -332,6 +334,35 @@ describe('BilledStream', () => {
     expect(upstream.map(({ json }) => json)).toEqual(shown.slice(0, 2));
     expect(upstream.map(({ outputText }) => outputText).join('')).toBe('hello world');
     expect(JSON.parse(shown[2]!)).toMatchObject({ id: 'c1', choices: [{ finish_reason: 'length' }] });
+  });
+
+  // A shutdown waits for its end, and a retry with its Idempotency-Key too.
+  it.each([
+    ['whole', [delta('a', 'stop'), usageEvent(USAGE)], {}],
+    ['cut for money', [delta('hello world'), delta('more')], { covers: false }],
+    ['read too slowly', [delta('hello world'), new UnreadAnswer('p')], {}],
+  ])(
+    'ends once, and keeps nothing, when an answer that is %s cannot be booked',
+    async (_how, script, options) => {
+      const unsettled = new Error('no journal, no database');
+      const { stream, ends, log } = fixture(script, { ...options, unsettled });
+      await expect(collect(stream)).rejects.toThrow();
+      expect(ends).toMatchObject([{ kind: 'failed' }]);
+      expect(log).toEqual(['settled']);
+    },
+  );
+
+  it('leaves nothing at the signal of a drain that is over', async () => {
+    const { stream, gone, drains } = fixture([delta('a'), delta('b', 'stop'), usageEvent(USAGE)], {
+      cancelStopsBilling: false,
+    });
+    const limit = new AbortController().signal;
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(limit);
+    await stream.next();
+    gone.abort();
+    expect(getEventListeners(limit, 'abort')).toHaveLength(1);
+    await drains.settled();
+    expect(getEventListeners(limit, 'abort')).toHaveLength(0);
   });
 
   it('settles a stream that nobody ever read', async () => {

@@ -200,9 +200,14 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 
   async #complete(): Promise<void> {
-    if (!this.#end()) return;
+    if (this.#end()) await this.#conclude();
+  }
+
+  /** @param onSettled  what is still to be shown, before the answer is kept */
+  async #conclude(onSettled?: () => void): Promise<void> {
     try {
       await this.#settleUsage();
+      onSettled?.();
       await this.#parts.onComplete?.();
     } catch (error) {
       this.#parts.onEnd({ kind: 'failed', error });
@@ -214,20 +219,23 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   /** @returns the same error, to be thrown */
   async #failed(error: unknown): Promise<unknown> {
     if (!this.#end()) return error;
-    if (error instanceof UnreadAnswer && !this.#parts.keepsAnswer) await this.#settleUsage();
-    else await this.#settle(releaseAfter(error, 'internal_error'));
-    this.#parts.onEnd({ kind: 'failed', error });
+    try {
+      if (error instanceof UnreadAnswer && !this.#parts.keepsAnswer) await this.#settleUsage();
+      else await this.#settle(releaseAfter(error, 'internal_error'));
+    } finally {
+      this.#parts.onEnd({ kind: 'failed', error });
+    }
     return error;
   }
 
   async #cutForMoney(): Promise<IteratorResult<string>> {
     if (!this.#end()) return { done: true, value: undefined };
-    const cut = this.#cut();
-    await this.#settleUsage();
-    const usage = this.#showUsage();
-    await this.#parts.onComplete?.();
-    this.#parts.onEnd({ kind: 'complete' });
-    return { done: false, value: usage === undefined ? cut : cut + RUN_SEPARATOR + usage };
+    let shown = this.#cut();
+    await this.#conclude(() => {
+      const usage = this.#showUsage();
+      if (usage !== undefined) shown += RUN_SEPARATOR + usage;
+    });
+    return { done: false, value: shown };
   }
 
   /** The provider's own chunk of it is among those that were cut off. */
@@ -269,7 +277,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   /** Reads on without a client, to the provider's own count. */
   async #drain(signal: AbortSignal): Promise<void> {
     const { upstream, onEnd } = this.#parts;
-    signal.addEventListener('abort', () => upstream.abort(), { once: true });
+    const cut = (): void => upstream.abort();
+    signal.addEventListener('abort', cut, { once: true });
     try {
       await this.#readOn();
       await this.#settleUsage();
@@ -277,6 +286,9 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
       await this.#parts.onComplete?.();
     } catch (error) {
       await this.#settleCutDrain(error).catch(() => undefined);
+    } finally {
+      // A signal with a time limit lives until then, and its listener keeps request and answer alive.
+      signal.removeEventListener('abort', cut);
     }
     onEnd({ kind: 'client-gone' });
   }
