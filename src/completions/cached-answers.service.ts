@@ -8,6 +8,7 @@ import { requirePrincipal } from '../edge/request-context.js';
 import type { StreamAnswer, WholeAnswer } from './answer.js';
 import { CompletionExecution, type StreamHooks } from './completion-execution.service.js';
 import type { CompletionRun } from './completion-run.js';
+import { ReplayedStream } from './stream/replayed-stream.js';
 
 type Land = (answer: CachedAnswer | undefined) => void;
 
@@ -42,7 +43,9 @@ export class CachedAnswers {
     const plan = this.#plan(run, incoming);
     if (!plan) return { events: await this.execution.stream(run, hooks) };
     const found = await this.#lookUp(plan, run);
-    if (found.known) return { events: replay(eventsOf(found.known), run, hooks) };
+    if (found.known) {
+      return { events: new ReplayedStream(replay(eventsOf(found.known), run, hooks.onEvent), hooks) };
+    }
     try {
       return { events: await this.execution.stream(run, this.#keeping(plan, found.land, run, hooks)) };
     } catch (error) {
@@ -140,22 +143,16 @@ function targetOf(run: CompletionRun): CachedTarget {
   return { provider, upstreamModel, priceVersion };
 }
 
-async function* replay(
+function* replay(
   events: readonly ChatStreamEvent[],
   run: CompletionRun,
-  hooks: StreamHooks,
-): AsyncGenerator<string> {
-  try {
-    for (const event of shownEvents(events, run)) {
-      run.noteFirstChunk();
-      run.finishReason = event.finishReason ?? run.finishReason;
-      const json = shownJson(event, run);
-      hooks.onEvent?.(json);
-      yield json;
-    }
-    await hooks.onComplete?.();
-    hooks.onEnd({ kind: 'complete' });
-  } finally {
-    hooks.onEnd({ kind: 'client-gone' });
+  onEvent: StreamHooks['onEvent'],
+): Generator<string> {
+  for (const event of shownEvents(events, run)) {
+    run.noteFirstChunk();
+    run.finishReason = event.finishReason ?? run.finishReason;
+    const json = shownJson(event, run);
+    onEvent?.(json);
+    yield json;
   }
 }

@@ -10,6 +10,7 @@ import type { StreamAnswer, WholeAnswer } from './answer.js';
 import { CachedAnswers } from './cached-answers.service.js';
 import type { CompletionRun } from './completion-run.js';
 import type { StreamEnd } from './stream/billed-stream.js';
+import { ReplayedStream } from './stream/replayed-stream.js';
 
 const ROUTE = 'POST /v1/chat/completions';
 const NO_KEY: IdempotentBegin = { kind: 'none' };
@@ -117,13 +118,6 @@ function replayStream(
   onEnd: (end: StreamEnd) => void,
 ): StreamAnswer {
   run.isReplay = true;
-  return { events: replayLines(stored.body, onEnd), headers: stored.headers };
-}
-
-async function* replayLines(transcript: string, onEnd: (end: StreamEnd) => void): AsyncGenerator<string> {
-  try {
-    if (transcript !== '') yield* transcript.split('\n');
-  } finally {
-    onEnd({ kind: 'complete' });
-  }
+  const lines = stored.body === '' ? [] : stored.body.split('\n');
+  return { events: new ReplayedStream(lines.values(), { onEnd }), headers: stored.headers };
 }
