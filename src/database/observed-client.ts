@@ -5,6 +5,9 @@ import type { DatabaseHealth } from './database-health.js';
 
 type Callback = (error: Error | null | undefined, ...result: unknown[]) => void;
 
+/** `read_only_sql_transaction` */
+const READ_ONLY = '25006';
+
 /** What was learned about the server while connecting; shared by the connections of one pool. */
 export interface ServerTraits {
   tls: boolean;
@@ -20,6 +23,7 @@ export interface ServerTraits {
  * - tells `health` how connecting and asking went, and fails at once while its breaker is open;
  * - ends a connection whose answer stayed out beyond `query_timeout`: node-postgres would give it back to the pool with
  *   the old question still running;
+ * - ends a connection whose server takes no writes: after a failover it is yesterday's primary, and lives on;
  * - has an error listener from the start, so that a dying server never ends the process;
  * - leaves out the timeout parameters when a pooler refuses them (PgBouncer: "unsupported startup parameter"), and TLS
  *   when it is optional and the server has none. The attempt that finds out fails; the next one succeeds.
@@ -93,9 +97,10 @@ export function observedClient(
     };
 
     readonly #failed = (error: unknown): void => {
-      if (!(error instanceof Error) || error.message !== 'Query read timeout') return;
-      health.failed(error);
-      void this.end().catch(() => undefined);
+      if (!(error instanceof Error)) return;
+      const isStuck = error.message === 'Query read timeout';
+      if (isStuck) health.failed(error);
+      if (isStuck || ('code' in error && error.code === READ_ONLY)) void this.end().catch(() => undefined);
     };
   };
 }

@@ -123,6 +123,30 @@ describe('away while running', () => {
     expect(service.status().pool.total).toBeLessThanOrEqual(4);
   });
 
+  it('leaves a server that takes no writes any more: the next connection may reach one that does', async () => {
+    const service = await boot();
+    const write = 'CREATE TABLE IF NOT EXISTS written (at timestamptz)';
+    const name = new URL(database.url).pathname.slice(1);
+    // As with a primary that was demoted: its sessions live on, and stay read-only however long they are used.
+    await runSql(database.url, `ALTER DATABASE "${name}" SET default_transaction_read_only = on`);
+    await runSql(
+      database.url,
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+    );
+    const ways = [service, service.prepared];
+    for (const way of ways) {
+      await eventually('it is read-only', () =>
+        way.query(write).then(
+          () => false,
+          (error: { cause?: { code?: string } }) => error.cause?.code === '25006',
+        ),
+      );
+    }
+    const reset = `ALTER DATABASE "${name}" RESET default_transaction_read_only`;
+    await runSql(database.url, `BEGIN READ WRITE; ${reset}; COMMIT`);
+    for (const way of ways) expect(await way.query(write)).toEqual([]);
+  });
+
   it('survives every connection being reset in the middle of a statement', async () => {
     const service = await boot();
     const sleeping = Promise.allSettled(Array.from({ length: 4 }, () => service.query('SELECT pg_sleep(1)')));
