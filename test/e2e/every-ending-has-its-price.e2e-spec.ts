@@ -7,7 +7,25 @@ import {
   startGateway,
   type TestDatabase,
 } from '@app/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+
+/** A dear model, and behind it a cheap one. */
+const FILE = `
+models:
+  dear:
+    targets: [{ provider: openai, model: gpt-4o }]
+    fallbacks: [cheap]
+    price: { input_per_million: "100", output_per_million: "200" }
+    context_window: 8192
+    max_output_tokens: 1024
+  cheap:
+    targets: [{ provider: anthropic, model: claude-haiku-4-5 }]
+    price: { input_per_million: "1", output_per_million: "2" }
+    context_window: 8192
+    max_output_tokens: 1024
+`;
 
 /** The table of src/billing/README.md, ending by ending, on the running program with a provider that misbehaves. */
 describe('every ending has its price', () => {
@@ -20,10 +38,13 @@ describe('every ending has its price', () => {
   beforeAll(async () => {
     upstream = await FakeUpstream.start();
     database = await createDatabase();
+    const file = join(await mkdtemp(join(inject('runDirectory'), 'endings-')), 'gateway.yaml');
+    await writeFile(file, FILE);
     gateway = await startGateway({
       env: {
         ...upstream.env,
         DATABASE_URL: database.url,
+        GATEWAY_CONFIG: file,
         RATE_LIMIT_REQUESTS_PER_MINUTE: '100000',
         RATE_LIMIT_REQUESTS_PER_HOUR: '1000000',
         RETRY_BASE_DELAY: '0.01',
@@ -155,6 +176,25 @@ describe('every ending has its price', () => {
     expect(response.status).toBe(200);
     expect(response.headers.get('x-gateway-attempts')).toBe('3');
     expect((await money()).charges).toHaveLength(1);
+  });
+
+  it.each([
+    ['whole', false],
+    ['streamed', true],
+  ])('a fallback answers, %s: charged once, at its own price', async (_how, stream) => {
+    await upstream.answerAlways({ status: 503 }, { vendor: 'openai' });
+    const response = await ask({ model: 'dear', stream });
+    expect(response.status).toBe(200);
+    await response.text();
+    expect(response.headers.get('x-gateway-model')).toBe('claude-haiku-4-5');
+    expect((await money()).charges).toHaveLength(1);
+    const [row] = await database.query<{ nano: number; upstream_model: string; due: number }>(
+      `SELECT (-amount_nano)::int AS nano, upstream_model,
+              (usage->>'inputTokens')::int * 1000 + (usage->>'outputTokens')::int * 2000 AS due
+         FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    expect(row).toEqual({ nano: row?.due, upstream_model: 'claude-haiku-4-5', due: expect.any(Number) });
   });
 
   it('the provider refuses the request: its 400 and message, nothing charged, no retry', async () => {
