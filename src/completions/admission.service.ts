@@ -3,7 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
 import { QuoterService } from '../billing/quoter.service.js';
 import { requirePrincipal } from '../edge/request-context.js';
-import { ConcurrencyLimiter } from '../limits/concurrency-limiter.service.js';
+import { ConcurrencyLimiter, type ReleaseSlot } from '../limits/concurrency-limiter.service.js';
 import { TokenLimiter } from '../limits/token-limiter.service.js';
 import type { CompletionRun } from './completion-run.js';
 
@@ -25,26 +25,27 @@ export class AdmissionService {
   }
 
   /**
-   * @returns to be called once when the request is over, with the run's usage known or not
+   * @returns gives the place in flight back: to be called when the client has its answer, or none, or has left
    * @throws GatewayError `rate_limited`
    */
-  async admit(run: CompletionRun, response: Response): Promise<() => void> {
+  async admit(run: CompletionRun, response: Response): Promise<ReleaseSlot> {
     const { userId } = requirePrincipal(run.context);
     const releaseSlot = await this.concurrency.acquire(userId);
     try {
-      const reservation = this.tokens.isOff
-        ? undefined
-        : await this.tokens.reserve(userId, this.#estimate(run));
-      for (const [name, value] of Object.entries(reservation?.headers ?? {})) response.setHeader(name, value);
-      return () => {
-        releaseSlot();
-        const { usage } = run;
-        void this.tokens.correct(reservation, usage ? usage.inputTokens + usage.outputTokens : 0);
-      };
+      if (!this.tokens.isOff) run.tokenReservation = await this.tokens.reserve(userId, this.#estimate(run));
+      for (const [name, value] of Object.entries(run.tokenReservation?.headers ?? {}))
+        response.setHeader(name, value);
+      return releaseSlot;
     } catch (error) {
       releaseSlot();
       throw error;
     }
+  }
+
+  /** The run is over, which may be after its client has left, and its usage is known or there is none. */
+  correctTokens({ tokenReservation, usage }: CompletionRun): void {
+    if (!tokenReservation) return;
+    void this.tokens.correct(tokenReservation, usage ? usage.inputTokens + usage.outputTokens : 0);
   }
 
   #estimate({ request }: CompletionRun): number {

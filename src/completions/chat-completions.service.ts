@@ -151,10 +151,11 @@ export class ChatCompletionsService {
     sse.pipe(answer.events, onOver);
   }
 
-  /** Tells metrics, logs and traces, once. */
+  /** Tells limits, metrics, logs and traces, once. */
   private finish(run: CompletionRun, error: unknown, clientGone = run.context.isClientGone): void {
     if (run.isRecorded) return;
     run.isRecorded = true;
+    this.admission.correctTokens(run);
     const shown = error === undefined ? undefined : toGatewayError(error);
     const code: GatewayErrorCode | undefined = clientGone ? undefined : shown?.code;
     const status = clientGone ? 499 : (shown?.status ?? 200);

@@ -1,5 +1,6 @@
 import { type ChatRequest, type FinishReason, type GatewayErrorCode, type Usage } from '@app/contracts';
 import type { RequestContext } from '../edge/request-context.js';
+import type { TokenReservation } from '../limits/token-limiter.service.js';
 import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry/telemetry.js';
 import { droppedParamsHeader } from './respond/dropped-params.js';
@@ -20,6 +21,8 @@ export class CompletionRun {
   target: Pick<CatalogTarget, 'provider' | 'upstreamModel' | 'priceVersion'> | undefined;
   attempts: readonly AttemptRecord[] = NO_ATTEMPTS;
   droppedParams: readonly string[] = [];
+  /** Where tokens per minute are limited. */
+  tokenReservation: TokenReservation | undefined;
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
   costNanoUsd: bigint | undefined;

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createDatabase, eventually, type Gateway, startGateway, type TestDatabase } from '@app/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+const LIMIT = 100_000;
+
 describe('a client that leaves', () => {
   let database: TestDatabase;
   let gateway: Gateway;
@@ -9,7 +11,7 @@ describe('a client that leaves', () => {
   beforeAll(async () => {
     database = await createDatabase();
     gateway = await startGateway({
-      env: { DATABASE_URL: database.url },
+      env: { DATABASE_URL: database.url, RATE_LIMIT_TOKENS_PER_MINUTE: String(LIMIT) },
     });
   });
   afterAll(async () => {
@@ -32,6 +34,21 @@ describe('a client that leaves', () => {
     });
 
   const records = (status: number): number => gateway.logs.split(`"status":${status}`).length - 1;
+  const tokensLeft = (response: Response): number =>
+    Number(response.headers.get('x-ratelimit-remaining-tokens'));
+
+  it('has used the tokens of what it was sent', async () => {
+    const client = new AbortController();
+    const before = records(499);
+    const first = await ask('ann', {}, client.signal);
+    await first.body?.getReader().read();
+    client.abort();
+    await eventually('the request is over', () => records(499) > before);
+    const second = await ask('ann');
+    await second.text();
+    expect(tokensLeft(first)).toBeLessThan(LIMIT);
+    expect(tokensLeft(second)).toBeLessThan(tokensLeft(first));
+  });
 
   it('frees its Idempotency-Key when the answer that it waited for comes from the cache', async () => {
     const cached = { 'x-cache-ttl': '60' };
