@@ -61,15 +61,7 @@ export class CompletionExecution {
     return {
       object: 'route.explanation',
       model: plan.model.id,
-      targets: plan.targets.map((target) => ({
-        provider: target.provider,
-        upstream_model: target.upstreamModel,
-        model: target.modelId,
-        reason: target.reason,
-        context_window: target.contextWindow,
-        max_output_tokens: target.maxOutputTokens,
-        price_version: target.priceVersion,
-      })),
+      targets: this.planner.explain(plan),
       input_tokens_bound: quote.inputTokensBound,
       max_output_tokens: quote.requestedMaxOutputTokens ?? quote.modelMaxOutputTokens,
     };

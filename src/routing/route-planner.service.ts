@@ -31,18 +31,19 @@ export interface PlanningContext {
   readonly isStream?: boolean | undefined;
 }
 
-/** One line of `explain`: a target, its place, and what is known of it now. */
+/** A target of `?explain=route`, as it is shown: its place, why it has it, and what is known of it now. */
 export interface ExplainedTarget {
   readonly provider: string;
-  readonly upstreamModel: string;
-  readonly modelId: string;
+  readonly upstream_model: string;
+  readonly model: string;
   readonly reason: string;
-  readonly weight: number;
-  readonly contextWindow: number;
-  readonly maxOutputTokens: number;
   readonly availability: Availability;
-  /** Average time to begin, ms, of streams and of whole answers; `null` = not measured lately. */
-  readonly latencyMs: { readonly stream: number | null; readonly whole: number | null };
+  readonly weight: number;
+  readonly context_window: number;
+  readonly max_output_tokens: number;
+  readonly price_version: string;
+  /** Average time to begin, of streams and of whole answers; `null` = not measured lately. */
+  readonly latency_ms: { readonly stream: number | null; readonly whole: number | null };
 }
 
 type Candidate = CatalogTarget & Weighted;
@@ -88,14 +89,15 @@ export class RoutePlanner {
   explain(plan: RoutePlan): ExplainedTarget[] {
     return plan.targets.map((target) => ({
       provider: target.provider,
-      upstreamModel: target.upstreamModel,
-      modelId: target.modelId,
+      upstream_model: target.upstreamModel,
+      model: target.modelId,
       reason: target.reason,
-      weight: target.weight,
-      contextWindow: target.contextWindow,
-      maxOutputTokens: target.maxOutputTokens,
       availability: this.availability.of(target),
-      latencyMs: {
+      weight: target.weight,
+      context_window: target.contextWindow,
+      max_output_tokens: target.maxOutputTokens,
+      price_version: target.priceVersion,
+      latency_ms: {
         stream: this.#latencyMs(target, 'stream') ?? null,
         whole: this.#latencyMs(target, 'whole') ?? null,
       },

@@ -315,17 +315,17 @@ describe('explain', () => {
     expect(explained).toMatchObject([
       {
         provider: 'q',
-        modelId: 'b',
+        model: 'b',
         reason: 'fallback',
         availability: 'ok',
-        latencyMs: { stream: null, whole: 120 },
+        latency_ms: { stream: null, whole: 120 },
       },
       {
         provider: 'p',
-        modelId: 'a',
+        model: 'a',
         reason: 'cooldown',
         availability: 'cooldown',
-        latencyMs: { stream: null, whole: null },
+        latency_ms: { stream: null, whole: null },
       },
     ]);
   });

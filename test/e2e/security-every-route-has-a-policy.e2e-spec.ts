@@ -168,7 +168,10 @@ describe('role by role', () => {
         body,
       });
     expect((await explain(USER)).status).toBe(403);
-    expect((await explain(ADMIN)).status).toBe(200);
+    const plan = await explain(ADMIN);
+    expect(plan.status).toBe(200);
+    const target = { provider: 'echo', upstream_model: 'echo', availability: 'ok', weight: 1 };
+    expect(await plan.json()).toMatchObject({ object: 'route.explanation', targets: [target] });
   });
 });
 
