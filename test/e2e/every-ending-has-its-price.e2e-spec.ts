@@ -27,6 +27,25 @@ models:
     max_output_tokens: 1024
 `;
 
+const OPENAI_USAGE = {
+  prompt_tokens: 1000,
+  completion_tokens: 5,
+  total_tokens: 1005,
+  prompt_tokens_details: { cached_tokens: 900 },
+};
+const ANTHROPIC_MESSAGE = { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude-haiku-4-5' };
+const ANTHROPIC_INPUT = { input_tokens: 100, cache_read_input_tokens: 900, cache_creation_input_tokens: 0 };
+const GOOGLE_USAGE = {
+  promptTokenCount: 1000,
+  cachedContentTokenCount: 900,
+  candidatesTokenCount: 5,
+  totalTokenCount: 1005,
+};
+const GOOGLE_CANDIDATE = { content: { role: 'model', parts: [{ text: 'Hi' }] }, finishReason: 'STOP' };
+
+/** Anthropic's events have one. */
+const nameOf = (event: object): string => ('type' in event ? `event: ${String(event.type)}\n` : '');
+
 /** The table of src/billing/README.md, ending by ending, on the running program with a provider that misbehaves. */
 describe('every ending has its price', () => {
   let upstream: FakeUpstream;
@@ -161,6 +180,71 @@ describe('every ending has its price', () => {
     );
     expect(row).toMatchObject({ usage_source: 'own', usage: { inputTokens: 8, outputTokens } });
   });
+
+  it.each([
+    {
+      model: 'gpt-4o-mini',
+      promptNano: 150_000,
+      whole: {
+        choices: [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }],
+        usage: OPENAI_USAGE,
+      },
+      events: [
+        { choices: [{ index: 0, delta: { role: 'assistant', content: 'Hi' }, finish_reason: null }] },
+        { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] },
+        { choices: [], usage: OPENAI_USAGE },
+      ],
+    },
+    {
+      model: 'claude-haiku-4-5',
+      promptNano: 1_000_000,
+      whole: {
+        ...ANTHROPIC_MESSAGE,
+        content: [{ type: 'text', text: 'Hi' }],
+        stop_reason: 'end_turn',
+        usage: { ...ANTHROPIC_INPUT, output_tokens: 5 },
+      },
+      events: [
+        {
+          type: 'message_start',
+          message: { ...ANTHROPIC_MESSAGE, content: [], usage: { ...ANTHROPIC_INPUT, output_tokens: 1 } },
+        },
+        { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+        { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hi' } },
+        { type: 'content_block_stop', index: 0 },
+        { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 5 } },
+        { type: 'message_stop' },
+      ],
+    },
+    {
+      model: 'gemini-2.5-flash',
+      promptNano: 300_000,
+      whole: { candidates: [GOOGLE_CANDIDATE], usageMetadata: GOOGLE_USAGE },
+      events: [{ candidates: [GOOGLE_CANDIDATE], usageMetadata: GOOGLE_USAGE }],
+    },
+  ])(
+    '$model, most of the prompt cached: streamed costs what whole costs',
+    async ({ model, promptNano, whole, events }) => {
+      const sse = events.map((event) => `${nameOf(event)}data: ${JSON.stringify(event)}\n\n`).join('');
+      await upstream.answerNext({ body: { json: whole } });
+      await upstream.answerNext({ body: { sse } });
+      expect((await ask({ model })).status).toBe(200);
+      expect(await (await ask({ model, stream: true })).text()).toContain('[DONE]');
+      expect((await money()).charges).toHaveLength(2);
+      const rows = await database.query<{ nano: number; usage: object; source: string }>(
+        `SELECT (-amount_nano)::int AS nano, usage, usage_source AS source
+         FROM ledger WHERE user_id = $1 AND kind = 'charge' ORDER BY seq`,
+        [user],
+      );
+      expect(rows[0]).toMatchObject({
+        source: 'provider',
+        usage: { inputTokens: 1000, cacheReadInputTokens: 900, outputTokens: 5 },
+      });
+      expect(rows[1]).toEqual(rows[0]);
+      // Which is what the prompt alone would cost without the cache.
+      expect(rows[0]?.nano).toBeLessThan(promptNano);
+    },
+  );
 
   it('429 and 503 before the answer: tried again, charged once', async () => {
     await upstream.answerNext({
