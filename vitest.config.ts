@@ -27,6 +27,7 @@ export default defineConfig({
             'libs/**/*.spec.ts',
             'test/fuzz/**/*.spec.ts',
             'test/bench/**/*.spec.ts',
+            'test/chaos/**/*.spec.ts',
             'test/security/**/*.spec.ts',
             'deployments/**/*.spec.ts',
           ],

@@ -8,9 +8,22 @@ export interface ChargeRow {
   charged: string;
   /** What nobody paid. */
   shortfall: string;
+  /** Above this it may not be: 1.10 × the worst case that was accepted. */
+  ceiling: string | null;
   on_credit: boolean;
   upstream_model: string;
   usage_source: string;
+}
+
+/** Money that came in: what an administrator booked, and first credits. */
+export interface CreditRow {
+  /** As it is told: without dashes. */
+  id: string;
+  kind: 'grant' | 'topup' | 'refund' | 'adjustment';
+  user_id: string;
+  amount: string;
+  /** The idempotency key of a top-up; the request of a refund. */
+  subject: string | null;
 }
 
 export interface AccountRow {
@@ -39,13 +52,13 @@ export interface Books {
   readonly holds: HoldCounts;
   /** Keys with more than one charged hold. */
   readonly keysChargedTwice: readonly string[];
-  readonly topups: number;
+  readonly credits: readonly CreditRow[];
 }
 
 export async function readBooks(postgres: PostgresServer): Promise<Books> {
   const charges = await postgres.query<ChargeRow>(
     `SELECT l.id, l.request_id, l.user_id, (-l.amount_nano)::text AS charged, coalesce(h.shortfall_nano, 0)::text AS shortfall,
-            coalesce(h.on_credit, false) AS on_credit, l.upstream_model, l.usage_source
+            (h.bound_nano * 110 / 100)::text AS ceiling, coalesce(h.on_credit, false) AS on_credit, l.upstream_model, l.usage_source
        FROM ledger l LEFT JOIN hold h ON h.id = l.hold_id WHERE l.kind = 'charge'`,
   );
   const accounts = await postgres.query<AccountRow>(
@@ -66,16 +79,18 @@ export async function readBooks(postgres: PostgresServer): Promise<Books> {
     `SELECT idem_key FROM hold WHERE state = 'captured' AND idem_key IS NOT NULL
       GROUP BY user_id, idem_key HAVING count(*) > 1`,
   );
-  const [topups] = await postgres.query<{ count: number }>(
-    `SELECT count(*)::int AS count FROM ledger WHERE kind = 'topup'`,
+  const credits = await postgres.query<CreditRow>(
+    `SELECT replace(id::text, '-', '') AS id, kind, user_id, amount_nano::text AS amount,
+            coalesce(idempotency_key, request_id) AS subject
+       FROM ledger WHERE kind <> 'charge'`,
   );
-  if (!holds || !topups) throw new Error('a count is one row');
+  if (!holds) throw new Error('a count is one row');
   return {
     charges,
     accounts,
     holds,
     keysChargedTwice: twice.map((row) => row.idem_key),
-    topups: topups.count,
+    credits,
   };
 }
 

@@ -10,6 +10,8 @@ const PATIENCE_MS = 20_000;
 const PERSISTENCE_MS = 60_000;
 const TOKEN_SECONDS = 24 * 3600;
 const CHECKERS = 16;
+const MOST_CHECKS = 5;
+const CHECK_PAUSE_MS = 2000;
 const REFUSED_MS = 1000;
 
 /** One call, as the client remembers it. */
@@ -81,15 +83,23 @@ export class Clients {
     return this.#send(operation, port, PATIENCE_MS);
   }
 
-  /** Sends what was charged once more: it must be answered, and nothing new be charged. */
+  /** Sends what was charged once more: it must be answered, and nothing new be charged. A busy machine may say 503 first. */
   async askAgain(operations: readonly Operation[]): Promise<void> {
     const left = [...operations];
     const ask = async (): Promise<void> => {
       for (let operation = left.pop(); operation; operation = left.pop()) {
-        await this.#send(operation, this.#random.pick(this.#ports), PATIENCE_MS, true);
+        await this.#askUntilAnswered(operation);
       }
     };
     await Promise.all(Array.from({ length: CHECKERS }, ask));
+  }
+
+  async #askUntilAnswered(operation: Operation): Promise<void> {
+    for (let tries = 0; tries < MOST_CHECKS; tries += 1) {
+      const { status } = await this.#send(operation, this.#random.pick(this.#ports), PATIENCE_MS, true);
+      if (status !== undefined && status !== 503) return;
+      await sleep(CHECK_PAUSE_MS);
+    }
   }
 
   async #loop(random: Random): Promise<void> {

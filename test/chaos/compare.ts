@@ -1,4 +1,5 @@
-import type { Books, ChargeRow } from './books.ts';
+import type { Booked, Order } from './administrator.ts';
+import type { Books, ChargeRow, CreditRow } from './books.ts';
 import type { Acknowledgement, Operation } from './clients.ts';
 
 /** Nano-units a token, by upstream model: input, output. The same as in the gateways' file (rig.ts). */
@@ -14,6 +15,10 @@ export interface Disagreements {
   /** One wish, two charges. */
   readonly doubled: string[];
   readonly wrongAmount: string[];
+  /** Charged for a failure that the client was there to be told. */
+  readonly chargedFailures: string[];
+  /** A top-up, refund or first credit that is not there once, with its amount. */
+  readonly wrongBookings: string[];
   readonly negative: string[];
   /** 401, 403, or 402 to somebody who had the money. */
   readonly falseRefusals: string[];
@@ -39,11 +44,14 @@ export interface Tally {
   askedAgain: number;
   /** Shortfall of requests served on the operator's credit while the database was away. */
   creditLossNano: bigint;
+  /** Top-ups and refunds that were answered. */
+  bookings: number;
 }
 
 /** Holds what every client was told against what the ledger says. */
 export function compare(
   operations: readonly Operation[],
+  orders: readonly Order[],
   books: Books,
 ): { disagreements: Disagreements; tally: Tally } {
   const rows = groupByRequest(books.charges);
@@ -51,13 +59,18 @@ export function compare(
   const found: Disagreements = {
     lost: [],
     doubled: books.keysChargedTwice.map((key) => `key ${key}: two charged holds`),
-    wrongAmount: [],
+    wrongAmount: books.charges
+      .filter(isAboveCeiling)
+      .map((row) => `above its ceiling: ${JSON.stringify(row)}`),
+    chargedFailures: [],
+    wrongBookings: bookingFaults(orders, books.credits, rows),
     negative: books.accounts.filter(isImpossible).map((row) => JSON.stringify(row)),
     falseRefusals: [],
     answersLost: [],
     answersDiffer: [],
   };
   const tally = emptyTally();
+  tally.bookings = orders.filter(({ answers }) => answers.length > 0).length;
   for (const operation of operations) {
     count(operation, tally);
     checkRefusals(operation, balances, found);
@@ -90,19 +103,64 @@ function checkCharge(
     const fault = amountFault(charge, call);
     if (fault !== undefined) found.wrongAmount.push(`${what}: ${fault}`);
   }
+  if (operation.key === undefined && calls.some(wasToldOfFailure) && isAboveZero(charge))
+    found.chargedFailures.push(`${what}: ${calls[0]?.code}, charged ${charge.charged}`);
   if (charge.on_credit) tally.creditLossNano += BigInt(charge.shortfall);
 }
 
 function checkAnswers(operation: Operation, found: Disagreements): void {
   const answers = new Set(operation.calls.filter((call) => call.complete).map((call) => call.digest));
   if (answers.size > 1) found.answersDiffer.push(`${operation.id}: ${answers.size} answers`);
-  const lost = operation.calls.find((call) => isLost(call));
+  const lastCheck = operation.calls.findLast((call) => call.isCheck);
+  const lost = operation.calls.find(isSpent) ?? (lastCheck?.complete === false ? lastCheck : undefined);
   if (lost) found.answersLost.push(`${operation.id}: ${lost.status} ${lost.code} ${lost.message}`);
 }
 
-/** "Was charged, ask with a new key", or no answer at the end of all faults. */
-function isLost(call: Acknowledgement): boolean {
-  return (call.status === 409 && !call.mayRetry) || (call.isCheck && !call.complete);
+/** "Was charged, ask with a new key". */
+function isSpent(call: Acknowledgement): boolean {
+  return call.status === 409 && !call.mayRetry;
+}
+
+/** Not its client's slowness, which costs what was sent. */
+function wasToldOfFailure({ code, complete, left }: Acknowledgement): boolean {
+  return code !== undefined && code !== 'request_timeout' && !complete && !left;
+}
+
+function isAboveZero({ charged, shortfall }: ChargeRow): boolean {
+  return BigInt(charged) + BigInt(shortfall) > 0n;
+}
+
+function isAboveCeiling({ charged, ceiling }: ChargeRow): boolean {
+  return ceiling !== null && BigInt(charged) > BigInt(ceiling);
+}
+
+function bookingFaults(
+  orders: readonly Order[],
+  credits: readonly CreditRow[],
+  charges: ReadonlyMap<string, ChargeRow[]>,
+): string[] {
+  const faults: string[] = [];
+  const ordered = new Map(orders.map((order) => [nameOf(order.kind, order.user, order.subject), order]));
+  const groups = Map.groupBy(credits, ({ kind, user_id, subject }) => nameOf(kind, user_id, subject));
+  for (const [name, order] of ordered) {
+    const rows = groups.get(name) ?? [];
+    const charged = charges.get(order.subject)?.[0]?.charged ?? '0';
+    const due = order.amount === undefined ? BigInt(charged) : toNano(order.amount);
+    const isOther = ({ id, amount }: Booked): boolean => id !== rows[0]?.id || toNano(amount) !== due;
+    if (order.answers.some(isOther) || (order.kind === 'topup' && rows.length === 0))
+      faults.push(`${name}: not as it was answered`);
+    if (rows.some((row) => BigInt(row.amount) !== due))
+      faults.push(`${name}: due ${due}, ${JSON.stringify(rows)}`);
+  }
+  for (const [name, rows] of groups) {
+    if (rows.length > 1) faults.push(`${name}: booked ${rows.length} times`);
+    if (rows[0]?.kind !== 'grant' && !ordered.has(name)) faults.push(`${name}: nobody ordered it`);
+  }
+  return faults;
+}
+
+function nameOf(kind: string, user: string, subject: string | null): string {
+  return `${kind} ${subject ?? ''} of ${user}`;
 }
 
 /** The operations whose key was charged. */
@@ -117,6 +175,8 @@ export function chargedKeys(operations: readonly Operation[], books: Books): rea
 function amountFault(charge: ChargeRow, call: Acknowledgement): string | undefined {
   const price = PRICES[charge.upstream_model];
   if (!price) return `charged for ${charge.upstream_model}`;
+  if (call.model !== undefined && call.model !== charge.upstream_model)
+    return `answered by ${call.model}, charged for ${charge.upstream_model}`;
   if (!call.usage) return 'a complete answer without usage';
   const due = BigInt(call.usage.prompt_tokens) * price[0] + BigInt(call.usage.completion_tokens) * price[1];
   const charged = BigInt(charge.charged);
@@ -203,5 +263,6 @@ function emptyTally(): Tally {
     internalErrors: 0,
     askedAgain: 0,
     creditLossNano: 0n,
+    bookings: 0,
   };
 }

@@ -20,6 +20,8 @@ export interface CallOutcome {
   readonly code: string | undefined;
   readonly message: string;
   readonly mayRetry: boolean;
+  /** `x-gateway-model`: who answered. */
+  readonly model: string | undefined;
   /** `x-request-cost`: whole answers only. */
   readonly cost: string | undefined;
   readonly replay: boolean;
@@ -99,6 +101,7 @@ function judge(
     code: seen.error?.code,
     message: seen.error?.message ?? '',
     mayRetry: response?.headers['x-should-retry'] !== 'false',
+    model: header(response, 'x-gateway-model'),
     cost: header(response, 'x-request-cost'),
     replay: header(response, 'x-idempotent-replay') === 'true',
     usage: seen.usage,

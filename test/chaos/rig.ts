@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { eventually } from '../../libs/testing/eventually.ts';
-import { mintToken, TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
+import { TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
+import { Administrator } from './administrator.ts';
 import { type Books, countOpenHolds, readBooks, reservedSums } from './books.ts';
 import { Clients, type Operation } from './clients.ts';
 import { chargedKeys, compare, type Disagreements, type Tally } from './compare.ts';
@@ -18,7 +19,6 @@ import { CRASH_POINTS, type Scenario } from './scenario.ts';
 import { PostgresServer, RedisServer } from './stores.ts';
 
 const INSTANCES = 3;
-const TOPUP = 1000;
 /** What is open when the faults end is tried for so long. */
 const FINISH_MS = 45_000;
 /** Every hold must be gone within this: a sweep is due every 5 s, forgotten holds are looked for after 30 s. */
@@ -75,6 +75,7 @@ export class Rig {
   #redis: RedisServer | undefined;
   #fleet: GatewayFleet | undefined;
   #clients: Clients | undefined;
+  #administrator: Administrator | undefined;
 
   constructor(scenario: Scenario, seed: number, program: string, directory: string) {
     this.#scenario = scenario;
@@ -101,7 +102,8 @@ export class Rig {
       crashPoints: this.#scenario.crashPoints ?? CRASH_POINTS,
     }));
     const clients = (this.#clients = new Clients(this.#scenario, this.#random.fork(), fleet.ports));
-    await this.#fund(clients.ampleUsers, fleet);
+    const administrator = (this.#administrator = new Administrator(this.#random.fork(), fleet.ports));
+    await administrator.fund(clients.ampleUsers);
 
     const nemesis = new Nemesis(
       { fleet, postgres, redis, answers: () => clients.answers },
@@ -110,6 +112,7 @@ export class Rig {
     );
     const faultsMs = Date.now();
     clients.start();
+    administrator.start(clients.ampleUsers, clients.operations);
     nemesis.start();
     await sleep(this.#scenario.seconds * 1000);
     await nemesis.stop();
@@ -121,17 +124,21 @@ export class Rig {
     const notLive: string[] = [];
     await fleet.disarm().catch((error: unknown) => notLive.push(String(error)));
     const recoverySeconds = (Date.now() - healedMs) / 1000;
-    await clients.finish(this.#patience(FINISH_MS));
+    const patienceMs = this.#patience(FINISH_MS);
+    await Promise.all([clients.finish(patienceMs), administrator.finish(patienceMs)]);
     notLive.push(...(await this.#probe(clients, fleet)));
     const leakedHolds = await this.#quiesce(postgres);
 
     const quietMs = Date.now();
     await this.#askAgain(clients, await readBooks(postgres));
-    const auditMismatches = [...(await this.#auditOverHttp(fleet)), ...(await this.#auditByCommand(env))];
+    const auditMismatches = [
+      ...(await this.#auditOverHttp(administrator, fleet)),
+      ...(await this.#auditByCommand(env)),
+    ];
     const books = await readBooks(postgres);
     await writeFile(join(this.#directory, 'history.jsonl'), clients.operations.map(toLine).join(''));
     await fleet.stop();
-    const { disagreements, tally } = compare(clients.operations, books);
+    const { disagreements, tally } = compare(clients.operations, administrator.orders, books);
     const reservedLeft = await reservedSums(postgres);
     const deadlocks = await postgres.deadlocks();
     return {
@@ -173,6 +180,7 @@ export class Rig {
   /** Ends everything that was started, whatever state it is in. */
   async cleanUp(): Promise<void> {
     this.#clients?.abandon();
+    this.#administrator?.abandon();
     this.#fleet?.killForGood();
     this.#upstream?.stdin?.end();
     this.#upstream?.kill('SIGKILL');
@@ -228,19 +236,6 @@ export class Rig {
     };
   }
 
-  /** Each twice with the same key: the second must change nothing. */
-  async #fund(users: readonly string[], fleet: GatewayFleet): Promise<void> {
-    for (const user of [...users, ...users]) {
-      const response = await this.#admin(fleet, `/admin/users/${user}/topups`, {
-        amount: TOPUP,
-        description: 'chaos',
-        idempotency_key: `topup-${user}`,
-      });
-      if (!response.ok) throw new Error(`top-up failed: ${response.status} ${await response.text()}`);
-      await response.body?.cancel();
-    }
-  }
-
   async #askAgain(clients: Clients, books: Books): Promise<void> {
     const charged = chargedKeys(clients.operations, books);
     const isAnswered = (operation: Operation): boolean => operation.calls.some((call) => call.complete);
@@ -278,8 +273,8 @@ export class Rig {
     }
   }
 
-  async #auditOverHttp(fleet: GatewayFleet): Promise<string[]> {
-    const response = await this.#admin(fleet, '/admin/ledger/audit');
+  async #auditOverHttp(administrator: Administrator, fleet: GatewayFleet): Promise<string[]> {
+    const response = await administrator.call(fleet.ports[0] ?? 0, '/admin/ledger/audit');
     const audit = (await response.json()) as { ok?: boolean; mismatches?: unknown[] };
     if (audit.ok === true) return [];
     return (audit.mismatches ?? [audit]).map((mismatch) => `route: ${JSON.stringify(mismatch)}`);
@@ -311,17 +306,6 @@ export class Rig {
       ),
     );
     return names.flat();
-  }
-
-  #admin(fleet: GatewayFleet, path: string, body?: unknown): Promise<Response> {
-    return fetch(`http://127.0.0.1:${fleet.ports[0]}${path}`, {
-      method: body === undefined ? 'GET' : 'POST',
-      headers: {
-        'content-type': 'application/json',
-        authorization: `Bearer ${mintToken({ sub: 'chaos-admin', role: 'admin' })}`,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
   }
 }
 
