@@ -77,26 +77,4 @@ export class ResponseCache {
   join(plan: CachePlan): Flight {
     return this.#flights.join(plan.key);
   }
-
-  /**
-   * `lead` for the first of identical requests, its answer for all others. When it fails or has nothing to share,
-   * each of the others runs `lead` for itself.
-   */
-  async singleFlight<T extends CachedAnswer>(
-    plan: CachePlan,
-    lead: () => Promise<T>,
-  ): Promise<{ readonly answer: CachedAnswer; readonly isShared: boolean }> {
-    const flight = this.join(plan);
-    if (flight.role === 'follower') {
-      const answer = await flight.answer;
-      return answer ? { answer, isShared: true } : { answer: await lead(), isShared: false };
-    }
-    let answer: T | undefined;
-    try {
-      answer = await lead();
-      return { answer, isShared: false };
-    } finally {
-      flight.land(answer);
-    }
-  }
 }

@@ -111,24 +111,18 @@ describe('ResponseCache', () => {
 });
 
 describe('identical requests under way', () => {
-  it('share one call, and the next one after it makes its own', async () => {
+  it.each([
+    ['share one answer', whole('a')],
+    ['go alone when the first has none to share', undefined],
+  ])('%s, and the next one after it leads again', async (_what, answer) => {
     const { cache } = rig();
-    const lead = vi.fn(() => new Promise<CachedCompletion>((resolve) => setTimeout(resolve, 10, whole('a'))));
-    const answers = await Promise.all([1, 2, 3].map(() => cache.singleFlight(PLAN, lead)));
-    expect(lead).toHaveBeenCalledOnce();
-    expect(answers.map(({ isShared }) => isShared)).toEqual([false, true, true]);
-    await cache.singleFlight(PLAN, lead);
-    expect(lead).toHaveBeenCalledTimes(2);
-  });
-
-  it('go alone when the first one fails', async () => {
-    const { cache } = rig();
-    let calls = 0;
-    const lead = (): Promise<CachedCompletion> =>
-      calls++ === 0 ? Promise.reject(new Error('no')) : Promise.resolve(whole('a'));
-    const results = await Promise.allSettled([1, 2, 3].map(() => cache.singleFlight(PLAN, lead)));
-    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
-    expect(calls).toBe(3);
+    const [leader, ...followers] = [cache.join(PLAN), cache.join(PLAN), cache.join(PLAN)];
+    expect(followers.map(({ role }) => role)).toEqual(['follower', 'follower']);
+    if (leader?.role === 'leader') leader.land(answer);
+    for (const follower of followers) {
+      expect(follower.role === 'follower' && (await follower.answer)).toEqual(answer);
+    }
+    expect(cache.join(PLAN).role).toBe('leader');
   });
 
   it('do not wait for a leader that never lands', async () => {

@@ -537,6 +537,30 @@ describe('every ending has its price', () => {
     expect((await money()).charges).toHaveLength(1);
   });
 
+  it.each([false, true])(
+    'identical requests that may be cached: one upstream call while it runs, one charge (stream: %s)',
+    async (stream) => {
+      await upstream.answerNext({ delayMs: 300, body: { builtIn: true } });
+      const responses = await Promise.all([1, 2, 3].map(() => ask({ stream }, { 'x-cache-ttl': '60' })));
+      const texts = await Promise.all(responses.map((response) => response.text()));
+      expect(new Set(texts.map((text) => text.replaceAll(': ping\n\n', ''))).size).toBe(1);
+      expect(await upstream.completions()).toHaveLength(1);
+      expect((await money()).charges).toHaveLength(1);
+    },
+  );
+
+  it.each([false, true])('each of them goes alone when the first is refused (stream: %s)', async (stream) => {
+    const body = {
+      json: { error: { message: 'no', type: 'invalid_request_error', param: null, code: null } },
+    };
+    await upstream.answerNext({ delayMs: 200, status: 400, body });
+    const responses = await Promise.all([1, 2, 3].map(() => ask({ stream }, { 'x-cache-ttl': '60' })));
+    expect(responses.map(({ status }) => status).toSorted()).toEqual([200, 200, 400]);
+    await Promise.all(responses.map((response) => response.text()));
+    expect(await upstream.completions()).toHaveLength(3);
+    expect((await money()).charges).toHaveLength(2);
+  });
+
   it('an empty balance: 402 that tells SDKs not to retry; the provider is not called', async () => {
     const admin = { sub: 'root', role: 'admin' } as const;
     await money();
