@@ -26,7 +26,6 @@ export type OnAttempt = (attempt: AttemptRecord) => void;
 export interface DispatchedAnswer {
   readonly target: PlannedTarget;
   readonly answer: ProviderAnswer;
-  readonly attempts: readonly AttemptRecord[];
 }
 
 export interface DispatchedStream {
@@ -35,7 +34,6 @@ export interface DispatchedStream {
   readonly stream: ProviderStream;
   /** As the provider's strategy has it, which a reload may have taken away meanwhile. */
   readonly cancelStopsBilling: boolean;
-  readonly attempts: readonly AttemptRecord[];
 }
 
 type Answered = Pick<ProviderAnswer, 'providerRequestId'>;
@@ -43,27 +41,17 @@ type Answered = Pick<ProviderAnswer, 'providerRequestId'>;
 /** How a whole answer and a stream differ. */
 interface Way<Result, Dispatched> {
   readonly ask: (strategy: ProviderStrategy, call: ProviderCall) => Promise<Result>;
-  readonly dispatched: (
-    target: PlannedTarget,
-    result: Result,
-    attempts: readonly AttemptRecord[],
-    strategy: ProviderStrategy,
-  ) => Dispatched;
+  readonly dispatched: (target: PlannedTarget, result: Result, strategy: ProviderStrategy) => Dispatched;
 }
 
 const WHOLE: Way<ProviderAnswer, DispatchedAnswer> = {
   ask: (strategy, call) => strategy.complete(call),
-  dispatched: (target, answer, attempts) => ({ target, answer, attempts }),
+  dispatched: (target, answer) => ({ target, answer }),
 };
 
 const STREAM: Way<ProviderStream, DispatchedStream> = {
   ask: (strategy, call) => strategy.stream(call),
-  dispatched: (target, stream, attempts, { cancelStopsBilling }) => ({
-    target,
-    stream,
-    cancelStopsBilling,
-    attempts,
-  }),
+  dispatched: (target, stream, { cancelStopsBilling }) => ({ target, stream, cancelStopsBilling }),
 };
 
 const ignore: OnAttempt = () => undefined;
@@ -74,7 +62,6 @@ interface Walk {
   readonly template: CallTemplate;
   readonly kind: AnswerKind;
   readonly deadlineAtMs: number;
-  attempts: readonly AttemptRecord[];
   /** `undefined` while none has failed. */
   failures: TargetFailure[] | undefined;
   readonly onAttempt: OnAttempt;
@@ -120,7 +107,6 @@ export class Dispatcher {
       kind,
       onAttempt,
       deadlineAtMs: nowMs + this.config.timeouts.requestMs,
-      attempts: [],
       failures: undefined,
       refusal: undefined,
       tooSmallWindow: 0,
@@ -142,7 +128,7 @@ export class Dispatcher {
         const strategy = this.registry.get(target.provider);
         const result = await way.ask(strategy, this.#call(walk, target, index));
         this.#succeeded(walk, target, result);
-        return way.dispatched(target, result, walk.attempts, strategy);
+        return way.dispatched(target, result, strategy);
       } catch (error) {
         this.#failed(walk, target, error);
         if (template.signal.aborted || !mayTryElsewhere(error)) throw toldOf(walk, error);
@@ -238,7 +224,7 @@ export class Dispatcher {
   ): void {
     const failure = error instanceof ProviderError ? error : undefined;
     if (failure && BUSY.has(failure.code)) walk.refusal = failure;
-    const attempt: AttemptRecord = {
+    walk.onAttempt({
       provider: target.provider,
       upstreamModel: target.upstreamModel,
       startedAt,
@@ -249,10 +235,7 @@ export class Dispatcher {
       providerRequestId: printable(failure?.providerRequestId ?? providerRequestId),
       isCostUnknown: failure?.processed === 'unknown' || isCutShort(error) || undefined,
       connectionFailure: failure && connectionFailure(failure)?.kind,
-    };
-    // A list that grows in place has room for seventeen, and mostly there is one.
-    walk.attempts = walk.attempts.length === 0 ? [attempt] : walk.attempts.concat(attempt);
-    walk.onAttempt(attempt);
+    });
   }
 }
 

@@ -17,7 +17,7 @@ import { type CallTemplate, Dispatcher } from '../../src/routing/dispatcher.serv
 import { LatencyBook } from '../../src/routing/latency-book.service.js';
 import type { PlannedTarget, RoutePlan } from '../../src/routing/route-plan.js';
 import { TargetAvailability } from '../../src/routing/target-availability.service.js';
-import { Telemetry } from '../../src/telemetry/telemetry.js';
+import { type AttemptRecord, Telemetry } from '../../src/telemetry/telemetry.js';
 
 const FIRST_CHUNK_MS = 400;
 const IDLE_MS = 300;
@@ -122,7 +122,8 @@ describe('a target that fails', () => {
   ])('%s', async (_what, code, expected) => {
     const { dispatcher, plan } = await rig();
     await upstream.answerAlways(status(code), { model: 'one' });
-    const { target, attempts } = await dispatcher.complete(plan, template());
+    const attempts: AttemptRecord[] = [];
+    const { target } = await dispatcher.complete(plan, template(), (attempt) => attempts.push(attempt));
     expect(target.provider).toBe('two');
     expect(await models()).toEqual(expected);
     expect(attempts).toHaveLength(expected.length);

@@ -13,7 +13,8 @@ const CUSTOM = 'customValidation';
 const CONDITIONAL = 'conditionalValidation';
 
 /**
- * A DTO class's own class-validator rules, looked up once instead of with every request. Says only whether everything is right; what is wrong, and how to say so, remains class-validator's.
+ * A DTO class's own class-validator rules, looked up once instead of with every request. Says only whether everything is
+ * right; what is wrong, and how to say so, remains class-validator's.
  *
  * Knows what the chat DTO uses (constraints, `@IsOptional()`); of anything else `true` is never said.
  */
