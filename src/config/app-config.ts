@@ -9,7 +9,6 @@ export const APP_CONFIG = Symbol('APP_CONFIG');
  */
 export interface AppConfig {
   readonly environment: 'development' | 'test' | 'staging' | 'production';
-  readonly isProduction: boolean;
   readonly version: string;
   readonly debug: boolean;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';

@@ -19,7 +19,6 @@ export function buildAppConfig(
   checkProduction(environment, findings);
   return deepFreeze({
     environment: environment.ENVIRONMENT,
-    isProduction: environment.ENVIRONMENT === 'production',
     version: environment.APP_VERSION ?? packageVersion(),
     debug: environment.DEBUG,
     logLevel: environment.LOG_LEVEL ?? (environment.DEBUG ? 'debug' : 'info'),

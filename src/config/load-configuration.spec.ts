@@ -96,7 +96,6 @@ describe('loadConfiguration', () => {
     const { config, providerSettings, gatewayConfig } = load();
     expect(config).toMatchObject({
       environment: 'development',
-      isProduction: false,
       logLevel: 'info',
       dataDir,
       http: { host: '0.0.0.0', port: 8000, workers: 1, bodyLimitBytes: 10_485_760, allowedHosts: [] },
