@@ -13,6 +13,7 @@ import { EstimateController } from './http/estimate.controller.js';
 import { LedgerAuditController } from './http/ledger-audit.controller.js';
 import { AnswerPacker } from './idempotency/answer-packer.js';
 import { IdempotencyClaims } from './idempotency/idempotency-claims.js';
+import { UnknownCostsController } from './http/unknown-costs.controller.js';
 import { IdempotencyService } from './idempotency/idempotency.service.js';
 import { ResponseStore } from './idempotency/response-store.js';
 import { BillingJournal } from './journal/billing-journal.service.js';
@@ -30,6 +31,7 @@ import { ChargeCalculator } from './session/charge-calculator.js';
 import { HoldTaker } from './session/hold-taker.js';
 import { SettlementRecords } from './session/settlement-records.js';
 import { Settler } from './settle/settler.service.js';
+import { UnknownCostsService } from './unknown-costs/unknown-costs.service.js';
 import { BillingUpkeep } from './upkeep/billing-upkeep.service.js';
 import { ForgottenHolds } from './upkeep/forgotten-holds.service.js';
 import { GatewayInstance } from './upkeep/gateway-instance.service.js';
@@ -44,6 +46,7 @@ import { Retention } from './upkeep/retention.service.js';
     AdminBillingController,
     AdminReportsController,
     LedgerAuditController,
+    UnknownCostsController,
   ],
   providers: [
     {
@@ -74,6 +77,7 @@ import { Retention } from './upkeep/retention.service.js';
     EstimatorService,
     ReportsService,
     ReceiptsService,
+    UnknownCostsService,
     JournalRecovery,
     ForgottenHolds,
     BillingUpkeep,

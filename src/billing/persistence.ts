@@ -6,6 +6,7 @@ import { CreateBilling1795392000000 } from './migrations/1795392000000-create-bi
 import { CreateLease1795996800000 } from './migrations/1795996800000-create-lease.js';
 import { AddLeaseInUse1796083200000 } from './migrations/1796083200000-add-lease-in-use.js';
 import { NumberUnknownCosts1796169600000 } from './migrations/1796169600000-number-unknown-costs.js';
+import { ReconcileUnknownCosts1796256000000 } from './migrations/1796256000000-reconcile-unknown-costs.js';
 
 /** For the DataSource: read models of the money tables. */
 export const BILLING_ENTITIES = [Account, Hold, LedgerEntry, PriceVersion];
@@ -16,4 +17,5 @@ export const BILLING_MIGRATIONS = [
   CreateLease1795996800000,
   AddLeaseInUse1796083200000,
   NumberUnknownCosts1796169600000,
+  ReconcileUnknownCosts1796256000000,
 ];

@@ -57,6 +57,8 @@ const POLICIES: Readonly<Record<string, Policy>> = {
   'GET /admin/reports': 'an admin',
   'GET /admin/transactions': 'an admin',
   'GET /admin/ledger/audit': 'an admin',
+  'GET /admin/unknown-costs': 'an admin',
+  'POST /admin/unknown-costs/:id/reconcile': 'an admin',
   'GET /admin/ops/summary': 'an admin',
 };
 

@@ -19,9 +19,11 @@ import { BillingModule } from '../../src/billing/billing.module.js';
 import { AdminBillingController } from '../../src/billing/http/admin-billing.controller.js';
 import { AdminReportsController } from '../../src/billing/http/admin-reports.controller.js';
 import { LedgerAuditController } from '../../src/billing/http/ledger-audit.controller.js';
+import { UnknownCostsController } from '../../src/billing/http/unknown-costs.controller.js';
 import { ESTIMATE_PLANNER } from '../../src/billing/quote/estimate-planner.js';
 import { QuoterService } from '../../src/billing/quoter.service.js';
 import { Leases } from '../../src/billing/leases/leases.service.js';
+import { FIND_ENTRIES_OF_HOLD } from '../../src/billing/reports/report-statements.js';
 import { BillingSessions } from '../../src/billing/session/billing-sessions.service.js';
 import { Settler } from '../../src/billing/settle/settler.service.js';
 import { APP_CONFIG } from '../../src/config/app-config.js';
@@ -45,6 +47,7 @@ import {
   planOf,
   statementsOf,
   targetOf,
+  unansweredAttempt,
   userId,
 } from './billing-support.js';
 
@@ -88,6 +91,16 @@ class SpendController {
       app.get(QuoterService).quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false),
     );
     throw new GatewayError('provider_overloaded', 'no');
+  }
+
+  @Get('unanswered')
+  async unanswered(@Context() { billing }: RequestContext): Promise<void> {
+    await billing?.hold(
+      app.get(QuoterService).quote(planOf(plannedTarget()), chat('hi', { max_tokens: 10 }), false),
+    );
+    billing?.attempt(unansweredAttempt('first_chunk_timeout'));
+    billing?.attempt(unansweredAttempt('request_timeout'));
+    throw new GatewayError('request_timeout', 'no');
   }
 }
 
@@ -365,7 +378,12 @@ describe('POST /billing/estimate', () => {
 
 describe('administrators', () => {
   it('are the only ones: every one of these routes says so to the guard', () => {
-    for (const controller of [AdminBillingController, AdminReportsController, LedgerAuditController]) {
+    for (const controller of [
+      AdminBillingController,
+      AdminReportsController,
+      LedgerAuditController,
+      UnknownCostsController,
+    ]) {
       expect(Reflect.getMetadata(IS_ADMIN_ONLY, controller)).toBe(true);
     }
   });
@@ -710,6 +728,184 @@ describe('administrators', () => {
 /** Of an amount as JSON has it. */
 const toNano = (amount: number): bigint => BigInt(Math.round(amount * 1e9));
 const sumOf = (amounts: readonly number[]): bigint => amounts.reduce((sum, each) => sum + toNano(each), 0n);
+
+describe('calls of unknown cost', () => {
+  /** Two of one request, newest first. @returns their ids */
+  async function twoCallsOf(user: string): Promise<[later: string, earlier: string]> {
+    await get('/spend/unanswered', user, { 'x-request-id': `u-${user}` });
+    await app.get(Settler).drain({ timeoutMs: 2000 });
+    const { json } = await get(`/admin/unknown-costs?user_id=${user}`, 'root');
+    return json.unknown_costs.map(({ id }: { id: string }) => id);
+  }
+  const reconcile = (id: string, body: object) => post(`/admin/unknown-costs/${id}/reconcile`, body);
+  const balanceOf = async (user: string) => (await get('/billing/balance', user)).json.balance;
+
+  it('are listed until they are reconciled, as JSON and as CSV', async () => {
+    const user = userId();
+    const [later, earlier] = await twoCallsOf(user);
+    const open = `/admin/unknown-costs?reconciled=false&user_id=${user}`;
+    const { json, headers } = await get(open, 'root');
+    expect(json).toMatchObject({ currency: 'USD', total: 2, limit: 100, offset: 0 });
+    expect(headers.get('x-total-count')).toBe('2');
+    const receipt = (await get(`/billing/requests/u-${user}`, user)).json;
+    expect(json.unknown_costs).toEqual([
+      {
+        id: `${receipt.billing_id}-2`,
+        billing_id: receipt.billing_id,
+        attempt: 2,
+        request_id: `u-${user}`,
+        user_id: user,
+        provider: 'echo',
+        upstream_model: expect.any(String),
+        provider_request_id: null,
+        reason: 'request_timeout',
+        timestamp: receipt.settled_at,
+        reconciled_at: null,
+        amount: null,
+        description: null,
+        actor: null,
+        transaction_id: null,
+      },
+      expect.objectContaining({ id: earlier, attempt: 1, reason: 'first_chunk_timeout' }),
+    ]);
+    await reconcile(later, { amount: 0, description: '=1+1' });
+    const ids = async (query: string): Promise<string[]> =>
+      (await get(`/admin/unknown-costs?user_id=${user}&${query}`, 'root')).json.unknown_costs.map(
+        ({ id }: { id: string }) => id,
+      );
+    expect(await ids('reconciled=false')).toEqual([earlier]);
+    expect(await ids('reconciled=true')).toEqual([later]);
+    expect(await ids('limit=1&offset=1')).toEqual([earlier]);
+    expect(await ids('provider=other')).toEqual([]);
+    expect(await ids('to=2020-01-01')).toEqual([]);
+    await db.dataSource.query(
+      `UPDATE unknown_cost SET created_at = created_at - interval '2 years' WHERE user_id = $1`,
+      [user],
+    );
+    expect(await ids('reconciled=false')).toEqual([earlier]); // whatever their age
+    expect((await get(`${open}&offset=7`, 'root')).json).toMatchObject({ unknown_costs: [], total: 1 });
+    const csv = await get(`/admin/unknown-costs?user_id=${user}&reconciled=true&format=csv`, 'root');
+    const [head, row] = csv.text.split('\r\n');
+    expect(head).toBe(
+      'timestamp,id,user_id,request_id,provider,upstream_model,provider_request_id,reason,reconciled_at,amount,currency,description,actor,transaction_id',
+    );
+    expect(row).toMatch(new RegExp(`Z,${later},${user},u-${user},echo,.*Z,0,USD,'=1\\+1,root,$`));
+    for (const wrong of ['reconciled=yes', 'user_id=a%20b', 'limit=0', 'from=2026-02-02&to=2026-02-01']) {
+      expect((await get(`/admin/unknown-costs?${wrong}`, 'root')).status).toBe(400);
+    }
+  });
+
+  it('are charged once, however often and how concurrently it is said', async () => {
+    const user = userId();
+    const [later, earlier] = await twoCallsOf(user);
+    const body = { amount: '0.0123', description: 'Invoice 9, line 4' };
+    const answers = await Promise.all(Array.from({ length: 20 }, () => reconcile(later, body)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    expect(answers.filter(({ json }) => json.replayed === false)).toHaveLength(1);
+    expect(new Set(answers.map(({ json }) => JSON.stringify({ ...json, replayed: true }))).size).toBe(1);
+    expect(answers[0]?.json).toMatchObject({
+      id: later,
+      amount: 0.0123,
+      description: 'Invoice 9, line 4',
+      actor: 'root',
+      balance_after: 99.9877,
+    });
+    expect(await balanceOf(user)).toBe(99.9877);
+
+    const other = await reconcile(later, { amount: 0 });
+    expect([other.status, other.json.error.code]).toEqual([409, 'idempotency_conflict']);
+    expect((await reconcile(earlier, { amount: 1 })).json.balance_after).toBe(98.9877);
+
+    const entry = (await get(`/admin/transactions?user_id=${user}&type=adjustment`, 'root')).json
+      .transactions;
+    expect(entry).toMatchObject([
+      { amount: -1, description: `Reconciliation of u-${user}`, actor: 'root', request_id: `u-${user}` },
+      { id: answers[0]?.json.transaction_id, amount: -0.0123, provider: 'echo', model: expect.any(String) },
+    ]);
+    const receipt = (await get(`/billing/requests/u-${user}`, user)).json;
+    expect(receipt.entries.map(({ amount }: { amount: number }) => amount)).toEqual([-0.0123, -1]);
+    const told = events.filter((event) => event.kind === 'admin-action' && event.subject === user);
+    const moved = told.filter((event) => 'details' in event && event.details['replayed'] === undefined);
+    expect([told.length, moved.length]).toEqual([21, 2]);
+    expect(moved[0]).toMatchObject({ action: 'reconcile', details: { amount_nano: '-12300000' } });
+  });
+
+  it('are not charged twice by somebody who sets their row back', async () => {
+    const user = userId();
+    const [later, earlier] = await twoCallsOf(user);
+    await reconcile(later, { amount: 2 });
+    await db.dataSource.query(
+      `UPDATE unknown_cost SET reconciled_at = CASE attempt WHEN 1 THEN now() END, reconciled_nano = NULL WHERE user_id = $1`,
+      [user],
+    );
+    expect((await reconcile(later, { amount: 2 })).json).toMatchObject({ replayed: true, balance_after: 98 });
+    expect((await reconcile(later, { amount: 3 })).status).toBe(409);
+    // Of what was done by hand nobody knows the amount.
+    expect((await reconcile(earlier, { amount: 0 })).json.error.message).toMatch(/by hand/);
+    expect(await balanceOf(user)).toBe(98);
+  });
+
+  it('are written off once, and nobody pays', async () => {
+    const user = userId();
+    const [id] = await twoCallsOf(user);
+    const first = await reconcile(id, { amount: '0', description: null });
+    expect(first.json).toMatchObject({
+      amount: 0,
+      balance_after: null,
+      transaction_id: null,
+      replayed: false,
+      description: `Reconciliation of u-${user}`,
+    });
+    expect((await reconcile(id, { amount: 0 })).json).toEqual({ ...first.json, replayed: true });
+    expect((await reconcile(id, { amount: 1 })).status).toBe(409);
+    expect(await balanceOf(user)).toBe(100);
+  });
+
+  it('cost at most what is free, also of what is reserved ahead', async () => {
+    const user = userId();
+    const [later, earlier] = await twoCallsOf(user);
+    for (const _ of [1, 2]) await get('/spend/ok', user);
+    const balance = String(await balanceOf(user));
+    const [lease] = await db.dataSource.query('SELECT amount_nano FROM lease WHERE user_id = $1', [user]);
+    expect(Number(lease.amount_nano)).toBeGreaterThan(0);
+    const refused = await reconcile(later, { amount: '100.000000001' });
+    expect([refused.status, refused.json.error.param]).toEqual([400, 'amount']);
+    expect((await reconcile(later, { amount: balance })).json.balance_after).toBe(0);
+    expect((await reconcile(earlier, { amount: '0.000000001' })).status).toBe(400);
+    expect(await balanceOf(user)).toBe(0);
+  });
+
+  it.each([-1, '-0.000000001', '1e3', null, undefined, 'ten', '9223372037'])(
+    'are not reconciled with %j',
+    async (amount) => {
+      const { status, json } = await reconcile('x', { amount });
+      expect([status, json.error.param]).toEqual([400, 'amount']);
+    },
+  );
+
+  it('must be there', async () => {
+    const [id] = await twoCallsOf(userId());
+    for (const wrong of ['x', id.replace(/\d+$/, '9'), id.slice(0, -2), `${id}999999999`, "1' OR 1=1"]) {
+      const { status, json } = await reconcile(encodeURIComponent(wrong), { amount: 0 });
+      expect([status, json.error.code]).toEqual([404, 'not_found']);
+    }
+  });
+
+  it('leave the books balanced', async () => {
+    const users = events.filter((event) => event.kind === 'admin-action' && event.action === 'reconcile');
+    const subjects = new Set(users.map((event) => 'subject' in event && event.subject));
+    const { json } = await get('/admin/ledger/audit?examples=100', 'root');
+    expect(json.mismatches.filter(({ subject }: { subject: string }) => subjects.has(subject))).toEqual([]);
+    expect(subjects.size).toBe(5);
+    const plan: { 'QUERY PLAN': string }[] = await db.dataSource.transaction(async (manager) => {
+      await manager.query('SET LOCAL enable_seqscan = off');
+      return manager.query(
+        `EXPLAIN ${FIND_ENTRIES_OF_HOLD.replaceAll('$1', "'018f0000-0000-7000-8000-000000000000'::uuid")}`,
+      );
+    });
+    expect(plan.map((line) => line['QUERY PLAN']).join('\n')).not.toMatch(/Seq Scan on ledger/);
+  });
+});
 
 describe('totals', () => {
   it('are the same in every report, the ledger, the receipts and the balances', async () => {

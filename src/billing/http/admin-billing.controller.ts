@@ -82,7 +82,7 @@ export class AdminBillingController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Give a charge back, whole or in part, once' })
   @ApiAnswer(BOOKING_EXAMPLE)
-  @ApiErrors(400, 401, 403, 404, 413, 415, 429, 503)
+  @ApiErrors(400, 401, 403, 404, 409, 413, 415, 429, 503)
   async refund(
     @Context() context: RequestContext,
     @Param() { request_id }: RequestParam,

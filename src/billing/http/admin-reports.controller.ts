@@ -7,10 +7,10 @@ import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { ReportsService } from '../reports/reports.service.js';
-import { toCsv } from '../reports/to-csv.js';
 import { LedgerQuery, MOST_ROWS, ReportQuery } from './billing.dto.js';
 import { ENTRIES_EXAMPLE, REPORT_EXAMPLE } from './billing.examples.js';
 import { toPeriod } from './period.js';
+import { sendCsv } from './send-csv.js';
 
 const SPEND_COLUMNS = [
   'key',
@@ -119,22 +119,4 @@ export class AdminReportsController {
       offset,
     });
   }
-}
-
-type Cell = string | number | null | { readonly rawJSON: string };
-
-function sendCsv<Column extends string>(
-  response: Response,
-  fileName: string,
-  columns: readonly Column[],
-  rows: readonly Readonly<Record<Column, Cell>>[],
-): void {
-  const cells = rows.map((row) =>
-    columns.map((column) => {
-      const value: Cell = row[column];
-      if (value === null) return '';
-      return typeof value === 'object' ? value.rawJSON : value;
-    }),
-  );
-  response.type('text/csv').attachment(fileName).send(toCsv(columns, cells));
 }

@@ -1,4 +1,4 @@
-import { InvalidAmountError, parseAmount } from '@app/money';
+import { InvalidAmountError, type NanoUsd, parseAmount } from '@app/money';
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
@@ -27,23 +27,30 @@ const toCount = Transform(({ value }: { value: unknown }) =>
 );
 
 /** A decimal, as a string or as a JSON number that is exact. */
-function IsAmount(): PropertyDecorator {
+function IsAmount(faultOf: (amountNano: NanoUsd) => string | undefined = faultOfZero): PropertyDecorator {
+  const faultOfValue = (value: unknown): string | undefined => {
+    try {
+      return faultOf(parseAmount(value));
+    } catch (error) {
+      if (error instanceof InvalidAmountError) return error.message;
+      throw error;
+    }
+  };
   return ValidateBy({
     name: 'isAmount',
     validator: {
-      validate: (value: unknown) => faultOfAmount(value) === undefined,
-      defaultMessage: (checked) => faultOfAmount(checked?.value) ?? '',
+      validate: (value: unknown) => faultOfValue(value) === undefined,
+      defaultMessage: (checked) => faultOfValue(checked?.value) ?? '',
     },
   });
 }
 
-function faultOfAmount(value: unknown): string | undefined {
-  try {
-    return parseAmount(value) === 0n ? 'amount must not be zero' : undefined;
-  } catch (error) {
-    if (error instanceof InvalidAmountError) return error.message;
-    throw error;
-  }
+function faultOfZero(amountNano: NanoUsd): string | undefined {
+  return amountNano === 0n ? 'amount must not be zero' : undefined;
+}
+
+function faultOfNegative(amountNano: NanoUsd): string | undefined {
+  return amountNano < 0n ? 'amount must not be negative' : undefined;
 }
 
 function IsOffset(): PropertyDecorator {
@@ -87,23 +94,23 @@ export class PageQuery {
   offset = 0;
 }
 
+const FROM_30_DAYS = 'Inclusive, UTC unless it names a zone; default 30 days before `to`.';
+const FROM_THE_FIRST = 'Inclusive, UTC unless it names a zone; default: the first of all.';
+const TO = 'Exclusive, UTC unless it names a zone; default the end of today (UTC).';
+
+function IsTime(told: { readonly example: string; readonly description: string }): PropertyDecorator {
+  return applyDecorators(
+    ApiPropertyOptional({ type: String, ...told }),
+    IsOptional(),
+    IsISO8601({ strict: true }),
+  );
+}
+
 export class PeriodQuery {
-  @ApiPropertyOptional({
-    type: String,
-    example: '2026-11-01',
-    description: 'Inclusive, UTC unless it names a zone; default 30 days before `to`.',
-  })
-  @IsOptional()
-  @IsISO8601({ strict: true })
+  @IsTime({ example: '2026-11-01', description: FROM_30_DAYS })
   from?: string;
 
-  @ApiPropertyOptional({
-    type: String,
-    example: '2026-12-01',
-    description: 'Exclusive, UTC unless it names a zone; default the end of today (UTC).',
-  })
-  @IsOptional()
-  @IsISO8601({ strict: true })
+  @IsTime({ example: '2026-12-01', description: TO })
   to?: string;
 }
 
@@ -144,6 +151,39 @@ export class LedgerQuery extends PeriodQuery {
   @IsOptional()
   @IsIn(ENTRY_KINDS)
   type?: (typeof ENTRY_KINDS)[number];
+
+  @IsFormat()
+  format: 'json' | 'csv' = 'json';
+
+  @IsLimit(MOST_ROWS, { default: 100 })
+  limit = 100;
+
+  @IsOffset()
+  offset = 0;
+}
+
+export class UnknownCostsQuery {
+  @IsTime({ example: '2026-11-01', description: FROM_THE_FIRST })
+  from?: string;
+
+  @IsTime({ example: '2026-12-01', description: TO })
+  to?: string;
+
+  @ApiPropertyOptional({ enum: ['true', 'false'], description: 'Default: either.' })
+  @IsOptional()
+  @IsIn(['true', 'false'])
+  reconciled?: 'true' | 'false';
+
+  @ApiPropertyOptional({ type: String, example: 'alice', description: 'Default: everybody.' })
+  @IsOptional()
+  @Matches(USER_ID, { message: 'user_id must be a user id' })
+  user_id?: string;
+
+  @ApiPropertyOptional({ type: String, example: 'openai', description: 'Default: all of them.' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(128)
+  provider?: string;
 
   @IsFormat()
   format: 'json' | 'csv' = 'json';
@@ -214,6 +254,29 @@ export class RefundBody {
   amount?: string | number;
 
   @ApiPropertyOptional({ type: String, example: 'The provider answered nonsense.' })
+  @IsOptional()
+  @IsString()
+  @MaxLength(500)
+  description?: string;
+}
+
+export class UnknownCostParam {
+  @ApiProperty({ type: String, description: 'The id of the list.' })
+  @IsString()
+  @MaxLength(128)
+  id: string;
+}
+
+export class ReconcileBody {
+  @ApiProperty({
+    oneOf: [{ type: 'string' }, { type: 'number' }],
+    example: '0.0123',
+    description: 'What the provider billed, to be charged to the user; 0 writes it off.',
+  })
+  @IsAmount(faultOfNegative)
+  amount: string | number;
+
+  @ApiPropertyOptional({ type: String, example: 'Invoice of November, line 12' })
   @IsOptional()
   @IsString()
   @MaxLength(500)

@@ -80,6 +80,44 @@ export const BOOKING_EXAMPLE = {
   replayed: false,
 };
 
+const UNKNOWN_COST = {
+  id: '0199a6f0-c0de-7000-8000-00000000002b-1',
+  billing_id: '0199a6f0-c0de-7000-8000-00000000002b',
+  attempt: 1,
+  request_id: '0199a6f0-c0de-7000-8000-00000000002a',
+  user_id: 'alice',
+  provider: 'openai',
+  upstream_model: 'gpt-4-0613',
+  provider_request_id: 'req_2b',
+  reason: 'first_chunk_timeout',
+  timestamp: '2026-11-23T12:00:00.000Z',
+  reconciled_at: '2026-12-03T09:00:00.000Z',
+  amount: 0.0123,
+  description: 'Invoice of November, line 12',
+  actor: 'root',
+  transaction_id: 'txn_0199a6f0c0de7000800000000000002a',
+};
+
+export const UNKNOWN_COSTS_EXAMPLE = {
+  currency: 'USD',
+  unknown_costs: [UNKNOWN_COST],
+  total: 1,
+  limit: 100,
+  offset: 0,
+};
+
+export const RECONCILED_EXAMPLE = { ...UNKNOWN_COST, balance_after: 95.4877, replayed: false };
+
+/** What a call does not have before it is reconciled, and of its provider's ids when none was told. */
+export const UNKNOWN_COST_NULLABLE = [
+  'provider_request_id',
+  'reconciled_at',
+  'amount',
+  'description',
+  'actor',
+  'transaction_id',
+];
+
 export const RECEIPT_EXAMPLE = {
   request_id: '0199a6f0-c0de-7000-8000-00000000002a',
   billing_id: '0199a6f0-c0de-7000-8000-00000000002b',

@@ -1,4 +1,5 @@
 import { heldByOthersToo } from '../accounts/account-statements.js';
+import { entryIdsOf } from '../unknown-costs/unknown-cost-statements.js';
 
 /** $1 user, $2 limit, $3 offset */
 export const LIST_TRANSACTIONS = `
@@ -75,4 +76,5 @@ export const FIND_ENTRIES_OF_HOLD = `
   SELECT ledger.id, kind, amount_nano::text, balance_after_nano::text, description, usage, usage_source, price_version,
          price_factor, ledger.provider, ledger.upstream_model, ledger.created_at, price_version.card
     FROM ledger LEFT JOIN price_version ON price_version.id = ledger.price_version
-   WHERE ledger.id = $1 OR (kind = 'refund' AND hold_id = $1) ORDER BY seq`;
+   WHERE ledger.id = $1 OR (kind = 'refund' AND hold_id = $1) OR ledger.id = ANY(${entryIdsOf('$1')})
+   ORDER BY seq`;

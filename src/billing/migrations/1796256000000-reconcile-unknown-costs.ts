@@ -1,0 +1,29 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/**
+ * What an administrator decided about a call of unknown cost: what its user was charged (0 = written off), who said so, and
+ * why. Rows that were reconciled by hand before have none of it.
+ *
+ * And up to which hold an instance has looked for old ones to forget: the next need not begin anew.
+ */
+export class ReconcileUnknownCosts1796256000000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(
+      `ALTER TABLE unknown_cost
+         ADD COLUMN reconciled_nano bigint CHECK (reconciled_nano >= 0),
+         ADD COLUMN reconciled_by text,
+         ADD COLUMN reconciled_because text`,
+    );
+    // What may be forgotten, among the many that may not.
+    await runner.query(
+      `CREATE INDEX unknown_cost_written_off ON unknown_cost (reconciled_at)
+         WHERE reconciled_at IS NOT NULL AND coalesce(reconciled_nano, 0) = 0`,
+    );
+    await runner.query('ALTER TABLE gateway_instance ADD COLUMN forgot_until uuid');
+  }
+
+  /** Money is never dropped by a tool. */
+  async down(): Promise<void> {
+    throw new Error('migrations of the ledger are forward-only');
+  }
+}
