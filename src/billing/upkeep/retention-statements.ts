@@ -2,33 +2,54 @@
 export const PAGE = 1000;
 
 /**
- * Takes away a page of old holds that ended without a charge, and what was noted of calls of unknown cost of that time.
- * In the order of ids, which is that of time: of a table of many years it reads what it has not read before.
+ * Takes away a page of old holds that ended without a charge. In the order of ids, which is that of time: of a table of
+ * many years it reads what nobody has read before, also after a restart; else a fleet that is deployed often would never
+ * get to the end of books that are nearly all kept.
  *
- * What was charged stays with its ledger row, and what a settlement was written off with stays, too: it is a loss. A hold
- * that a settlement has locked is passed over.
+ * What was charged stays with its ledger row, and what a settlement was written off with stays, too: it is a loss. So does
+ * what a call of unknown cost is to be reconciled by. A hold that a settlement has locked is passed over, and one that
+ * ended more than a day after it began.
  *
- * $1 after this id, $2 before this id, $3 how many ms ago it must have ended
- * Returns how many were read, the last of them, and how many rows are gone.
+ * $1 instance, $2 before this id, $3 how many ms ago it must have ended
+ * Returns how many were read, and how many are gone.
  */
 export const FORGET_OLD_HOLDS = `
-  WITH page AS MATERIALIZED (SELECT id FROM hold WHERE id > $1 AND id < $2 ORDER BY id LIMIT ${PAGE}),
+  WITH page AS MATERIALIZED (
+    SELECT id FROM hold
+     WHERE id < $2 AND id > coalesce(
+             (SELECT forgot_until FROM gateway_instance WHERE forgot_until IS NOT NULL ORDER BY forgot_until DESC LIMIT 1),
+             '00000000-0000-0000-0000-000000000000')
+     ORDER BY id LIMIT ${PAGE}),
   old AS MATERIALIZED (
     SELECT id FROM hold
      WHERE id IN (SELECT id FROM page) AND state IN ('released', 'orphaned') AND shortfall_nano IS NULL
        AND closed_at < now() - $3::bigint * interval '1 millisecond'
+       AND NOT EXISTS (SELECT FROM unknown_cost WHERE unknown_cost.hold_id = hold.id)
        FOR UPDATE SKIP LOCKED),
-  gone AS (DELETE FROM hold USING old WHERE hold.id = old.id RETURNING hold.id)
-  SELECT (SELECT count(*)::int FROM page) AS read, (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
-         (SELECT count(*)::int FROM gone) AS gone`;
+  gone AS (DELETE FROM hold USING old WHERE hold.id = old.id RETURNING hold.id),
+  noted AS (
+    UPDATE gateway_instance SET forgot_until = last.id
+      FROM (SELECT id FROM page ORDER BY id DESC LIMIT 1) last WHERE gateway_instance.id = $1)
+  SELECT (SELECT count(*)::int FROM page) AS read, (SELECT count(*)::int FROM gone) AS gone`;
 
-/** $1 of holds before this id, $2 noted so many ms ago */
-export const FORGET_OLD_UNKNOWN_COSTS = `
+/**
+ * Takes away a page of calls of unknown cost that were written off so long ago, with their holds when nothing else is known
+ * of those. What nobody has decided about may still be on a provider's bill, and what was charged belongs to its ledger row.
+ *
+ * $1 how many ms ago. Returns how many are gone.
+ */
+export const FORGET_WRITTEN_OFF = `
   WITH old AS MATERIALIZED (
     SELECT hold_id, attempt FROM unknown_cost
-     WHERE hold_id < $1 AND created_at < now() - $2::bigint * interval '1 millisecond'
-     ORDER BY hold_id LIMIT ${PAGE} FOR UPDATE SKIP LOCKED),
+     WHERE reconciled_at IS NOT NULL AND coalesce(reconciled_nano, 0) = 0
+       AND reconciled_at < now() - $1::bigint * interval '1 millisecond'
+     ORDER BY reconciled_at LIMIT ${PAGE} FOR UPDATE SKIP LOCKED),
   gone AS (
     DELETE FROM unknown_cost USING old
-     WHERE unknown_cost.hold_id = old.hold_id AND unknown_cost.attempt = old.attempt RETURNING 1)
+     WHERE unknown_cost.hold_id = old.hold_id AND unknown_cost.attempt = old.attempt RETURNING unknown_cost.hold_id),
+  holds_gone AS (
+    DELETE FROM hold
+     WHERE id IN (SELECT hold_id FROM gone) AND state = 'released'
+       AND NOT EXISTS (
+         SELECT FROM unknown_cost WHERE unknown_cost.hold_id = hold.id AND (hold_id, attempt) NOT IN (SELECT hold_id, attempt FROM old)))
   SELECT count(*)::int AS gone FROM gone`;

@@ -11,27 +11,24 @@ import { Telemetry } from '../../telemetry/telemetry.js';
 import { OLDEST_INSTANCE } from '../audit/audit-statements.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from './gateway-instance.service.js';
-import { FORGET_OLD_HOLDS, FORGET_OLD_UNKNOWN_COSTS, PAGE } from './retention-statements.js';
+import { FORGET_OLD_HOLDS, FORGET_WRITTEN_OFF, PAGE } from './retention-statements.js';
 
 /** Of a long backlog, before others have their turn. */
 const MOST_PAGES = 20;
 const SOON_MS = 5_000;
 const LATER_MS = 60 * 60_000;
-const BEFORE_ALL = '00000000-0000-0000-0000-000000000000';
 /** Ids tell when a request began; it ended later. */
 const LONGEST_REQUEST_MS = 86_400_000;
 
 /**
- * Takes away what is no evidence of money and older than BILLING_RETENTION_DAYS: holds that ended without a charge, and rows
- * of calls whose cost nobody knows. Of all living instances the oldest does it, a page at a time.
+ * Takes away what is no evidence of money and older than BILLING_RETENTION_DAYS: holds that ended without a charge, and
+ * calls of unknown cost that were written off. Of all living instances the oldest does it, a page at a time.
  */
 @Injectable()
 export class Retention implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #logger = new Logger('Billing');
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
-  /** What was looked at before need not be again: by the time it is looked at, it has ended. */
-  #after = BEFORE_ALL;
 
   constructor(
     private readonly database: MoneyDatabase,
@@ -56,27 +53,28 @@ export class Retention implements OnApplicationBootstrap, BeforeApplicationShutd
     if (oldest?.id !== this.instance.id) return false;
     const { retentionMs } = this.config.billing;
     const before = firstIdOf(Date.now() - retentionMs - LONGEST_REQUEST_MS);
-    const counts = { holds: 0, unknownCosts: 0 };
+    const counts = { holds: 0, writtenOff: 0 };
     let isMore = true;
     for (let pages = 0; isMore && pages < MOST_PAGES && !this.#stopped; pages += 1) {
-      const [page] = await this.database.query<Page>(FORGET_OLD_HOLDS, [this.#after, before, retentionMs]);
-      const [noted] = await this.database.query<{ gone: number }>(FORGET_OLD_UNKNOWN_COSTS, [
+      const [holds] = await this.database.query<Page>(FORGET_OLD_HOLDS, [
+        this.instance.id,
         before,
         retentionMs,
       ]);
-      this.#after = page?.last ?? this.#after;
-      counts.holds += page?.gone ?? 0;
-      counts.unknownCosts += noted?.gone ?? 0;
-      isMore = page?.read === PAGE || noted?.gone === PAGE;
+      const [calls] = await this.database.query<{ gone: number }>(FORGET_WRITTEN_OFF, [retentionMs]);
+      counts.holds += holds?.gone ?? 0;
+      counts.writtenOff += calls?.gone ?? 0;
+      isMore = holds?.read === PAGE || calls?.gone === PAGE;
     }
     this.#report(counts);
     return isMore;
   }
 
-  #report({ holds, unknownCosts }: { holds: number; unknownCosts: number }): void {
-    if (holds + unknownCosts === 0) return;
+  #report({ holds, writtenOff }: { holds: number; writtenOff: number }): void {
+    if (holds + writtenOff === 0) return;
     this.#logger.log(
-      `past BILLING_RETENTION_DAYS: ${holds} holds without a charge and ${unknownCosts} unknown costs are gone`,
+      `past BILLING_RETENTION_DAYS: ${holds} holds without a charge and ${writtenOff} calls of unknown cost that were ` +
+        'written off are gone',
     );
   }
 
@@ -104,7 +102,6 @@ export class Retention implements OnApplicationBootstrap, BeforeApplicationShutd
 
 interface Page {
   read: number;
-  last: string | null;
   gone: number;
 }
 
