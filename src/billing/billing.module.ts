@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { DatabaseService } from '../database/database.service.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import { AuditAlarms } from './audit/audit-alarms.service.js';
@@ -51,8 +52,9 @@ import { Retention } from './upkeep/retention.service.js';
   providers: [
     {
       provide: MoneyDatabase,
-      inject: [DatabaseService],
-      useFactory: ({ prepared }: DatabaseService) => new MoneyDatabase(prepared),
+      inject: [DatabaseService, APP_CONFIG],
+      useFactory: ({ prepared }: DatabaseService, { billing }: AppConfig) =>
+        new MoneyDatabase(prepared, billing.enabled ? billing.currency : undefined),
     },
     GatewayInstance,
     Leases,

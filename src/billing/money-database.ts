@@ -11,6 +11,15 @@ const FAILURES_TO_OPEN = 2;
 const HALF_OPEN_AFTER_MS = 1000;
 
 /**
+ * $1 the gateway's currency. Another one that the books are kept in; no row while nothing was ever priced, and none where
+ * anything was ever priced in $1: who has run with it before is not locked out.
+ */
+const OTHER_CURRENCY_OF_BOOKS = `
+  SELECT currency FROM price_version
+   WHERE NOT EXISTS (SELECT FROM price_version WHERE currency = $1)
+   ORDER BY created_at DESC LIMIT 1`;
+
+/**
  * The way of every money statement: one statement, one round trip, through a breaker that fails fast while Postgres is
  * away. Read-committed, never a transaction across an await of anything else.
  */
@@ -20,7 +29,18 @@ export class MoneyDatabase {
     breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
   });
 
-  constructor(private readonly statements: StatementRunner) {}
+  /** Told once, of the currency, when the books are kept in another one. */
+  onOtherCurrency: (currency: string) => void = () => undefined;
+  #areBooksOurs: boolean;
+  #otherCurrency: string | undefined;
+
+  /** @param currency  of this gateway's amounts; without it the books are not looked at */
+  constructor(
+    private readonly statements: StatementRunner,
+    private readonly currency?: string,
+  ) {
+    this.#areBooksOurs = currency === undefined;
+  }
 
   /**
    * Runs one statement. Its parameters are gone when it was answered; when it failed they are there for another try.
@@ -30,6 +50,7 @@ export class MoneyDatabase {
    */
   async query<Row>(sql: string, parameters: unknown[] = []): Promise<Row[]> {
     try {
+      if (!this.#areBooksOurs) await this.#compareCurrency();
       const rows = await this.#breaker.execute(() => this.statements.query<Row & object>(sql, parameters));
       letGo(parameters);
       return rows;
@@ -37,6 +58,24 @@ export class MoneyDatabase {
       if (error instanceof BrokenCircuitError || isConnectionError(error)) throw databaseUnavailable(error);
       throw error;
     }
+  }
+
+  /**
+   * An account's 100 dollars must not become 100 euros by a changed setting. Before the first statement of all, whosever it
+   * is: what was served on credit while the database was away would be booked before anybody looked.
+   */
+  async #compareCurrency(): Promise<void> {
+    if (this.#otherCurrency !== undefined) throw databaseUnavailable();
+    const [other] = await this.#breaker.execute(() =>
+      this.statements.query<{ currency: string }>(OTHER_CURRENCY_OF_BOOKS, [this.currency]),
+    );
+    if (!other) {
+      this.#areBooksOurs = true;
+      return;
+    }
+    if (this.#otherCurrency === undefined) this.onOtherCurrency(other.currency);
+    this.#otherCurrency = other.currency;
+    throw databaseUnavailable();
   }
 
   /** False while the breaker is open: a statement would fail at once. */

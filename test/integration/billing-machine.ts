@@ -123,7 +123,7 @@ export async function startMachine(
   const events: GatewayEvent[] = [];
   telemetry.addSink({ event: (event) => void events.push(event) });
   const instance = new GatewayInstance();
-  const database = new MoneyDatabase(statementsOf(dataSource));
+  const database = new MoneyDatabase(statementsOf(dataSource), config.billing.currency);
   const credit = new OutageCredit(telemetry, config);
   const leases = new Leases(database, instance, credit, telemetry, config);
   const accounts = new AccountsService(database, leases, config);

@@ -270,6 +270,22 @@ describe('books of another currency', () => {
       code: 'database_unavailable',
     });
     await others.upkeep.beforeApplicationShutdown();
+    // Nobody looks first: what was served on credit while the database was away is not booked before the books are seen.
+    await using back = await startMachine(db.dataSource, { currency: 'EUR' }, dataDir);
+    const entries = async (): Promise<unknown> =>
+      (
+        await db.dataSource.query(
+          `SELECT (SELECT count(*) FROM ledger) AS ledger, (SELECT count(*) FROM price_version) AS prices`,
+        )
+      )[0];
+    const before = await entries();
+    const onCredit = order(user, 10n);
+    const target = plannedTarget({ priceVersion: 'another' });
+    back.prices.remember(targetOf(target), target.price);
+    back.settler.enqueue(settling(onCredit, 7n));
+    await back.settler.drain({ timeoutMs: 500 });
+    expect(await entries()).toEqual(before);
+    expect([back.settler.pending, back.settler.refused, back.instance.isFenced]).toEqual([1, 0, true]);
     // Prices of another currency that came in nevertheless lock nobody out.
     await db.dataSource.query(
       `INSERT INTO price_version (id, provider, model, card, currency) VALUES ('other', 'p', 'm', '{}', 'CHF')`,

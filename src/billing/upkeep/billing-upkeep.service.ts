@@ -21,7 +21,6 @@ import { ForgottenHolds } from './forgotten-holds.service.js';
 import { GatewayInstance } from './gateway-instance.service.js';
 import { JournalRecovery } from './journal-recovery.service.js';
 import {
-  OTHER_CURRENCY_OF_BOOKS,
   HEARTBEAT,
   MARK_REPLAYED,
   PURGE_INSTANCES,
@@ -52,7 +51,6 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   #round: Promise<void> = Promise.resolve();
   #rounds = 0;
   #stopped = false;
-  #isCurrencyKnown = false;
   #currencyFault: ConfigurationError | undefined;
 
   constructor(
@@ -66,7 +64,9 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly sessions: BillingSessions,
     private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+  ) {
+    database.onOtherCurrency = (currency) => this.#refuseBooks(currency);
+  }
 
   async onModuleInit(): Promise<void> {
     if (this.config.billing.enabled) await this.journal.open();
@@ -93,6 +93,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
       );
       return;
     }
+    if (this.#currencyFault) return this.journal.remove();
     try {
       await this.#leave();
     } catch (error) {
@@ -106,10 +107,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   /** One round of everything that is due. */
   async runOnce(): Promise<void> {
     await this.#beat();
-    if (this.config.billing.enabled) {
-      await this.#compareCurrency();
-      await this.recovery.recover();
-    }
+    if (this.config.billing.enabled) await this.recovery.recover();
     await this.#sweep();
     if (this.#rounds % THOROUGH_EVERY === 0) {
       await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
@@ -142,17 +140,11 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     this.instance.heard(sentMs);
   }
 
-  /** An account's 100 dollars must not become 100 euros by a changed setting. Once, when the database is there. */
-  async #compareCurrency(): Promise<void> {
-    if (this.#isCurrencyKnown) return;
-    const { currency } = this.config.billing;
-    const [books] = await this.database.query<{ currency: string }>(OTHER_CURRENCY_OF_BOOKS, [currency]);
-    this.#isCurrencyKnown = true;
-    if (!books) return;
+  #refuseBooks(currency: string): void {
     this.instance.fence();
     this.#currencyFault = new ConfigurationError([
-      `BILLING_CURRENCY: the books of this database are kept in ${books.currency}, and no amount is converted to ${currency}: ` +
-        'set it back, or use another database',
+      `BILLING_CURRENCY: the books of this database are kept in ${currency}, and no amount is converted to ` +
+        `${this.config.billing.currency}: set it back, or use another database`,
     ]);
     this.#tell(this.#currencyFault);
   }

@@ -1,14 +1,5 @@
 import { isBroken } from '../broken-guarantees.js';
 
-/**
- * $1 the gateway's currency. Another one that the books are kept in; no row while nothing was ever priced, and none where
- * anything was ever priced in $1: who has run with it before is not locked out.
- */
-export const OTHER_CURRENCY_OF_BOOKS = `
-  SELECT currency FROM price_version
-   WHERE NOT EXISTS (SELECT FROM price_version WHERE currency = $1)
-   ORDER BY created_at DESC LIMIT 1`;
-
 /** $1 id, $2 host */
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
