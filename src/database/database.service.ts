@@ -100,13 +100,16 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     }
   }
 
-  /** The same for a text that is always the same: see `PreparedStatements`. */
+  /**
+   * The same for a text that is always the same: see `PreparedStatements`. Not before the tables are those of this version:
+   * what is settled on credit while the database is away waits, and a missing table would refuse it for good.
+   */
   readonly prepared = {
     query: async <Row extends QueryResultRow>(
       sql: string,
       parameters?: readonly unknown[],
     ): Promise<Row[]> => {
-      if (!this.dataSource.isInitialized) throw databaseUnavailable();
+      if (!this.#ready) throw databaseUnavailable();
       return this.#prepared.query<Row>(sql, parameters);
     },
   };
