@@ -17,6 +17,16 @@ export interface ServerTraits {
   preparing: boolean;
 }
 
+export interface ObservedClientConfig extends ClientConfig {
+  /**
+   * Beside those of a pool: that the server has too many already (SQLSTATE 53300) is no fault of the database's, whose other
+   * connections serve on.
+   */
+  readonly isExtra?: boolean;
+}
+
+const TOO_MANY_CONNECTIONS = '53300';
+
 /**
  * A node-postgres client class for one pool:
  *
@@ -34,15 +44,18 @@ export function observedClient(
   health: DatabaseHealth,
   target: ConnectionTarget,
   prepared?: { readonly traits: ServerTraits; readonly preparedOptions: string },
-): new (config: ClientConfig) => Client {
+): new (config: ObservedClientConfig) => Client {
   const traits = prepared?.traits ?? { tls: target.tls !== undefined, timeouts: true, preparing: false };
 
   return class ObservedClient extends Client {
     /** Others may have learned more since. */
     readonly #tried: ServerTraits;
 
-    constructor(config: ClientConfig) {
+    readonly #isExtra: boolean;
+
+    constructor({ isExtra = false, ...config }: ObservedClientConfig) {
       super(adapt(config, traits, target, prepared?.preparedOptions));
+      this.#isExtra = isExtra;
       this.#tried = { ...traits };
       this.on('error', () => undefined);
       this.#observe();
@@ -79,9 +92,13 @@ export function observedClient(
       }
       connect((error) => {
         if (!error) health.succeeded();
-        else if (!learn(traits, this.#tried, target, error)) health.failed(error);
+        else if (!learn(traits, this.#tried, target, error) && !this.#isUnneeded(error)) health.failed(error);
         callback(error);
       });
+    }
+
+    #isUnneeded(error: Error): boolean {
+      return this.#isExtra && 'code' in error && error.code === TOO_MANY_CONNECTIONS;
     }
 
     #noted(callback: Callback): Callback {

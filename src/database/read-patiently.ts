@@ -1,7 +1,9 @@
 import { bulkhead, type BulkheadPolicy } from 'cockatiel';
-import type { Client, ClientConfig, Pool, QueryResultRow } from 'pg';
+import type { Socket } from 'node:net';
+import type { Client, Pool, QueryResultRow } from 'pg';
 import type { DataSource } from 'typeorm';
 import { databaseUnavailable } from './connection-error.js';
+import type { ObservedClientConfig } from './observed-client.js';
 
 /** Runs one statement. int8 comes as text. */
 export type Read = <Row extends QueryResultRow>(
@@ -19,6 +21,8 @@ export type PatientKind = keyof typeof MOST_AT_ONCE;
 
 /** By which the server is first to end a statement: a driver that does takes the database for dead. */
 const DRIVER_MARGIN_MS = 5_000;
+
+const GOODBYE_MS = 1_000;
 
 const turns = new WeakMap<DataSource, Record<PatientKind, BulkheadPolicy>>();
 
@@ -58,23 +62,31 @@ async function readSnapshot<Result>(
     await client.query('COMMIT');
     return result;
   } finally {
-    await client.end().catch(() => undefined);
+    await end(client);
   }
 }
 
-/** As the pool would make it. */
+/** A server that is frozen never says goodbye, and whoever waits for a turn would wait for it. */
+async function end(client: Client): Promise<void> {
+  const { stream } = (client as unknown as { readonly connection: { readonly stream: Socket } }).connection;
+  const timer = setTimeout(() => stream.destroy(), GOODBYE_MS);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
+}
+
+/** As the pool would make it, but that it says nothing of the database when that has no connection left for it. */
 function newConnection(dataSource: DataSource): Client {
   if (!dataSource.isInitialized) throw databaseUnavailable();
   // TypeORM's driver keeps the node-postgres pool there
   const pool = (dataSource.driver as unknown as { master: PoolWithClient }).master;
-  const client = new pool.Client(pool.options);
+  const client = new pool.Client({ ...pool.options, isExtra: true });
   client.on('error', () => undefined); // seen by the statement that is under way, or the next
   return client;
 }
 
 /** What the types leave out. */
 interface PoolWithClient extends Pool {
-  readonly Client: new (config: ClientConfig) => Client;
+  readonly Client: new (config: ObservedClientConfig) => Client;
 }
 
 function turnsOf(dataSource: DataSource): Record<PatientKind, BulkheadPolicy> {

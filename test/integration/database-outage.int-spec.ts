@@ -311,6 +311,32 @@ describe('a read that takes long', () => {
     await Promise.all(reports);
   });
 
+  it('that finds no connection left is no outage', async () => {
+    await database.query(`CREATE ROLE limited LOGIN PASSWORD 'limited' CONNECTION LIMIT 1`);
+    const url = new URL(database.url);
+    Object.assign(url, { username: 'limited', password: 'limited' });
+    const service = await boot(url.href, { poolSize: 1, migrateOnBoot: false });
+    await service.query('SELECT 1');
+    for (let report = 0; report < 5; report += 1) {
+      await expect(service.patient.query('SELECT 1')).rejects.toMatchObject({ code: 'database_unavailable' });
+    }
+    expect(service.isUp()).toBe(true);
+    expect(service.status().lastError).toBeUndefined();
+    for (const app of apps.splice(0)) await app.close();
+    await database.query('DROP ROLE limited');
+  });
+
+  it('has its end, also when the database says no goodbye', async () => {
+    const service = await boot();
+    await eventually('the service is ready', isReady(service));
+    const dataSource = apps.at(-1)!.get(DataSource);
+    const end = readPatiently(dataSource, 'report', 60_000, async () => {
+      proxy.faults = { down: { latencyMs: 8_000 } };
+      throw new Error('what went wrong');
+    }).catch((error: Error) => error.message);
+    expect(await Promise.race([end, sleep(4_000, 'no end')])).toBe('what went wrong');
+  });
+
   it('writes nothing', async () => {
     const service = await boot();
     await eventually('the service is ready', isReady(service));
