@@ -7,6 +7,7 @@ import { locatePostgresBinaries, type PostgresBinaries } from './embedded/postgr
 import {
   findLivingPostmaster,
   readPostmasterFile,
+  signal,
   stopPostmaster,
   type Postmaster,
 } from './embedded/postmaster.js';
@@ -82,6 +83,7 @@ class EmbeddedServer implements EmbeddedPostgres {
     await this.#locked(() => this.#startOrAttach());
     const how = this.attached ? 'attached to the running' : 'started the';
     this.#log(`${how} embedded PostgreSQL in ${this.#clusterDir} (port ${this.#postmaster.port})`);
+    process.once('exit', this.#abandon);
     this.#watch = setInterval(() => void this.#restartIfDead(), WATCH_INTERVAL_MS).unref();
   }
 
@@ -105,6 +107,7 @@ class EmbeddedServer implements EmbeddedPostgres {
 
   async #stop(): Promise<void> {
     clearInterval(this.#watch);
+    process.off('exit', this.#abandon);
     await this.#locked(async () => {
       const stillUsed = await this.#users.leave();
       if (stillUsed) return;
@@ -114,6 +117,15 @@ class EmbeddedServer implements EmbeddedPostgres {
       this.#log('stopped the embedded PostgreSQL');
     });
   }
+
+  /**
+   * A start that is refused, or a process that gives up, ends at once and wherever it is: a bad setting, a port in use. No
+   * promise is kept then, but a signal is sent. On Windows it would be a kill; there the next start takes the server over.
+   */
+  readonly #abandon = (): void => {
+    if (this.#stopped || process.platform === 'win32' || this.#users.leaveSync()) return;
+    signal(this.#postmaster.pid, 'SIGINT');
+  };
 
   /** Clients know the port, so the server must come back on it; when that fails the next tick tries again. */
   async #restartIfDead(): Promise<void> {

@@ -103,7 +103,7 @@ async function killPostmaster(pid: number, clusterDir: string): Promise<void> {
   await waitForBackends(clusterDir);
 }
 
-function signal(pid: number, name: NodeJS.Signals): void {
+export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {

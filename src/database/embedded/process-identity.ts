@@ -27,7 +27,8 @@ export async function isRunning(pid: number): Promise<boolean> {
   return (await linuxStatus(pid))?.[0] !== 'Z';
 }
 
-function hasPid(pid: number): boolean {
+/** The same, and one that waits to be collected counts. */
+export function hasPid(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

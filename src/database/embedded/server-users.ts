@@ -1,6 +1,7 @@
+import { readdirSync, rmSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { identifyProcess, isProcessAlive } from './process-identity.js';
+import { hasPid, identifyProcess, isProcessAlive } from './process-identity.js';
 
 /**
  * Which processes use the server of one data folder: an empty file for each, named by the process. The last one alive
@@ -8,6 +9,7 @@ import { identifyProcess, isProcessAlive } from './process-identity.js';
  */
 export class ServerUsers {
   readonly #dir: string;
+  #own: string | undefined;
 
   constructor(dir: string) {
     this.#dir = dir;
@@ -15,7 +17,15 @@ export class ServerUsers {
 
   async join(): Promise<void> {
     await mkdir(this.#dir, { recursive: true });
-    await writeFile(join(this.#dir, await identifyProcess(process.pid)), '');
+    this.#own = await identifyProcess(process.pid);
+    await writeFile(join(this.#dir, this.#own), '');
+  }
+
+  /** The same where nothing can be awaited: by the ids of the processes alone, so that one too many may count as alive. */
+  leaveSync(): boolean {
+    if (this.#own === undefined) return false;
+    rmSync(join(this.#dir, this.#own), { force: true });
+    return readdirSync(this.#dir).some((identity) => hasPid(Number.parseInt(identity, 10)));
   }
 
   /** @returns whether other living processes still use the server */
