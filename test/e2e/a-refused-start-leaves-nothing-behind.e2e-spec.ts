@@ -28,31 +28,6 @@ describe('a start that is refused', () => {
     await expectRefusal(await startGateway({ waitFor: 'none', port }), /EADDRINUSE/);
   });
 
-  it.each(['1', '2'])(
-    'for the currency of its books leaves none behind, and the books as they are, with WORKERS=%s',
-    async (workers) => {
-      const first = await startGateway({ env: { BILLING_CURRENCY: 'USD' } });
-      const { dataDir } = first;
-      const answer = await first.complete(
-        { model: 'echo', messages: [{ role: 'user', content: 'Hi' }] },
-        'alice',
-      );
-      expect(answer.status).toBe(200);
-      await first.stop();
-      const other = await startGateway({
-        waitFor: 'none',
-        dataDir,
-        env: { BILLING_CURRENCY: 'EUR', WORKERS: workers },
-      });
-      await expectRefusal(other, /the books of this database are kept in USD/);
-      const again = await startGateway({ dataDir, env: { BILLING_CURRENCY: 'USD' } });
-      expect(await (await again.fetch('/billing/balance', { as: 'alice' })).json()).toMatchObject({
-        currency: 'USD',
-      });
-      await again.stop();
-    },
-  );
-
   it('takes nobody else\u2019s embedded database away', async () => {
     const serving = await startGateway();
     const { port } = taken.address() as AddressInfo;
