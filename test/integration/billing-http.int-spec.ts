@@ -453,6 +453,11 @@ describe('administrators', () => {
     const huge = await post(`/admin/users/${user}/topups`, { amount: '9223372036' });
     expect([huge.status, huge.json.error.param]).toEqual([400, 'amount']);
     expect((await post('/admin/users/a%20b/topups', { amount: 1 })).status).toBe(400);
+    await get('/spend/ok', user, { 'x-request-id': `m-${user}` });
+    await get('/billing/balance', user); // the charge is booked
+    expect((await post(`/admin/users/${user}/topups`, { amount: '9223371936.854800807' })).status).toBe(200);
+    const refund = await post(`/admin/requests/m-${user}/refund`, {});
+    expect([refund.status, refund.json.error.param]).toEqual([400, 'amount']);
   });
 
   it('adjust down to what is held, and no further', async () => {

@@ -53,17 +53,19 @@ export class BookingsService {
       order.idempotencyKey ?? null,
       order.actor,
     ];
-    let row = await this.#write(parameters);
+    let row = await this.#write<BookingRow>(BOOK_ENTRY, parameters);
     // What is reserved ahead for the user's next requests is available: it is called back, and waited for. By the balance:
     // what requests elsewhere hold of it is some seconds old news.
     if (!row && balanceNano + order.amountNano >= 0n)
-      row = await this.leases.recallAndRetry(order.userId, () => this.#write(parameters));
+      row = await this.leases.recallAndRetry(order.userId, () =>
+        this.#write<BookingRow>(BOOK_ENTRY, parameters),
+      );
     return row ? toBooking(row, order.userId, false) : this.#explain(order);
   }
 
-  async #write(parameters: readonly unknown[]): Promise<BookingRow | undefined> {
+  async #write<Row>(statement: string, parameters: readonly unknown[]): Promise<Row | undefined> {
     try {
-      const [row] = await this.database.query<BookingRow>(BOOK_ENTRY, [...parameters]);
+      const [row] = await this.database.query<Row>(statement, [...parameters]);
       return row;
     } catch (error) {
       if (sqlStateOf(error) !== SQL_STATE.numericOutOfRange) throw error;
@@ -87,7 +89,7 @@ export class BookingsService {
     actor: string,
   ): Promise<Booking> {
     const parameters = [randomUUID(), holdId, amountNano?.toString() ?? null, reason, actor];
-    const [row] = await this.database.query<RefundRow>(BOOK_REFUND, parameters);
+    const row = await this.#write<RefundRow>(BOOK_REFUND, parameters);
     return row ? toBooking(row, row.user_id, false) : this.#explainRefund(holdId, amountNano);
   }
 
