@@ -1,7 +1,7 @@
 import type { WindowRule } from './limit-store.js';
 import { SlidingWindow } from './sliding-window.js';
 
-/** Users beyond this are forgotten, the longest idle first. Some 200 bytes each when idle. */
+/** Users beyond this are forgotten, the longest idle first. Half a kilobyte for one who asks now and then, 1.6 kB in every bucket. */
 const MAX_WINDOWS_PER_RULE = 100_000;
 /** Idle windows looked at whenever a new one is made: more leave than come, without a timer. */
 const SWEEP_STEPS = 2;

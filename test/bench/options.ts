@@ -13,7 +13,7 @@ export const USAGE = `npm run bench -- [options]
   --only a,b          scenarios and parts: ${[...allScenarios().map(({ name }) => name), ...PARTS].join(', ')}
   --subjects a,b      ${SUBJECTS.join(', ')}
   --rounds N          how often every scenario visits its subjects
-  --soak MINUTES      length of the soak; 30 shows whether memory grows
+  --soak MINUTES      length of the soak; 75 shows whether memory grows: a process fills for its first 45
   --gateway-env A=B   a setting of every gateway; may be repeated
   --out FOLDER        where the report goes; default test/bench/report for a full run, else test/bench/latest
   --work FOLDER       where databases and journals lie while it runs; default the system's temporary folder

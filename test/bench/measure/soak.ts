@@ -5,6 +5,7 @@ import type { Campaign } from './campaign.ts';
 import { Inspector } from './inspector.ts';
 import type { LoadDriver } from './load-driver.ts';
 import { residentBytes } from './process-cost.ts';
+import { settlingMinutes } from './settling.ts';
 import { trend } from './statistics.ts';
 
 const STEP_SECONDS = 5;
@@ -12,10 +13,8 @@ const WHOLE_PER_SECOND = 500;
 const STREAMS_PER_SECOND = 100;
 const MB = 1024 * 1024;
 const SECONDS_PER_HOUR = 3600;
-/** Caches fill and the heap finds its size: no growth yet. */
-const SETTLING_SHARE = 1 / 3;
 
-/** Steady load, whole answers and streams in turn; memory after each step, as a slope. The first third is settling in. */
+/** Steady load, whole answers and streams in turn; memory after each step, and its slope after settling in. */
 export async function soak(
   gateway: Subject,
   campaign: Campaign,
@@ -47,9 +46,11 @@ export async function soak(
     resident.push([hours, residentBytes(gateway.pids) / MB]);
   }
   inspector.close();
-  const settled = Math.floor(live.length * SETTLING_SHARE);
+  const settling = settlingMinutes(minutes);
+  const settled = live.findIndex(([hours]) => hours * 60 >= settling);
   return {
     minutes,
+    settlingMinutes: settling,
     requests,
     residentMb: [resident[settled]![1], resident.at(-1)![1]],
     liveMb: [live[settled]![1], live.at(-1)![1]],

@@ -63,6 +63,8 @@ export interface Neighbourhood {
 
 export interface Soak {
   readonly minutes: number;
+  /** Of these, in front of what follows. */
+  readonly settlingMinutes: number;
   readonly requests: number;
   /** After settling in, and at the end. */
   readonly residentMb: readonly [number, number];
