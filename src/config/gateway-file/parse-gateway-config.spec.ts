@@ -10,7 +10,7 @@ const builtIns = {
   providers: new Set(['openai', 'anthropic', 'echo']),
   models: new Set(['gpt-4', 'gpt-3.5-turbo', 'claude-3', 'echo']),
 };
-const env = { LOCAL_API_KEY: 'sk-very-secret', EMPTY: '' };
+const env = { LOCAL_API_KEY: 'sk-very-secret', BROKEN_API_KEY: 'sk-\nsecret', EMPTY: '' };
 const parse = (text: string) => parseGatewayConfig(text, env, builtIns);
 const faultsOf = (text: string) => parse(text).faults;
 
@@ -275,6 +275,11 @@ describe('parseGatewayConfig', () => {
       'an empty variable',
       provider('base_url: "http://h", api_key_env: EMPTY'),
       'providers.local.api_key_env: names a variable that is not set',
+    ],
+    [
+      'a key that is no header',
+      provider('base_url: "http://h", api_key_env: BROKEN_API_KEY'),
+      'providers.local.api_key_env: names a variable whose value cannot stand in a header (BROKEN_API_KEY)',
     ],
     [
       'a key instead of its name',

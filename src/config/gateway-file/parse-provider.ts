@@ -94,7 +94,8 @@ function readKey(node: ConfigNode, env: RawEnvironment): string | undefined {
   if (variable === undefined) return undefined;
   const key = Object.hasOwn(env, variable) ? env[variable]?.trim() : undefined;
   if (!key) return node.fault(`names a variable that is not set${named(variable)}`);
-  if (!HEADER_VALUE.test(key)) return node.fault('names a variable whose value cannot stand in a header');
+  if (!HEADER_VALUE.test(key))
+    return node.fault(`names a variable whose value cannot stand in a header${named(variable)}`);
   return key;
 }
 

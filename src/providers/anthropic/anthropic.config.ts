@@ -1,4 +1,5 @@
 import type { ProviderSettings } from '../provider-definition.js';
+import { readBaseUrl, readHeaderValue } from '../read-settings.js';
 
 const DEFAULT_BASE_URL = 'https://api.anthropic.com';
 
@@ -10,16 +11,7 @@ export function settings(
   env: Readonly<Record<string, string | undefined>>,
   faults: string[],
 ): ProviderSettings | undefined {
-  const apiKey = env.ANTHROPIC_API_KEY?.trim();
-  const baseUrl = env.ANTHROPIC_BASE_URL?.trim() || DEFAULT_BASE_URL;
-  if (!isHttpUrl(baseUrl)) faults.push('ANTHROPIC_BASE_URL: must be an http: or https: URL');
-  if (!apiKey) return undefined;
-  if (!/^[\x21-\x7e]+$/.test(apiKey))
-    faults.push('ANTHROPIC_API_KEY: must be printable ASCII without spaces');
-  return { apiKey, baseUrl: baseUrl.replace(/\/+$/, '').replace(/\/v1$/, '') };
-}
-
-function isHttpUrl(text: string): boolean {
-  const url = URL.parse(text);
-  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:');
+  const baseUrl = readBaseUrl('ANTHROPIC_BASE_URL', env, DEFAULT_BASE_URL, faults).replace(/\/v1$/, '');
+  const apiKey = readHeaderValue('ANTHROPIC_API_KEY', env, faults);
+  return apiKey ? { apiKey, baseUrl } : undefined;
 }

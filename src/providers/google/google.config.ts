@@ -1,4 +1,5 @@
 import type { ProviderSettings } from '../provider-definition.js';
+import { readBaseUrl, readHeaderValue } from '../read-settings.js';
 
 const DEFAULT_BASE_URL = 'https://generativelanguage.googleapis.com';
 
@@ -11,22 +12,7 @@ export function readGoogleSettings(
   env: Readonly<Record<string, string | undefined>>,
   faults: string[],
 ): ProviderSettings | undefined {
-  const baseUrl = readBaseUrl(env.GOOGLE_GEMINI_BASE_URL, faults);
-  const apiKey = env.GOOGLE_GEMINI_API_KEY?.trim();
-  if (!apiKey) return undefined;
-  if (/\s/.test(apiKey)) faults.push('GOOGLE_GEMINI_API_KEY: has white space in it');
-  return { baseUrl, apiKey };
-}
-
-function readBaseUrl(value: string | undefined, faults: string[]): string {
-  const url = value?.trim();
-  if (!url) return DEFAULT_BASE_URL;
-  if (!isHttpUrl(url))
-    faults.push('GOOGLE_GEMINI_BASE_URL: must be an http(s) URL without query or fragment');
-  return url.replace(/\/+$/, '');
-}
-
-function isHttpUrl(value: string): boolean {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.search === '' && url.hash === '';
+  const baseUrl = readBaseUrl('GOOGLE_GEMINI_BASE_URL', env, DEFAULT_BASE_URL, faults);
+  const apiKey = readHeaderValue('GOOGLE_GEMINI_API_KEY', env, faults);
+  return apiKey ? { baseUrl, apiKey } : undefined;
 }

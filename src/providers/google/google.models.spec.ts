@@ -55,4 +55,10 @@ describe('settings', () => {
     ]);
     expect(faults.join()).not.toContain(url);
   });
+
+  it.each(['k\ny', 'clé', 'k\u200b'])('refuses a key that no header takes: %j', (key) => {
+    expect(read({ GOOGLE_GEMINI_API_KEY: key }).faults).toEqual([
+      'GOOGLE_GEMINI_API_KEY: must be printable ASCII without spaces',
+    ]);
+  });
 });

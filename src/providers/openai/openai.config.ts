@@ -1,4 +1,5 @@
 import type { ProviderSettings } from '../provider-definition.js';
+import { readBaseUrl, readHeaderValue } from '../read-settings.js';
 
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
 
@@ -10,27 +11,9 @@ export function readOpenAiSettings(
   env: Readonly<Record<string, string | undefined>>,
   faults: string[],
 ): ProviderSettings | undefined {
-  const baseUrl = env.OPENAI_BASE_URL?.trim() || DEFAULT_BASE_URL;
-  if (!isPlainHttpUrl(baseUrl))
-    faults.push('OPENAI_BASE_URL: must be an http(s) URL without query or fragment');
-  const apiKey = headerValue('OPENAI_API_KEY', env, faults);
-  const organization = headerValue('OPENAI_ORG_ID', env, faults);
-  const project = headerValue('OPENAI_PROJECT_ID', env, faults);
-  if (!apiKey) return undefined;
-  return { baseUrl: baseUrl.replace(/\/+$/, ''), apiKey, options: { organization, project } };
-}
-
-function headerValue(
-  name: string,
-  env: Readonly<Record<string, string | undefined>>,
-  faults: string[],
-): string | undefined {
-  const value = env[name]?.trim();
-  if (value && !/^[\x21-\x7e]+$/.test(value)) faults.push(`${name}: must be printable ASCII without spaces`);
-  return value || undefined;
-}
-
-function isPlainHttpUrl(text: string): boolean {
-  const url = URL.parse(text);
-  return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.search === '' && url.hash === '';
+  const baseUrl = readBaseUrl('OPENAI_BASE_URL', env, DEFAULT_BASE_URL, faults);
+  const apiKey = readHeaderValue('OPENAI_API_KEY', env, faults);
+  const organization = readHeaderValue('OPENAI_ORG_ID', env, faults);
+  const project = readHeaderValue('OPENAI_PROJECT_ID', env, faults);
+  return apiKey ? { baseUrl, apiKey, options: { organization, project } } : undefined;
 }
