@@ -151,14 +151,15 @@ class ContentsBuilder {
     const calls = this.#toolCalls(message, path);
     const layout = readLayout(message.provider_specific_fields);
     const said = this.#said(message, path);
-    if (!layout) return this.#vouchedFor([...said, ...calls]);
+    const images = this.#images(message, path);
+    if (!layout) return this.#vouchedFor([...said, ...images, ...calls]);
     const legacy = layout.some((entry) => isObject(entry.functionCall));
     if (legacy) for (const entry of layout) this.#rememberLegacy(entry);
     const parts = rebuildTurn(layout, {
       content: said.map((part) => part.text ?? '').join(''),
       reasoning: text(message.reasoning_content) ?? '',
       toolCalls: legacy ? [] : calls,
-      images: this.#images(message, path),
+      images,
     });
     return this.#vouchedFor(parts);
   }

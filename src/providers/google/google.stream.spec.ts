@@ -456,6 +456,11 @@ describe('what stands beside the text', () => {
     ]);
     expect(message.content).toBe('Here:Nice?');
     expect(partsOnNextTurn(message)).toEqual(parts);
+    const { provider_specific_fields: _layout, ...stripped } = message;
+    expect(partsOnNextTurn(stripped)).toEqual([
+      { text: 'Here:Nice?' },
+      { inlineData: { mimeType: 'image/png', data: 'iVBO' } },
+    ]);
   });
 });
 
