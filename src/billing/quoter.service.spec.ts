@@ -93,8 +93,49 @@ describe('the bound of the input', () => {
       { type: 'file', file: { file_id: 'f' } },
       128_000 - 80,
     ],
+    ['a film', { type: 'video_url', video_url: { url: 'https://x/y' } }, 128_000 - 80],
+    [
+      'a film by value',
+      { type: 'video_url', video_url: { url: `data:video/mp4;base64,${'A'.repeat(4000)}` } },
+      12_000,
+    ],
+    ['a film for an image', { type: 'image_url', image_url: { url: 'https://youtu.be/x' } }, 128_000 - 80],
+    ['a file for an image', { type: 'image_url', image_url: { url: 'gs://bucket/x' } }, 128_000 - 80],
+    [
+      'a document for an image',
+      { type: 'image_url', image_url: { url: `data:application/pdf;base64,${'A'.repeat(4000)}` } },
+      12_000,
+    ],
+    ['sounds', { type: 'audio_url', audio_url: 'https://x/y.mp3' }, 128_000 - 80],
+    ['Anthropic’s document', { type: 'document', source: { type: 'url', url: 'https://x/y' } }, 128_000 - 80],
+    [
+      'one in a result',
+      { type: 'tool_result', content: [{ type: 'document', source: { type: 'file', file_id: 'f' } }] },
+      128_000 - 80,
+    ],
+    ['Anthropic’s image', { type: 'image', source: { type: 'url', url: 'https://x/y' } }, 5000],
+    ['OpenAI’s file', { type: 'input_file', file_url: 'https://x/y' }, 128_000 - 80],
   ])('counts %s', (_name, part, least) => {
     expect(bound([user([part as never])]) - bound([user('')])).toBeGreaterThanOrEqual(least);
+  });
+
+  it.each([
+    ['cached content', { cached_content: 'cachedContents/x' }],
+    ['cached content, further in', { extra_body: { google: { cachedContent: 'cachedContents/x' } } }],
+    [
+      'a file in a turn that comes back',
+      {
+        messages: [
+          {
+            role: 'assistant',
+            content: null,
+            provider_specific_fields: { parts: [{ fileData: { fileUri: 'https://youtu.be/x' } }] },
+          },
+        ],
+      },
+    ],
+  ])('counts all there can be for %s', (_name, rest) => {
+    expect(bound([user('')], rest as Partial<ChatRequest>)).toBe(128_000);
   });
 
   it('counts an image of a model that multiplies them', () => {
@@ -183,6 +224,15 @@ describe('the quote', () => {
       false,
     );
     expect(quoteCost(searching, 10) - quoteCost(one, 10)).toBe(10n * 10_000_000n);
+    for (const tool of [
+      { type: 'google_search' },
+      { googleSearch: {} },
+      { google_search: {}, url_context: {} },
+    ]) {
+      const tools = [tool] as ChatRequest['tools'];
+      const own = quoter().quote(plan(target()), request([user('hi')], { tools }), false);
+      expect(quoteCost(own, 10) - quoteCost(one, 10)).toBeGreaterThanOrEqual(10n * 10_000_000n);
+    }
   });
 
   it('is sliced only for a stream whose output is seen as it is written', () => {

@@ -53,8 +53,19 @@ export function boundInput(request: ChatRequest, upstreamModel: string, contextW
   for (const message of request.messages) sum.addMessage(message);
   if (request.tools?.length || request.functions?.length) sum.addTools(request);
   if (request.response_format?.type === 'json_schema') sum.addJson(request.response_format.json_schema);
+  if (namesCachedContent(request)) sum.addElsewhere();
   return sum;
 }
+
+/** Gemini's, which is as large as whoever made it wanted it. */
+function namesCachedContent(fields: Readonly<Record<string, unknown>>): boolean {
+  if (fields['cached_content'] != null || fields['cachedContent'] != null) return true;
+  const google = asObject(asObject(fields['extra_body'])?.['google']);
+  return google !== undefined && namesCachedContent({ ...google, extra_body: undefined });
+}
+
+/** Of a part that Gemini is given back as it gave it. */
+const NAMES_A_FILE = /"file_?uri"/i;
 
 class InputSum implements InputBound {
   textBytes = 0;
@@ -76,7 +87,7 @@ class InputSum implements InputBound {
     if (message.reasoning_content) this.#addText(message.reasoning_content);
     if (message.refusal) this.#addText(message.refusal);
     if (message.function_call) this.addJson(message.function_call);
-    if (message.provider_specific_fields) this.addJson(message.provider_specific_fields);
+    if (message.provider_specific_fields) this.#addOpaque(message.provider_specific_fields);
     if (message.tool_calls) this.addJson(message.tool_calls);
   }
 
@@ -90,29 +101,93 @@ class InputSum implements InputBound {
     this.#addText(JSON.stringify(value) ?? '');
   }
 
+  /** What lies elsewhere (an id, an address) may be of any size. */
+  addElsewhere(): void {
+    this.documentTokens += this.contextWindow;
+  }
+
   #addText(text: string): void {
     this.textBytes += Buffer.byteLength(text);
   }
 
-  #addPart(part: ContentPart): void {
-    if (isText(part)) this.#addText(part.text);
-    else if (isImage(part)) {
-      this.imageTokens += MULTIPLIES_IMAGES.test(this.upstreamModel)
-        ? TOKENS_PER_IMAGE_MULTIPLIED
-        : TOKENS_PER_IMAGE;
-    } else if (isAudio(part)) this.audioTokens += audioTokens(part.input_audio);
-    else if (isFile(part)) this.#addFile(part.file);
-    else this.addJson(part);
+  #addOpaque(fields: object): void {
+    const json = JSON.stringify(fields);
+    this.#addText(json);
+    if (NAMES_A_FILE.test(json)) this.addElsewhere();
   }
 
-  /** What lies elsewhere (an id, an address) may be of any size. */
-  #addFile(file: { readonly file_data?: unknown }): void {
-    const data = typeof file.file_data === 'string' ? file.file_data : undefined;
-    this.documentTokens +=
-      data === undefined
-        ? this.contextWindow
-        : base64Bytes(data) * TOKENS_PER_DOCUMENT_BYTE + TOKENS_PER_IMAGE;
+  #addPart(part: ContentPart): void {
+    if (isText(part)) this.#addText(part.text);
+    else if (isImage(part)) this.#addImage(part['image_url']);
+    else if (isAudio(part)) this.audioTokens += audioTokens(part.input_audio);
+    else if (isFile(part)) this.#addFile(part.file);
+    else this.#addOther(part);
   }
+
+  /** Under this name some vendors take documents and films, too. */
+  #addImage(image: unknown): void {
+    const url = asObject(image)?.['url'] ?? image;
+    if (typeof url !== 'string' || /^(?:data:image\/|https?:)/i.test(url)) this.#addPicture();
+    else this.#addMedia(url);
+    if (typeof url === 'string' && IS_FILM.test(url)) this.addElsewhere();
+  }
+
+  #addPicture(): void {
+    this.imageTokens += MULTIPLIES_IMAGES.test(this.upstreamModel)
+      ? TOKENS_PER_IMAGE_MULTIPLIED
+      : TOKENS_PER_IMAGE;
+  }
+
+  #addFile(file: { readonly file_data?: unknown }): void {
+    this.#addMedia(file.file_data);
+  }
+
+  /** @param data  base64, as a data URL or alone; anything else lies elsewhere */
+  #addMedia(data: unknown): void {
+    if (typeof data !== 'string' || /^[a-z]+:\/\//i.test(data)) this.addElsewhere();
+    else this.documentTokens += base64Bytes(data) * TOKENS_PER_DOCUMENT_BYTE + TOKENS_PER_IMAGE;
+  }
+
+  #addOther(part: ContentPart): void {
+    if (this.#addOwnMedia(part)) return;
+    this.addJson(part);
+    // Of a tool's result, which holds no further ones.
+    const { content } = part;
+    if (Array.isArray(content)) for (const inner of content) this.#addOwnMedia(asObject(inner) ?? {});
+  }
+
+  /** Media as only some vendors name them. @returns false for other parts */
+  #addOwnMedia(part: Readonly<Record<string, unknown>>): boolean {
+    const source = asObject(part['source']);
+    switch (part['type']) {
+      case 'image':
+      case 'input_image':
+        this.#addPicture();
+        return true;
+      case 'input_file':
+        this.#addMedia(part['file_data']);
+        return true;
+      case 'video_url':
+      case 'audio_url': {
+        const media = part[part['type']];
+        this.#addMedia(asObject(media)?.['url'] ?? media);
+        return true;
+      }
+      case 'document':
+        if (source?.['type'] === 'text' || source?.['type'] === 'content') return false;
+        this.#addMedia(source?.['data']);
+        return true;
+      default:
+        return false;
+    }
+  }
+}
+
+/** Google fetches these by their addresses, or has them. */
+const IS_FILM = /^https?:\/\/(?:(?:\w+\.)?youtube\.com|youtu\.be|generativelanguage\.googleapis\.com)\//i;
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
 }
 
 function audioTokens(audio: { readonly data?: unknown; readonly format?: unknown }): number {

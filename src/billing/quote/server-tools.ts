@@ -5,7 +5,7 @@ const CALLS_WITHOUT_LIMIT = 10;
 
 /** The names under which usage and prices speak of a tool, by what a request asks for it with. */
 const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
-  [/^web_search|^google_search|^googleSearch/, 'web_search'],
+  [/^web_?search|^google_?search/i, 'web_search'],
   [/^file_search/, 'file_search'],
   [/^code_(execution|interpreter)/, 'code_execution'],
 ];
@@ -22,8 +22,11 @@ export function serverToolCallBounds(request: ChatRequest): CallBounds {
   if (asksForSearch) bounds.set('web_search', CALLS_WITHOUT_LIMIT);
   for (const tool of request.tools ?? []) {
     if (tool.type === 'function') continue;
-    const name = TOOL_NAMES.find(([pattern]) => pattern.test(tool.type))?.[1] ?? tool.type;
-    bounds.set(name, (bounds.get(name) ?? 0) + callLimit(tool['max_uses']));
+    // Gemini's own form has no type: its tools are named by their keys.
+    for (const type of (tool.type as string | undefined) ? [tool.type] : Object.keys(tool)) {
+      const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
+      bounds.set(name, (bounds.get(name) ?? 0) + callLimit(tool['max_uses']));
+    }
   }
   return Object.fromEntries(bounds);
 }
