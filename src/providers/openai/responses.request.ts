@@ -37,6 +37,12 @@ export function toResponsesRequest(call: ProviderCall, stream: boolean): Respons
   return { body, droppedParams };
 }
 
+/**
+ * What this wire alone has, and what would go in by it without being in the messages: nobody has put money aside for that, and
+ * what is stored at OpenAI is all users' together.
+ */
+const FROM_ELSEWHERE = ['previous_response_id', 'conversation', 'prompt', 'instructions', 'input'];
+
 /** Fields of chat completions that are written in another form here, or have none. */
 const OWN_FIELDS = new Set([
   'model',
@@ -69,6 +75,7 @@ const OWN_FIELDS = new Set([
   'prediction',
   'web_search_options',
   'background',
+  ...FROM_ELSEWHERE,
 ]);
 
 function sharedFields(request: ChatRequest): WireObject {
@@ -96,6 +103,7 @@ function unsupportedFields(request: ChatRequest): string[] {
     function_call: asObject(request.function_call) !== undefined,
     background: request.background === true,
   };
+  for (const name of FROM_ELSEWHERE) missed[name] = isSet(request[name]);
   return Object.keys(missed).filter((name) => missed[name]);
 }
 
@@ -104,7 +112,9 @@ function isSet(value: unknown): boolean {
 }
 
 function unsupported(field: string): GatewayError {
-  const message = `This model is served by OpenAI's Responses API, which has no ${field}.`;
+  const message = FROM_ELSEWHERE.includes(field)
+    ? `${field} is not taken here: what the model is to know stands in messages.`
+    : `This model is served by OpenAI's Responses API, which has no ${field}.`;
   return new GatewayError('unsupported_parameter', message, { param: field });
 }
 

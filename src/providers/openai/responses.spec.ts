@@ -142,6 +142,21 @@ describe('the request', () => {
     expect(body).not.toHaveProperty(field);
   });
 
+  it.each([
+    ['previous_response_id', 'resp_of_somebody_else'],
+    ['conversation', { id: 'conv_1' }],
+    ['prompt', { id: 'pmpt_1' }],
+    ['instructions', 'long ones'],
+    ['input', 'more'],
+  ])('takes nothing that is not in the messages, which the hold is for: %s', (field, value) => {
+    const request = { [field]: value };
+    const refusal = expect.objectContaining({ code: 'unsupported_parameter', param: field }) as Error;
+    expect(() => toResponsesRequest(call(request), false)).toThrow(refusal);
+    const { body, droppedParams } = toResponsesRequest(call(request, { dropUnsupported: true }), false);
+    expect(droppedParams).toEqual([field]);
+    expect(body).toEqual(toResponsesRequest(call({}), false).body);
+  });
+
   it('searches with the tool when the search field of chat completions says so', () => {
     const approximate = { country: 'DE', city: 'Bonn' };
     const web_search_options = {
