@@ -2,13 +2,13 @@ import {
   abortReason,
   type CallSignal,
   type GatewayErrorCode,
-  parseAnswerJson,
   ProviderError,
   type ProviderErrorOptions,
 } from '@app/contracts';
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import type { PostAnswer } from '../http/prepared-post.js';
+import { parseJson } from '../parse-json.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
 /** How a kind of failure is judged. */
@@ -119,19 +119,10 @@ export function toCallError(error: unknown, signal: CallSignal): Error {
 export function toRefusal({ status, headers, text }: PostAnswer): ProviderError {
   return fromEvidence({
     status,
-    body: parsed(text),
+    body: parseJson(text),
     requestId: headers.get('request-id') ?? undefined,
     retryAfter: headers.get('retry-after'),
   });
-}
-
-/** A proxy's answer may be anything. */
-function parsed(text: string): unknown {
-  try {
-    return parseAnswerJson(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** An `error` event, or an error body behind status 200. `begun`: some output had been sent before. */

@@ -5,8 +5,8 @@ import {
   type ProviderSpecificFields,
   type ToolCallDelta,
   type Usage,
-  parseAnswerJson,
 } from '@app/contracts';
+import { parseJson } from '../parse-json.js';
 import { badResponse, toStreamError } from './anthropic.errors.js';
 import {
   type AnswerContext,
@@ -190,7 +190,7 @@ export class AnthropicStream {
   /** A call without arguments has no deltas, or empty ones only; some servers give the whole input with the start. */
   #closeInput(open: OpenBlock): readonly ChatStreamEvent[] {
     const given = open.json;
-    if (given !== '') open.block.input = parsedInput(given) ?? open.block.input;
+    if (given !== '') open.block.input = parseJson(given) ?? open.block.input;
     return given === '' && open.callIndex !== undefined
       ? this.#arguments(open.callIndex, toArguments(open.block.input))
       : NO_EVENTS;
@@ -274,13 +274,5 @@ function mergeDelta(block: WireBlock, delta: JsonObject): void {
     if (name === 'type') continue;
     const before = block[name];
     block[name] = typeof before === 'string' && typeof value === 'string' ? before + value : value;
-  }
-}
-
-function parsedInput(json: string): unknown {
-  try {
-    return parseAnswerJson(json);
-  } catch {
-    return undefined;
   }
 }

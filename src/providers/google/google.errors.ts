@@ -8,6 +8,7 @@ import {
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import type { PostAnswer } from '../http/prepared-post.js';
+import { parseJson } from '../parse-json.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
 /** An answer with a status that is no success, as it came over the wire. */
@@ -240,12 +241,4 @@ function retryAfterMs(fault: GoogleFault | undefined, header: string | null): nu
 
 function seconds(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,9}(\.\d+)?$/.test(value.trim()) ? Number(value) : undefined;
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,7 @@
 import { ownText } from '../../text/own-text.js';
+import { parseJson } from '../parse-json.js';
 import { hasAt, NOT_PLAIN, scanDelta } from './scan-delta.js';
-import { asArray, asObject, parseJson, type WireObject } from './openai-compatible.wire.js';
+import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
 
 /** A chunk on its way to the client, and what the model wrote in it. */
 export interface RewrittenChunk {

@@ -9,7 +9,8 @@ import {
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
-import { asArray, asObject, asText, parseJson, type WireObject } from './openai-compatible.wire.js';
+import { parseJson } from '../parse-json.js';
+import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
 import {
   BAD_KEY,
   BLOCKED,

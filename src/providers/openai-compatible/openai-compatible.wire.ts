@@ -22,15 +22,6 @@ export function asUnixSeconds(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.floor(value) : undefined;
 }
 
-/** `undefined` when the text is not JSON, or of a kind that no model writes. */
-export function parseJson(text: string): unknown {
-  try {
-    return parseAnswerJson(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** `undefined` when the text is not JSON. @throws JsonBoundsError */
 export function parseAnswer(text: string): unknown {
   return jsonOrUndefined(parseAnswerJson, text);

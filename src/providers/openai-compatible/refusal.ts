@@ -1,5 +1,5 @@
 import type { PostAnswer } from '../http/prepared-post.js';
-import { parseJson } from './openai-compatible.wire.js';
+import { parseJson } from '../parse-json.js';
 
 /** The SDK's own error, made of the answer as the SDK makes it. */
 export async function refusalOf({ status, headers, text }: PostAnswer): Promise<Error> {
