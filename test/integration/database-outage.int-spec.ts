@@ -48,6 +48,11 @@ async function boot(
   return app.get(DatabaseService);
 }
 
+async function createEmptyDatabase(): Promise<{ url: string } & AsyncDisposable> {
+  const empty = await createDatabase({ migrated: false });
+  return { url: empty.url, [Symbol.asyncDispose]: () => empty.drop() };
+}
+
 const isReady = (service: DatabaseService) => (): boolean => service.isUp();
 
 describe('away at boot', () => {
@@ -73,6 +78,30 @@ describe('away at boot', () => {
     expect(service.ready).toBe(false);
     proxy.heal();
     await eventually('the service is ready', isReady(service));
+  });
+
+  it('moves no money before the tables are those of this version', async () => {
+    await using empty = await createEmptyDatabase();
+    await proxy.refuse();
+    const service = await boot(proxy.through(empty.url));
+    const elsewhere = new DataSource({ type: 'postgres', url: empty.url });
+    await elsewhere.initialize();
+    // As another instance that migrates.
+    await elsewhere.query('SELECT pg_advisory_lock(7812739744365045111)');
+    await proxy.accept();
+    await eventually('it is connected', () =>
+      service.query('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    );
+    await expect(service.prepared.query('SELECT FROM hold')).rejects.toMatchObject({
+      code: 'database_unavailable',
+    });
+    await elsewhere.destroy();
+    await eventually('it is ready', isReady(service));
+    expect(await service.prepared.query('SELECT FROM hold')).toEqual([]);
+    for (const app of apps.splice(0)) await app.close();
   });
 
   it('is not taken for away when the database refuses us', async () => {
