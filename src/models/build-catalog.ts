@@ -72,9 +72,10 @@ class CatalogBuilder {
       if (!models.has(model.id)) models.set(model.id, model);
     }
     const aliases = this.#aliases(models);
+    const namesOf = Map.groupBy(aliases.keys(), (alias) => aliases.get(alias));
     return {
       snapshot: new Snapshot(
-        [...models.values()].map((model) => withAliases(model, aliases)),
+        [...models.values()].map((model) => withAliases(model, namesOf.get(model.id) ?? [])),
         aliases,
       ),
       faults: this.#faults,
@@ -199,8 +200,7 @@ class CatalogBuilder {
   }
 }
 
-function withAliases(model: CatalogModel, aliases: ReadonlyMap<string, string>): CatalogModel {
-  const names = [...aliases].filter(([, id]) => id === model.id).map(([alias]) => alias);
+function withAliases(model: CatalogModel, names: readonly string[]): CatalogModel {
   return Object.freeze({ ...model, aliases: Object.freeze(names.toSorted()) });
 }
 
