@@ -205,6 +205,7 @@ describe('what is sent', () => {
       '/admin/users/alice/balance',
       '/admin/reports',
       '/admin/transactions',
+      '/admin/unknown-costs',
       '/admin/ops/summary',
       '/admin/ledger/audit',
       '/billing/balance',
