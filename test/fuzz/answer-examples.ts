@@ -59,7 +59,13 @@ export const OPENAI_EXAMPLES: AnswerExamples = {
         },
         {
           index: 1,
-          message: { role: 'assistant', content: [{ type: 'text', text: 'a' }] },
+          message: {
+            role: 'assistant',
+            content: [
+              { type: 'text', text: 'a' },
+              { type: 'text', text: 'b' },
+            ],
+          },
           finish_reason: 'eos',
         },
       ],

@@ -145,7 +145,7 @@ export const hostileJson = (): fc.Arbitrary<Json> =>
     fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<Json>,
   );
 
-function nested(depth: number): Json {
+export function nested(depth: number): Json {
   let value: Json = 'deep';
   for (let level = 0; level < depth; level++) value = level % 2 === 0 ? [value] : { value };
   return value;
@@ -161,7 +161,8 @@ interface Mutation {
 
 const mutation = (): fc.Arbitrary<Mutation> =>
   fc.record({
-    path: fc.array(fc.nat(1_000), { maxLength: 8 }),
+    // As deep as the examples are: a tier's price, an argument of a call in a stream.
+    path: fc.array(fc.nat(1_000), { maxLength: 11 }),
     change: fc.constantFrom('replace', 'replace', 'delete', 'add', 'repeat', 'swap'),
     key: hostileKey(),
     value: hostileJson(),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { GatewayError, type ChatRequest } from '@app/contracts';
+import { type ChatMessage, type ChatRequest, GatewayError } from '@app/contracts';
 import fc from 'fast-check';
 import { CHAT_EXAMPLES } from '../chat-examples.js';
 import { expectCleanPrototypes, expectGatewayError } from '../expectations.js';
@@ -29,13 +29,21 @@ export const ADMISSION: FuzzTarget = {
         const request = accept(toChatRequest, body);
         if (!request) return;
         deepFreeze(request);
-        const bound = totalTokens(boundInput(request, 'gpt-4o', 128_000), 128_000);
+        const parts = boundInput(request, 'gpt-4o', 128_000);
+        const bound = totalTokens(parts, 128_000);
         assert.ok(Number.isSafeInteger(bound) && bound >= 0, `a bound: ${bound}`);
+        for (const message of request.messages) {
+          // By itself, and without what is more bytes than text: else that would stand for what was forgotten.
+          const alone = { ...message, provider_specific_fields: undefined };
+          const { textBytes } = boundInput({ ...request, messages: [alone], tools: [] }, 'gpt-4o', 128_000);
+          assert.ok(textBytes >= textBytesOf(message), 'all text is bounded');
+        }
         for (const calls of Object.values(serverToolCallBounds(request)))
           assert.ok(Number.isSafeInteger(calls));
         assert.ok(requestNeeds(request).every((need) => typeof need === 'string'));
         assert.match(fingerprintOf('POST /v1/chat/completions', request), /^[0-9a-f]{64}$/);
-        assert.ok(Number.isSafeInteger((await countText(request, 'gpt-4o')) ?? 0));
+        const counted = (await countText(request, 'gpt-4o')) ?? 0;
+        assert.ok(Number.isSafeInteger(counted) && counted <= JSON.stringify(request).length * 3);
         assert.ok((await ownUsage(request, 'x', undefined)).inputTokens > 0);
         await expectEcho(echo, request, model);
         expectCleanPrototypes();
@@ -52,6 +60,18 @@ function accept(toChatRequest: (body: unknown) => ChatRequest, body: unknown): C
     if (error instanceof GatewayError) return undefined;
     throw error;
   }
+}
+
+/** What every vendor counts as text, and no more: looked for without the code that bounds it. */
+function textBytesOf({ content, tool_calls: calls, function_call: call }: ChatMessage): number {
+  const texts = [
+    ...(typeof content === 'string' ? [content] : (content ?? []).map((part) => part['text'])),
+    ...[...(calls ?? []).map((one) => one.function), call].flatMap((one) => [one?.name, one?.arguments]),
+  ];
+  return texts.reduce<number>(
+    (sum, text) => sum + (typeof text === 'string' ? Buffer.byteLength(text) : 0),
+    0,
+  );
 }
 
 async function expectEcho(

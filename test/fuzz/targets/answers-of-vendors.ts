@@ -15,6 +15,32 @@ import { callFor, CLIENT_MODEL, loadStrategy, type Vendor } from '../vendor-stra
 /** What a vendor can make of an answer. Never 401, 402 or 403: those would accuse the client. */
 export const VENDOR_FAULTS = [400, 404, 413, 429, 502, 503, 504];
 
+/** The text of an answer's first choice, where it is in its usual place; read without the translators. */
+const TEXTS: Readonly<Record<Vendor, (body: Loose) => unknown>> = {
+  openai: (body) => openAiText(body),
+  compatible: (body) => openAiText(body),
+  anthropic: ({ content }) => joined(content?.filter?.((block: Loose) => block?.type === 'text')),
+  google: (body) =>
+    joined(body?.candidates?.[0]?.content?.parts?.filter?.((part: Loose) => part?.thought !== true)),
+};
+
+/** Looked into without a check at every step. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Loose = any;
+
+/** Mistral's is a list of parts. */
+function openAiText(body: Loose): unknown {
+  const content = body?.choices?.[0]?.message?.content;
+  return Array.isArray(content) ? joined(content.filter((part) => part?.type === 'text')) : content;
+}
+
+/** `undefined` unless all of them are texts. */
+function joined(parts: Loose): string | undefined {
+  const isText =
+    Array.isArray(parts) && parts.length > 0 && parts.every((part) => typeof part?.text === 'string');
+  return isText ? parts.map((part: Loose) => part.text).join('') : undefined;
+}
+
 function answerTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
   return {
     name: `${vendor}-answer`,
@@ -30,6 +56,8 @@ function answerTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
           const { completion, usage } = await strategyOver([written(body)]).complete(callFor(false));
           expectCompletion(JSON.parse(JSON.stringify(completion)) as ChatCompletion);
           expectUsage(usage);
+          const text = TEXTS[vendor](Object(body));
+          if (typeof text === 'string') assert.equal(completion.choices[0]?.message.content ?? '', text);
         } catch (error) {
           expectGatewayError(error, VENDOR_FAULTS);
         }

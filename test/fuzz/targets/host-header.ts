@@ -36,18 +36,25 @@ const PARTS = [
   '\u0000',
 ];
 
-const hosts = (): fc.Arbitrary<string | undefined> =>
+const host = (): fc.Arbitrary<string> =>
   fc.oneof(
     {
-      weight: 8,
+      weight: 3,
       arbitrary: fc
         .array(fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...PARTS) }, hostileText()), {
           maxLength: 4,
         })
         .map((parts) => parts.join('')),
     },
-    fc.constant(undefined),
+    fc.constantFrom('api.example.com', 'a.example.org:80'),
   );
+
+/** Mostly one Host, sometimes two or none; and the one of `GET http://name/`. */
+const naming = () =>
+  fc.record({
+    hosts: fc.oneof({ weight: 6, arbitrary: host().map((one) => [one]) }, fc.array(host(), { maxLength: 2 })),
+    authority: fc.option(host(), { freq: 3, nil: undefined }),
+  });
 
 export const HOST_HEADER: FuzzTarget = {
   name: 'host-header',
@@ -56,22 +63,24 @@ export const HOST_HEADER: FuzzTarget = {
   async property() {
     const { hostCheck } = await import('../../../src/edge/host-check.js');
     const check = hostCheck(ALLOWED);
-    return fc.property(hosts(), (host) => {
+    return fc.property(naming(), ({ hosts, authority }) => {
       let passed = false;
       let status = 0;
       const response = fakeResponse((code) => (status = code));
       const request = {
-        headers: { host },
-        headersDistinct: { host: host === undefined ? undefined : [host] },
+        headers: { host: hosts[0] },
+        headersDistinct: { host: hosts.length === 0 ? undefined : hosts },
         httpVersionMinor: 1,
-        url: '/v1/models',
+        url: authority === undefined ? '/v1/models' : `http://${authority}/v1/models`,
         gateway: { path: '/v1/models' },
         complete: true,
       };
       check(request as unknown as Request, response, () => (passed = true));
-      assert.notEqual(passed, status === (host === undefined ? 400 : 403), 'either served or refused');
-      if (passed) assert.match((host ?? '').trim(), SERVED);
-      else assert.doesNotMatch(host ?? '', SERVED);
+      assert.notEqual(passed, status === (hosts.length === 0 ? 400 : 403), 'either served or refused');
+      // An authority ends where a path, a query or a fragment begins.
+      const names = authority === undefined ? hosts : [...hosts, authority.replace(/[/?#][^]*/, '')];
+      if (passed) for (const name of names) assert.match(name.trim(), SERVED);
+      else assert.ok(!(hosts.length > 0 && names.every((name) => SERVED.test(name))), 'refused for nothing');
     });
   },
 };

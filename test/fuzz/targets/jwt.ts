@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { createHmac, generateKeyPairSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, generateKeyPairSync, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { ExecutionContext } from '@nestjs/common';
 import fc from 'fast-check';
 import { expectGatewayError } from '../expectations.js';
@@ -8,8 +10,18 @@ import { hostileText, type Json, mutated } from '../hostile-json.js';
 
 const SECRET = 'the-secret-of-the-token-fuzzer-0123456789abcdef';
 const LEEWAY_SECONDS = 60;
-const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const PEM = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const PEM = rsa.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+/** What the identity provider tells of itself. */
+const KEY_SET = {
+  keys: [
+    { ...rsa.publicKey.export({ format: 'jwk' }), kid: 'rsa-1', use: 'sig' },
+    { ...ec.publicKey.export({ format: 'jwk' }), kid: 'ec-1', use: 'sig', alg: 'ES256' },
+    { kty: 'oct', k: 'AAAA', kid: 'oct-1', alg: 'HS256' },
+  ],
+};
 
 const HEADERS: readonly Json[] = [
   { alg: 'HS256', typ: 'JWT' },
@@ -18,6 +30,11 @@ const HEADERS: readonly Json[] = [
   { alg: 'NONE', typ: 'JWT' },
   { alg: 'HS512', typ: 'JWT' },
   { alg: 'RS256', kid: 'k' },
+  { alg: 'RS256', kid: 'rsa-1' },
+  { alg: 'RS256' },
+  { alg: 'ES256', kid: 'ec-1' },
+  { alg: 'ES256', kid: 'rsa-1' },
+  { alg: 'HS256', kid: 'oct-1' },
   { alg: ['HS256'] },
   { alg: 'HS256', jwk: { kty: 'oct', k: 'AAAA' } },
   { alg: 'HS256', jku: 'https://evil.example/jwks' },
@@ -33,11 +50,16 @@ const CLAIMS = (now: number): readonly Json[] => [
   { sub: 'alice', exp: now - 3_600 },
   { sub: 'alice', exp: now + 600, nbf: now + 3_600 },
   { sub: 'alice', iat: now },
+  { sub: 'alice', exp: now + 600, iat: now + 3_600 },
+  { sub: 'alice\nadmin', exp: now + 600 },
 ];
 
-/** Ways to sign; only the first is the gateway's. */
+/** Ways to sign; those of `GENUINE` are the gateway's. */
 const SIGNERS: Readonly<Record<string, (input: string) => string>> = {
   secret: (input) => hmac(SECRET, input),
+  rsa: (input) => signed(rsa.privateKey, input),
+  ec: (input) => signed(ec.privateKey, input),
+  stranger: (input) => signed(stranger.privateKey, input),
   'sha-512': (input) => createHmac('sha512', SECRET).update(input).digest('base64url'),
   empty: (input) => hmac('', input),
   'public key': (input) => hmac(PEM, input),
@@ -50,6 +72,26 @@ function hmac(key: string, input: string): string {
   return createHmac('sha256', key).update(input).digest('base64url');
 }
 
+function signed(key: KeyObject, input: string): string {
+  return sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url');
+}
+
+/** What a signature must be, worked out without a JWT library: by the algorithm, and each key has one. */
+const GENUINE: Readonly<Record<string, (input: string, signature: string) => boolean>> = {
+  HS256: (input, signature) => {
+    const [expected, given] = [hmac(SECRET, input), signature].map((text) => Buffer.from(text, 'base64url'));
+    return expected!.length === given!.length && timingSafeEqual(expected!, given!);
+  },
+  RS256: (input, signature) => isSignedBy(rsa.publicKey, input, signature),
+  ES256: (input, signature) => isSignedBy(ec.publicKey, input, signature),
+};
+const KEY_IDS: Readonly<Record<string, string>> = { RS256: 'rsa-1', ES256: 'ec-1' };
+
+function isSignedBy(key: KeyObject, input: string, signature: string): boolean {
+  const bytes = Buffer.from(signature, 'base64url');
+  return verify('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }, bytes);
+}
+
 const encode = (value: Json): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** `Authorization` values: well made tokens, spoilt ones, and anything. */
@@ -57,10 +99,7 @@ const authorizations = (): fc.Arbitrary<string> => {
   const now = nowSeconds();
   const tokens = fc
     .tuple(mutated(HEADERS, 2), mutated(CLAIMS(now), 2), fc.constantFrom(...Object.keys(SIGNERS)))
-    .map(([header, claims, signer]) => {
-      const input = `${encode(header)}.${encode(claims)}`;
-      return `${input}.${SIGNERS[signer]?.(input) ?? ''}`;
-    });
+    .map(([header, claims, signer]) => tokenOf(header, claims, signer));
   const spoilt = fc
     .tuple(tokens, fc.nat(2_000), fc.nat(3), fc.oneof(hostileText(), fc.constantFrom('.', '=', '\t', 'A')))
     .map(([token, at, removed, text]) => {
@@ -71,15 +110,21 @@ const authorizations = (): fc.Arbitrary<string> => {
   return fc.tuple(scheme, fc.oneof(tokens, spoilt, hostileText())).map(([first, rest]) => first + rest);
 };
 
-/** What any accepted token must be, worked out without a JWT library. */
+function tokenOf(header: Json, claims: Json, signer: string): string {
+  const input = `${encode(header)}.${encode(claims)}`;
+  return `${input}.${SIGNERS[signer]?.(input) ?? ''}`;
+}
+
+/** What any accepted token must be. */
 function expectGenuine(authorization: string): void {
   const [header = '', claims = '', signature = ''] = (authorization.split(/ +/)[1] ?? '').trim().split('.');
-  const expected = Buffer.from(hmac(SECRET, `${header}.${claims}`), 'base64url');
-  const given = Buffer.from(signature, 'base64url');
-  assert.ok(expected.length === given.length && timingSafeEqual(expected, given), 'the signature is ours');
   const decode = (part: string): Record<string, unknown> =>
     JSON.parse(Buffer.from(part, 'base64url').toString('utf8')) as Record<string, unknown>;
-  assert.equal(decode(header)['alg'], 'HS256');
+  const { alg, kid } = decode(header);
+  const isGenuine = typeof alg === 'string' && Object.hasOwn(GENUINE, alg) ? GENUINE[alg] : undefined;
+  assert.ok(isGenuine?.(`${header}.${claims}`, signature), 'the signature is ours');
+  const keyId = KEY_IDS[String(alg)];
+  assert.ok(keyId === undefined || kid === undefined || kid === keyId, 'by the key that is named');
   for (const name of ['jwk', 'jku', 'x5u', 'x5c', 'crit'])
     assert.ok(!Object.hasOwn(decode(header), name), name);
   const { sub, exp, nbf, iat } = decode(claims);
@@ -92,10 +137,19 @@ function expectGenuine(authorization: string): void {
 
 export const JWT: FuzzTarget = {
   name: 'jwt',
-  promise: 'nobody gets in but with a token that the secret has signed; everybody else gets a 401',
+  promise:
+    'nobody gets in but with a token that the secret or the provider signed; everybody else gets a 401',
   shortRuns: 1_000,
   async property() {
     const admit = await loadGuard();
+    // Else a guard that refused everybody would hold every promise.
+    const [claims] = CLAIMS(nowSeconds());
+    for (const [alg, signer] of [
+      ['HS256', 'secret'],
+      ['RS256', 'rsa'],
+      ['ES256', 'ec'],
+    ] as const)
+      assert.equal(await admit(`Bearer ${tokenOf({ alg }, claims!, signer)}`), 'user');
     return fc.asyncProperty(authorizations(), async (authorization) => {
       try {
         const role = await admit(authorization);
@@ -121,7 +175,7 @@ async function loadGuard(): Promise<(authorization: string) => Promise<string>> 
   const auth = {
     secret: new Secret(SECRET),
     algorithm: 'HS256' as const,
-    jwksUrl: undefined,
+    jwksUrl: await serveKeySet(),
     issuer: undefined,
     jwksIssuer: undefined,
     audience: undefined,
@@ -143,4 +197,12 @@ async function loadGuard(): Promise<(authorization: string) => Promise<string>> 
     assert.equal(admitted, true);
     return gateway.principal?.role ?? 'nobody';
   };
+}
+
+/** For as long as the process lives, which it does not hold up. */
+async function serveKeySet(): Promise<string> {
+  const server = createServer((_request, response) => response.end(JSON.stringify(KEY_SET)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import type { PriceCard } from '@app/money';
+import type { PriceCard, PricedUsage, UsageQuantities } from '@app/money';
 import fc from 'fast-check';
 import { expectCleanPrototypes } from '../expectations.js';
 import type { FuzzTarget } from '../fuzz-target.js';
-import { hostileJson, hostileText, type Json, mutated } from '../hostile-json.js';
+import { hostileJson, hostileNumber, hostileText, type Json, mutated } from '../hostile-json.js';
 
 /** Providers as the price data has them. */
 const DATA: readonly Json[] = [
@@ -38,6 +38,24 @@ const DATA: readonly Json[] = [
     },
   ],
 ];
+/** What a price may be is not looked at by the package. */
+const tiersOf = (price: number): Json => [
+  {
+    id: 'openai',
+    api_pattern: 'x',
+    models: [
+      {
+        id: 'gpt-tiers',
+        match: { equals: 'gpt-tiers' },
+        prices: { output_mtok: 9, input_mtok: { base: 1, tiers: [{ start: 10, price }] } },
+      },
+    ],
+  },
+];
+const NOW = new Date('2026-11-23');
+/** Kinds of prices that a usage has the quantity of. */
+const UNDERSTOOD =
+  /^((input|output|cache_read|cache_write|cache_write_1h|(input|output|cache)_audio(_read)?|(input|output)_image)_mtok|(requests|(web|storage)_searches)_kcount)$/;
 const NAMES = ['gpt-fuzz', 'gpt-tiers', 'gpt-tiers-x', 'gt-1', '__proto__', 'constructor'];
 
 const usages = () => {
@@ -71,7 +89,7 @@ export const PRICE_DATA: FuzzTarget = {
     'price data that is not understood prices nothing; what is priced costs a whole amount, never below zero',
   shortRuns: 800,
   async property() {
-    const { updatePrices } = await import('@pydantic/genai-prices');
+    const { calcPrice, updatePrices } = await import('@pydantic/genai-prices');
     const { PriceBook } = await import('../../../src/models/price-book.js');
     const { priceUsage, saneUsage, priceCardToJson, priceCardFromJson, priceVersionOf } =
       await import('@app/money');
@@ -79,21 +97,24 @@ export const PRICE_DATA: FuzzTarget = {
     console.warn = () => undefined;
     const rates = fc.constantFrom('1', '0.92', '150.5', '0.000000001');
     return fc.property(
-      mutated(DATA, 3),
+      fc.oneof({ weight: 9, arbitrary: mutated(DATA, 3) }, hostileNumber().map(tiersOf)),
       fc.oneof(fc.constantFrom(...NAMES), hostileText()),
       rates,
       usages(),
       (data, model, usdRate, usage) => {
         // The package takes what it is given; the gateway must not believe it.
         if (!replace(updatePrices, data)) return;
-        const entry = new PriceBook({ usdRate, now: new Date('2026-11-23') }).find('openai', model);
+        const entry = new PriceBook({ usdRate, now: NOW }).find('openai', model);
         expectCleanPrototypes();
         if (!entry) return;
         expectCard(entry.card);
+        const priced = calcPrice({}, model, { providerId: 'openai', timestamp: NOW })?.model_price ?? {};
+        for (const [kind, price] of Object.entries(priced))
+          assert.ok(price === undefined || UNDERSTOOD.test(kind), `${kind} is not left out of the price`);
         const stored: unknown = JSON.parse(JSON.stringify(priceCardToJson(entry.card)));
         assert.equal(priceVersionOf(priceCardFromJson(stored as never)), priceVersionOf(entry.card));
-        const { costNano, lines } = priceUsage(entry.card, saneUsage(usage as never));
-        assert.ok(costNano >= 0n && lines.every((line) => line.quantity >= 0 && line.amountPico >= 0n));
+        const sane = saneUsage(usage as UsageQuantities);
+        expectReceipt(priceUsage(entry.card, sane), sane);
       },
     );
   },
@@ -120,4 +141,22 @@ function expectCard({ base, tiers, requestPico, toolCallPico }: PriceCard): void
   for (const { aboveInputTokens } of tiers)
     assert.ok(Number.isSafeInteger(aboveInputTokens) && aboveInputTokens > 0);
   assert.ok(requestPico >= 0n && Object.values(toolCallPico).every((pico) => pico >= 0n));
+}
+
+/** Every line is quantity × unit price, the parts make up the totals, and the sum is rounded up once. */
+function expectReceipt(
+  { costNano, lines }: PricedUsage,
+  { inputTokens, outputTokens }: UsageQuantities,
+): void {
+  let pico = 0n;
+  const tokens = { input: 0, output: 0 };
+  for (const { category, quantity, unitPico, amountPico } of lines) {
+    assert.ok(Number.isSafeInteger(quantity) && quantity > 0 && amountPico >= 0n);
+    assert.equal(amountPico, BigInt(quantity) * unitPico);
+    pico += amountPico;
+    if (category.endsWith('output')) tokens.output += quantity;
+    else if (category !== 'request' && !category.startsWith('tool:')) tokens.input += quantity;
+  }
+  assert.deepEqual(tokens, { input: inputTokens, output: outputTokens });
+  assert.ok(costNano * 1_000n >= pico && costNano * 1_000n < pico + 1_000n, 'rounded up once');
 }

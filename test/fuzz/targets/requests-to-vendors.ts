@@ -78,6 +78,21 @@ function expectSendable(
     /"(max_tokens|max_completion_tokens|maxOutputTokens)":(-?[\d.e+]+)/g,
   );
   assert.ok(limits, `no output limit was sent for ${request.model}`);
+  const text = JSON.stringify(sent);
+  for (const said of textsOf(request))
+    assert.ok(text.includes(JSON.stringify(said).slice(1, -1)), `not sent: ${JSON.stringify(said)}`);
+}
+
+/** What users and systems said: it has a place in every dialect. */
+function textsOf({ messages }: ChatRequest): string[] {
+  return messages
+    .filter(({ role }) => role === 'user' || role === 'system' || role === 'developer')
+    .flatMap(({ content }) =>
+      typeof content === 'string'
+        ? [content]
+        : (content ?? []).flatMap((part) => (part.type === 'text' ? [String(part['text'])] : [])),
+    )
+    .filter((text) => text.trim() !== '');
 }
 
 export const OPENAI_REQUEST = requestTarget('openai', async () => {

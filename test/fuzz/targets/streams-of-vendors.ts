@@ -98,6 +98,14 @@ function expectEvent({ json, outputText, usage }: ChatStreamEvent): void {
   assert.equal(chunk.object, 'chat.completion.chunk');
   assert.equal(chunk.model, CLIENT_MODEL);
   assert.ok(Array.isArray(chunk.choices));
+  for (const { delta, finish_reason: finish } of chunk.choices as {
+    delta: object;
+    finish_reason: unknown;
+  }[]) {
+    const { content } = delta as { content?: unknown };
+    assert.ok(typeof content !== 'string' || outputText.includes(content), 'what is written is counted');
+    assert.match(String(finish), /^(null|stop|length|tool_calls|content_filter|function_call)$/);
+  }
   assert.equal(typeof outputText, 'string');
   expectUsage(usage);
 }
@@ -110,6 +118,41 @@ function comparable({ events, error }: Reading): unknown {
     finishReason,
   ]);
   return [withoutIds, error instanceof Error ? error.message : error];
+}
+
+/** The text that an event brings, where it is in its usual place; read without the translators. */
+const TEXTS: Readonly<Record<Vendor, (event: Loose) => unknown>> = {
+  openai: (event) => openAiText(event),
+  compatible: (event) => openAiText(event),
+  anthropic: (event) => {
+    if (event?.type === 'content_block_start' && event.content_block?.type === 'text')
+      return event.content_block.text;
+    return event?.type === 'content_block_delta' && event.delta?.type === 'text_delta'
+      ? event.delta.text
+      : '';
+  },
+  google: (event) =>
+    event?.candidates?.[0]?.content?.parts
+      ?.map?.((part: Loose) => (part?.thought === true ? '' : part?.text))
+      .join(''),
+};
+
+/** Looked into without a check at every step. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Loose = any;
+
+function openAiText(event: Loose): unknown {
+  return event?.choices?.length > 0 ? (event.choices[0]?.delta?.content ?? '') : '';
+}
+
+/** What was said arrives whole and once, however the chunks were made. */
+function expectText(vendor: Vendor, events: Json, { events: chunks }: Reading): void {
+  const all: Loose[] = Array.isArray(events) ? events : [];
+  const last = all.findIndex((event) => event?.type === 'message_stop'); // Anthropic's: nothing follows
+  const texts = (last === -1 ? all : all.slice(0, last)).map(TEXTS[vendor]);
+  if (!texts.every((text) => typeof text === 'string')) return;
+  const told = chunks.map(({ json }) => openAiText(JSON.parse(json)));
+  assert.equal(told.join(''), texts.join(''));
 }
 
 function streamTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
@@ -130,6 +173,7 @@ function streamTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
         const whole = await readAll(strategyOver, [bytes]);
         if (whole.error !== undefined) expectGatewayError(whole.error, VENDOR_FAULTS);
         for (const event of whole.events) expectEvent(event);
+        if (whole.error === undefined && how.spoilt.length === 0) expectText(vendor, events, whole);
         assert.deepEqual(comparable(await readAll(strategyOver, split(bytes, places))), comparable(whole));
         expectCleanPrototypes();
       });
