@@ -50,8 +50,8 @@ describe('a provider that says when to come back', () => {
     await database?.drop();
   });
 
-  const ask = (model: string): Promise<Response> =>
-    gateway.complete({ model, messages: [{ role: 'user', content: 'hello' }] }, 'patient');
+  const ask = (model: string, more: object = {}): Promise<Response> =>
+    gateway.complete({ model, messages: [{ role: 'user', content: 'hello' }], ...more }, 'patient');
 
   const dateIn = (ms: number): string => new Date(Date.now() + ms).toUTCString();
 
@@ -92,6 +92,22 @@ describe('a provider that says when to come back', () => {
     expect(seen).toMatchObject({ status: 429, code: 'provider_rate_limited' });
     expect(Number(seen.retryAfter)).toBeGreaterThan(600);
     expect(seen.ms).toBeLessThan(AT_ONCE_MS);
+    expect(await upstream.completions()).toHaveLength(1);
+  });
+
+  it.each([
+    ['gpt-4o-mini', false],
+    ['gpt-4o-mini', true],
+    ['claude-haiku-4-5', false],
+    ['claude-haiku-4-5', true],
+    ['gemini-2.5-flash', false],
+    ['gemini-2.5-flash', true],
+  ])('a refusal whose text does not end is told in time: %s, streamed: %s', async (model, stream) => {
+    await upstream.answerAlways({ ...slowDown('3600'), fault: { kind: 'stall', afterBytes: 10 } });
+    const seen = await see(() => ask(model, { stream }));
+    expect(seen).toMatchObject({ status: 429, code: 'provider_rate_limited' });
+    expect(Number(seen.retryAfter)).toBeGreaterThan(600);
+    expect(seen.ms).toBeLessThan(2_000 + AT_ONCE_MS);
     expect(await upstream.completions()).toHaveLength(1);
   });
 
