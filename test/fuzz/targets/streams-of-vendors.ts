@@ -131,10 +131,12 @@ const TEXTS: Readonly<Record<Vendor, (event: Loose) => unknown>> = {
       ? event.delta.text
       : '';
   },
-  google: (event) =>
-    event?.candidates?.[0]?.content?.parts
-      ?.map?.((part: Loose) => (part?.thought === true ? '' : part?.text))
-      .join(''),
+  google: (event) => {
+    const texts = event?.candidates?.[0]?.content?.parts?.map?.((part: Loose) =>
+      part?.thought === true ? '' : part?.text,
+    );
+    return texts?.every((text: unknown) => typeof text === 'string') ? texts.join('') : undefined;
+  },
 };
 
 /** Looked into without a check at every step. */
