@@ -1,5 +1,5 @@
 import type { ChatRequest } from '@app/contracts';
-import { countBounded } from './bounded-count.js';
+import { countTokens } from './count-tokens.js';
 
 /** Beyond this counting costs milliseconds; the bound in bytes has to do. */
 const MOST_BYTES = 64 * 1024;
@@ -32,7 +32,7 @@ export async function countTextBound(
 export async function countText(request: ChatRequest, upstreamModel: string): Promise<number | undefined> {
   const text = textOf(request);
   if (Buffer.byteLength(text) > MOST_BYTES) return undefined;
-  return countBounded(text, USES_CL100K.test(upstreamModel) ? 'cl100k_base' : 'o200k_base');
+  return countTokens(text, USES_CL100K.test(upstreamModel) ? 'cl100k_base' : 'o200k_base');
 }
 
 /** Everything that is text in the request, joined: what a message is framed by is in the bound's own overhead. */

@@ -1,5 +1,5 @@
 import type { ChatRequest, Usage } from '@app/contracts';
-import { countBounded } from '../../billing/quote/bounded-count.js';
+import { countTokens } from '../../billing/quote/count-tokens.js';
 
 /**
  * Usage by our own count, for an answer whose provider never told (the client left, or the provider does not report).
@@ -11,11 +11,11 @@ export async function ownUsage(
   outputText: string,
   reported: Usage | undefined,
 ): Promise<Usage> {
-  const outputTokens = Math.max(await countBounded(outputText, ENCODING), reported?.outputTokens ?? 0);
+  const outputTokens = Math.max(await countTokens(outputText, ENCODING), reported?.outputTokens ?? 0);
   if (reported && reported.inputTokens > 0) return { ...reported, outputTokens };
   return {
     inputTokens:
-      (await countBounded(inputText(request), ENCODING)) + MESSAGE_OVERHEAD_TOKENS * request.messages.length,
+      (await countTokens(inputText(request), ENCODING)) + MESSAGE_OVERHEAD_TOKENS * request.messages.length,
     outputTokens,
   };
 }
