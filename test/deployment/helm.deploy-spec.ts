@@ -1,15 +1,22 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { DEPLOYMENTS, findProgram, run } from './programs.js';
 
 const CHART = join(DEPLOYMENTS, 'helm/llm-gateway');
+const RULES = ['recording.yml', 'alerts.yml'];
 const SECRETS = ['--set', 'secrets.JWT_SECRET_KEY=x,secrets.DATABASE_URL=y'];
+/** What the Prometheus operator brings into a cluster. */
+const WITH_OPERATOR = ['ServiceMonitor', 'PrometheusRule'].flatMap((kind) => [
+  '--api-versions',
+  `monitoring.coreos.com/v1/${kind}`,
+]);
+const WITH_TOKEN = ['--set', 'secrets.METRICS_TOKEN=z'];
 
 interface KubernetesObject {
   kind: string;
-  metadata: { name: string; annotations?: object };
+  metadata: { name: string; annotations?: object; labels?: object };
   spec: Record<string, unknown>;
 }
 
@@ -52,12 +59,24 @@ function specOf(objects: Objects, name: string): Record<string, unknown> {
   return object.spec;
 }
 
+function endpointsOf(objects: Objects, name: string) {
+  return specOf(objects, `ServiceMonitor/${name}`)['endpoints'] as {
+    relabelings: object[];
+    authorization?: object;
+  }[];
+}
+
 /** Of its own in each revision, and the secret is whoever installs it's. */
 const OWN = /^(Job|Secret)\//;
 
 describe('the chart', () => {
   it('renders what the manifests hold', async () => {
-    const [chart, plain] = await Promise.all([render(), manifests('k8s')]);
+    const [chart, base, watched] = await Promise.all([
+      render([...WITH_OPERATOR, ...WITH_TOKEN]),
+      manifests('k8s'),
+      manifests('kustomize/prometheus-operator'),
+    ]);
+    const plain = new Map([...base, ...watched]);
     const names = (objects: Objects) => [...objects.keys()].filter((name) => !OWN.test(name)).toSorted();
     expect(names(chart)).toEqual(names(plain));
     for (const name of names(chart)) expect(chart.get(name)).toEqual(plain.get(name));
@@ -75,13 +94,52 @@ describe('the chart', () => {
     expect(autoscaler['scaleTargetRef']).toMatchObject({ kind: 'StatefulSet' });
   });
 
+  it('carries the alerts that Prometheus reads elsewhere, and so does the component', async () => {
+    const read = (folder: string) =>
+      Promise.all(RULES.map((name) => readFile(join(DEPLOYMENTS, folder, name), 'utf8')));
+    const source = await read('monitoring/rules');
+    expect(await read('helm/llm-gateway/rules')).toEqual(source);
+    const groups = source.flatMap((text) => (parse(text) as { groups: object[] }).groups);
+    const component = specOf(await manifests('kustomize/prometheus-operator'), 'PrometheusRule/llm-gateway');
+    expect(component).toEqual({ groups });
+  });
+
+  it('asks for nothing that the cluster does not know, unless it is told to', async () => {
+    const kinds = async (...options: string[]) =>
+      [...(await render(options)).values()]
+        .map(({ kind }) => kind)
+        .filter((kind) => /^(ServiceMonitor|PrometheusRule)$/.test(kind))
+        .toSorted();
+    const set = (value: boolean) => [
+      '--set',
+      `serviceMonitor.enabled=${value},prometheusRule.enabled=${value}`,
+    ];
+    expect(await kinds()).toEqual([]);
+    expect(await kinds(...WITH_OPERATOR)).toEqual(['PrometheusRule', 'ServiceMonitor']);
+    expect(await kinds(...set(true))).toEqual(['PrometheusRule', 'ServiceMonitor']);
+    expect(await kinds(...WITH_OPERATOR, ...set(false))).toEqual([]);
+  });
+
   it('is watched under the name that the rules know, whatever the release is called', async () => {
     const rules = await readFile(join(DEPLOYMENTS, 'monitoring/rules/alerts.yml'), 'utf8');
     const jobs = new Set([...rules.matchAll(/\bjob="([^"]+)"/g)].map((match) => match[1]));
-    const monitor = specOf(await render([], 'blue'), 'ServiceMonitor/blue-llm-gateway');
-    const [endpoint] = monitor['endpoints'] as { relabelings: object[] }[];
     expect([...jobs]).toEqual(['llm-gateway']);
+    const objects = await render([...WITH_OPERATOR, '--set', 'serviceMonitor.labels.release=stack'], 'blue');
+    const { metadata } = objects.get('ServiceMonitor/blue-llm-gateway') ?? {};
+    expect(metadata?.labels).toMatchObject({ release: 'stack' });
+    const [endpoint] = endpointsOf(objects, 'blue-llm-gateway');
     expect(endpoint?.relabelings).toEqual([{ targetLabel: 'job', replacement: 'llm-gateway' }]);
+  });
+
+  it('names the token of the metrics only where there is one: else the operator passes over the monitor', async () => {
+    const authorization = async (...options: string[]) =>
+      endpointsOf(await render([...WITH_OPERATOR, ...options]), 'llm-gateway')[0]?.authorization;
+    expect(await authorization()).toBeUndefined();
+    const credentials = { name: 'llm-gateway', key: 'METRICS_TOKEN' };
+    expect(await authorization(...WITH_TOKEN)).toEqual({ type: 'Bearer', credentials });
+    expect(await authorization('--set', 'existingSecret=mine')).toMatchObject({
+      credentials: { ...credentials, name: 'mine' },
+    });
   });
 
   it('lets callers in at the port that the gateway listens on', async () => {

@@ -165,3 +165,10 @@ spec:
         name: {{ include "llm-gateway.name" . }}-models
     {{- end }}
 {{- end }}
+
+{{- define "llm-gateway.watched" -}}
+{{- $kind := index . 2 }}
+{{- $enabled := (index . 1).enabled | toString }}
+{{- $isKnown := (index . 0).Capabilities.APIVersions.Has (print "monitoring.coreos.com/v1/" $kind) }}
+{{- if or (eq $enabled "true") (and (eq $enabled "auto") $isKnown) }}yes{{ end }}
+{{- end }}
