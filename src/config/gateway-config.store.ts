@@ -8,10 +8,15 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigurationError } from './configuration-error.js';
 import { GATEWAY_CONFIG_FILE, type GatewayConfig } from './gateway-config.js';
+import { untilQuiet } from './gateway-file/until-quiet.js';
 import { type LoadedConfiguration, LOADED_CONFIGURATION, rereadGatewayConfig } from './load-configuration.js';
 
 /** Who asks within this time of another is answered by the same reading. */
 const GATHER_MS = 50;
+/** Of those that a log line has room for. */
+const MOST_NAMES = 20;
+/** Whoever writes a file in place empties it first. */
+const BLANK = 'GATEWAY_CONFIG: the file is empty, and what it said before is not ({} takes everything away)';
 
 /**
  * Gets ready for a new file and returns what makes it current. Asked before anything changes.
@@ -75,20 +80,25 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
   async #reloadNext(): Promise<readonly string[]> {
     await this.#running;
     await sleep(GATHER_MS);
+    const path = this.loaded.config.gatewayConfigPath;
+    const isQuiet = path === undefined || (await untilQuiet(path));
     this.#waiting = undefined;
-    const reading = this.#reloadNow();
+    const reading = this.#reloadNow(isQuiet);
     this.#running = reading;
     const faults = await reading;
     for (const listener of this.#listeners) listener(faults);
     return faults;
   }
 
-  async #reloadNow(): Promise<readonly string[]> {
+  async #reloadNow(isQuiet: boolean): Promise<readonly string[]> {
     try {
-      const { config, faults } = rereadGatewayConfig(this.loaded);
+      if (!isQuiet) throw new ConfigurationError(['GATEWAY_CONFIG: the file is being written all the time']);
+      const before = this.#current;
+      const { config, faults, isBlank } = rereadGatewayConfig(this.loaded);
+      if (isBlank && namesOf(before).length > 0) faults.push(BLANK);
       if (faults.length > 0) throw new ConfigurationError(faults);
       await this.#swap(config);
-      this.#logger.log('GATEWAY_CONFIG was read again and is in force');
+      this.#logger.log(`GATEWAY_CONFIG was read again and is in force${gone(before, config)}`);
       return [];
     } catch (error) {
       const faults =
@@ -106,4 +116,18 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
     for (const commit of commits) commit();
     this.#current = next;
   }
+}
+
+/** Half a file may be without a fault: who sent the signal should read what it took away. */
+function gone(before: GatewayConfig, now: GatewayConfig): string {
+  const kept = new Set(namesOf(now));
+  const names = namesOf(before).filter((name) => !kept.has(name));
+  if (names.length === 0) return '';
+  const others = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
+  return `, without ${names.slice(0, MOST_NAMES).join(', ')}${others}`;
+}
+
+/** What clients may ask for by the file. */
+function namesOf(config: GatewayConfig): string[] {
+  return [...config.models.keys(), ...config.aliases.keys()];
 }

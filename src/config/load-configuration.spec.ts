@@ -233,6 +233,16 @@ describe('loadConfiguration', () => {
     });
   });
 
+  it('says so when the GATEWAY_CONFIG file is empty: it may have been emptied', () => {
+    const path = join(dataDir, 'gateway.yaml');
+    const said = (text: string) => {
+      writeFileSync(path, text);
+      return load({ GATEWAY_CONFIG: path }).warnings.filter((line) => line.startsWith('GATEWAY_CONFIG'));
+    };
+    expect(said('# nothing\n')).toEqual(['GATEWAY_CONFIG: the file is empty']);
+    expect(said('{}\n')).toEqual([]);
+  });
+
   it('makes Supabase’s key set and issuer of its address', () => {
     const { config, warnings } = load({
       SUPABASE_URL: 'https://x.supabase.co/',

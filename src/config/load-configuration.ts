@@ -103,13 +103,10 @@ function readFile(
   findings: Findings,
 ): GatewayConfig {
   if (config.gatewayConfigPath === undefined) return EMPTY_GATEWAY_CONFIG;
-  const { config: gatewayConfig, faults } = readGatewayConfig(
-    config.gatewayConfigPath,
-    variables,
-    builtIns(providers),
-  );
-  findings.faults.push(...faults);
-  return gatewayConfig;
+  const read = readGatewayConfig(config.gatewayConfigPath, variables, builtIns(providers));
+  findings.faults.push(...read.faults);
+  if (read.isBlank) findings.warn('GATEWAY_CONFIG: the file is empty');
+  return read.config;
 }
 
 /** Reads the GATEWAY_CONFIG file again; `faults` empty = may be used. */
@@ -118,7 +115,7 @@ export function rereadGatewayConfig(
   providers: readonly ProviderDefinition[] = PROVIDERS,
 ): ParsedGatewayConfig {
   const path = loaded.config.gatewayConfigPath;
-  if (path === undefined) return { config: EMPTY_GATEWAY_CONFIG, faults: [] };
+  if (path === undefined) return { config: EMPTY_GATEWAY_CONFIG, faults: [], isBlank: true };
   return readGatewayConfig(path, loaded.environment, builtIns(providers));
 }
 

@@ -20,6 +20,8 @@ export interface ParsedGatewayConfig {
   /** What could be read; to be used only when `faults` is empty. */
   readonly config: GatewayConfig;
   readonly faults: string[];
+  /** Nothing stands in it, or comments only. `{}` is an empty configuration that somebody meant. */
+  readonly isBlank: boolean;
 }
 
 /** Reads the GATEWAY_CONFIG file. Every fault is found, not only the first; none quotes a value. */
@@ -39,6 +41,7 @@ export function parseGatewayConfig(
   builtIns: BuiltIns,
 ): ParsedGatewayConfig {
   const { value, faults } = readYaml(text);
+  const isBlank = value === undefined && faults.length === 0;
   if (value !== undefined && !(value instanceof Map)) faults.push('GATEWAY_CONFIG: must be a mapping');
   const root = new ConfigNode('', value instanceof Map ? value : undefined, faults);
   const field = root.fields(['providers', 'models', 'aliases']);
@@ -50,7 +53,7 @@ export function parseGatewayConfig(
   );
   const aliases = parseAliases(field('aliases'), models);
   checkReferences(models, aliases, builtIns, faults);
-  return { config: Object.freeze({ providers, models, aliases }), faults };
+  return { config: Object.freeze({ providers, models, aliases }), faults, isBlank };
 }
 
 /** Names under `providers:`, also of entries with faults: one fault must not make others. */
