@@ -10,6 +10,15 @@ export interface BreakerView {
   readonly opened_at: string | null;
   /** When an open breaker lets the next call through. */
   readonly next_attempt_at: string | null;
+  /** The newest that counted, also when calls have succeeded since. */
+  readonly last_failure: {
+    readonly at: string;
+    readonly code: string;
+    /** The provider's HTTP status; `null` when it gave none. */
+    readonly status: number | null;
+    /** What was wrong below HTTP: `refused`, `dns`, `tls`, …; `null` when nothing was. */
+    readonly connection: string | null;
+  } | null;
 }
 
 export interface ProviderBreakerView extends BreakerView {
@@ -68,5 +77,12 @@ function view(breaker: BreakerSnapshot | undefined): BreakerView {
     failures: breaker?.failures ?? 0,
     opened_at: breaker?.openedAt?.toISOString() ?? null,
     next_attempt_at: breaker?.nextAttemptAt?.toISOString() ?? null,
+    last_failure: lastFailure(breaker),
   };
+}
+
+function lastFailure(breaker: BreakerSnapshot | undefined): BreakerView['last_failure'] {
+  if (!breaker?.lastFailure) return null;
+  const { at, code, status = null, connection = null } = breaker.lastFailure;
+  return { at: at.toISOString(), code, status, connection };
 }

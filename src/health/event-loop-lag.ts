@@ -8,6 +8,8 @@ export interface LagFigures {
   readonly max_ms: number;
   /** Share of the time the loop was busy, 0 to 1. */
   readonly utilization: number;
+  /** Share of the time its thread had a core. Far below `utilization`, it is the machine that is late. */
+  readonly cpu: number;
 }
 
 /** The time a request may wait for its turn. Over the last half to whole minute. */
@@ -16,13 +18,14 @@ export class EventLoopLag {
   constructor(private readonly recent: RecentTurns) {}
 
   current(): LagFigures {
-    const { turns, utilization } = this.recent;
+    const { turns, utilization, cpu } = this.recent;
     return {
       mean_ms: rounded(turns.meanMs),
       p50_ms: rounded(turns.percentileMs(50)),
       p99_ms: rounded(turns.percentileMs(99)),
       max_ms: rounded(turns.maxMs),
       utilization: Math.round(utilization * 1000) / 1000,
+      cpu: Math.round(cpu * 1000) / 1000,
     };
   }
 }

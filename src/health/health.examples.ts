@@ -43,7 +43,7 @@ export const DETAILED = {
     event_loop: {
       status: 'up',
       latency_ms: 0.1,
-      details: { mean_ms: 0.1, p50_ms: 0.1, p99_ms: 2.1, max_ms: 9.4, utilization: 0.2 },
+      details: { mean_ms: 0.1, p50_ms: 0.1, p99_ms: 2.1, max_ms: 9.4, utilization: 0.2, cpu: 0.19 },
     },
     providers: {
       openai: { status: 'up', latency_ms: 212.5, details: { circuit: 'closed' } },
@@ -52,21 +52,32 @@ export const DETAILED = {
   },
 };
 
+const LAST_FAILURE = { at: TIMESTAMP, code: 'provider_overloaded', status: 503, connection: null };
+
 export const CIRCUIT_BREAKERS = {
   timestamp: TIMESTAMP,
   circuit_breakers: {
-    openai: { state: 'closed', failures: 0, opened_at: null, next_attempt_at: null, models: {} },
+    openai: {
+      state: 'closed',
+      failures: 0,
+      opened_at: null,
+      next_attempt_at: null,
+      last_failure: null,
+      models: {},
+    },
     anthropic: {
       state: 'open',
       failures: 5,
       opened_at: TIMESTAMP,
       next_attempt_at: '2026-11-23T10:01:00.000Z',
+      last_failure: LAST_FAILURE,
       models: {
         'claude-3': {
           state: 'open',
           failures: 5,
           opened_at: TIMESTAMP,
           next_attempt_at: '2026-11-23T10:01:00.000Z',
+          last_failure: LAST_FAILURE,
         },
       },
     },
@@ -92,7 +103,7 @@ export const SYSTEM = {
     percent: 50,
   },
   heap: { used_bytes: 73_400_320, total_bytes: 104_857_600, limit_bytes: 4_345_298_944 },
-  event_loop: { mean_ms: 0.1, p50_ms: 0.1, p99_ms: 2.1, max_ms: 9.4, utilization: 0.2 },
+  event_loop: { mean_ms: 0.1, p50_ms: 0.1, p99_ms: 2.1, max_ms: 9.4, utilization: 0.2, cpu: 0.19 },
   disk: { total_bytes: 107_374_182_400, free_bytes: 64_424_509_440, percent: 40 },
   connections: { open: 12 },
 };

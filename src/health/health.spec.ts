@@ -189,6 +189,10 @@ describe('a provider', () => {
     failures: state === 'open' ? 5 : 0,
     openedAt: state === 'open' ? new Date(0) : undefined,
     nextAttemptAt: undefined,
+    lastFailure:
+      state === 'open'
+        ? { at: new Date(0), code: 'provider_overloaded', status: 503, connection: undefined }
+        : undefined,
   });
 
   it('is asked at most every 30 s, and not while its circuit is open', async () => {
@@ -262,9 +266,22 @@ describe('a provider', () => {
         state: 'open',
         failures: 5,
         opened_at: '1970-01-01T00:00:00.000Z',
-        models: { a: { state: 'closed' } },
+        last_failure: {
+          at: '1970-01-01T00:00:00.000Z',
+          code: 'provider_overloaded',
+          status: 503,
+          connection: null,
+        },
+        models: { a: { state: 'closed', last_failure: null } },
       },
-      echo: { state: 'closed', failures: 0, opened_at: null, next_attempt_at: null, models: {} },
+      echo: {
+        state: 'closed',
+        failures: 0,
+        opened_at: null,
+        next_attempt_at: null,
+        last_failure: null,
+        models: {},
+      },
     });
   });
 });

@@ -5,7 +5,13 @@ const WINDOW_MS = 30_000;
 
 interface Window {
   readonly turns: TurnTimes;
-  utilization: EventLoopUtilization;
+  start: WindowStart;
+}
+
+interface WindowStart {
+  readonly atMs: number;
+  readonly utilization: EventLoopUtilization;
+  readonly cpu: NodeJS.CpuUsage;
 }
 
 /**
@@ -42,16 +48,34 @@ export class RecentTurns {
 
   /** Share of the time the loop was busy, 0 to 1. */
   get utilization(): number {
-    return performance.eventLoopUtilization(this.#longer.utilization).utilization;
+    return performance.eventLoopUtilization(this.#longer.start.utilization).utilization;
+  }
+
+  /**
+   * Share of the time that the loop's thread had a core, 0 to 1. Far below `utilization`, the loop is not overworked: it is kept waiting,
+   * by others on the machine, a CPU limit, the hypervisor, or a disk.
+   */
+  get cpu(): number {
+    const { atMs, cpu } = this.#longer.start;
+    const { user, system } = process.threadCpuUsage(cpu);
+    return Math.min(1, (user + system) / 1000 / (performance.now() - atMs));
   }
 
   #roll(): void {
     [this.#longer, this.#shorter] = [this.#shorter, this.#longer];
     this.#shorter.turns.reset();
-    this.#shorter.utilization = performance.eventLoopUtilization();
+    this.#shorter.start = windowStart();
   }
 }
 
 function begin(): Window {
-  return { turns: new TurnTimes(), utilization: performance.eventLoopUtilization() };
+  return { turns: new TurnTimes(), start: windowStart() };
+}
+
+function windowStart(): WindowStart {
+  return {
+    atMs: performance.now(),
+    utilization: performance.eventLoopUtilization(),
+    cpu: process.threadCpuUsage(),
+  };
 }

@@ -145,6 +145,7 @@ describe('a provider that fails', () => {
           failures: 2,
           opened_at: expect.any(String),
           next_attempt_at: expect.any(String),
+          last_failure: { at: expect.any(String), code: expect.any(String), status: 500, connection: null },
           models: { 'gpt-4': { state: 'open' } },
         },
         anthropic: { state: 'closed', failures: 0, opened_at: null, next_attempt_at: null },

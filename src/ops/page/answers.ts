@@ -19,6 +19,11 @@ export interface Breaker {
   readonly state: string;
   readonly failures: number;
   readonly next_attempt_at: string | null;
+  readonly last_failure: {
+    readonly code: string;
+    readonly status: number | null;
+    readonly connection: string | null;
+  } | null;
   readonly models?: Readonly<Record<string, Breaker>>;
 }
 
@@ -27,12 +32,19 @@ export interface Past {
   readonly status: string;
 }
 
+export interface EventLoop {
+  readonly p99_ms: number;
+  /** Shares of the time, 0 to 1: the loop was busy; its thread had a core. */
+  readonly utilization: number;
+  readonly cpu: number;
+}
+
 export interface System {
   readonly uptime_seconds: number;
   readonly cpu: { readonly percent: number; readonly cores: number };
   readonly memory: { readonly rss_bytes: number };
   readonly heap: { readonly used_bytes: number; readonly limit_bytes: number };
-  readonly event_loop: { readonly p99_ms: number; readonly utilization: number };
+  readonly event_loop: EventLoop;
   readonly disk: { readonly free_bytes: number; readonly percent: number };
   readonly connections: { readonly open: number };
 }

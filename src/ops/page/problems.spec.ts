@@ -8,7 +8,7 @@ import { TrafficWindow } from './traffic-window.js';
 const RUNBOOK = readFileSync(new URL('../../../deployments/monitoring/runbook.md', import.meta.url), 'utf8');
 
 const up = { status: 'up', latency_ms: 1, details: {} };
-const closed = { state: 'closed', failures: 0, next_attempt_at: null };
+const closed = { state: 'closed', failures: 0, next_attempt_at: null, last_failure: null };
 
 function health(changes: Partial<Health['detailed']> = {}, rest: Partial<Health> = {}): Health {
   return {
@@ -26,7 +26,7 @@ function health(changes: Partial<Health['detailed']> = {}, rest: Partial<Health>
       cpu: { percent: 1, cores: 1 },
       memory: { rss_bytes: 1 },
       heap: { used_bytes: 1, limit_bytes: 10 },
-      event_loop: { p99_ms: 1, utilization: 0.1 },
+      event_loop: { p99_ms: 1, utilization: 0.1, cpu: 0.1 },
       disk: { free_bytes: 1, percent: 10 },
       connections: { open: 1 },
     },
@@ -115,7 +115,7 @@ describe('what is wrong', () => {
     ],
     [
       'a late event loop',
-      health({}, { system: { ...health().system, event_loop: { p99_ms: 300, utilization: 1 } } }),
+      health({}, { system: { ...health().system, event_loop: { p99_ms: 300, utilization: 1, cpu: 0.9 } } }),
       'GatewayEventLoopLate',
     ],
   ])('is %s', (_what, given, runbook) => {
@@ -166,6 +166,31 @@ describe('what is wrong', () => {
       dropped: { log: 9 },
     };
     expect(found(health(), traffic(old, old))).toEqual([]);
+  });
+
+  it.each([
+    ['a machine that is short', { p99_ms: 300, utilization: 0.9, cpu: 0.4 }, /^The machine keeps/],
+    ['one long wait on an idle one', { p99_ms: 300, utilization: 0.05, cpu: 0.02 }, /^The machine keeps/],
+    ['too much to do', { p99_ms: 300, utilization: 0.95, cpu: 0.9 }, /more to do than one core/],
+    ['one long turn', { p99_ms: 300, utilization: 0.1, cpu: 0.09 }, /^Single turns .* 300 ms/],
+  ])('blames for a late event loop whom it should: %s', (_what, event_loop, title) => {
+    const component = { status: 'degraded', latency_ms: 1, details: event_loop };
+    const late = { system: { ...health().system, event_loop } };
+    for (const given of [health({}, late), health({ components: { event_loop: component } }, late)]) {
+      expect(problems(given, traffic()).map((problem) => problem.title)).toEqual([
+        expect.stringMatching(title),
+      ]);
+    }
+  });
+
+  it.each([
+    [{ code: 'provider_overloaded', status: 503, connection: null }, 'provider overloaded (HTTP 503)'],
+    [{ code: 'provider_overloaded', status: null, connection: 'refused' }, 'provider overloaded (refused)'],
+    [{ code: 'first_chunk_timeout', status: null, connection: null }, 'first chunk timeout. It'],
+  ])('says how the calls failed that opened a circuit: %j', (last_failure, words) => {
+    const models = { 'gpt-4': { ...closed, state: 'open', failures: 5, last_failure } };
+    const [problem] = problems(health({}, { breakers: { openai: { ...closed, models } } }), traffic());
+    expect(problem?.advice).toContain(`5 calls in a row failed, the last with ${words}`);
   });
 
   it('begins with the worst, and names paragraphs that the runbook has', () => {

@@ -1,5 +1,12 @@
 /** Runs in the browser. Pure: answers of the API -> what is wrong, in an operator's words, the worst first. */
-import { type Breaker, type Component, groupOf, type Health, singleComponents } from './answers.js';
+import {
+  type Breaker,
+  type Component,
+  type EventLoop,
+  groupOf,
+  type Health,
+  singleComponents,
+} from './answers.js';
 import { duration, money, percent, quantile, seconds } from './figures.js';
 import type { TrafficWindow } from './traffic-window.js';
 
@@ -15,6 +22,9 @@ const FAILED_SHARE = 0.05;
 const FEW_REQUESTS = 20;
 const OVERHEAD_SECONDS = 0.05;
 const LATE_MS = 200;
+/** A loop that gets less of its busy time on a core is kept waiting; one that is busy for longer has too much to do. */
+const RUNNING_SHARE = 0.7;
+const BUSY_SHARE = 0.7;
 const HEAP_SHARE = 0.9;
 const DISK_PERCENT = 95;
 const OLD_SECONDS = 60;
@@ -44,11 +54,6 @@ const COMPONENTS: Readonly<Record<string, Omit<Problem, 'severity'>>> = {
     title: 'The cache is without Redis',
     advice: 'Answers that could come from the cache are asked for again. Bring Redis back.',
     runbook: 'RateLimitsDegraded',
-  },
-  event_loop: {
-    title: 'The process has more to do than one core gives',
-    advice: 'Add instances or workers (WORKERS=auto).',
-    runbook: 'GatewayEventLoopLate',
   },
 };
 
@@ -84,7 +89,8 @@ function ofState({ detailed }: Health): Problem[] {
   return [...(detailed.draining ? [draining] : []), ...troubled.map(componentProblem)];
 }
 
-function componentProblem([name, { status }]: [string, Component]): Problem {
+function componentProblem([name, { status, details }]: [string, Component]): Problem {
+  if (name === 'event_loop') return lateLoop(details as unknown as EventLoop);
   const known = COMPONENTS[name] ?? {
     title: `${name.replaceAll('_', ' ')} is ${status}`,
     advice: 'See the details below and the log.',
@@ -111,7 +117,8 @@ function ofProviders({ detailed, breakers }: Health): Problem[] {
   });
 }
 
-function circuitProblem(name: string, { state, failures, next_attempt_at: next }: Breaker): Problem {
+function circuitProblem(name: string, breaker: Breaker): Problem {
+  const { state, failures, next_attempt_at: next, last_failure: last } = breaker;
   if (state === 'half_open')
     return warn(
       `${name} is being tried again`,
@@ -120,11 +127,17 @@ function circuitProblem(name: string, { state, failures, next_attempt_at: next }
     );
   const isDue = next === null || Date.parse(next) <= Date.now();
   const when = isDue ? 'with the next request' : `at ${new Date(next).toLocaleTimeString()}`;
+  const how = last === null ? '' : `, the last with ${last.code.replaceAll('_', ' ')}${below(last)}`;
   return bad(
     `${name}: circuit open`,
-    `${failures} calls in a row failed. It is tried again ${when}; until then requests go to fallbacks or get 503.`,
+    `${failures} calls in a row failed${how}. It is tried again ${when}; until then requests go to fallbacks or get 503.`,
     'ProviderCircuitOpen',
   );
+}
+
+function below({ status, connection }: NonNullable<Breaker['last_failure']>): string {
+  const known = connection?.replaceAll('_', ' ') ?? (status === null ? undefined : `HTTP ${status}`);
+  return known === undefined ? '' : ` (${known})`;
 }
 
 function ofMoney(traffic: TrafficWindow): Problem[] {
@@ -210,10 +223,7 @@ function ofProcess({ system, detailed }: Health): Problem[] {
   const loopIsTold = singleComponents(detailed).some(
     ([name, { status }]) => name === 'event_loop' && status !== 'up',
   );
-  if (loop.p99_ms > LATE_MS && !loopIsTold) {
-    const title = `The event loop is ${seconds(loop.p99_ms / 1000)} late at p99`;
-    found.push(warn(title, 'Add instances or workers (WORKERS=auto).', 'GatewayEventLoopLate'));
-  }
+  if (loop.p99_ms > LATE_MS && !loopIsTold) found.push(lateLoop(loop));
   if (heapShare > HEAP_SHARE) {
     const title = `${percent(heapShare)} of the heap is in use`;
     found.push(
@@ -225,6 +235,23 @@ function ofProcess({ system, detailed }: Health): Problem[] {
     found.push(bad(title, 'Without it nothing can be charged, and nothing is served.', 'JournalNotSettling'));
   }
   return found;
+}
+
+function lateLoop({ p99_ms, utilization, cpu }: EventLoop): Problem {
+  const [title, advice] =
+    cpu < utilization * RUNNING_SHARE
+      ? [
+          'The machine keeps the process waiting',
+          `It was busy for ${percent(utilization)} of the time and had a core for ${percent(cpu)}: other programs, a CPU limit, ` +
+            'the hypervisor, swap or a slow disk. More workers here make it worse.',
+        ]
+      : utilization > BUSY_SHARE
+        ? ['The process has more to do than one core gives', 'Add instances or workers (WORKERS=auto).']
+        : [
+            `Single turns of the event loop take ${seconds(p99_ms / 1000)}`,
+            'A huge body or answer, or garbage collection in a heap that is nearly full.',
+          ];
+  return warn(title, advice, 'GatewayEventLoopLate');
 }
 
 function bad(title: string, advice: string, runbook: string): Problem {

@@ -402,6 +402,7 @@ describe('the circuit breaker', () => {
       failing.value ? flaky(signal, call()) : new Promise((resolve) => setTimeout(resolve, 100, ANSWER)),
     );
     await open(target);
+    const openedAt = new Date();
     failing.value = false;
     await vi.advanceTimersByTimeAsync(RECOVERY_MS - 1);
     expect((await failure(target.strategy.complete(call()))).code).toBe('circuit_open');
@@ -415,6 +416,7 @@ describe('the circuit breaker', () => {
       state: 'closed',
       failures: 0,
       openedAt: undefined,
+      lastFailure: { at: openedAt, code: 'provider_bad_response' },
     });
   });
 

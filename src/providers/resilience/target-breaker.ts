@@ -6,11 +6,22 @@ import {
   ConsecutiveBreaker,
   handleWhen,
 } from 'cockatiel';
+import { connectionFailure } from '../http/connection-failure.js';
 import { BreakerRecovery, InconclusiveProbe } from './breaker-recovery.js';
 import { circuitOpen } from './resilience-errors.js';
 import type { Clock } from './resilience.js';
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
+
+/** Codes and a time: what a provider says may quote the prompt. */
+export interface BreakerFailure {
+  readonly at: Date;
+  readonly code: string;
+  /** As the provider answered; `undefined` when it did not. */
+  readonly status: number | undefined;
+  /** What was wrong below HTTP. */
+  readonly connection: string | undefined;
+}
 
 export interface BreakerSnapshot {
   readonly provider: string;
@@ -21,6 +32,8 @@ export interface BreakerSnapshot {
   readonly openedAt: Date | undefined;
   /** When an open breaker lets the next call through. */
   readonly nextAttemptAt: Date | undefined;
+  /** Of those that count, also when calls have succeeded since. */
+  readonly lastFailure: BreakerFailure | undefined;
 }
 
 export interface BreakerSettings {
@@ -45,6 +58,7 @@ export class TargetBreaker {
   readonly #policy: CircuitBreakerPolicy;
   #openedAt: Date | undefined;
   #cause: string | undefined;
+  #lastFailure: BreakerFailure | undefined;
   #round: ProbeRound | undefined;
 
   constructor(
@@ -56,10 +70,13 @@ export class TargetBreaker {
   ) {
     this.#failures = new ConsecutiveBreaker(settings.failureThreshold);
     this.#recovery = new BreakerRecovery(settings.recoveryTimeoutMs, now);
-    this.#policy = circuitBreaker(handleWhen(countsAsFailure), {
-      halfOpenAfter: this.#recovery,
-      breaker: this.#failures,
-    });
+    this.#policy = circuitBreaker(
+      handleWhen((error) => this.#counts(error)),
+      {
+        halfOpenAfter: this.#recovery,
+        breaker: this.#failures,
+      },
+    );
     this.#policy.onBreak((reason) => {
       this.#openedAt = new Date();
       this.#cause =
@@ -150,6 +167,18 @@ export class TargetBreaker {
     await round.over;
   }
 
+  #counts(error: unknown): boolean {
+    if (!(error instanceof ProviderError)) return error instanceof InconclusiveProbe;
+    if (!error.countsAsFailure) return false;
+    this.#lastFailure = {
+      at: new Date(),
+      code: error.code,
+      status: error.upstreamStatus,
+      connection: connectionFailure(error)?.kind,
+    };
+    return true;
+  }
+
   /** Counts a stream that has ended well. A breaker that has opened meanwhile does not heed it. */
   noteSuccess(): void {
     if (this.isClosed) void this.#policy.execute(() => undefined);
@@ -170,16 +199,13 @@ export class TargetBreaker {
       failures: this.#failures.state,
       openedAt: isClosed ? undefined : this.#openedAt,
       nextAttemptAt: state === 'open' ? new Date(Date.now() + this.#recovery.dueInMs) : undefined,
+      lastFailure: this.#lastFailure,
     };
   }
 }
 
 /** When the probe under way may have told something. */
 const PROBE_PATIENCE_MS = 1000;
-
-function countsAsFailure(error: unknown): boolean {
-  return (error instanceof ProviderError && error.countsAsFailure) || error instanceof InconclusiveProbe;
-}
 
 /** cockatiel takes an error that does not count for a success; of a probe that was given up that would be a guess. */
 function tellsNothing(error: unknown): boolean {
