@@ -43,9 +43,9 @@ class FakeCluster extends EventEmitter {
     return { sink: new PrometheusSink(metrics, new UserBalanceGauge(registry, 10)), page, worker, state };
   }
 
-  kill(worker: Worker): void {
+  kill(worker: Worker, code: number | null = null): void {
     delete this.workers[worker.id];
-    this.emit('exit', worker);
+    this.emit('exit', worker, code);
   }
 }
 
@@ -103,6 +103,18 @@ describe('/metrics with several workers', () => {
     const page = await textOf(primary);
     expect(page).toContain('llm_requests_duration_seconds_count{model="gpt-4",provider="openai"} 29');
     expect(page).toContain('llm_requests_duration_seconds_bucket{le="2",model="gpt-4",provider="openai"} 29');
+  });
+
+  it('counts the workers that died, and from none on, but not those that were told to stop', async () => {
+    const cluster = new FakeCluster();
+    const primary = new ClusterMetrics(cluster as never);
+    const [a, b, c] = [cluster.start(1), cluster.start(2), cluster.start(3)];
+    const deaths = async () => /^llm_gateway_worker_deaths_total (\d+)$/m.exec(await textOf(primary))?.[1];
+    expect(await deaths()).toBe('0');
+    cluster.kill(a.worker);
+    cluster.kill(b.worker, 1);
+    cluster.kill(c.worker, 0);
+    expect(await deaths()).toBe('2');
   });
 
   it('counts a worker that hangs with what it said last', async () => {

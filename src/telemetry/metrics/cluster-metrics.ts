@@ -6,6 +6,14 @@ import { pageTexts, type PagePart } from './page-parts.js';
 /** A worker that says nothing for so long is counted with what it said last. */
 const COLLECT_TIMEOUT_MS = 1_000;
 
+/** Known to the primary alone. */
+export const WORKER_DEATHS = {
+  name: 'llm_gateway_worker_deaths_total',
+  help: 'Worker processes that ended by a fault or a kill, and were replaced.',
+  type: 'counter',
+  aggregator: 'sum',
+};
+
 interface Round {
   readonly id: number;
   readonly missing: Set<number>;
@@ -26,13 +34,18 @@ export class ClusterMetrics {
   readonly #departed = new MergedPage();
   #departing: (readonly PagePart[])[] = [];
   readonly #dead = new Set<number>();
+  #deaths = 0;
   #round: Round | undefined;
   #texts: Promise<string[]> | undefined;
   #nextId = 1;
 
   constructor(private readonly cluster: Pick<Cluster, 'workers' | 'on'>) {
     cluster.on('message', (worker: Worker, message: unknown) => this.#received(worker, message));
-    cluster.on('exit', (worker: Worker) => this.#departs(worker.id));
+    cluster.on('exit', (worker: Worker, code: number | null) => {
+      // Told to stop, they end with 0.
+      if (code !== 0) this.#deaths += 1;
+      this.#departs(worker.id);
+    });
   }
 
   /** The page for Prometheus in its parts. Callers at the same moment share one. */
@@ -48,6 +61,7 @@ export class ClusterMetrics {
     const page = new MergedPage();
     for await (const part of this.#departed.parts()) await page.add([part]);
     for (const parts of living) await page.add(parts);
+    await page.add([{ family: WORKER_DEATHS, lines: `${WORKER_DEATHS.name} ${this.#deaths}\n` }]);
     return pageTexts(page.parts());
   }
 

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { type Gauge, Telemetry } from '../telemetry.js';
+import { WORKER_DEATHS } from './cluster-metrics.js';
 import { GatewayMetrics } from './gateway-metrics.js';
 import { MetricsText } from './metrics-text.js';
 import { registerProcessMetrics } from './process-metrics.js';
@@ -43,7 +44,7 @@ async function knownNames(): Promise<Set<string>> {
   new UserBalanceGauge(registry, 1);
   collectDefaultMetrics({ register: registry });
   await new MetricsText(metrics, telemetry, undefined).metricsText();
-  return new Set(registry.getMetricsAsArray().map(({ name }) => name));
+  return new Set([WORKER_DEATHS, ...registry.getMetricsAsArray()].map(({ name }) => name));
 }
 
 function unknown(text: string, known: Set<string>): string[] {
