@@ -20,6 +20,7 @@ interface Service {
   readonly environment?: Record<string, string | number>;
   readonly stop_grace_period?: string;
   readonly ports?: readonly string[];
+  readonly volumes?: readonly string[];
 }
 
 async function compose(name: string): Promise<{ services: Record<string, Service>; text: string }> {
@@ -174,6 +175,21 @@ describe('Compose', () => {
       expect(Number.parseInt(found?.stop_grace_period ?? '', 10)).toBeGreaterThanOrEqual(graceSeconds + 10);
     }
   });
+
+  it.each(['docker-compose.yml', 'docker-compose.prod.yml'])(
+    '%s gives every process that reads GATEWAY_CONFIG the folder of that file',
+    async (name) => {
+      const readers = Object.entries((await compose(name)).services).filter(([, { image }]) =>
+        image.startsWith('llm-gateway:'),
+      );
+      expect(readers.length).toBeGreaterThan(0);
+      for (const [service, { volumes }] of readers)
+        expect([service, volumes]).toEqual([
+          service,
+          expect.arrayContaining(['${CONFIG_DIR:-./config}:/etc/llm-gateway:ro']),
+        ]);
+    },
+  );
 
   it("names the addresses that nginx's list has", async () => {
     const { text } = await compose('docker-compose.prod.yml');
