@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { createGzip, type Gzip } from 'node:zlib';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
 import type { Answer, AnswerBody, RecordedRequest } from './script.js';
 import { splitBytes } from './split-bytes.js';
 
@@ -145,17 +145,11 @@ async function sendEndless(
 
 async function sendGzipBomb(bytes: number, answer: Answer, response: ServerResponse): Promise<void> {
   writeHead(response, answer, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
-  const gzip = createGzip();
-  gzip.on('error', () => undefined);
-  gzip.pipe(response);
-  for (let sent = 0; sent < bytes && !response.destroyed; sent += ZEROS.length) {
-    if (!gzip.write(ZEROS)) await drained(gzip, response);
-  }
-  gzip.end();
+  await pipeline(zeros(bytes), createGzip(), response).catch(() => undefined);
 }
 
-function drained(gzip: Gzip, response: ServerResponse): Promise<unknown> {
-  return Promise.race([once(gzip, 'drain'), once(response, 'close')]);
+function* zeros(bytes: number): Generator<Buffer> {
+  for (let sent = 0; sent < bytes; sent += ZEROS.length) yield ZEROS;
 }
 
 /** Resolves when the piece is handed to the network, or the receiver is gone. */
