@@ -6,7 +6,7 @@ import { warningsOf } from './warnings.ts';
 import { WHAT_LIMITS } from './what-limits.ts';
 
 const LIMITS_OF_THE_FIGURES = [
-  'Microseconds are this machine’s; the ratios carry over to another one, roughly. Two runs of the same program differ by some per cent.',
+  'Microseconds are this machine’s; the ratios carry over to one like it. Two runs of the same program differ by some per cent.',
   'CPU is that of the subject’s own processes. The gateway’s database works beside it: its column counts too when you size a machine.',
   'Portkey, nginx and the raw proxy neither authenticate, limit, bill, log nor count anything here: they do less than the gateway does.',
   'An upstream that answers at once, on loopback, without TLS, over HTTP/1.1: the cost of a gateway, not the latency of a model. A real answer takes a thousand times as long.',
