@@ -182,14 +182,16 @@ return #KEYS
  * An instance says that it lives. KEYS: instances, marker.
  * ARGV: instance id, lifetime ms, a fresh marker, and of its last heartbeat: until when it was to live, the marker.
  * Returns {live instances, the marker, until when it is to live}: another marker than last time means that Redis lost its
- * data. A Redis that remembers an older heartbeat than the last one has come back from a snapshot, which has the marker.
+ * data. A Redis that remembers an older heartbeat than the last one, or none, has come back from a snapshot, which has the
+ * marker; or others took this instance for dead, and then the totals are told once more, which changes next to nothing.
  */
 export const HEARTBEAT = script(`
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local alive = now + tonumber(ARGV[2])
 local remembered = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
-local isOlder = remembered and remembered < tonumber(ARGV[4])
+local last = tonumber(ARGV[4])
+local isOlder = last > 0 and (not remembered or remembered < last)
 if isOlder and redis.call('GET', KEYS[2]) == ARGV[5] then redis.call('SET', KEYS[2], ARGV[3]) end
 redis.call('ZADD', KEYS[1], alive, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

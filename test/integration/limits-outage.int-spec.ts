@@ -193,10 +193,14 @@ describe('Redis flushed while connected', () => {
 });
 
 describe('Redis restarted from an older snapshot', () => {
-  it('gives nobody back what it has forgotten, though it knows its marker', async () => {
-    const [instance, other] = [await startInstance(), await startInstance()];
-    await take(instance, 3);
-    const snapshot = await everything(instance.redis);
+  it.each([
+    ['of an instance that it knows', false],
+    ['of an instance that began after it', true],
+  ])('gives nobody back what it has forgotten, though it knows its marker: %s', async (_whose, isYounger) => {
+    const [older, other] = [await startInstance(), await startInstance()];
+    await take(older, 3);
+    const snapshot = await everything(older.redis);
+    const instance = isYounger ? await startInstance() : older;
     await take(instance, 5);
     await eventually('a heartbeat that the snapshot does not have', async () => {
       instance.redis.emit('ready');
