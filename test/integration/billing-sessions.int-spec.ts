@@ -318,33 +318,6 @@ describe('settling', () => {
     ]);
   });
 
-  it('is charged whatever a provider calls a request', async () => {
-    const user = await funded(1_000_000_000n);
-    const { session, identity } = open(user);
-    await session.hold(quote());
-    session.attempt({ ...unansweredAttempt('request_timeout'), providerRequestId: 'req\u0000-\ud800' });
-    session.attempt({
-      ...unansweredAttempt('ok'),
-      isCostUnknown: undefined,
-      providerRequestId: 'ä'.repeat(9000),
-    });
-    await session.settle({
-      kind: 'usage',
-      target: targetOf(plannedTarget()),
-      usage: { inputTokens: 1, outputTokens: 1 },
-      source: 'provider',
-    });
-    await machine.settler.drain({ timeoutMs: 1000 });
-    expect(machine.settler.refused).toBe(0);
-    expect(await booksOf(db.dataSource, user)).toMatchObject({ held: 0n, charges: 1 });
-    const [row] = await db.dataSource.query(
-      'SELECT attempts, provider_request_id FROM hold JOIN unknown_cost ON hold_id = hold.id WHERE hold.id = $1',
-      [identity.billingId],
-    );
-    expect(row.provider_request_id).toBe('req?-?');
-    expect(row.attempts[1].providerRequestId).toBe('?'.repeat(200));
-  });
-
   it('notes a call that had begun to answer and was cut, in the journal too, so that no crash forgets it', async () => {
     const user = await funded(1_000_000_000n);
     const { session, identity } = open(user);

@@ -75,7 +75,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
       upstreamModel,
       outcome,
       upstreamStatus,
-      providerRequestId: providerRequestId && storable(providerRequestId),
+      providerRequestId,
       durationMs,
       isCostUnknown,
     };
@@ -309,16 +309,6 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     };
     settler.enqueue({ ...settling, onDone });
   }
-}
-
-const IS_PLAIN = /^[\x20-\x7e]{0,200}$/;
-
-/**
- * A provider may tell anything. What PostgreSQL keeps in no `jsonb` (a NUL, half a character) would have the whole settlement
- * refused for good, and the request's charge with it.
- */
-function storable(text: string): string {
-  return IS_PLAIN.test(text) ? text : text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
