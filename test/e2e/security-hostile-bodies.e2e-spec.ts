@@ -377,7 +377,8 @@ describe('a body that does not come as it was announced', () => {
       let open = true;
       const more = (): void => {
         while (open && request.write(piece));
-        if (open) request.once('drain', more);
+        // After a look at the socket: while the gateway takes all of it at once, these drains come without one.
+        if (open) request.once('drain', () => setImmediate(more));
       };
       request.on('response', (response) => {
         open = false;
