@@ -12,6 +12,7 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { type Booking, type BookingOrder, BookingsService } from '../bookings/bookings.service.js';
 import { ReceiptsService } from '../reports/receipts.service.js';
 import { ReportsService, type UserView } from '../reports/reports.service.js';
+import { transactionId } from '../transaction-id.js';
 import { type BalanceView, toBalanceView } from './balance-view.js';
 import { BOOKING_KEY, BookingBody, RefundBody, RequestParam, UserParam, UsersQuery } from './billing.dto.js';
 import { BALANCE_EXAMPLE, BOOKING_EXAMPLE } from './billing.examples.js';
@@ -170,7 +171,7 @@ export class AdminBillingController {
 
 function toBookingView(booking: Booking): BookingView {
   return {
-    id: `txn_${booking.id.replaceAll('-', '')}`,
+    id: transactionId(booking.id),
     user_id: booking.userId,
     amount: exactJsonNumber(booking.amountNano),
     balance_after: exactJsonNumber(booking.balanceAfterNano),

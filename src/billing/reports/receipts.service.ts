@@ -13,6 +13,7 @@ import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../../database/database.service.js';
 import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
 import { Settler } from '../settle/settler.service.js';
+import { transactionId } from '../transaction-id.js';
 import { FIND_ENTRIES_OF_HOLD, FIND_HOLDS_OF_REQUEST } from './report-statements.js';
 
 const DRAIN_LIMIT_MS = 1_000;
@@ -156,7 +157,7 @@ function toReceipt(hold: HoldRow, entries: readonly EntryRow[], sameRequestId: r
     attempts: (hold.attempts ?? []).map(toAttempt),
     settlement: toSettlement(hold, entries),
     entries: entries.map((entry) => ({
-      id: `txn_${entry.id.replaceAll('-', '')}`,
+      id: transactionId(entry.id),
       type: entry.kind,
       amount: money(entry.amount_nano),
       timestamp: entry.created_at.toISOString(),

@@ -5,6 +5,7 @@ import { DatabaseService } from '../../database/database.service.js';
 import { SQL_STATE, sqlStateOf } from '../money-database.js';
 import { Leases } from '../leases/leases.service.js';
 import { Settler } from '../settle/settler.service.js';
+import { transactionId } from '../transaction-id.js';
 import {
   COUNT_USERS,
   type Grouping,
@@ -188,7 +189,7 @@ interface UserRow {
 
 function toTransaction(row: TransactionRow): TransactionView {
   return {
-    id: `txn_${row.id.replaceAll('-', '')}`,
+    id: transactionId(row.id),
     type: row.kind,
     amount: exactJsonNumber(BigInt(row.amount_nano)),
     description: row.description,

@@ -6,6 +6,7 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { Leases } from '../leases/leases.service.js';
 import { MoneyDatabase } from '../money-database.js';
 import type { Page, Period } from '../reports/reports.service.js';
+import { transactionId } from '../transaction-id.js';
 import { FIND_UNKNOWN_COST, listUnknownCosts, RECONCILE } from './unknown-cost-statements.js';
 
 /** A call that was sent and never charged, since nobody knows what it cost; and what became of it. */
@@ -183,6 +184,6 @@ function toView(row: UnknownCostRow): UnknownCostView {
     amount: reconciled_nano === null ? null : exactJsonNumber(BigInt(reconciled_nano)),
     description: row.reconciled_because,
     actor: row.reconciled_by,
-    transaction_id: row.entry_id === null ? null : `txn_${row.entry_id.replaceAll('-', '')}`,
+    transaction_id: row.entry_id === null ? null : transactionId(row.entry_id),
   };
 }
