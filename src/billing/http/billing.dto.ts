@@ -141,16 +141,12 @@ export class ReportQuery extends PeriodQuery {
 
 const ENTRY_KINDS = ['grant', 'topup', 'charge', 'refund', 'adjustment'] as const;
 
-export class LedgerQuery extends PeriodQuery {
+/** Rows of everybody or of one user, as JSON or as CSV. */
+class RowsQuery extends PeriodQuery {
   @ApiPropertyOptional({ type: String, example: 'alice', description: 'Default: everybody.' })
   @IsOptional()
   @Matches(USER_ID, { message: 'user_id must be a user id' })
   user_id?: string;
-
-  @ApiPropertyOptional({ enum: ENTRY_KINDS, description: 'Default: all of them.' })
-  @IsOptional()
-  @IsIn(ENTRY_KINDS)
-  type?: (typeof ENTRY_KINDS)[number];
 
   @IsFormat()
   format: 'json' | 'csv' = 'json';
@@ -162,37 +158,27 @@ export class LedgerQuery extends PeriodQuery {
   offset = 0;
 }
 
-export class UnknownCostsQuery {
-  @IsTime({ example: '2026-11-01', description: FROM_THE_FIRST })
-  from?: string;
+export class LedgerQuery extends RowsQuery {
+  @ApiPropertyOptional({ enum: ENTRY_KINDS, description: 'Default: all of them.' })
+  @IsOptional()
+  @IsIn(ENTRY_KINDS)
+  type?: (typeof ENTRY_KINDS)[number];
+}
 
-  @IsTime({ example: '2026-12-01', description: TO })
-  to?: string;
+export class UnknownCostsQuery extends RowsQuery {
+  @IsTime({ example: '2026-11-01', description: FROM_THE_FIRST })
+  override from?: string = undefined;
 
   @ApiPropertyOptional({ enum: ['true', 'false'], description: 'Default: either.' })
   @IsOptional()
   @IsIn(['true', 'false'])
   reconciled?: 'true' | 'false';
 
-  @ApiPropertyOptional({ type: String, example: 'alice', description: 'Default: everybody.' })
-  @IsOptional()
-  @Matches(USER_ID, { message: 'user_id must be a user id' })
-  user_id?: string;
-
   @ApiPropertyOptional({ type: String, example: 'openai', description: 'Default: all of them.' })
   @IsOptional()
   @IsString()
   @MaxLength(128)
   provider?: string;
-
-  @IsFormat()
-  format: 'json' | 'csv' = 'json';
-
-  @IsLimit(MOST_ROWS, { default: 100 })
-  limit = 100;
-
-  @IsOffset()
-  offset = 0;
 }
 
 export class UsersQuery extends PageQuery {
