@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { mintToken } from '../../libs/testing/tokens.ts';
 import type { Acknowledgement, Operation } from './clients.ts';
 import type { Random } from './random.ts';
+import { UntilTold } from './until-told.ts';
 
 const TOPUP = '1000';
 const PATIENCE_MS = 20_000;
@@ -28,16 +29,14 @@ export interface Booked {
 }
 
 /** Tops up and refunds while things break, and remembers what it was answered. Only accounts with plenty. */
-export class Administrator {
+export class Administrator extends UntilTold {
   readonly orders: Order[] = [];
   readonly #random: Random;
   readonly #ports: readonly number[];
   readonly #token = mintToken({ sub: 'chaos-admin', role: 'admin', expiresInSeconds: TOKEN_SECONDS });
-  #stopped = false;
-  #giveUpAtMs = Number.POSITIVE_INFINITY;
-  #running: Promise<unknown> = Promise.resolve();
 
   constructor(random: Random, ports: readonly number[]) {
+    super();
     this.#random = random;
     this.#ports = ports;
   }
@@ -48,22 +47,7 @@ export class Administrator {
   }
 
   start(users: readonly string[], operations: readonly Operation[]): void {
-    this.#running = Promise.all(
-      Array.from({ length: AT_ONCE }, () => this.#loop(this.#random.fork(), users, operations)),
-    );
-  }
-
-  /** No new orders; those that are open are tried until they have an answer, or time is up. */
-  async finish(timeoutMs: number): Promise<void> {
-    this.#stopped = true;
-    this.#giveUpAtMs = Date.now() + timeoutMs;
-    await this.#running;
-  }
-
-  /** Stops in the middle of everything. */
-  abandon(): void {
-    this.#stopped = true;
-    this.#giveUpAtMs = 0;
+    this.run(Array.from({ length: AT_ONCE }, () => this.#loop(this.#random.fork(), users, operations)));
   }
 
   /** `undefined` body: a GET. */
@@ -77,7 +61,7 @@ export class Administrator {
   }
 
   async #loop(random: Random, users: readonly string[], operations: readonly Operation[]): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.stopped) {
       await sleep(random.between(50, 500));
       const order = random.chance(0.3)
         ? this.#order('topup', random.pick(users), `key-${this.orders.length}`, someAmount(random))
@@ -108,7 +92,7 @@ export class Administrator {
     const deadlineMs = order.kind === 'refund' ? Date.now() + REFUND_PATIENCE_MS : Number.POSITIVE_INFINITY;
     for (;;) {
       const booked = await Promise.all([this.#send(order), this.#send(order)]);
-      if (booked.some((isBooked) => isBooked) || Date.now() > Math.min(deadlineMs, this.#giveUpAtMs)) return;
+      if (booked.some((isBooked) => isBooked) || Date.now() > Math.min(deadlineMs, this.giveUpAtMs)) return;
       await sleep(this.#random.between(100, 500));
     }
   }

@@ -3,6 +3,7 @@ import { mintToken } from '../../libs/testing/tokens.ts';
 import { type CallOutcome, callCompletion } from './completion-call.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
+import { UntilTold } from './until-told.ts';
 
 /** Longer than the gateway's own limit, so that its answer comes first. */
 const PATIENCE_MS = 20_000;
@@ -36,7 +37,7 @@ export interface Operation {
 }
 
 /** Many clients with a memory of their own: what they were told is what the books are compared with. */
-export class Clients {
+export class Clients extends UntilTold {
   readonly operations: Operation[] = [];
   answers = 0;
   readonly #scenario: Scenario;
@@ -45,11 +46,9 @@ export class Clients {
   readonly #tokens = new Map<string, string>();
   readonly #refusedUntilMs = new Map<number, number>();
   #scarceGeneration = 1;
-  #stopped = false;
-  #giveUpAtMs = Number.POSITIVE_INFINITY;
-  #running: Promise<unknown> = Promise.resolve();
 
   constructor(scenario: Scenario, random: Random, ports: readonly number[]) {
+    super();
     this.#scenario = scenario;
     this.#random = random;
     this.#ports = ports;
@@ -60,21 +59,7 @@ export class Clients {
   }
 
   start(): void {
-    const loops = Array.from({ length: this.#scenario.clients }, () => this.#loop(this.#random.fork()));
-    this.#running = Promise.all(loops);
-  }
-
-  /** No new wishes; those that are open are tried until they have an answer, or time is up. */
-  async finish(timeoutMs: number): Promise<void> {
-    this.#stopped = true;
-    this.#giveUpAtMs = Date.now() + timeoutMs;
-    await this.#running;
-  }
-
-  /** Stops in the middle of everything. */
-  abandon(): void {
-    this.#stopped = true;
-    this.#giveUpAtMs = 0;
+    this.run(Array.from({ length: this.#scenario.clients }, () => this.#loop(this.#random.fork())));
   }
 
   /** One wish, now, at this instance, without any fault of ours. */
@@ -103,7 +88,7 @@ export class Clients {
   }
 
   async #loop(random: Random): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.stopped) {
       const operation = this.#newOperation(random, random.chance(this.#scenario.scarceShare));
       await this.#pursue(operation, random);
       await sleep(random.between(0, 10));
@@ -132,7 +117,7 @@ export class Clients {
     for (;;) {
       const outcome = await this.#attempt(operation, random);
       if (this.#isAnswered(operation, outcome)) return;
-      if (Date.now() > Math.min(deadlineMs, this.#giveUpAtMs)) return;
+      if (Date.now() > Math.min(deadlineMs, this.giveUpAtMs)) return;
       await sleep(outcome.refused ? random.between(400, 1200) : random.between(100, 700));
     }
   }
@@ -140,7 +125,7 @@ export class Clients {
   async #attempt(operation: Operation, random: Random): Promise<CallOutcome> {
     const { disconnectShare, twinShare } = this.#scenario;
     const leaveAfterMs =
-      !this.#stopped && random.chance(disconnectShare) ? random.between(1, 250) : PATIENCE_MS;
+      !this.stopped && random.chance(disconnectShare) ? random.between(1, 250) : PATIENCE_MS;
     const port = this.#pickPort(random);
     if (operation.key === undefined || !random.chance(twinShare)) {
       return this.#send(operation, port, leaveAfterMs);
