@@ -139,6 +139,27 @@ describe('toCallError', () => {
     expect(retryAfterMs).toBeLessThanOrEqual(60_000);
   });
 
+  it('comes back when the windows that are used up are full again, where nothing else is said', () => {
+    const after = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
+    const headers = {
+      'anthropic-ratelimit-requests-remaining': '49',
+      'anthropic-ratelimit-requests-reset': after(300),
+      'anthropic-ratelimit-input-tokens-remaining': '0',
+      'anthropic-ratelimit-input-tokens-reset': after(40),
+      'anthropic-ratelimit-tokens-remaining': '0',
+      'anthropic-ratelimit-tokens-reset': after(20),
+    };
+    const { retryAfterMs } = judged({ status: 429, headers });
+    expect(retryAfterMs).toBeGreaterThan(35_000);
+    expect(retryAfterMs).toBeLessThanOrEqual(40_000);
+    expect(judged({ status: 429, headers: { ...headers, 'retry-after': '7' } }).retryAfterMs).toBe(7000);
+    const free = {
+      'anthropic-ratelimit-requests-remaining': '1',
+      'anthropic-ratelimit-requests-reset': after(9),
+    };
+    expect(judged({ status: 429, headers: free }).retryAfterMs).toBeUndefined();
+  });
+
   it('keeps the request id of the header, else of the body', () => {
     const headers = { 'request-id': 'req_header' };
     expect(judged({ status: 400, type: 'invalid_request_error', headers }).providerRequestId).toBe(

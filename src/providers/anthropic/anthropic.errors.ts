@@ -121,7 +121,7 @@ export function toRefusal({ status, headers, text }: PostAnswer): ProviderError 
     status,
     body: parseJson(text),
     requestId: headers.get('request-id') ?? undefined,
-    retryAfter: headers.get('retry-after'),
+    retryAfter: comeBack((name) => headers.get(name)),
   });
 }
 
@@ -149,7 +149,7 @@ function statusError(error: unknown): ProviderError | undefined {
     status: error.status,
     body: error.error,
     requestId: header(headers, 'request-id'),
-    retryAfter: header(headers, 'retry-after'),
+    retryAfter: comeBack((name) => header(headers, name)),
     cause: error,
   });
 }
@@ -157,6 +157,21 @@ function statusError(error: unknown): ProviderError | undefined {
 function header(headers: JsonObject, name: string): string | undefined {
   const value: unknown = typeof headers.get === 'function' ? headers.get(name) : undefined;
   return typeof value === 'string' ? value : undefined;
+}
+
+const WINDOWS = ['requests', 'tokens', 'input-tokens', 'output-tokens'].map(
+  (kind) => `anthropic-ratelimit-${kind}`,
+);
+
+/** `retry-after`, else the last reset of the windows of which nothing is left. */
+function comeBack(read: (name: string) => string | null | undefined): string | null | undefined {
+  const said = read('retry-after');
+  if (said) return said;
+  const usedUp = WINDOWS.filter((window) => read(`${window}-remaining`) === '0');
+  return usedUp
+    .map((window) => read(`${window}-reset`) ?? '')
+    .toSorted()
+    .at(-1);
 }
 
 function fromEvidence(evidence: Evidence, processed?: Judgement['processed']): ProviderError {
