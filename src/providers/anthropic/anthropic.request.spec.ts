@@ -845,6 +845,16 @@ describe('other fields', () => {
     expect(betas).toEqual(['a-1']);
   });
 
+  it.each(['ann@example.org', '+44 (0)20 7946-0958', 'x'.repeat(257)])(
+    'gives a user whom Anthropic would not take by name as a hash: %s',
+    (user) => {
+      const { metadata } = translate({ user }).body;
+      expect(metadata).toEqual({ user_id: expect.stringMatching(/^[0-9a-f]{64}$/) });
+      expect(translate({ user }).body.metadata).toEqual(metadata);
+      expect(translate({ user: `${user}0` }).body.metadata).not.toEqual(metadata);
+    },
+  );
+
   it('passes Anthropic’s own, with the beta that each needs', () => {
     const mcp = [{ type: 'url', name: 'x', url: 'https://example.org/mcp' }];
     const { body, betas } = translate({

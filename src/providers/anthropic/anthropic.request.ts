@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { ChatRequest, ProviderCall } from '@app/contracts';
 import { ExactJsonParser } from '../../text/exact-json.js';
 import type { ContentContext } from './anthropic.content.js';
@@ -156,10 +157,18 @@ const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({
   standard_only: 'standard_only',
 });
 
+/** Anthropic answers 400 for these, and for more than 256 characters; a hash is what it asks for instead. */
+const NAMES_A_PERSON = /@|^\+?[\d\s().-]{7,}$/;
+const MAX_USER_ID = 256;
+
+function opaque(userId: string): string {
+  return userId.length > MAX_USER_ID || NAMES_A_PERSON.test(userId) ? hash('sha256', userId) : userId;
+}
+
 function accountFields(request: ChatRequest, unsupported: UnsupportedParams): JsonObject {
   const fields: JsonObject = {};
   const userId = request.user ?? request.safety_identifier ?? request.metadata?.user_id;
-  if (typeof userId === 'string' && userId !== '') fields.metadata = { user_id: userId };
+  if (typeof userId === 'string' && userId !== '') fields.metadata = { user_id: opaque(userId) };
   const tier = request.service_tier;
   if (tier === undefined || tier === null) return fields;
   if (Object.hasOwn(SERVICE_TIERS, tier)) fields.service_tier = SERVICE_TIERS[tier];
