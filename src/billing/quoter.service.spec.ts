@@ -100,6 +100,12 @@ describe('the bound of the input', () => {
       12_000,
     ],
     ['a film for an image', { type: 'image_url', image_url: { url: 'https://youtu.be/x' } }, 128_000 - 80],
+    [
+      'a document’s address for an image',
+      { type: 'image_url', image_url: { url: 'https://x/y.PDF?z' } },
+      128_000 - 80,
+    ],
+    ['a film’s address for an image', { type: 'image_url', image_url: 'https://x/y.mp4' }, 128_000 - 80],
     ['a file for an image', { type: 'image_url', image_url: { url: 'gs://bucket/x' } }, 128_000 - 80],
     [
       'a document for an image',
@@ -136,6 +142,25 @@ describe('the bound of the input', () => {
     ],
   ])('counts all there can be for %s', (_name, rest) => {
     expect(bound([user('')], rest as Partial<ChatRequest>)).toBe(128_000);
+  });
+
+  it('counts what Gemini may find at an address, unless that says that it is an image', () => {
+    const gemini = plan(target({ upstreamModel: 'gemini-3.5-flash' }));
+    const counted = (image: object) =>
+      quoter().quote(gemini, request([user([{ type: 'image_url', image_url: image as never }])]), false)
+        .inputTokensBound;
+    expect(counted({ url: 'https://x/y' })).toBe(128_000);
+    expect(counted({ url: 'https://x/y.png?z' })).toBeLessThan(6000);
+    expect(counted({ url: 'https://x/y', format: 'image/png' })).toBeLessThan(6000);
+    expect(counted({ url: 'data:image/png;base64,AAAA' })).toBeLessThan(6000);
+    const drawn = {
+      role: 'assistant',
+      content: null,
+      images: [{ type: 'image_url', image_url: { url: 'https://x/y' } }],
+    };
+    expect(quoter().quote(gemini, request([drawn as ChatMessage]), false).inputTokensBound).toBe(128_000);
+    const other = [user([{ type: 'image_url', image_url: { url: 'https://x/y' } }])];
+    expect(bound(other)).toBeLessThan(6000);
   });
 
   it('counts an image of a model that multiplies them', () => {

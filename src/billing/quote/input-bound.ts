@@ -89,6 +89,9 @@ class InputSum implements InputBound {
     if (message.function_call) this.addJson(message.function_call);
     if (message.provider_specific_fields) this.#addOpaque(message.provider_specific_fields);
     if (message.tool_calls) this.addJson(message.tool_calls);
+    // Of an assistant's turn, as Gemini draws them.
+    if (Array.isArray(message['images']))
+      for (const image of message['images']) this.#addImage(asObject(image)?.['image_url']);
   }
 
   addTools(request: ChatRequest): void {
@@ -129,7 +132,15 @@ class InputSum implements InputBound {
     const url = asObject(image)?.['url'] ?? image;
     if (typeof url !== 'string' || /^(?:data:image\/|https?:)/i.test(url)) this.#addPicture();
     else this.#addMedia(url);
-    if (typeof url === 'string' && IS_FILM.test(url)) this.addElsewhere();
+    if (typeof url === 'string' && this.#mayNameMore(url, asObject(image))) this.addElsewhere();
+  }
+
+  /** Gemini takes whatever there is at an address, unless address or stated type says that it is an image. */
+  #mayNameMore(url: string, image: Readonly<Record<string, unknown>> | undefined): boolean {
+    if (NAMES_MORE.test(url)) return true;
+    if (!TAKES_ANYTHING.test(this.upstreamModel) || !/^https?:/i.test(url) || NAMES_AN_IMAGE.test(url))
+      return false;
+    return ![image?.['mime_type'], image?.['format']].some((type) => /^image\//i.test(String(type)));
   }
 
   #addPicture(): void {
@@ -183,8 +194,11 @@ class InputSum implements InputBound {
   }
 }
 
-/** Google fetches these by their addresses, or has them. */
-const IS_FILM = /^https?:\/\/(?:(?:\w+\.)?youtube\.com|youtu\.be|generativelanguage\.googleapis\.com)\//i;
+const TAKES_ANYTHING = /gemini/i;
+const NAMES_AN_IMAGE = /^https?:[^?#]*\.(?:png|jpe?g|webp|gif|heic|heif)(?:[?#]|$)/i;
+/** Documents, films and sounds; Google has some of them itself. */
+const NAMES_MORE =
+  /^https?:(?:\/\/(?:(?:\w+\.)?youtube\.com|youtu\.be|generativelanguage\.googleapis\.com)\/|[^?#]*\.(?:pdf|mp4|mpe?g|mov|avi|webm|wmv|flv|3gp|mp3|wav|flac|ogg|aac|aiff|m4a)(?:[?#]|$))/i;
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
