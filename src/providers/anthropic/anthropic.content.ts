@@ -92,11 +92,20 @@ function otherBlocks(part: ContentPart, path: string, context: ContentContext): 
 }
 
 const PDF = 'application/pdf';
+const ADDRESS = /^https?:\/\//i;
+const PDF_ADDRESS = /^https?:\/\/[^?#]*\.pdf(?:[?#]|$)/i;
+const IMAGE_ADDRESS = /^https?:\/\/[^?#]*\.(?:png|jpe?g|gif|webp)(?:[?#]|$)/i;
 
+/** Under this name clients send PDFs, too, and some the address alone. */
 function imageBlock(part: ContentPart, path: string): WireBlock {
   const image = part.image_url;
-  const url = isObject(image) ? textOf(image.url) : '';
-  if (!url.startsWith('data:')) return { type: 'image', source: urlSource(url, `${path}.image_url.url`) };
+  const url = textOf(isObject(image) ? image.url : image);
+  if (!url.startsWith('data:')) {
+    return {
+      type: PDF_ADDRESS.test(url) ? 'document' : 'image',
+      source: urlSource(url, `${path}.image_url.url`),
+    };
+  }
   const dataUrl = readDataUrl(url, `${path}.image_url.url`);
   return dataUrl.mediaType === PDF ? inlineDocument(dataUrl) : inlineImage(dataUrl);
 }
@@ -128,17 +137,25 @@ function imageTypeOf(base64: string): string | undefined {
 function fileBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
   const file = isObject(part.file) ? part.file : {};
   const extras = documentExtras(part, file);
+  const url = addressOf(file);
+  if (url !== undefined) {
+    const source = urlSource(url, `${path}.file.file_url`);
+    return [IMAGE_ADDRESS.test(url) ? { type: 'image', source } : { type: 'document', source, ...extras }];
+  }
   if (typeof file.file_id === 'string') {
     context.betas.add(FILES_BETA);
     return [{ type: 'document', source: { type: 'file', file_id: file.file_id }, ...extras }];
-  }
-  if (typeof file.file_url === 'string') {
-    return [{ type: 'document', source: urlSource(file.file_url, `${path}.file.file_url`), ...extras }];
   }
   if (typeof file.file_data !== 'string') {
     throw invalidBody(`${path}.file`, 'must have file_data, file_url or file_id');
   }
   return documentBlocks(dataUrlOf(file.file_data, textOf(file.filename)), extras, path, context);
+}
+
+/** LiteLLM's clients give an address as `file_id`, OpenRouter's as `file_data`. */
+function addressOf(file: JsonObject): string | undefined {
+  if (typeof file.file_url === 'string') return file.file_url;
+  return [file.file_id, file.file_data].map(textOf).find((value) => ADDRESS.test(value));
 }
 
 function documentBlocks(url: string, extras: JsonObject, path: string, context: ContentContext): WireBlock[] {
@@ -170,7 +187,7 @@ function isTextual(mediaType: string): boolean {
 }
 
 function urlSource(url: string, path: string): JsonObject {
-  if (!/^https?:\/\//i.test(url)) throw invalidBody(path, 'must be an https: or data: URL');
+  if (!ADDRESS.test(url)) throw invalidBody(path, 'must be an https: or data: URL');
   return { type: 'url', url };
 }
 

@@ -369,6 +369,8 @@ describe('content parts', () => {
     [{ file_data: 'data:text/csv;base64,YTti' }, { type: 'text', media_type: 'text/plain', data: 'a;b' }],
     [{ file_data: 'data:text/plain,a%20b' }, { type: 'text', media_type: 'text/plain', data: 'a b' }],
     [{ file_url: 'https://example.org/a.pdf' }, { type: 'url', url: 'https://example.org/a.pdf' }],
+    [{ file_data: 'https://example.org/a' }, { type: 'url', url: 'https://example.org/a' }],
+    [{ file_id: 'https://example.org/a.pdf' }, { type: 'url', url: 'https://example.org/a.pdf' }],
     [{ file_id: 'file_1' }, { type: 'file', file_id: 'file_1' }],
   ])('takes the document %j', (file, source) => {
     expect(blockOf({ type: 'file', file })).toEqual({ type: 'document', source });
@@ -380,6 +382,18 @@ describe('content parts', () => {
       type: 'document',
       source: { type: 'base64', media_type: 'application/pdf', data: 'JVBERi0=' },
     });
+    const address = 'https://example.org/a.PDF?v=1';
+    expect(blockOf({ type: 'image_url', image_url: { url: address } })).toEqual({
+      type: 'document',
+      source: { type: 'url', url: address },
+    });
+  });
+
+  it('takes an image that comes as a file, or as its address alone', () => {
+    const url = 'https://example.org/a.png';
+    const image = { type: 'image', source: { type: 'url', url } };
+    expect(blockOf({ type: 'file', file: { file_url: url } })).toEqual(image);
+    expect(blockOf({ type: 'image_url', image_url: url })).toEqual(image);
   });
 
   it('keeps title, citations and cache mark of a document, and asks for the beta that files need', () => {

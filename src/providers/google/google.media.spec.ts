@@ -39,6 +39,10 @@ describe('toGeminiPart', () => {
       { fileData: { fileUri: 'https://a.example/a.pdf', mimeType: 'application/pdf' } },
     ],
     [
+      { file_data: 'https://a.example/a.pdf' },
+      { fileData: { fileUri: 'https://a.example/a.pdf', mimeType: 'application/pdf' } },
+    ],
+    [
       { file_id: 'files/abc', mime_type: 'audio/mpeg' },
       {
         fileData: {

@@ -69,14 +69,18 @@ function fromFile(field: unknown, path: string): GeminiPart {
   const filename = text(file.filename) ?? '';
   const mimeType = mimeTypeOf(file) ?? guessMimeType(filename);
   const data = text(file.file_data);
-  if (data) return data.startsWith('data:') ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
-  const uri = text(file.file_url) || fileUri(text(file.file_id));
+  if (data && !IS_ADDRESS.test(data))
+    return data.startsWith('data:') ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
+  // OpenRouter's clients give an address as the data.
+  const uri = data || text(file.file_url) || fileUri(text(file.file_id));
   if (!uri) throw invalid(path, 'must have file_data, file_url or file_id');
   return fromUrl(uri, mimeType, path);
 }
 
+const IS_ADDRESS = /^(https?|gs):\/\//;
+
 function fileUri(id: string | undefined): string | undefined {
-  if (!id || /^(https?|gs):\/\//.test(id)) return id;
+  if (!id || IS_ADDRESS.test(id)) return id;
   return FILES_URI + (id.startsWith('files/') ? id : `files/${id}`);
 }
 
