@@ -1,7 +1,6 @@
 import type { ChatMessage, ToolCall } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
 import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
-import { toToolUseId } from './anthropic.ids.js';
 import { isRawContentOf } from './anthropic.raw-content.js';
 import { toolUseExtras } from './anthropic.tools.js';
 import { invalidBody } from './anthropic.unsupported.js';
@@ -26,16 +25,19 @@ export function assistantBlocks(
 ): WireBlock[] {
   const fields = isObject(message.provider_specific_fields) ? message.provider_specific_fields : {};
   if (isRawContentOf(message, fields.anthropic_content)) {
-    return withCalled(fields.anthropic_content.filter(isSendable), message, context.exactJson);
+    return withCalled(fields.anthropic_content.filter(isSendable), message, context);
   }
   if (message.audio) context.unsupported.refuse(`${path}.audio`, 'is not taken by Anthropic');
   if (Array.isArray(message.images) && message.images.length > 0)
     context.unsupported.refuse(`${path}.images`, 'is not taken by Anthropic');
+  const said = toBlocks(message.content, `${path}.content`, context);
+  // Some clients name a call in both dialects.
+  const native = new Set(said.filter((block) => block.type === 'tool_use').map((block) => block.id));
   return [
     ...thinkingBlocks(fields.thinking_blocks ?? message.thinking_blocks),
-    ...toBlocks(message.content, `${path}.content`, context),
+    ...said,
     ...textBlocks(textOf(message.refusal), undefined),
-    ...toolUses(message, path, functionCallId, context),
+    ...toolUses(message, path, functionCallId, context).filter(({ id }) => !native.has(id)),
   ];
 }
 
@@ -43,12 +45,18 @@ export function assistantBlocks(
  * The calls of both are the same, in the same order. Their arguments are JSON text in the message, exact to the last digit and
  * where a client edits them. What is no JSON, as arguments that were cut off, is left to the raw block.
  */
-function withCalled(blocks: WireBlock[], message: ChatMessage, json: ExactJsonParser): WireBlock[] {
+function withCalled(
+  blocks: WireBlock[],
+  message: ChatMessage,
+  { exactJson, toolUseIds }: ContentContext,
+): WireBlock[] {
   const calls = (message.tool_calls ?? []).values();
   return blocks.map((block) => {
     const call = block.type === 'tool_use' ? calls.next().value : undefined;
-    const input = isObject(call?.function) ? parsed(textOf(call.function.arguments), json) : undefined;
-    return isObject(input) ? { ...block, input } : block;
+    if (!call) return block;
+    const input = isObject(call.function) ? parsed(textOf(call.function.arguments), exactJson) : undefined;
+    const called = { ...block, id: toolUseIds.call(textOf(call.id)), ...(isObject(input) && { input }) };
+    return withCacheControl(called, call.cache_control);
   });
 }
 
@@ -57,11 +65,15 @@ function isSendable(block: WireBlock): boolean {
   return block.type !== 'text' || textOf(block.text).trim() !== '';
 }
 
+/** Anthropic refuses thinking without a signature, which only Anthropic gives. */
 function thinkingBlocks(blocks: unknown): WireBlock[] {
   if (!Array.isArray(blocks)) return [];
   return blocks
     .filter(isBlock)
-    .filter((block) => block.type === 'thinking' || block.type === 'redacted_thinking');
+    .filter(
+      ({ type, signature }) =>
+        type === 'redacted_thinking' || (type === 'thinking' && textOf(signature) !== ''),
+    );
 }
 
 function toolUses(
@@ -76,7 +88,8 @@ function toolUses(
   const legacy = message.function_call;
   if (!legacy) return calls;
   const input = toInput(legacy.arguments, `${path}.function_call.arguments`, context.exactJson);
-  return [...calls, { type: 'tool_use', id: functionCallId, name: legacy.name, input }];
+  const id = context.toolUseIds.call(functionCallId);
+  return [...calls, { type: 'tool_use', id, name: legacy.name, input }];
 }
 
 function toolUse(call: ToolCall, path: string, context: ContentContext): WireBlock[] {
@@ -86,7 +99,8 @@ function toolUse(call: ToolCall, path: string, context: ContentContext): WireBlo
   }
   const input = toInput(call.function.arguments, `${path}.function.arguments`, context.exactJson);
   const extras = isObject(call.provider_specific_fields) ? toolUseExtras(call.provider_specific_fields) : {};
-  const block = { type: 'tool_use', id: toToolUseId(call.id), name: call.function.name, input, ...extras };
+  const id = context.toolUseIds.call(textOf(call.id));
+  const block = { type: 'tool_use', id, name: call.function.name, input, ...extras };
   return [withCacheControl(block, call.cache_control)];
 }
 

@@ -1,5 +1,6 @@
 import type { ContentPart } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
+import type { ToolUseIds } from './anthropic.ids.js';
 import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
 import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
@@ -37,6 +38,7 @@ export interface ContentContext {
   readonly unsupported: UnsupportedParams;
   /** For the arguments of calls. */
   readonly exactJson: ExactJsonParser;
+  readonly toolUseIds: ToolUseIds;
   /** Beta features that a translated part needs; sent as a header. */
   readonly betas: Set<string>;
 }

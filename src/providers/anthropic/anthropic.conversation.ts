@@ -1,7 +1,6 @@
 import type { ChatMessage } from '@app/contracts';
 import { assistantBlocks } from './anthropic.assistant.js';
 import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
-import { toToolUseId } from './anthropic.ids.js';
 import { invalidBody } from './anthropic.unsupported.js';
 import { textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
 
@@ -130,7 +129,8 @@ class Turns {
   }
 
   #addResult(message: ChatMessage, toolCallId: string, path: string): void {
-    const block: WireBlock = { type: 'tool_result', tool_use_id: toToolUseId(toolCallId) };
+    const id = this.context.toolUseIds.result(toolCallId);
+    const block: WireBlock = { type: 'tool_result', tool_use_id: id };
     const content = resultContent(message, path, this.context);
     if (content !== undefined) block.content = content;
     if (message.is_error === true) block.is_error = true;

@@ -208,6 +208,61 @@ describe('tool turns', () => {
     ]);
   });
 
+  it('gives each call an id of its own, and each result to the first call that has none', () => {
+    const call = (id: string, name: string) =>
+      ({ id, type: 'function', function: { name, arguments: '{}' } }) as const;
+    const result = (id: string, content: string) => ({ role: 'tool', tool_call_id: id, content }) as const;
+    const { messages } = messagesOf([
+      hello,
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [call('call_0', 'a'), call('f:1', 'b'), call('f_1', 'c')],
+      },
+      result('f_1', 'c'),
+      result('call_0', 'a'),
+      result('f:1', 'b'),
+      { role: 'assistant', content: null, tool_calls: [call('call_0', 'd'), call('', 'e'), call('', 'f')] },
+      result('call_0', 'd'),
+      result('', 'e'),
+      result('', 'f'),
+    ]);
+    const blocks = messages.flatMap(({ content }) => content);
+    const names = new Map(blocks.filter(({ name }) => name).map(({ id, name }) => [id, name]));
+    const results = blocks.filter(({ type }) => type === 'tool_result');
+    expect(results.map((block) => [names.get(block.tool_use_id), block.content])).toEqual([
+      ['c', 'c'],
+      ['a', 'a'],
+      ['b', 'b'],
+      ['d', 'd'],
+      ['e', 'e'],
+      ['f', 'f'],
+    ]);
+    expect([...names.keys()]).toEqual(['call_0', 'f_1', 'f_1_2', 'call_0_2', 'call', 'call_2']);
+  });
+
+  it('makes one call of what a client says in both dialects', () => {
+    const native = { type: 'tool_use', id: 'toolu_1', name: 'f', input: {} };
+    const call = { id: 'toolu_1', type: 'function', function: { name: 'f', arguments: '{}' } } as const;
+    const { messages } = messagesOf([
+      hello,
+      { role: 'assistant', content: [native], tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'toolu_1', content: '1' },
+    ]);
+    expect(messages.slice(1).map(({ content }) => content)).toEqual([
+      [native],
+      [{ type: 'tool_result', tool_use_id: 'toolu_1', content: '1' }],
+    ]);
+  });
+
+  it('takes thousands of calls of one id in no time', () => {
+    const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '' } } as const;
+    const many = Array.from({ length: 20_000 }, () => call);
+    const started = performance.now();
+    messagesOf([hello, { role: 'assistant', content: null, tool_calls: many }]);
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+
   it('takes images in results, and results without content', () => {
     const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } } as const;
     const { messages } = messagesOf([
@@ -256,6 +311,15 @@ describe('tool turns', () => {
 describe('thinking and raw blocks of earlier turns', () => {
   const thinking = { type: 'thinking', thinking: 'hm', signature: 'c2ln' };
   const redacted = { type: 'redacted_thinking', data: 'eA==' };
+
+  it('are left out where nobody has signed them', () => {
+    const unsigned = { type: 'thinking', thinking: 'hm' };
+    const message = { role: 'assistant', content: 'a', thinking_blocks: [unsigned, redacted] } as const;
+    expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual([
+      redacted,
+      { type: 'text', text: 'a' },
+    ]);
+  });
 
   it('stand before everything else, as they were', () => {
     const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } } as const;
@@ -313,6 +377,8 @@ describe('thinking and raw blocks of earlier turns', () => {
     expect(sent('{"id":1}', withRaw)).toBe(JSON.stringify(called));
     expect(sent('{"id":', withRaw)).toBe(JSON.stringify(called));
     expect(sent('', withRaw)).toBe(JSON.stringify(called));
+    const [marked] = calls('{"id":1}').map((call) => ({ ...call, cache_control: { type: 'ephemeral' } }));
+    expect(sent('', { ...withRaw, tool_calls: [marked] })).toContain('"cache_control":{"type":"ephemeral"}');
   });
 
   it('refuses what the model drew or said in a turn at another provider', () => {

@@ -4,6 +4,7 @@ import { ExactJsonParser } from '../../text/exact-json.js';
 import type { ContentContext } from './anthropic.content.js';
 import { type Conversation, toConversation } from './anthropic.conversation.js';
 import { nativeFields } from './anthropic.fields.js';
+import { ToolUseIds } from './anthropic.ids.js';
 import { maxOutputTokensOf } from './anthropic.models.js';
 import { type Reasoning, toReasoning } from './anthropic.reasoning.js';
 import { toSamplingFields } from './anthropic.sampling.js';
@@ -35,7 +36,12 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
   const { request, upstreamModel } = call;
   const unsupported = new UnsupportedParams(call.dropUnsupported);
   const betas = new Set(givenBetas(request));
-  const context: ContentContext = { unsupported, betas, exactJson: new ExactJsonParser() };
+  const context: ContentContext = {
+    unsupported,
+    betas,
+    exactJson: new ExactJsonParser(),
+    toolUseIds: new ToolUseIds(),
+  };
   const traits = traitsOf(upstreamModel);
   const maxTokens = call.maxOutputTokens ?? maxOutputTokensOf(upstreamModel);
   const native = nativeFields(request, unsupported);
