@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { mkdtemp, open, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as immediately, setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AppConfig } from '../../config/app-config.js';
@@ -104,6 +105,36 @@ describe('JournalWriter', () => {
     const writer = await JournalWriter.open(directory, { files });
     await Promise.all(Array.from({ length: 500 }, (_, index) => writer.append(record(`id-${index}`))));
     expect(syncs).toBeLessThan(10);
+    await writer.close();
+  });
+
+  it('waits for more lines where many come, and nobody waits where few do', async () => {
+    let writes = 0;
+    const files: JournalFiles = { ...DISK, write: () => Promise.resolve(void writes++) };
+    const writer = await JournalWriter.open(directory, { files });
+    const turnsUntilWritten = async () => {
+      let turns = 0;
+      let isWritten = false;
+      void writer.append(record('alone')).then(() => (isWritten = true));
+      for (; !isWritten; turns++) await immediately();
+      return turns;
+    };
+    for (let line = 0; line < 20; line++) {
+      await sleep(1);
+      expect(await turnsUntilWritten()).toBeLessThan(10);
+    }
+    writes = 0;
+    for (let turn = 0; turn < 3000; turn++) {
+      for (let line = 0; line < 3; line++) void writer.append(record('one of many'));
+      await immediately();
+    }
+    expect((3000 * 3) / writes).toBeGreaterThan(8);
+    // The first two are still counted with the many.
+    for (let line = 0; line < 2; line++) {
+      await sleep(20);
+      await writer.append(record('one of few'));
+    }
+    expect(await turnsUntilWritten()).toBeLessThan(10);
     await writer.close();
   });
 
