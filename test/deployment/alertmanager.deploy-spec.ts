@@ -176,4 +176,31 @@ describe('an Alertmanager with the shipped routes', () => {
     const chat = received.find(({ receiver }) => receiver === 'chat');
     expect(chat?.alerts.map(({ labels }) => labels['provider'])).toEqual(['google']);
   });
+
+  it('keeps nothing back in one release because of another, and tells of each by itself', async () => {
+    received.length = 0;
+    const alert = (alertname: string, severity: string, namespace: string) => ({
+      labels: { alertname, severity, job: 'llm-gateway', service: 'gateway', provider: 'p', namespace },
+    });
+    await fetch(`${url}/api/v2/alerts`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify([
+        alert('ProviderKeyRefused', 'critical', 'staging'),
+        alert('ProviderFailing', 'warning', 'staging'),
+        alert('ProviderFailing', 'warning', 'prod'),
+        alert('ProviderFailing', 'warning', 'test'),
+      ]),
+    });
+    await eventually('all are told', () => received.length >= 3);
+    const told = received.map(({ receiver, alerts }) => [
+      receiver,
+      ...alerts.map(({ labels }) => labels['namespace']),
+    ]);
+    expect(told.toSorted()).toEqual([
+      ['chat', 'prod'],
+      ['chat', 'test'],
+      ['page', 'staging'],
+    ]);
+  });
 });
