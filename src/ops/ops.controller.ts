@@ -17,10 +17,9 @@ import { parseMetricsText, type Sample } from './parse-metrics-text.js';
 const ASSETS: Readonly<Record<string, string>> = {
   'ops.css': 'text/css; charset=utf-8',
   ...Object.fromEntries(
-    ['ops', 'views', 'tables', 'problems', 'traffic-window', 'answers', 'figures'].map((script) => [
-      `${script}.js`,
-      'text/javascript; charset=utf-8',
-    ]),
+    ['ops', 'views', 'tables', 'problems', 'traffic-window', 'answers', 'complete', 'figures'].map(
+      (script) => [`${script}.js`, 'text/javascript; charset=utf-8'],
+    ),
   ),
 };
 

@@ -1,4 +1,4 @@
-/** Runs in the browser. Pure: numbers in, numbers and texts out. */
+/** Runs in the browser. Pure: numbers in, numbers and texts out. What is not known is no number (NaN), and shown as –. */
 
 export interface Histogram {
   readonly bounds: readonly number[];
@@ -30,7 +30,7 @@ export function quantile(histogram: Histogram, share: number): number | undefine
 }
 
 export function seconds(value: number | undefined): string {
-  if (value === undefined) return '–';
+  if (value === undefined || Number.isNaN(value)) return '–';
   if (value === 0) return '0 s';
   if (value < 0.001) return `${Math.round(value * 1e6)} µs`;
   if (value < 1) return `${trimmed(value * 1000)} ms`;
@@ -38,6 +38,7 @@ export function seconds(value: number | undefined): string {
 }
 
 export function duration(wholeSeconds: number): string {
+  if (Number.isNaN(wholeSeconds)) return '–';
   const parts = [
     [86_400, 'd'],
     [3_600, 'h'],
@@ -55,6 +56,7 @@ export function duration(wholeSeconds: number): string {
 }
 
 export function bytes(value: number): string {
+  if (Number.isNaN(value)) return '–';
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   let size = value;
   let unit = 0;
@@ -66,16 +68,17 @@ export function bytes(value: number): string {
 }
 
 export function count(value: number): string {
-  if (value < 10_000) return trimmed(value);
+  if (value < 10_000 || Number.isNaN(value)) return trimmed(value);
   return value < 1_000_000 ? `${trimmed(value / 1000)} k` : `${trimmed(value / 1_000_000)} M`;
 }
 
 export function percent(share: number): string {
-  return `${trimmed(share * 100)} %`;
+  return Number.isNaN(share) ? '–' : `${trimmed(share * 100)} %`;
 }
 
 /** Small amounts keep the digits that matter. */
 export function money(value: number, currency: string): string {
+  if (Number.isNaN(value)) return '–';
   const digits = value === 0 || value >= 1 ? 2 : value >= 0.01 ? 4 : 6;
   return `${value.toFixed(digits)} ${currency}`;
 }
@@ -106,6 +109,7 @@ function words(name: string): string {
 
 /** Three figures are enough for an eye. */
 function trimmed(value: number): string {
+  if (Number.isNaN(value)) return '–';
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   return String(Number(value.toFixed(digits)));
 }

@@ -1,7 +1,14 @@
 /** Runs in the browser: asks the API every few seconds and shows what it says. */
-import type { Breaker, Detailed, Health, Past, Summary, System } from './answers.js';
+import type { Health, Summary } from './answers.js';
 import type { PageDocument, PageElement, PageStorage } from './browser.js';
-import { duration } from './figures.js';
+import {
+  completeBreakers,
+  completeDetailed,
+  completePast,
+  completeSummary,
+  completeSystem,
+} from './complete.js';
+import { count, duration } from './figures.js';
 import { notReachable, type Problem, problems } from './problems.js';
 import { tone } from './tables.js';
 import { TrafficWindow } from './traffic-window.js';
@@ -51,33 +58,36 @@ function setText(id: string, text: string): void {
   if (place.textContent !== text) place.textContent = text;
 }
 
-async function get<Answer>(path: string, token?: string): Promise<Answer> {
+async function get(path: string, token?: string): Promise<unknown> {
   const response = await fetch(path, {
     signal: AbortSignal.timeout(TIMEOUT_MS),
     ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
   });
   if (!response.ok) throw new Refused(response.status);
-  return (await response.json()) as Answer;
+  return response.json();
 }
 
 async function refresh(): Promise<void> {
   clearTimeout(timer);
-  if (!document.hidden) {
-    const [health, isTold] = await Promise.all([readHealth(), readTraffic()]);
-    if (health) show(health, isTold);
-    else showUnreachable();
+  try {
+    if (!document.hidden) {
+      const [health, isTold] = await Promise.all([readHealth(), readTraffic()]);
+      if (health) show(health, isTold);
+      else showUnreachable();
+    }
+  } finally {
+    clearTimeout(timer); // of another refresh that ran meanwhile
+    timer = setTimeout(() => void refresh(), INTERVAL_MS);
   }
-  clearTimeout(timer); // of another refresh that ran meanwhile
-  timer = setTimeout(() => void refresh(), INTERVAL_MS);
 }
 
 async function readHealth(): Promise<Health | undefined> {
   try {
-    const [detailed, { circuit_breakers: breakers }, { history: past }, system] = await Promise.all([
-      get<Detailed>('/health/detailed'),
-      get<{ circuit_breakers: Readonly<Record<string, Breaker>> }>('/health/circuit-breakers'),
-      get<{ history: readonly Past[] }>(`/health/history?limit=${HISTORY}`),
-      get<System>('/health/system'),
+    const [detailed, breakers, past, system] = await Promise.all([
+      get('/health/detailed').then(completeDetailed),
+      get('/health/circuit-breakers').then(completeBreakers),
+      get(`/health/history?limit=${HISTORY}`).then(completePast),
+      get('/health/system').then(completeSystem),
     ]);
     return { detailed, breakers, past, system };
   } catch {
@@ -91,7 +101,7 @@ async function readTraffic(): Promise<string | undefined> {
   showSignedIn(token !== null);
   if (token === null) return undefined;
   try {
-    traffic.add(await get<Summary>('/admin/ops/summary', token), Date.now());
+    traffic.add(completeSummary(await get('/admin/ops/summary', token)), Date.now());
     return undefined;
   } catch (error) {
     if (error instanceof Refused && (error.status === 401 || error.status === 403)) signOut(error.status);
@@ -120,7 +130,7 @@ function show(health: Health, fault: string | undefined): void {
 }
 
 function showTraffic(now: Summary): void {
-  const workers = now.workers === 1 ? '1 worker' : `${now.workers} workers`;
+  const workers = now.workers === 1 ? '1 worker' : `${count(now.workers)} workers`;
   setText('build', `${now.version} · ${now.environment} · ${workers}`);
   setText('live-title', traffic.seconds === 0 ? 'Now' : `Last ${duration(traffic.seconds)}`);
   part('tiles').replaceChildren(...liveTiles(traffic, now));
@@ -139,8 +149,8 @@ function showUnreachable(): void {
   part('problems').replaceChildren(...problemList([notReachable(answeredAt)]));
 }
 
-function showStatus(word: string, colour: string, count: number): void {
-  const text = count === 0 ? word : `${word} · ${count} to look at`;
+function showStatus(word: string, colour: string, found: number): void {
+  const text = found === 0 ? word : `${word} · ${found} to look at`;
   setText('status', text);
   part('status').className = `pill ${colour}`;
   document.title = text === 'healthy' ? TITLE : `${text} · ${TITLE}`;

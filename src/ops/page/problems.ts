@@ -7,7 +7,7 @@ import {
   type Health,
   singleComponents,
 } from './answers.js';
-import { duration, money, percent, quantile, seconds } from './figures.js';
+import { count, duration, money, percent, quantile, seconds } from './figures.js';
 import type { TrafficWindow } from './traffic-window.js';
 
 export interface Problem {
@@ -130,7 +130,7 @@ function circuitProblem(name: string, breaker: Breaker): Problem {
   const how = last === null ? '' : `, the last with ${last.code.replaceAll('_', ' ')}${below(last)}`;
   return bad(
     `${name}: circuit open`,
-    `${failures} calls in a row failed${how}. It is tried again ${when}; until then requests go to fallbacks or get 503.`,
+    `${count(failures)} calls in a row failed${how}. It is tried again ${when}; until then requests go to fallbacks or get 503.`,
     'ProviderCircuitOpen',
   );
 }

@@ -157,7 +157,7 @@ export function countsTable(caption: string, counts: Readonly<Record<string, num
 export function systemTiles(system: System): PageElement[] {
   const heapShare = system.heap.used_bytes / system.heap.limit_bytes;
   return [
-    tile('CPU of one core', `${system.cpu.percent} %`),
+    tile('CPU of one core', percent(system.cpu.percent / 100)),
     tile('Memory (RSS)', bytes(system.memory.rss_bytes)),
     tile('Heap', percent(heapShare), { tone: heapShare > 0.9 ? 'bad' : undefined }),
     tile('Event loop turn, p99', seconds(system.event_loop.p99_ms / 1000), {
