@@ -1,3 +1,4 @@
+import { WORKER_DEATHS } from '../telemetry/metrics/cluster-metrics.js';
 import type { Sample } from './parse-metrics-text.js';
 
 export interface ModelTraffic {
@@ -21,6 +22,8 @@ export interface CumulativeHistogram {
 
 export interface OpsSummary {
   readonly workers: number;
+  /** Ended by a fault or a kill, and replaced. */
+  readonly worker_deaths: number;
   readonly requests: {
     readonly total: number;
     readonly failed: number;
@@ -63,6 +66,7 @@ export function buildSummary(samples: readonly Sample[]): OpsSummary {
   const requests = samples.filter(({ name }) => name === 'llm_requests_total');
   return {
     workers: total(samples, 'llm_gateway_workers'),
+    worker_deaths: total(samples, WORKER_DEATHS.name),
     requests: {
       total: sum(requests),
       failed: sum(requests.filter(isServerError)),

@@ -56,6 +56,11 @@ describe('the metrics page read back', () => {
     expect(counts[bounds.indexOf(2)]).toBe(2);
   });
 
+  it('tells of workers that died', () => {
+    const page = 'llm_gateway_workers 2\nllm_gateway_worker_deaths_total 3\n';
+    expect(buildSummary(parseMetricsText(page))).toMatchObject({ workers: 2, worker_deaths: 3 });
+  });
+
   it('takes no longer for a model when there are a thousand of them', () => {
     const few = summaryMs(100);
     const many = summaryMs(3_000);

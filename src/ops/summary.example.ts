@@ -8,6 +8,7 @@ export const SUMMARY_EXAMPLE = {
   currency: 'USD',
   uptime_seconds: 3600,
   workers: 1,
+  worker_deaths: 0,
   requests: { total: 12, failed: 1, by_status: { '200': 11, '503': 1 } },
   models: [
     {

@@ -106,6 +106,8 @@ describe('two workers on one port', () => {
     expect(outcomes(await seeAtOnce(8, 4, () => ask('alice')))).toEqual({ '429 rate_limited': 8 });
     expect(await served()).toBeGreaterThan(LIMIT);
     expect(await metric('llm_gateway_worker_deaths_total', {})).toBe(1);
+    const summary = await gateway.fetch('/admin/ops/summary', { as: { sub: 'root', role: 'admin' } });
+    expect(await summary.json()).toMatchObject({ worker_deaths: 1 });
     const told = gateway.logRecords.find(({ message }) => String(message).includes('SIGKILL'));
     expect(told).toMatchObject({ level: 'error', context: 'Workers', worker: expect.any(Number) });
   }, 60_000);

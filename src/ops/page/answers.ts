@@ -74,6 +74,7 @@ export interface Summary {
   readonly version: string;
   readonly currency: string;
   readonly workers: number;
+  readonly worker_deaths: number;
   readonly requests: { readonly total: number; readonly failed: number };
   readonly models: readonly ModelRow[];
   readonly errors: Readonly<Record<string, number>>;

@@ -50,6 +50,7 @@ const ANSWERS = {
     version: '1',
     currency: 'USD',
     workers: 2,
+    worker_deaths: 1,
     requests: { total: 100, failed: 50 },
     models: [
       { model: 'm', provider: 'p', requests: 2, failed: 1, input_tokens: 1, output_tokens: 1, cost: 1 },

@@ -42,6 +42,7 @@ const SUMMARY: Summary = {
   version: '',
   currency: '',
   workers: NaN,
+  worker_deaths: NaN,
   requests: { total: NaN, failed: NaN },
   models: [],
   errors: {},

@@ -41,6 +41,7 @@ function summary(changes: Partial<Summary> = {}): Summary {
     version: '1',
     currency: 'USD',
     workers: 1,
+    worker_deaths: 0,
     requests: { total: 0, failed: 0 },
     models: [],
     errors: {},
@@ -145,6 +146,8 @@ describe('what is wrong', () => {
     ['an old charge', {}, { money: { journal_oldest_seconds: 61 } }, 'JournalNotSettling'],
     ['credit', {}, { money: { outage_credit_used: 0.5 } }, 'OutageCreditInUse'],
     ['unknown cost', {}, { money: { unknown_cost_total: 1 } }, 'ProviderCostUnknown'],
+    ['a worker that dies', { worker_deaths: 0 }, { worker_deaths: 1 }, 'GatewayKeepsDying'],
+    ['a worker that died before', { worker_deaths: 3 }, { worker_deaths: 3 }, 'GatewayKeepsDying'],
     ['dropped records', { dropped: { log: 1 } }, { dropped: { log: 2 } }, 'GatewayTelemetryDropped'],
     [
       'a slow gateway',
@@ -166,6 +169,15 @@ describe('what is wrong', () => {
       dropped: { log: 9 },
     };
     expect(found(health(), traffic(old, old))).toEqual([]);
+  });
+
+  it.each([
+    [0, 2, 'bad', '2 workers died in the last minutes, 2 since the start'],
+    [2, 3, 'bad', '1 worker died in the last minutes, 3 since the start'],
+    [1, 1, 'warn', '1 worker died since the start'],
+  ])('tells of workers that died, the worse the later: %i, then %i', (before, after, severity, title) => {
+    const window = traffic({ worker_deaths: before }, { worker_deaths: after });
+    expect(problems(health(), window)).toMatchObject([{ severity, title }]);
   });
 
   it.each([

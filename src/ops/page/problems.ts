@@ -64,6 +64,7 @@ export function problems(health: Health, traffic: TrafficWindow): Problem[] {
     ...ofMoney(traffic),
     ...ofTraffic(traffic),
     ...ofProcess(health),
+    ...ofWorkers(traffic),
   ];
   const isBad = ({ severity }: Problem) => severity === 'bad';
   return [...found.filter(isBad), ...found.filter((problem) => !isBad(problem))];
@@ -235,6 +236,21 @@ function ofProcess({ system, detailed }: Health): Problem[] {
     found.push(bad(title, 'Without it nothing can be charged, and nothing is served.', 'JournalNotSettling'));
   }
   return found;
+}
+
+/** Those of long ago, too: an operator comes when it is over, and nothing else tells of it here. */
+function ofWorkers(traffic: TrafficWindow): Problem[] {
+  const deaths = traffic.latest?.worker_deaths ?? 0;
+  const fresh = traffic.grown((summary) => summary.worker_deaths);
+  const died = (number: number) => `${number === 1 ? '1 worker' : `${number} workers`} died`;
+  const advice =
+    'Its requests and streams were cut, their charges are booked, another took its place. The log says how it ended (worker … ' +
+    'ended); SIGKILL is mostly memory.';
+  if (fresh > 0)
+    return [
+      bad(`${died(fresh)} in the last minutes, ${deaths} since the start`, advice, 'GatewayKeepsDying'),
+    ];
+  return deaths > 0 ? [warn(`${died(deaths)} since the start`, advice, 'GatewayKeepsDying')] : [];
 }
 
 function lateLoop({ p99_ms, utilization, cpu }: EventLoop): Problem {
