@@ -26,6 +26,8 @@ export async function mountDocs(app: NestExpressApplication, config: AppConfig):
     jsonDocumentUrl: 'docs-json',
     yamlDocumentUrl: 'docs-yaml',
     customSiteTitle: 'LLM Gateway API',
+    // The only way into Nest's page, which has none of these: a phone would show it as wide as a desk.
+    customCss: '</style><meta name="viewport" content="width=device-width, initial-scale=1" /><style>',
     swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
   });
 }

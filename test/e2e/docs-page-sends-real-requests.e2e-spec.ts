@@ -61,6 +61,8 @@ describe('/docs', () => {
       expect(policy).toContain("connect-src 'self'");
       expect(policy).not.toContain('upgrade-insecure-requests');
       const html = await page.text();
+      // Without it a phone takes the page for one of a desk's width, and shows it a third as large.
+      expect(html).toContain('<meta name="viewport" content="width=device-width, initial-scale=1" />');
       // A script between its tags is what `script-src 'self'` does not run.
       expect(html.match(/<script(?![^>]*\ssrc=)[^>]*>\s*\S/g)).toBeNull();
       const parts = [...html.matchAll(/<(?:script|link)[^>]*?\s(?:src|href)="([^"]+)"/g)].map(
