@@ -36,6 +36,19 @@ export function toConversation(messages: readonly ChatMessage[], context: Conver
   return { system, messages: wire };
 }
 
+/** The last turn has got results of its tools, and has no thinking. A turn goes on as long as the user only brings results. */
+export function isThoughtlessTurn(messages: readonly WireMessage[]): boolean {
+  let hasCalled = false;
+  for (let at = messages.length - 1; at >= 0; at -= 1) {
+    const { role, content } = messages[at] ?? { role: 'system', content: [] };
+    const types = new Set(content.map(({ type }) => type));
+    if (types.has('thinking') || types.has('redacted_thinking')) return false;
+    if (role === 'user' && !types.has('tool_result')) return hasCalled;
+    hasCalled ||= types.has('tool_use');
+  }
+  return hasCalled;
+}
+
 function isSystem(message: ChatMessage | undefined): boolean {
   return message?.role === 'system' || message?.role === 'developer';
 }

@@ -11,6 +11,8 @@ export interface Reasoning {
 export interface ReasoningLimits {
   readonly maxTokens: number;
   readonly forcesTool: boolean;
+  /** The turn under way has called tools without a thought. */
+  readonly inThoughtlessTurn: boolean;
 }
 
 /** Anthropic's least budget. */
@@ -77,6 +79,9 @@ function thinkingOff(traits: ModelTraits, unsupported: UnsupportedParams): Reaso
 function withBudget(level: string, limits: ReasoningLimits, unsupported: UnsupportedParams): Reasoning {
   if (limits.forcesTool)
     return notPossible('cannot be combined with a forced tool on this model', unsupported);
+  // Such a turn cannot begin to think: Anthropic turns thinking off by itself (its documentation), or answers 400. Clients of
+  // OpenAI's form mostly bring no thoughts back.
+  if (limits.inThoughtlessTurn) return {};
   const room = Math.floor(limits.maxTokens * THINKING_SHARE);
   if (room < MIN_BUDGET_TOKENS) {
     const least = Math.ceil(MIN_BUDGET_TOKENS / THINKING_SHARE);

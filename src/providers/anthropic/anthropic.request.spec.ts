@@ -907,6 +907,34 @@ describe('reasoning_effort', () => {
     expect(of('low', 'claude-opus-5', fields)).toEqual({ thinking: shown, config: { effort: 'low' } });
   });
 
+  it('begins no thinking in the middle of a turn, where a budget switches it on', () => {
+    const turn = (fields: object, more: ChatRequest['messages'] = []): ChatRequest['messages'] => [
+      hello,
+      {
+        role: 'assistant',
+        content: 'So:',
+        tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }],
+        ...fields,
+      },
+      { role: 'tool', tool_call_id: 'a', content: '1' },
+      ...more,
+    ];
+    const thought = { thinking_blocks: [{ type: 'thinking', thinking: 'hm', signature: 's' }] };
+    const later = turn({}).slice(1);
+    const on = { type: 'enabled', budget_tokens: 8192 };
+    const messages = turn({});
+    expect(of('medium', MODEL, { messages, temperature: 0.5 }).thinking).toBeUndefined();
+    expect(of('medium', MODEL, { messages: turn(thought) }).thinking).toEqual(on);
+    expect(of('medium', MODEL, { messages: turn(thought, later) }).thinking).toEqual(on);
+    const end = [{ role: 'assistant' as const, content: 'done' }, hello];
+    expect(of('medium', MODEL, { messages: [...messages, hello] }).thinking).toBeUndefined();
+    expect(of('medium', MODEL, { messages: [...messages, ...end] }).thinking).toEqual(on);
+    expect(of('medium', MODEL, { messages: [...turn(thought), ...end, ...later] }).thinking).toBeUndefined();
+    expect(of('medium', 'claude-opus-4-6', { messages }).thinking).toEqual({ type: 'adaptive' });
+    const own = { type: 'enabled', budget_tokens: 3000 };
+    expect(of('medium', MODEL, { messages, thinking: own }).thinking).toEqual(own);
+  });
+
   it('fixes the temperature', () => {
     const fields = { reasoning_effort: 'low', temperature: 0.5 };
     expect(refusal(fields, { maxOutputTokens: 9000 }).param).toBe('temperature');

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { ChatRequest, ProviderCall } from '@app/contracts';
 import { ExactJsonParser } from '../../text/exact-json.js';
 import type { ContentContext } from './anthropic.content.js';
-import { type Conversation, toConversation } from './anthropic.conversation.js';
+import { type Conversation, isThoughtlessTurn, toConversation } from './anthropic.conversation.js';
 import { nativeFields } from './anthropic.fields.js';
 import { ToolUseIds } from './anthropic.ids.js';
 import { maxOutputTokensOf } from './anthropic.models.js';
@@ -46,8 +46,13 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
   const maxTokens = call.maxOutputTokens ?? maxOutputTokensOf(upstreamModel);
   const native = nativeFields(request, unsupported);
   const tools = toToolFields(request, traits, unsupported);
-  const reasoning = toReasoning(request, traits, { maxTokens, forcesTool: forcesTool(tools) }, unsupported);
   const conversation = toConversation(request.messages, { ...context, systemTurns: traits.systemTurns });
+  const limits = {
+    maxTokens,
+    forcesTool: forcesTool(tools),
+    inThoughtlessTurn: isThoughtlessTurn(conversation.messages),
+  };
+  const reasoning = toReasoning(request, traits, limits, unsupported);
   const body: WireRequest = {
     model: upstreamModel,
     max_tokens: maxTokens,
