@@ -260,14 +260,20 @@ class ContentsBuilder {
     const media = parts.filter((part) => part.text === undefined);
     const isInside = (part: GeminiPart) => this.options.mediaInResults && part.inlineData !== undefined;
     const inside = media.filter(isInside);
-    const response = this.#response(said.join('\n'));
+    const response = this.#response(said.join('\n'), message.is_error === true);
     const fields = { response, ...(inside.length > 0 ? { parts: inside } : {}) };
     return { fields, beside: media.filter((part) => !isInside(part)) };
   }
 
-  #response(content: string): JsonObject {
+  /**
+   * It has to be an object: one that is JSON is taken as it is, everything else stands in `output`, the key that Google
+   * names for it; in `error` what a client marks as one, as Anthropic's do.
+   */
+  #response(content: string, isError: boolean): JsonObject {
     const isRead = looksLikeJson(content) && this.#readable.covers(content);
-    return isRead ? toResponse(content) : { output: content };
+    const value = isRead ? readResult(content) : content;
+    if (isError) return { error: value };
+    return isObject(value) ? value : { output: value };
   }
 
   /** In the order of the calls: where there are no ids, Gemini maps them by name and place. */
@@ -306,14 +312,10 @@ function parseArguments(json: string, path: string): JsonObject {
 /** Of all results of a request: they are read in one turn, and megabytes of names would hold everybody up. */
 const READ_BOUNDS: JsonBounds = { depth: 500, values: 200_000, containers: 200_000, names: 20_000 };
 
-/**
- * A tool's text -> `functionResponse.response`, which has to be an object: one that is JSON is taken as it is,
- * everything else stands in `output`, the key that Google names for it.
- */
-function toResponse(content: string): JsonObject {
+/** An object or a list where a tool's text is one. */
+function readResult(content: string): unknown {
   const value = losesDigits(content) ? undefined : parseJson(content);
-  if (isObject(value)) return value;
-  return { output: Array.isArray(value) ? value : content };
+  return typeof value === 'object' ? value : content;
 }
 
 function looksLikeJson(content: string): boolean {

@@ -184,6 +184,17 @@ describe('calls and their results', () => {
     ]);
   });
 
+  it('says which result is an error', () => {
+    const response = (content: string) => {
+      const result = { role: 'tool' as const, tool_call_id: 'i', content, is_error: true };
+      const [, told] = contentsOf([{ role: 'assistant', tool_calls: [call('i', 'f')] }, result]);
+      return told?.parts[0]?.functionResponse?.response;
+    };
+    expect(response('No such city.')).toEqual({ error: 'No such city.' });
+    expect(response('[1]')).toEqual({ error: [1] });
+    expect(response('{"output":"x","code":7}')).toEqual({ error: { output: 'x', code: 7 } });
+  });
+
   it('names the message whose arguments are no JSON object, or that answers nothing', () => {
     const broken = [{ role: 'assistant' as const, tool_calls: [call('i', 'f', '{"a":')] }];
     expect(faultOf({ messages: broken })).toBe('invalid_body messages[0].tool_calls[0].function.arguments');
