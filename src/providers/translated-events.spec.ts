@@ -63,7 +63,7 @@ const VENDORS: Record<string, Vendor> = {
         SIGNAL,
       ),
     stream: (texts) =>
-      [...texts, 'end']
+      [...texts, '']
         .map((text, at) =>
           data({
             candidates: [

@@ -209,7 +209,7 @@ describe('the stream', () => {
     };
     const { events, droppedParams } = await strategy.stream(callWith());
     finish();
-    expect(await readAll(events)).toEqual(['done']);
+    expect(await readAll(events)).toEqual(['done', '']);
     expect(droppedParams).toEqual([]);
     expect(upstream.received[0]?.url).toBe(
       '/proxy/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse',

@@ -70,7 +70,7 @@ describe('a stream', () => {
     const events = eventsOf([chunk([{ text: 'a' }], {}, usage(50, 1)), chunk([{ text: 'b' }], STOP, rest)]);
     expect(events.at(-1)?.usage).toMatchObject({ inputTokens: 50, outputTokens: 580 });
     const unknown = eventsOf([chunk([{ text: 'a' }], STOP, rest)]);
-    expect(unknown.map((event) => event.usage)).toEqual([undefined]);
+    expect(unknown.map((event) => event.usage)).toEqual([undefined, undefined]);
   });
 
   it('begins with the role, carries running usage, and ends with the usage alone', () => {
@@ -84,10 +84,11 @@ describe('a stream', () => {
     ).toEqual([
       ['', false, undefined],
       ['He', false, undefined],
-      ['llo', false, 'stop'],
+      ['llo', false, undefined],
+      ['', false, 'stop'],
       ['', true, undefined],
     ]);
-    expect(events.map((event) => event.usage?.inputTokens)).toEqual([undefined, 5, 4, 4]);
+    expect(events.map((event) => event.usage?.inputTokens)).toEqual([undefined, 5, 4, 4, 4]);
     const chunks = events.map((event) => JSON.parse(event.json) as ChatChunk);
     expect(chunks[0]).toEqual({
       id: 'chatcmpl-Rsp_1',
@@ -96,11 +97,42 @@ describe('a stream', () => {
       model: 'client-name',
       choices: [{ index: 0, delta: { role: 'assistant' }, finish_reason: null }],
     });
-    expect(chunks[3]).toMatchObject({
+    expect(chunks[4]).toMatchObject({
       choices: [],
       usage: { prompt_tokens: 4, completion_tokens: 2, total_tokens: 6 },
       provider_specific_fields: { usage_metadata: { promptTokenCount: 4 } },
     });
+  });
+
+  it('finishes behind its last words, with what belongs to the answer as a whole', () => {
+    const logprobsResult = { chosenCandidates: [{ token: 'b' }] };
+    const parts = [{ text: 'b' }, { functionCall: { name: 'f' } }, { text: '', thoughtSignature: 'c2ln' }];
+    const both = [
+      { content: { parts }, ...STOP, safetyRatings: [7], logprobsResult },
+      { index: 1, content: { parts: [{ text: 'c' }] } },
+    ];
+    const chunks = chunksOf([{ candidates: both, modelStatus: 1 }, { candidates: [{ index: 1, ...STOP }] }]);
+    expect(chunks.map(({ choices }) => choices)).toEqual([
+      [
+        {
+          index: 0,
+          delta: { role: 'assistant', content: 'b', tool_calls: [expect.objectContaining({ index: 0 })] },
+          finish_reason: null,
+          logprobs: { content: [expect.objectContaining({ token: 'b' })], refusal: null },
+        },
+        { index: 1, delta: { role: 'assistant', content: 'c' }, finish_reason: null },
+      ],
+      [
+        {
+          index: 0,
+          delta: { provider_specific_fields: { parts: expect.any(Array) } },
+          finish_reason: 'tool_calls',
+          provider_specific_fields: { safety_ratings: [7] },
+        },
+      ],
+      [{ index: 1, delta: {}, finish_reason: 'stop' }],
+    ]);
+    expect(chunks[0]?.provider_specific_fields).toEqual({ model_status: 1 });
   });
 
   it('numbers parallel calls through, in one chunk or several, and finishes as tool_calls', () => {
@@ -229,7 +261,7 @@ describe('a stream', () => {
     const silent = chunksOf([chunk([], { index: 0 }), blocked]).flatMap(({ choices }) => choices);
     expect(silent.at(-1)?.delta.refusal).toBe('Google blocked the prompt: PROHIBITED_CONTENT.');
     const ended = chunksOf([chunk([{ text: 'x' }], STOP), blocked]).flatMap(({ choices }) => choices);
-    expect(ended.map((choice) => choice.finish_reason)).toEqual(['stop']);
+    expect(ended.map((choice) => choice.finish_reason)).toEqual([null, 'stop']);
   });
 
   it('speaks the dialect before tools to who asked in it', () => {

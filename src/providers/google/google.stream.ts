@@ -56,10 +56,15 @@ export class GeminiStreamTranslator {
     const response = readAnswer(parseChunk(json, this.#candidates.size > 0));
     this.#takeUsage(response);
     this.#head ??= chunkHead(response, this.context);
-    const choices = this.#takeChoices(response);
+    const ends: ChatChunkChoice[] = [];
+    const choices = this.#takeChoices(response).map((choice) =>
+      choice.finish_reason === null ? choice : wordsOf(choice, ends),
+    );
     const { others, promptFeedback } = response;
-    if (!others && !promptFeedback) return choices.length === 0 ? [] : [this.#event({ choices })];
-    return [this.#event({ choices, ...answerFields({ ...others, ...feedback(response) }) })];
+    const fields = others || promptFeedback ? answerFields({ ...others, ...feedback(response) }) : undefined;
+    const events = choices.length > 0 || fields ? [this.#event({ choices, ...fields })] : [];
+    if (ends.length > 0) events.push(this.#event({ choices: ends }));
+    return events;
   }
 
   /**
@@ -144,6 +149,25 @@ export class GeminiStreamTranslator {
   #chunk(fields: JsonObject): string {
     return `${this.#head},${JSON.stringify(fields).slice(1)}`;
   }
+}
+
+/** Fields of a delta that belong to the answer as a whole. */
+const CLOSING = new Set(['refusal', 'annotations', 'provider_specific_fields']);
+
+/**
+ * Google finishes with its last words, OpenAI behind them, and there are clients that look for nothing more where they
+ * find a finish.
+ *
+ * @param ends  gets the finish, when there are words before it
+ */
+function wordsOf(choice: ChatChunkChoice, ends: ChatChunkChoice[]): ChatChunkChoice {
+  const { delta, logprobs, ...rest } = choice;
+  const fields = Object.entries(delta);
+  const words = fields.filter(([name]) => !CLOSING.has(name));
+  if (words.every(([name]) => name === 'role')) return choice;
+  ends.push({ ...rest, delta: Object.fromEntries(fields.filter(([name]) => CLOSING.has(name))) });
+  const said = { index: choice.index, delta: Object.fromEntries(words), finish_reason: null };
+  return logprobs === undefined ? said : { ...said, logprobs };
 }
 
 function parseChunk(json: string, begun: boolean): JsonObject {
