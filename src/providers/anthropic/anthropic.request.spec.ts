@@ -315,10 +315,8 @@ describe('thinking and raw blocks of earlier turns', () => {
   it('are left out where nobody has signed them', () => {
     const unsigned = { type: 'thinking', thinking: 'hm' };
     const message = { role: 'assistant', content: 'a', thinking_blocks: [unsigned, redacted] } as const;
-    expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual([
-      redacted,
-      { type: 'text', text: 'a' },
-    ]);
+    const left = [redacted, { type: 'text', text: 'a' }];
+    expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual(left);
   });
 
   it('stand before everything else, as they were', () => {
@@ -819,6 +817,27 @@ describe('response_format', () => {
     expect(JSON.stringify(config.output_config)).not.toMatch(
       /"(examples|not|prefixItems|patternProperties)":/,
     );
+  });
+
+  it('takes what stands alone in allOf out of it, unless it would say something else', () => {
+    const schemaOf = (property: object) => {
+      const wrapped = { type: 'object', properties: { a: property }, $defs: { t: { type: 'string' } } };
+      const body = bodyOf({
+        response_format: { type: 'json_schema', json_schema: { name: 'x', schema: wrapped } },
+      });
+      return (body.output_config as { format: { schema: typeof wrapped } }).format.schema.properties.a;
+    };
+    const ref = { $ref: '#/$defs/t' };
+    expect(schemaOf({ allOf: [ref], description: 'd', default: 'b' })).toEqual({
+      ...ref,
+      description: 'd',
+      default: 'b',
+    });
+    for (const same of [
+      { allOf: [{ type: 'string', pattern: 'a' }], pattern: 'b' },
+      { allOf: [{ pattern: 'a' }, { pattern: 'b' }] },
+    ])
+      expect(schemaOf(same)).toEqual(same);
   });
 
   it('is refused for models that have none', () => {

@@ -44,7 +44,8 @@ const SUBSCHEMA_MAPS = new Set(['properties', '$defs', 'definitions']);
  *
  * @see https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11-29
  */
-export function toEnforceableSchema(schema: JsonObject): JsonObject {
+export function toEnforceableSchema(given: JsonObject): JsonObject {
+  const schema = withoutSoleAllOf(given);
   const kept: JsonObject = {};
   const told: string[] = [];
   for (const [name, value] of Object.entries(schema)) {
@@ -58,6 +59,17 @@ export function toEnforceableSchema(schema: JsonObject): JsonObject {
     kept.description = [textOf(schema.description), limits].filter(Boolean).join('\n\n');
   }
   return kept;
+}
+
+const NOTES = new Set(['title', 'description', 'default']);
+
+/** `allOf` around one `$ref` is how Pydantic noted something of it; Anthropic knows no `$ref` in there. */
+function withoutSoleAllOf(schema: JsonObject): JsonObject {
+  const { allOf, ...rest } = schema;
+  const sole: unknown = Array.isArray(allOf) && allOf.length === 1 ? allOf[0] : undefined;
+  if (!isObject(sole)) return schema;
+  const clashes = Object.keys(rest).some((name) => Object.hasOwn(sole, name) && !NOTES.has(name));
+  return clashes ? schema : { ...sole, ...rest };
 }
 
 function isEnforced(name: string, value: unknown): boolean {
