@@ -1,10 +1,16 @@
 import type { ChatMessage, ToolCall } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
-import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
+import {
+  type ContentContext,
+  isUnsigned,
+  textBlocks,
+  toBlocks,
+  withCacheControl,
+} from './anthropic.content.js';
 import { isRawContentOf } from './anthropic.raw-content.js';
 import { toolUseExtras } from './anthropic.tools.js';
 import { invalidBody } from './anthropic.unsupported.js';
-import { isBlock, isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+import { isBlock, isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /**
  * An assistant's message of an earlier turn -> its blocks: thinking first, then text, then tool calls.
@@ -65,15 +71,9 @@ function isSendable(block: WireBlock): boolean {
   return block.type !== 'text' || textOf(block.text).trim() !== '';
 }
 
-/** Anthropic refuses thinking without a signature, which only Anthropic gives. */
 function thinkingBlocks(blocks: unknown): WireBlock[] {
   if (!Array.isArray(blocks)) return [];
-  return blocks
-    .filter(isBlock)
-    .filter(
-      ({ type, signature }) =>
-        type === 'redacted_thinking' || (type === 'thinking' && textOf(signature) !== ''),
-    );
+  return blocks.filter(isBlock).filter((block) => isThinking(block) && !isUnsigned(block));
 }
 
 function toolUses(

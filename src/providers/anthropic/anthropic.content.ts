@@ -82,6 +82,7 @@ function partBlocks(part: ContentPart, path: string, context: ContentContext): W
 }
 
 function otherBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
+  if (isUnsigned(part)) return [];
   if (NATIVE_BLOCKS.has(part.type)) {
     if (isObject(part.source) && part.source.type === 'file') context.betas.add(FILES_BETA);
     return [part];
@@ -91,6 +92,11 @@ function otherBlocks(part: ContentPart, path: string, context: ContentContext): 
     `has the type ${JSON.stringify(part.type)}, which Anthropic does not take`,
   );
   return [];
+}
+
+/** Anthropic refuses thinking without a signature, which only Anthropic gives. */
+export function isUnsigned(block: WireBlock): boolean {
+  return block.type === 'thinking' && textOf(block.signature) === '';
 }
 
 const PDF = 'application/pdf';

@@ -2,7 +2,7 @@ import type { ChatMessage } from '@app/contracts';
 import { assistantBlocks } from './anthropic.assistant.js';
 import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
 import { invalidBody } from './anthropic.unsupported.js';
-import { textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
+import { isThinking, textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
 
 export interface Conversation {
   readonly system: WireBlock[];
@@ -41,10 +41,9 @@ export function isThoughtlessTurn(messages: readonly WireMessage[]): boolean {
   let hasCalled = false;
   for (let at = messages.length - 1; at >= 0; at -= 1) {
     const { role, content } = messages[at] ?? { role: 'system', content: [] };
-    const types = new Set(content.map(({ type }) => type));
-    if (types.has('thinking') || types.has('redacted_thinking')) return false;
-    if (role === 'user' && !types.has('tool_result')) return hasCalled;
-    hasCalled ||= types.has('tool_use');
+    if (content.some(isThinking)) return false;
+    if (role === 'user' && !content.some(({ type }) => type === 'tool_result')) return hasCalled;
+    hasCalled ||= content.some(({ type }) => type === 'tool_use');
   }
   return hasCalled;
 }

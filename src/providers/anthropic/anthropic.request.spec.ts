@@ -317,6 +317,8 @@ describe('thinking and raw blocks of earlier turns', () => {
     const message = { role: 'assistant', content: 'a', thinking_blocks: [unsigned, redacted] } as const;
     const left = [redacted, { type: 'text', text: 'a' }];
     expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual(left);
+    const parts = { role: 'assistant' as const, content: [unsigned, ...left] };
+    expect(messagesOf([hello, parts, hello]).messages[1]?.content).toEqual(left);
   });
 
   it('stand before everything else, as they were', () => {

@@ -11,6 +11,7 @@ import { toolUseExtras } from './anthropic.tools.js';
 import { type AnthropicUsage, sideCalls, toUsage } from './anthropic.usage.js';
 import {
   isObject,
+  isThinking,
   type JsonObject,
   textOf,
   type WireAnswer,
@@ -69,10 +70,6 @@ function toAssistantMessage(answer: WireAnswer, context: AnswerContext): Assista
   if (annotations.length > 0) message.annotations = annotations;
   message.provider_specific_fields = closingFields(answer, content);
   return message;
-}
-
-export function isThinking(block: WireBlock): boolean {
-  return block.type === 'thinking' || block.type === 'redacted_thinking';
 }
 
 function toToolCall(block: WireBlock): ToolCall {

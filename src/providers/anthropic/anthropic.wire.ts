@@ -49,6 +49,10 @@ export function isBlock(value: unknown): value is WireBlock {
   return isObject(value) && typeof value.type === 'string';
 }
 
+export function isThinking(block: WireBlock): boolean {
+  return block.type === 'thinking' || block.type === 'redacted_thinking';
+}
+
 export function isEvent(value: unknown): value is WireEvent {
   return isBlock(value);
 }
