@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'vitest';
 import { eventually } from './eventually.js';
-import { freePort } from './free-port.js';
+import { freePort } from '../../src/database/embedded/free-port.js';
 import { noteProcess } from './run-directory.js';
 import { mintToken, TEST_JWT_SECRET, type TokenClaims } from './tokens.js';
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { inject } from 'vitest';
 import { eventually } from './eventually.js';
-import { freePort } from './free-port.js';
+import { freePort } from '../../src/database/embedded/free-port.js';
 import { noteProcess } from './run-directory.js';
 
 /** A Redis server of one test file: empty, in memory, on a port of its own that stays the same over restarts. */

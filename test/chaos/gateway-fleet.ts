@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eventually } from '../../libs/testing/eventually.ts';
-import { freePort } from '../../libs/testing/free-port.ts';
+import { freePort } from '../../src/database/embedded/free-port.ts';
 import { noteProcess } from '../../libs/testing/run-directory.ts';
 import { TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
 import type { Random } from './random.ts';

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import { eventually } from '../../libs/testing/eventually.ts';
-import { freePort } from '../../libs/testing/free-port.ts';
+import { freePort } from '../../src/database/embedded/free-port.ts';
 import { noteProcess } from '../../libs/testing/run-directory.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.ts';
 import { readPostmasterFile } from '../../src/database/embedded/postmaster.ts';

@@ -53,6 +53,12 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
+/** Of the ports that go to outgoing connections. */
+async function lowestGivenAway(): Promise<number> {
+  const range = await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').catch(() => '32768');
+  return Number.parseInt(range, 10);
+}
+
 async function postmasterPid(dir = dataDir): Promise<number> {
   const found = await readPostmasterFile(join(dir, 'postgres'));
   if (!found) throw new Error('no postmaster.pid');
@@ -190,6 +196,11 @@ describe('a server that dies under a living gateway', () => {
       const rows = await runSql(server.url, 'SELECT 1 AS one');
       return rows.length === 1 && (await postmasterPid()) !== before;
     });
+  });
+
+  it('whatever other programs connect to meanwhile: no system gives that port away', async () => {
+    const { url } = await start();
+    expect(Number(new URL(url).port)).toBeLessThan(await lowestGivenAway());
   });
 
   it('and one that hangs is replaced at the next start', async () => {

@@ -1,9 +1,9 @@
 import { execFile, spawn } from 'node:child_process';
 import { open, readFile, rename, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { openClusterFolder } from './cluster-folder.js';
+import { freePort } from './free-port.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
 import { readPostmasterFile, type Postmaster } from './postmaster.js';
 import type { ServerAccount } from './server-account.js';
@@ -134,18 +134,4 @@ async function waitUntilReady(
 async function rotateLog(file: string): Promise<void> {
   const status = await stat(file).catch(() => undefined);
   if (status && status.size > LOG_LIMIT_BYTES) await rename(file, `${file}.1`);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        if (address && typeof address === 'object') resolve(address.port);
-        else reject(new Error('no free port'));
-      });
-    });
-  });
 }
