@@ -20,17 +20,19 @@ export interface TranslatedMessages {
 export interface MessageOptions {
   /** The model refuses a call of an earlier turn that comes without its signature. */
   readonly demandsSignatures: boolean;
+  /** The model refuses a turn of its own whose first part, or one of whose images, comes without its signature. */
+  readonly demandsImageSignatures: boolean;
   /** The model takes images and documents inside a tool's result. */
   readonly mediaInResults: boolean;
 }
 
 /**
- * Stands for the signature of a call that another provider's model made. Google names it for conversations that come
- * from elsewhere; it switches the check off for that call.
+ * Stands for the signature of a part that another provider's model made, or whose signature the client lost. Google names
+ * it for conversations that come from elsewhere; it switches the check off for that part.
  *
  * @see https://ai.google.dev/gemini-api/docs/thought-signatures, read 2026-11-20
  */
-export const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+export const STAND_IN_SIGNATURE = 'skip_thought_signature_validator';
 
 /**
  * Messages -> `contents` and `systemInstruction`.
@@ -228,13 +230,14 @@ class ContentsBuilder {
 
   /** Only the first call of a turn bears a signature; without one it was another provider's. */
   #vouchedFor(parts: GeminiPart[]): GeminiPart[] {
-    const first = parts.find((part) => part.functionCall !== undefined);
-    const signed = parts.some(
-      (part) => part.functionCall !== undefined && part.thoughtSignature !== undefined,
-    );
-    if (!first || signed || !this.options.demandsSignatures) return parts;
+    const calls = parts.filter((part) => part.functionCall !== undefined);
+    const isSigned = calls.some(hasSignature) || !this.options.demandsSignatures;
+    const demanded = new Set(isSigned ? [] : calls.slice(0, 1));
+    if (this.options.demandsImageSignatures)
+      for (const part of parts) if (part === parts[0] || part.inlineData) demanded.add(part);
+    if (demanded.size === 0) return parts;
     return parts.map((part) =>
-      part === first ? { ...part, thoughtSignature: FOREIGN_CALL_SIGNATURE } : part,
+      demanded.has(part) && !hasSignature(part) ? { ...part, thoughtSignature: STAND_IN_SIGNATURE } : part,
     );
   }
 
@@ -295,6 +298,10 @@ function named(name: string, parts: GeminiPart[]): GeminiPart[] {
   const [first, ...rest] = parts;
   if (first?.text !== undefined) return [{ ...first, text: `${name}: ${first.text}` }, ...rest];
   return [{ text: `${name}:` }, ...parts];
+}
+
+function hasSignature(part: GeminiPart): boolean {
+  return part.thoughtSignature !== undefined;
 }
 
 function isImagePart(image: unknown): image is ContentPart {

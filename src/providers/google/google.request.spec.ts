@@ -1,7 +1,7 @@
 import { type ChatRequest, GatewayError, type ProviderCall } from '@app/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FOREIGN_CALL_SIGNATURE } from './google.contents.js';
+import { STAND_IN_SIGNATURE } from './google.contents.js';
 import { translateRequest } from './google.request.js';
 import { CALL_ID_PREFIX } from './google.response.js';
 
@@ -262,8 +262,25 @@ describe('signatures', () => {
     ];
     const signatures = (model: string) =>
       contentsOf(messages, model)[0]?.parts.map((part) => part.thoughtSignature);
-    expect(signatures('gemini-3-flash-preview')).toEqual([FOREIGN_CALL_SIGNATURE, undefined]);
+    expect(signatures('gemini-3-flash-preview')).toEqual([STAND_IN_SIGNATURE, undefined]);
     expect(signatures('gemini-2.5-flash')).toEqual([undefined, undefined]);
+  });
+
+  it('stands in for those of a turn that a model of Gemini 3 drew, and the client brings back without', () => {
+    const url = 'data:image/png;base64,iVBO';
+    const drawn = [{ type: 'image_url', image_url: { url } }];
+    const turn = { role: 'assistant' as const, content: 'Here:', images: drawn };
+    const signatures = (model: string, more = {}) =>
+      contentsOf([{ ...turn, ...more }], model)[0]?.parts.map((part) => part.thoughtSignature);
+    expect(signatures('gemini-3-pro-image-preview')).toEqual([STAND_IN_SIGNATURE, STAND_IN_SIGNATURE]);
+    expect(signatures('gemini-2.5-flash-image')).toEqual([undefined, undefined]);
+    expect(signatures('gemini-3-flash-preview')).toEqual([undefined, undefined]);
+    const parts = [
+      { content_length: 5, thoughtSignature: 'YQ==' },
+      { image_index: 0, thoughtSignature: 'Yg==' },
+    ];
+    const kept = { provider_specific_fields: { parts } };
+    expect(signatures('gemini-3-pro-image-preview', kept)).toEqual(['YQ==', 'Yg==']);
   });
 });
 

@@ -1,7 +1,12 @@
 import type { ProviderCall } from '@app/contracts';
 import { translateMessages } from './google.contents.js';
 import { applyParameters, limitOutput, type ParameterDraft } from './google.parameters.js';
-import { combinesTools, demandsSignatures, takesMediaInResults } from './google.traits.js';
+import {
+  combinesTools,
+  demandsImageSignatures,
+  demandsSignatures,
+  takesMediaInResults,
+} from './google.traits.js';
 import { hasGoogleTools, translateTools } from './google.tools.js';
 import { UnsupportedParameters } from './google.unsupported.js';
 import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';
@@ -26,6 +31,7 @@ export function translateRequest(call: ProviderCall): TranslatedRequest {
   applyParameters(request, draft);
   const options = {
     demandsSignatures: demandsSignatures(call.upstreamModel),
+    demandsImageSignatures: demandsImageSignatures(call.upstreamModel),
     mediaInResults: takesMediaInResults(call.upstreamModel),
   };
   const { contents, systemInstruction } = translateMessages(request.messages, options, unsupported);

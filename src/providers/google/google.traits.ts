@@ -6,6 +6,15 @@ export function demandsSignatures(model: string): boolean {
 }
 
 /**
+ * Models that draw refuse every turn of theirs that comes back without a signature on its first part and on its images.
+ *
+ * @see https://ai.google.dev/gemini-api/docs/gemini-3, "Thought signatures", read 2026-11-30
+ */
+export function demandsImageSignatures(model: string): boolean {
+  return isGemini3OrLater(model) && model.includes('-image');
+}
+
+/**
  * From Gemini 3 on, every query of a search is charged; before, a prompt for which there were any.
  *
  * @see https://ai.google.dev/gemini-api/docs/pricing, read 2026-11-29
