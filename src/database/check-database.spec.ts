@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest';
+import { DatabaseRefusesError } from './connection-error.js';
 import { sayingWhere } from './check-database.js';
+
+it('says of a password that is not taken that the database refuses it', async () => {
+  const refused = new DatabaseRefusesError(new Error('why'));
+  await expect(sayingWhere('postgres://u:p@db:1/books', () => Promise.reject(refused))).rejects.toThrow(
+    'the database db:1/books refuses the connection: why',
+  );
+});
 
 it.each([
   ['ECONNREFUSED', 'cannot be reached'],

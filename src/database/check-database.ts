@@ -1,6 +1,6 @@
 import { DataSource } from 'typeorm';
 import type { AppConfig } from '../config/app-config.js';
-import { isConnectionError } from './connection-error.js';
+import { DatabaseRefusesError, isConnectionError } from './connection-error.js';
 import { describeTarget } from './connection-target.js';
 import { dataSourceOptions, migrationOptions, type DataSourceSettings } from './data-source-options.js';
 import { openDatabaseEndpoint } from './database-endpoint.js';
@@ -64,11 +64,18 @@ export async function sayingWhere<T>(url: string, work: () => Promise<T>): Promi
     return await work();
   } catch (error) {
     if (!(error instanceof Error) || !isConnectionError(error)) throw error;
-    const what = wasTooSlow(error) ? 'did not do it in time' : 'cannot be reached';
-    throw new Error(`the database ${describeTarget(url)} ${what}: ${error.message || error.name}`, {
-      cause: error,
-    });
+    throw new Error(
+      `the database ${describeTarget(url)} ${whatItDid(error)}: ${error.message || error.name}`,
+      {
+        cause: error,
+      },
+    );
   }
+}
+
+function whatItDid(error: Error): string {
+  if (error instanceof DatabaseRefusesError) return 'refuses the connection';
+  return wasTooSlow(error) ? 'did not do it in time' : 'cannot be reached';
 }
 
 /** It is there, and ended a statement that took too long or waited too long for a lock. */

@@ -1,20 +1,34 @@
 import { GatewayError } from '@app/contracts';
 import { DataSource, QueryFailedError } from 'typeorm';
 import { describe, expect, it } from 'vitest';
-import { DatabaseDownError, isConnectionError, toGatewayError } from './connection-error.js';
+import {
+  DatabaseDownError,
+  DatabaseRefusesError,
+  isConnectionError,
+  toGatewayError,
+} from './connection-error.js';
 
 const withCode = (code: string): Error => Object.assign(new Error('x'), { code });
 
 describe('isConnectionError', () => {
-  it.each(['ECONNREFUSED', 'ECONNRESET', '08006', '57P01', '57P03', '53300', '57014', '55P03', '25006'])(
-    'is true for %s, also wrapped by TypeORM',
-    (code) => {
-      expect(isConnectionError(withCode(code))).toBe(true);
-      expect(isConnectionError(new QueryFailedError('SELECT 1', [], withCode(code)))).toBe(true);
-    },
-  );
+  it.each([
+    'ECONNREFUSED',
+    'ECONNRESET',
+    '08006',
+    '57P01',
+    '57P03',
+    '53300',
+    '57014',
+    '55P03',
+    '25006',
+    '28P01',
+    '28000',
+  ])('is true for %s, also wrapped by TypeORM', (code) => {
+    expect(isConnectionError(withCode(code))).toBe(true);
+    expect(isConnectionError(new QueryFailedError('SELECT 1', [], withCode(code)))).toBe(true);
+  });
 
-  it.each(['23505', '23514', '42P01', '40001', '40P01', '28P01', '22003'])(
+  it.each(['23505', '23514', '42P01', '40001', '40P01', '42501', '22003'])(
     'is false for the answer %s',
     (code) => {
       expect(isConnectionError(withCode(code))).toBe(false);
@@ -27,6 +41,7 @@ describe('isConnectionError', () => {
     new Error('timeout exceeded when trying to connect'),
     new Error('Query read timeout'),
     new DatabaseDownError(undefined),
+    new DatabaseRefusesError(withCode('3D000')),
     new AggregateError([withCode('ECONNREFUSED'), withCode('ECONNREFUSED')]),
   ])('is true for what the drivers give no code: %s', (error) => {
     expect(isConnectionError(error)).toBe(true);

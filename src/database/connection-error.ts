@@ -11,6 +11,18 @@ export class DatabaseDownError extends Error {
   }
 }
 
+/**
+ * It is there, and lets no new connection in: password, role, database, certificate. That is no answer to a statement, and
+ * somebody may be about to mend it. At the start it is a wrong configuration.
+ */
+export class DatabaseRefusesError extends Error {
+  override readonly name = 'DatabaseRefusesError';
+
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
 const SYSTEM_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -29,10 +41,10 @@ const SYSTEM_CODES = new Set([
 
 /**
  * SQLSTATEs that say "not now" about the server or the way to it (PostgreSQL manual, appendix A): connection exceptions
- * (08), operator intervention (57P), too many connections or no resources (53), a read-only standby after a failover
- * (25006), a statement or lock timeout of ours.
+ * (08), a password or role that is not taken (28: poolers say it in answer to a statement), operator intervention (57P), too
+ * many connections or no resources (53), a read-only standby after a failover (25006), a statement or lock timeout of ours.
  */
-const SQL_STATES = /^(08...|57P0.|53...|25006|57014|55P03)$/;
+const SQL_STATES = /^(08...|28...|57P0.|53...|25006|57014|55P03)$/;
 
 /** node-postgres, its pool, TypeORM and the poolers give these no code. */
 const MESSAGES =
@@ -43,13 +55,19 @@ const MESSAGES =
  * have been done), and the same statement may succeed later. False for whatever the database itself answered.
  */
 export function isConnectionError(error: unknown): boolean {
-  if (error instanceof DatabaseDownError) return true;
+  if (error instanceof DatabaseDownError || error instanceof DatabaseRefusesError) return true;
   if (error instanceof GatewayError) return error.code === 'database_unavailable';
   if (!(error instanceof Error)) return false;
   if (isUnavailableCode(codeOf(error)) || MESSAGES.test(error.message)) return true;
   // TypeORM wraps the driver's error; several addresses of one host fail as an AggregateError
   if ('driverError' in error && error.driverError !== error) return isConnectionError(error.driverError);
   return error instanceof AggregateError && error.errors.some(isConnectionError);
+}
+
+/** What failed a connection, as the errors of statements are told: the server's refusals among them are outages, too. */
+export function connectionFailure(error: Error): Error {
+  const isRefusal = !isConnectionError(error) || codeOf(error)?.startsWith('28') === true;
+  return isRefusal ? new DatabaseRefusesError(error) : error;
 }
 
 function isUnavailableCode(code: string | undefined): boolean {

@@ -2,7 +2,12 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleIn
 import type { Pool, QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
-import { databaseUnavailable, isConnectionError, toGatewayError } from './connection-error.js';
+import {
+  databaseUnavailable,
+  DatabaseRefusesError,
+  isConnectionError,
+  toGatewayError,
+} from './connection-error.js';
 import { migrationOptions, type DataSourceSettings } from './data-source-options.js';
 import { PreparedStatements } from './prepared-statements.js';
 import { describeTarget } from './connection-target.js';
@@ -170,7 +175,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     try {
       await this.#becomeReady();
     } catch (error) {
-      if (!isConnectionError(error)) throw error;
+      if (!isAway(error)) throw error;
       this.#logger.warn(
         `${describeTarget(this.endpoint.url)} is not reachable yet (${messageOf(error)}); trying on`,
       );
@@ -209,7 +214,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
 
   #afterFailedRetry(error: unknown, delayMs: number): void {
     if (this.#closing) return;
-    if (!isConnectionError(error)) this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
+    if (!isAway(error)) this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
     this.#tryLater(Math.min(delayMs * 2, MAX_RETRY_MS));
   }
 
@@ -247,6 +252,11 @@ export function shareConnections(poolSize: number): {
 } {
   const dataSource = Math.ceil(poolSize / 3);
   return { dataSource, prepared: Math.max(1, poolSize - dataSource) };
+}
+
+/** That it refuses us is told as it is: at the start it is a wrong configuration. */
+function isAway(error: unknown): boolean {
+  return isConnectionError(error) && !(error instanceof DatabaseRefusesError);
 }
 
 function messageOf(error: unknown): string {

@@ -1,6 +1,6 @@
 import { Client, type ClientConfig } from 'pg';
 import type { ConnectionTarget } from './connection-target.js';
-import { DatabaseDownError } from './connection-error.js';
+import { connectionFailure, DatabaseDownError } from './connection-error.js';
 import type { DatabaseHealth } from './database-health.js';
 
 type Callback = (error: Error | null | undefined, ...result: unknown[]) => void;
@@ -93,7 +93,7 @@ export function observedClient(
       connect((error) => {
         if (!error) health.succeeded();
         else if (!learn(traits, this.#tried, target, error) && !this.#isUnneeded(error)) health.failed(error);
-        callback(error);
+        callback(error && connectionFailure(error));
       });
     }
 

@@ -241,6 +241,65 @@ describe('readiness', () => {
   });
 });
 
+describe('a database that refuses us while we run', () => {
+  const role = 'rotating';
+  /** A user of its own, on the database behind the proxy. */
+  async function bootAsRole(): Promise<DatabaseService> {
+    await runSql(database.url, `CREATE ROLE ${role} LOGIN PASSWORD 'old'`);
+    const url = new URL(proxy.through(database.url));
+    url.username = role;
+    url.password = 'old';
+    return boot(url.toString(), { migrateOnBoot: false });
+  }
+  const alter = (how: string): Promise<unknown> => runSql(database.url, how);
+  const endConnections = (): Promise<unknown> =>
+    runSql(database.url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${role}'`);
+  afterEach(async () => {
+    for (const app of apps.splice(0)) await app.close();
+    await endConnections();
+    await alter(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  });
+
+  it.each([
+    ['the password is another one', `ALTER ROLE ${role} PASSWORD 'new'`, `ALTER ROLE ${role} PASSWORD 'old'`],
+    ['the role may not log in', `ALTER ROLE ${role} NOLOGIN`, `ALTER ROLE ${role} LOGIN`],
+  ])('is away until it lets us in again: %s', async (_what, refuse, admit) => {
+    const service = await bootAsRole();
+    expect(await service.prepared.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    await alter(refuse);
+    await endConnections();
+    for (let i = 0; i < 6; i++) {
+      for (const query of [service.query.bind(service), service.prepared.query]) {
+        await expect(query('SELECT 1')).rejects.toMatchObject({ code: 'database_unavailable', status: 503 });
+      }
+    }
+    expect(service.isUp()).toBe(false);
+    expect(service.status().lastError).toMatch(/password authentication failed|not permitted to log in/);
+    await alter(admit);
+    await eventually('it is back', isReady(service));
+    expect(await service.prepared.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+  });
+
+  it('is away also by what only a connection is told', async () => {
+    const service = await bootAsRole();
+    const { pathname } = new URL(database.url);
+    const name = pathname.slice(1);
+    await alter(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`);
+    await endConnections();
+    await expect(service.query('SELECT 1')).rejects.toMatchObject({
+      code: 'database_unavailable',
+      cause: { cause: { code: '42501' } },
+    });
+    await alter(`GRANT CONNECT ON DATABASE ${name} TO PUBLIC`);
+    await eventually('it is asked again', () =>
+      service.query('SELECT 1').then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+});
+
 describe('errors', () => {
   it('of the statement itself are not outages', async () => {
     const service = await boot();
