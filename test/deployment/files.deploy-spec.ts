@@ -307,6 +307,23 @@ describe('Kubernetes', () => {
     expect(statefulSet).toEqual(deployment);
   });
 
+  it.each(['dev', 'prod'])(
+    'rolls the pods of %s when the models change, and not when a secret does',
+    async (overlay) => {
+      const { generatorOptions, secretGenerator } = parse(
+        await read(`kustomize/${overlay}/kustomization.yaml`),
+      ) as {
+        generatorOptions?: object;
+        secretGenerator: { name: string; options?: object }[];
+      };
+      // What is said for all is said for the ConfigMap of the models, too.
+      expect(generatorOptions).toBeUndefined();
+      expect(secretGenerator).toMatchObject([
+        { name: 'llm-gateway', options: { disableNameSuffixHash: true } },
+      ]);
+    },
+  );
+
   it('routes nothing to the outside that nginx would close', async () => {
     const ingress = JSON.stringify((await manifests('k8s')).get('Ingress/llm-gateway'));
     for (const path of ['"/metrics', '"/ops', '"/docs', '"path":"/"']) expect(ingress).not.toContain(path);

@@ -66,6 +66,26 @@ function endpointsOf(objects: Objects, name: string) {
   }[];
 }
 
+interface AddOperation {
+  op: 'add';
+  path: string;
+  value: unknown;
+}
+
+/** As kustomize does it with RFC 6902's `add`. */
+function added(object: KubernetesObject | undefined, patch: string): KubernetesObject {
+  const changed = structuredClone(object);
+  for (const { op, path, value } of parse(patch) as AddOperation[]) {
+    expect(op).toBe('add');
+    const names = path.split('/').slice(1);
+    const last = names.pop() ?? '';
+    const parent = names.reduce<unknown>((tree, name) => Object(tree)[name], changed) as object;
+    if (Array.isArray(parent) && last === '-') parent.push(value);
+    else Reflect.set(parent, last, value);
+  }
+  return changed as KubernetesObject;
+}
+
 /** Of its own in each revision, and the secret is whoever installs it's. */
 const OWN = /^(Job|Secret)\//;
 
@@ -92,6 +112,33 @@ describe('the chart', () => {
     expect(chart.has('Deployment/llm-gateway')).toBe(false);
     const autoscaler = specOf(chart, 'HorizontalPodAutoscaler/llm-gateway');
     expect(autoscaler['scaleTargetRef']).toMatchObject({ kind: 'StatefulSet' });
+  });
+
+  it.each([
+    ['Deployment', 'k8s'],
+    ['StatefulSet', 'kustomize/journal-volume'],
+  ])('gives the %s the models that the gateway-config component gives it', async (kind, folder) => {
+    const models = { aliases: { fast: 'gpt-4o-mini' } };
+    const chart = await render([
+      '--set',
+      `workload=${kind}`,
+      '--set-json',
+      `gatewayConfig=${JSON.stringify(models)}`,
+    ]);
+    const wanted = chart.get(`${kind}/llm-gateway`);
+    const template = Object(wanted?.spec['template']) as { metadata: { annotations?: object } };
+    // The chart's sign that the models changed; kustomize has the hash in the name of the ConfigMap.
+    expect(template.metadata.annotations).toHaveProperty('checksum/gateway-config');
+    delete template.metadata.annotations;
+    const [{ target, patch }] = (
+      parse(await readFile(join(DEPLOYMENTS, 'kustomize/gateway-config/kustomization.yaml'), 'utf8')) as {
+        patches: [{ target: { kind: string; name: string }; patch: string }];
+      }
+    ).patches;
+    expect(kind).toMatch(new RegExp(`^(${target.kind})$`));
+    expect(target.name).toBe('llm-gateway');
+    expect(added((await manifests(folder)).get(`${kind}/llm-gateway`), patch)).toEqual(wanted);
+    expect(chart.has('ConfigMap/llm-gateway-models')).toBe(true);
   });
 
   it('carries the alerts that Prometheus reads elsewhere, and so does the component', async () => {
