@@ -12,14 +12,61 @@ import { asArray, asObject, asText, type WireObject } from '../openai-compatible
 const FIELD = 'response_output';
 const TEXT_LENGTH = 'text_length';
 
-/** @returns `undefined` when the message says it all */
+/**
+ * The kinds of items that answers have, and the field by which each says what it is. An item without that is only named:
+ * OpenAI would put in what it has stored under the id, for whichever user of the key. What only a client says (results,
+ * files, further tools) stands in the messages, where it is checked and held for.
+ */
+const SAID_BY: Readonly<Record<string, string>> = {
+  message: 'content',
+  reasoning: 'encrypted_content',
+  compaction: 'encrypted_content',
+  function_call: 'call_id',
+  custom_tool_call: 'call_id',
+  web_search_call: 'action',
+  file_search_call: 'queries',
+  code_interpreter_call: 'container_id',
+  computer_call: 'call_id',
+  image_generation_call: 'result',
+  mcp_list_tools: 'server_label',
+  mcp_approval_request: 'server_label',
+  mcp_call: 'server_label',
+  local_shell_call: 'action',
+  shell_call: 'action',
+  shell_call_output: 'output',
+  apply_patch_call: 'operation',
+  tool_search_call: 'arguments',
+  tool_search_output: 'tools',
+  program: 'code',
+  program_output: 'result',
+};
+/** Tools that a search for tools finds; those that OpenAI bills by the call are held for where the request names them. */
+const FOUND_TOOLS = new Set<unknown>(['function', 'custom', 'namespace', 'mcp']);
+
+/** @returns `undefined` when the message says it all, or when one of the items could not be taken back */
 export function carriedFields(output: readonly WireObject[]): { [FIELD]: WireObject[] } | undefined {
-  if (!output.some(isOpaque) || output.some(hasRefusal)) return undefined;
+  if (!output.some(isOpaque) || output.some(hasRefusal) || !output.every(isOfAnAnswer)) return undefined;
   return { [FIELD]: output.map(withoutSaid) };
 }
 
+/** Whether an item is one that answers have, and whole. */
+export function isOfAnAnswer(item: WireObject): boolean {
+  const { type } = item;
+  if (typeof type !== 'string' || !Object.hasOwn(SAID_BY, type)) return false;
+  const said = item[SAID_BY[type] ?? ''];
+  if (said === undefined || said === null || said === '') return false;
+  return (
+    type !== 'tool_search_output' || asArray(said).every((tool) => FOUND_TOOLS.has(asObject(tool)?.type))
+  );
+}
+
+/** Where the items stand in a message. */
+export function carriedAt(index: number): string {
+  return `provider_specific_fields.${FIELD}[${index}]`;
+}
+
 /**
- * The items of an earlier answer.
+ * The items of an earlier answer, as the client sent them back.
  *
  * @returns `undefined` when there are none, or when they do not fit the message any more: then the message stands alone
  */

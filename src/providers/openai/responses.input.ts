@@ -1,6 +1,6 @@
 import { GatewayError, type ChatMessage, type ContentPart } from '@app/contracts';
 import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
-import { replayedItems, saidText } from './responses.carry.js';
+import { carriedAt, isOfAnAnswer, replayedItems, saidText } from './responses.carry.js';
 
 /** What becomes of what this wire has no place for: it is refused by name, or the call returns and it is left out. */
 export type Refuse = (param: string, what: string) => void;
@@ -19,7 +19,7 @@ export function inputItems(
     const path = `messages[${position}]`;
     switch (message.role) {
       case 'assistant':
-        return replayedItems(message) ?? assistantItems(message, path, refuse);
+        return replayed(message, path, refuse) ?? assistantItems(message, path, refuse);
       case 'tool':
         return [toolOutput(message, customCalls, path, refuse)];
       case 'function':
@@ -35,6 +35,14 @@ export function inputItems(
 export function refuseUnsupported(param: string, what: string): never {
   const message = `This model is served by OpenAI's Responses API, which takes no ${what}.`;
   throw new GatewayError('unsupported_parameter', message, { param });
+}
+
+function replayed(message: ChatMessage, path: string, refuse: Refuse): WireObject[] | undefined {
+  const items = replayedItems(message);
+  const strange = items?.findIndex((item) => !isOfAnAnswer(item)) ?? -1;
+  if (strange === -1) return items;
+  refuse(`${path}.${carriedAt(strange)}`, 'items but those of its answers, whole');
+  return undefined;
 }
 
 /** Fields of an assistant's message that no item has. */

@@ -387,6 +387,75 @@ describe('the answer', () => {
     expect(items.some((item) => item.type === 'function_call')).toBe(true);
   });
 
+  const carrying = (...items: WireObject[]) =>
+    ({
+      role: 'assistant',
+      content: null,
+      provider_specific_fields: { response_output: items },
+    }) as ChatMessage;
+  const REPLAYED_AT = 'messages[0].provider_specific_fields.response_output[0]';
+
+  it.each<WireObject>([
+    { type: 'item_reference', id: 'msg_of_somebody_else' },
+    { id: 'msg_of_somebody_else' },
+    { type: null, id: 'msg_of_somebody_else' },
+    { type: 'constructor', id: 'x' },
+    // What OpenAI would look up by its id.
+    { type: 'reasoning', id: 'rs_of_somebody_else', summary: [] },
+    { type: 'reasoning', id: 'rs_of_somebody_else', summary: [], encrypted_content: '' },
+    { type: 'compaction', id: 'cmp_of_somebody_else' },
+    { type: 'image_generation_call', id: 'ig_of_somebody_else', status: 'completed', result: null },
+    { type: 'web_search_call', id: 'ws_of_somebody_else', status: 'completed' },
+    // What only clients say, and where nobody has looked for files or tools.
+    { type: 'function_call_output', call_id: 'c', output: [{ type: 'input_file', file_id: 'file-1' }] },
+    { type: 'computer_call_output', call_id: 'c', output: { type: 'computer_screenshot', file_id: 'f' } },
+    { type: 'additional_tools', role: 'developer', tools: [{ type: 'web_search' }] },
+    { type: 'tool_search_output', call_id: null, tools: [{ type: 'web_search' }] },
+  ])('takes no item back that was in no answer, or is only named: %j', (item) => {
+    const messages = [carrying(item), { role: 'user', content: 'Go on' } as ChatMessage];
+    const refusal = expect.objectContaining({ code: 'unsupported_parameter', param: REPLAYED_AT }) as Error;
+    expect(() => toResponsesRequest(call({ messages }), false)).toThrow(refusal);
+    const { body, droppedParams } = toResponsesRequest(call({ messages }, { dropUnsupported: true }), false);
+    expect(droppedParams).toEqual([REPLAYED_AT]);
+    expect(body.input).toEqual([{ role: 'user', content: 'Go on' }]);
+  });
+
+  it('hands out no items that it would not take back', () => {
+    const known = { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search' } };
+    const carriedOf = (...output: WireObject[]) =>
+      responseToCompletion({ ...toolsResponse, output }, context).choices[0]?.message
+        .provider_specific_fields;
+    expect(carriedOf(known)).toEqual({ response_output: [known] });
+    for (const other of [
+      { type: 'call_of_tomorrow', id: 'x_1' },
+      { type: 'reasoning', id: 'rs_1', summary: [] },
+    ])
+      expect(carriedOf(other, known)).toBeUndefined();
+  });
+
+  it.each<WireObject>([
+    { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAAA' },
+    { type: 'compaction', id: 'cmp_1', encrypted_content: 'gAAAA' },
+    { type: 'file_search_call', id: 'fs_1', status: 'completed', queries: ['q'], results: null },
+    { type: 'code_interpreter_call', id: 'ci_1', status: 'completed', code: null, container_id: 'cntr_1' },
+    { type: 'computer_call', id: 'cu_1', call_id: 'c', pending_safety_checks: [], status: 'completed' },
+    { type: 'image_generation_call', id: 'ig_1', status: 'completed', result: 'iVBOR' },
+    { type: 'mcp_list_tools', id: 'mcpl_1', server_label: 's', tools: [] },
+    { type: 'mcp_approval_request', id: 'mcpr_1', server_label: 's', name: 'n', arguments: '{}' },
+    { type: 'mcp_call', id: 'mcp_1', server_label: 's', name: 'n', arguments: '{}', output: 'x' },
+    { type: 'local_shell_call', id: 'lsh_1', call_id: 'c', action: { type: 'exec', command: ['ls'] } },
+    { type: 'shell_call', id: 'sh_1', call_id: 'c', action: { commands: ['ls'] }, environment: null },
+    { type: 'shell_call_output', id: 'sho_1', call_id: 'c', max_output_length: null, output: [] },
+    { type: 'apply_patch_call', id: 'apc_1', call_id: 'c', operation: { type: 'create_file' } },
+    { type: 'tool_search_call', id: 'tsc_1', call_id: null, execution: 'server', arguments: {} },
+    { type: 'tool_search_output', id: 'tso_1', call_id: null, tools: [{ type: 'function', name: 'f' }] },
+    { type: 'program', id: 'prog_1', call_id: 'c', code: 'x', fingerprint: 'f' },
+    { type: 'program_output', id: 'pro_1', call_id: 'c', result: 'x', status: 'completed' },
+  ])('brings every kind of item that answers have back as it was: %j', (item) => {
+    const { message } = responseToCompletion({ ...toolsResponse, output: [item] }, context).choices[0]!;
+    expect(inputItems([message as ChatMessage])).toEqual([item]);
+  });
+
   it.each([
     [{ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, 'length'],
     [{ status: 'incomplete', incomplete_details: { reason: 'content_filter' } }, 'content_filter'],
