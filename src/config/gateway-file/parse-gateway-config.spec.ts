@@ -120,7 +120,7 @@ describe('parseGatewayConfig', () => {
   it('reads how a server differs from others of its dialect', () => {
     const { config, faults } = parse(
       provider(
-        'base_url: "https://h/v1", options: { query: { api-version: 2024-10-21 }, output_limit_field: max_completion_tokens, stream_usage: false, cancel_stops_billing: true, takes_reasoning_content: true }',
+        'base_url: "https://h/v1", options: { query: { api-version: 2024-10-21 }, output_limit_field: max_completion_tokens, stream_usage: false, cancel_stops_billing: true, takes_reasoning_content: true, allowed_params: [provider, prediction] }',
       ),
     );
     expect(faults).toEqual([]);
@@ -130,6 +130,7 @@ describe('parseGatewayConfig', () => {
       streamUsage: false,
       cancelStopsBilling: true,
       takesReasoningContent: true,
+      allowedParams: ['provider', 'prediction'],
     });
     expect(
       faultsOf(
@@ -138,6 +139,14 @@ describe('parseGatewayConfig', () => {
         ),
       ),
     ).toHaveLength(3);
+    for (const [params, fault] of [
+      ['models', 'options.allowed_params: must be a list'],
+      ['[provider, temperature]', 'options.allowed_params[1]: names a field that every provider gets'],
+      ['[{}]', 'options.allowed_params[0]: must be the name of a field'],
+    ])
+      expect(faultsOf(provider(`base_url: "https://h/v1", options: { allowed_params: ${params} }`))).toEqual([
+        expect.stringContaining(fault ?? ''),
+      ]);
   });
 
   it('puts a key into a header of its own when asked to', () => {

@@ -1,4 +1,5 @@
 import { isMetadataHost } from '../../outbound/metadata-addresses.js';
+import { isClosedName } from '../../providers/openai-compatible/closed-params.js';
 import type { GatewayProvider } from '../gateway-config.js';
 import type { RawEnvironment } from '../environment.js';
 import type { ConfigNode } from './config-node.js';
@@ -18,6 +19,8 @@ const RESERVED_HEADERS = new Set([
   'accept-encoding',
 ]);
 const MAX_HEADERS = 20;
+const PARAM_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
+const MAX_ALLOWED_PARAMS = 100;
 
 /** One entry of `providers:`. */
 export function parseProvider(
@@ -62,6 +65,7 @@ function parseOptions(node: ConfigNode): Record<string, unknown> {
     'takes_reasoning_content',
     'stream_usage',
     'cancel_stops_billing',
+    'allowed_params',
   ]);
   const flag = (item: ConfigNode): boolean | undefined => (item.isSet ? item.flag() : undefined);
   const limitField = field('output_limit_field');
@@ -73,8 +77,21 @@ function parseOptions(node: ConfigNode): Record<string, unknown> {
     takesReasoningContent: flag(field('takes_reasoning_content')),
     streamUsage: flag(field('stream_usage')),
     cancelStopsBilling: flag(field('cancel_stops_billing')),
+    allowedParams: field('allowed_params').isSet ? parseAllowedParams(field('allowed_params')) : undefined,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+/** Fields of a request that are refused unless the operator knows what they do at his server. */
+function parseAllowedParams(node: ConfigNode): string[] {
+  const names: string[] = [];
+  for (const item of node.items(MAX_ALLOWED_PARAMS) ?? []) {
+    const name = item.text(PARAM_NAME, 'the name of a field');
+    if (name === undefined) continue;
+    if (isClosedName(name)) names.push(name);
+    else item.fault('names a field that every provider gets anyway');
+  }
+  return names;
 }
 
 /** Query parameters of every call, e.g. Azure's `api-version`. */

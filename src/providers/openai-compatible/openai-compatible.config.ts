@@ -1,5 +1,7 @@
 import type { ProviderStrategy } from '@app/contracts';
 import type { ProviderDependencies, ProviderSettings } from '../provider-definition.js';
+import { asArray, asText } from './openai-compatible.wire.js';
+import { closedParams, foldedNames } from './closed-params.js';
 import { createOpenAiClient } from './openai-client.js';
 import { compatibleDialect, type OpenAiDialect } from './openai-compatible.dialect.js';
 import { OpenAiCompatibleStrategy } from './openai-compatible.strategy.js';
@@ -7,7 +9,7 @@ import { OpenAiCompatibleStrategy } from './openai-compatible.strategy.js';
 /**
  * A provider of GATEWAY_CONFIG. Its settings may have these `options`, each with the default of a server of which nothing
  * is known: `timeoutMs` (of one whole call), `query` (object), `outputLimitField`, `takesReasoningContent`, `streamUsage`,
- * `cancelStopsBilling`.
+ * `cancelStopsBilling`, `allowedParams` (names).
  */
 export async function createOpenAiCompatible(
   name: string,
@@ -21,8 +23,10 @@ export async function createOpenAiCompatible(
 function configuredDialect(name: string, options: Readonly<Record<string, unknown>>): OpenAiDialect {
   const dialect = compatibleDialect(name);
   const { outputLimitField: field, timeoutMs } = options;
+  const allowed = foldedNames(asArray(options.allowedParams).flatMap((name) => asText(name) ?? []));
   return {
     ...dialect,
+    closedParams: ({ request }) => closedParams(request, allowed),
     takesReasoningContent: flag(options.takesReasoningContent, dialect.takesReasoningContent),
     streamUsage: flag(options.streamUsage, dialect.streamUsage),
     cancelStopsBilling: flag(options.cancelStopsBilling, dialect.cancelStopsBilling),

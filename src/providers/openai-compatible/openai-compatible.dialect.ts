@@ -1,10 +1,13 @@
-import type { ChatRequest } from '@app/contracts';
+import type { ChatRequest, ProviderCall } from '@app/contracts';
+import { type ClosedParam, closedParams } from './closed-params.js';
 
 /** Where one vendor's form of OpenAI's dialect differs from another's. Everything else is common. */
 export interface OpenAiDialect {
   readonly providerName: string;
   /** A client's disconnect stops generation, and with it the vendor's bill. */
   readonly cancelStopsBilling: boolean;
+  /** What clients may not set. OpenAI's are taken out before the wire is chosen. */
+  closedParams(call: ProviderCall): readonly ClosedParam[];
   /** The field that the output limit is written to. */
   outputLimitField(request: ChatRequest, upstreamModel: string): OutputLimitField;
   /** Takes an earlier turn's `reasoning_content` back (DeepSeek, vLLM). OpenAI has no such field. */
@@ -32,6 +35,7 @@ export function compatibleDialect(providerName: string): OpenAiDialect {
   return {
     providerName,
     cancelStopsBilling: true,
+    closedParams: ({ request }) => closedParams(request),
     outputLimitField: () => 'max_tokens',
     takesReasoningContent: true,
     takesDeveloperRole: false,

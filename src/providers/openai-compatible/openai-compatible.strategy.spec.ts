@@ -22,7 +22,14 @@ interface Upstream {
   requests: { url: string | undefined; headers: Record<string, unknown>; body: Record<string, unknown> }[];
 }
 
-async function upstream(...listeners: RequestListener[]): Promise<Upstream> {
+function upstream(...listeners: RequestListener[]): Promise<Upstream> {
+  return upstreamWith({}, ...listeners);
+}
+
+async function upstreamWith(
+  options: Readonly<Record<string, unknown>>,
+  ...listeners: RequestListener[]
+): Promise<Upstream> {
   const requests: Upstream['requests'] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -38,7 +45,7 @@ async function upstream(...listeners: RequestListener[]): Promise<Upstream> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   return {
-    strategy: await createOpenAiCompatible('local', { baseUrl, apiKey: API_KEY }, { fetch }),
+    strategy: await createOpenAiCompatible('local', { baseUrl, apiKey: API_KEY, options }, { fetch }),
     requests,
   };
 }
@@ -99,6 +106,39 @@ describe('a call', () => {
       headers: { authorization: `Bearer ${API_KEY}`, 'x-request-id': 'req-1', traceparent: '00-aa-bb-01' },
       body: { model: 'upstream-model', max_tokens: 9 },
     });
+  });
+
+  const reaching = { models: ['dear'], extra_body: { api_base: 'http://elsewhere', kept: 1 }, top_k: 5 };
+
+  it('is refused when a field of it reaches past what is held for, and nothing is sent', async () => {
+    const { strategy, requests } = await upstream(answer(200, completion));
+    const refusal = {
+      code: 'unsupported_parameter',
+      param: 'models',
+      message: expect.stringMatching(/model/),
+    };
+    await expect(strategy.complete(call(reaching))).rejects.toMatchObject(refusal);
+    await expect(strategy.stream(call(reaching))).rejects.toMatchObject(refusal);
+    expect(requests).toEqual([]);
+  });
+
+  it('goes without such fields where that is allowed, and names them', async () => {
+    const { strategy, requests } = await upstream(answer(200, completion));
+    const given = call(reaching, { dropUnsupported: true });
+    expect((await strategy.complete(given)).droppedParams).toEqual(['models', 'extra_body.api_base']);
+    expect((await strategy.stream(given)).droppedParams).toEqual(['models', 'extra_body.api_base']);
+    for (const { body } of requests) {
+      expect(body).toMatchObject({ extra_body: { kept: 1 }, top_k: 5 });
+      expect(JSON.stringify(body)).not.toMatch(/dear|elsewhere/);
+    }
+    expect(given.request).toMatchObject(reaching);
+  });
+
+  it('has what the operator has opened, and nothing else', async () => {
+    const { strategy, requests } = await upstreamWith({ allowedParams: ['models'] }, answer(200, completion));
+    await strategy.complete(call({ models: ['dear'] }));
+    expect(requests[0]?.body).toMatchObject({ models: ['dear'] });
+    await expect(strategy.complete(call(reaching))).rejects.toMatchObject({ param: 'extra_body.api_base' });
   });
 
   it('says nothing of the machine that it comes from', async () => {

@@ -9,6 +9,7 @@ import {
 } from '@app/contracts';
 import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '../http/prepared-post.js';
 import { ChatEventStream } from './chat-event-stream.js';
+import { withoutClosed } from './closed-params.js';
 import { completionEvents } from './completion-events.js';
 import { concede, type Concession, negotiate, type Sent } from './negotiate-request.js';
 import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialect.js';
@@ -44,8 +45,26 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     this.cancelStopsBilling = dialect.cancelStopsBilling;
   }
 
+  complete(call: ProviderCall): Promise<ProviderAnswer> {
+    return withoutClosed(call, this.dialect.closedParams(call), (open) => this.#complete(open));
+  }
+
+  stream(call: ProviderCall): Promise<ProviderStream> {
+    return withoutClosed(call, this.dialect.closedParams(call), (open) => this.#stream(open));
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    try {
+      const response = await this.client.get('/models', { signal }).asResponse();
+      await response.text();
+    } catch (thrown) {
+      const error = toProviderError(thrown, signal);
+      if (!isWithoutModelList(error)) throw error;
+    }
+  }
+
   /** The ordinary way has no async function in it: one promise for the answer, one for what is made of it. */
-  complete(given: ProviderCall): Promise<ProviderAnswer> {
+  #complete(given: ProviderCall): Promise<ProviderAnswer> {
     const call = this.#withDeadline(given);
     try {
       const body = this.#wireRequest(call, false);
@@ -61,7 +80,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     }
   }
 
-  async stream(given: ProviderCall): Promise<ProviderStream> {
+  async #stream(given: ProviderCall): Promise<ProviderStream> {
     const call = this.#withDeadline(given);
     try {
       const body = this.#wireRequest(call, true);
@@ -76,16 +95,6 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       };
     } catch (error) {
       throw toProviderError(error, call.signal);
-    }
-  }
-
-  async probe(signal: AbortSignal): Promise<void> {
-    try {
-      const response = await this.client.get('/models', { signal }).asResponse();
-      await response.text();
-    } catch (thrown) {
-      const error = toProviderError(thrown, signal);
-      if (!isWithoutModelList(error)) throw error;
     }
   }
 

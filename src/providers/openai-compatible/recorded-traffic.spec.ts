@@ -43,7 +43,11 @@ function recordings(): Recording[] {
 }
 
 const CLIENT_MODEL = 'what-the-client-asked-for';
-const openAiLike: OpenAiDialect = { ...compatibleDialect('openai'), stopsWithForcedTools: true };
+const openAiLike: OpenAiDialect = {
+  ...compatibleDialect('openai'),
+  closedParams: () => [],
+  stopsWithForcedTools: true,
+};
 
 /** A generator of its own, so that a failure can be repeated. */
 function* pseudoRandom(seed: number): Generator<number, never> {

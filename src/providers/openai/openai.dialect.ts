@@ -1,10 +1,14 @@
 import type { ChatRequest } from '@app/contracts';
+import type { ClosedParam } from '../openai-compatible/closed-params.js';
 import type { OpenAiDialect, OutputLimitField } from '../openai-compatible/openai-compatible.dialect.js';
+
+const NONE: readonly ClosedParam[] = [];
 
 /** OpenAI itself. */
 export const OPENAI_DIALECT: OpenAiDialect = Object.freeze({
   providerName: 'openai',
   cancelStopsBilling: true,
+  closedParams: () => NONE,
   outputLimitField,
   takesReasoningContent: false,
   takesDeveloperRole: true,

@@ -5,8 +5,9 @@ import {
   type ProviderStrategy,
   type ProviderStream,
 } from '@app/contracts';
+import { withoutClosed } from '../openai-compatible/closed-params.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
-import { withoutUnpriced } from './openai.prices.js';
+import { closedAtOpenAi } from './openai.prices.js';
 import { needsResponses } from './openai.wires.js';
 
 const MAX_REMEMBERED = 1000;
@@ -27,25 +28,22 @@ export class OpenAiStrategy implements ProviderStrategy {
   ) {}
 
   complete(call: ProviderCall): Promise<ProviderAnswer> {
-    return this.#priced(call, (wire, priced) => wire.complete(priced));
+    return this.#send(call, (wire, open) => wire.complete(open));
   }
 
   stream(call: ProviderCall): Promise<ProviderStream> {
-    return this.#priced(call, (wire, priced) => wire.stream(priced));
+    return this.#send(call, (wire, open) => wire.stream(open));
   }
 
   async probe(signal: AbortSignal): Promise<void> {
     await this.chat.probe?.(signal);
   }
 
-  async #priced<Result extends ProviderAnswer | ProviderStream>(
-    given: ProviderCall,
+  #send<Result extends ProviderAnswer | ProviderStream>(
+    call: ProviderCall,
     use: Use<Result>,
   ): Promise<Result> {
-    const priced = withoutUnpriced(given);
-    if (!priced) return this.#through(given, use);
-    const result = await this.#through(priced.call, use);
-    return { ...result, droppedParams: [...priced.droppedParams, ...result.droppedParams] };
+    return withoutClosed(call, closedAtOpenAi(call), (open) => this.#through(open, use));
   }
 
   async #through<Result>(call: ProviderCall, use: Use<Result>): Promise<Result> {

@@ -21,7 +21,12 @@ const EXAMPLE: Json = {
       api_key_header: 'x-api-key',
       headers: { 'x-team': 'a' },
       timeout_seconds: '30',
-      options: { query: { 'api-version': '1' }, output_limit_field: 'max_tokens', stream_usage: 'true' },
+      options: {
+        query: { 'api-version': '1' },
+        output_limit_field: 'max_tokens',
+        stream_usage: 'true',
+        allowed_params: ['provider'],
+      },
     },
   },
   models: {
