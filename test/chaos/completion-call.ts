@@ -111,7 +111,7 @@ function judge(
 
 /** Pings are no part of an answer. */
 function digestOf(text: string): string {
-  return createHash('sha256').update(text.replaceAll(': ping\n\n', '')).digest('hex').slice(0, 16);
+  return createHash('sha256').update(text.replaceAll(': ping\n', '')).digest('hex').slice(0, 16);
 }
 
 interface Seen {

@@ -112,7 +112,7 @@ function piped(...ready: string[]) {
   events.send(...ready);
   const sse = new SseResponse(client as unknown as Response, 0, new Deadlines(), 60_000);
   const ended = new Promise<void>((resolve) => sse.pipe(events, resolve));
-  return { client, events, ended };
+  return { client, events, sse, ended };
 }
 
 describe('an answer stream', () => {
@@ -143,6 +143,26 @@ describe('an answer stream', () => {
     await ended;
     expect(client.writes.slice(1)).toEqual(['data: 4\n\n', 'data: [DONE]\n\n']);
     expect(events.isLeft).toBe(false);
+  });
+
+  // Decoders are in use that take every blank line for the end of an event, and fail at one without data.
+  it('pings in a line of its own, without a blank line behind it', async () => {
+    const { client, events, sse, ended } = piped();
+    sse.onDue();
+    events.send('1');
+    await turn();
+    sse.onDue();
+    sse.onDue();
+    events.send('2');
+    await turn();
+    events.finish();
+    await ended;
+    expect(client.writes.join('').split('\n\n')).toEqual([
+      ': ping\ndata: 1',
+      ': ping\n: ping\ndata: 2',
+      'data: [DONE]',
+      '',
+    ]);
   });
 
   it('takes no more while its client has not taken the last bytes', async () => {

@@ -4,7 +4,10 @@ import { toGatewayError } from '../../edge/gateway-error.filter.js';
 import type { Deadlines, Timed } from '../../timing/deadlines.js';
 import { ChunkedText } from './chunked-text.js';
 
-const PING = ': ping\n\n';
+/**
+ * Without a blank line: openai-go before 3.43 takes every blank line for the end of an event, and fails at one without data.
+ */
+const PING = ': ping\n';
 const DONE = 'data: [DONE]\n\n';
 /** Text that waits for the end of the turn, before it goes at once. */
 const MAX_GATHERED_LENGTH = 32 * 1024;
