@@ -52,13 +52,17 @@ export const OLDEST_INSTANCE = `
 /** An id before that of any charge. */
 export const BEFORE_ALL_CHARGES = '00000000-0000-0000-0000-000000000000';
 
+/** A few hundred, for millions of charges: to read one for each charge took most of an audit's time, and this process's. */
+export const PRICE_CARDS = 'SELECT id, card FROM price_version';
+
 /**
  * Charges with what they were priced by, in pages. By their id, which has an index here and in `hold`: by any other order
- * each page would read the whole ledger. $1 after this id, $2 how many
+ * each page would read the whole ledger; and a merge of both begins at the first hold of all, unless it is told where.
+ * $1 after this id, $2 how many
  */
 export const CHARGES_TO_RECOMPUTE = `
-  SELECT l.id, l.amount_nano, l.usage, l.price_version, l.price_factor, h.shortfall_nano, p.card
-    FROM ledger l LEFT JOIN hold h ON h.id = l.id LEFT JOIN price_version p ON p.id = l.price_version
+  SELECT l.id, l.amount_nano, l.usage, l.price_version, l.price_factor, h.shortfall_nano
+    FROM ledger l LEFT JOIN hold h ON h.id = l.id AND h.id > $1
    WHERE l.kind = 'charge' AND l.id > $1 ORDER BY l.id LIMIT $2`;
 
 export const COUNT_CHECKED = `

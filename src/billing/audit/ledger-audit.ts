@@ -1,5 +1,11 @@
 import type { Usage } from '@app/contracts';
-import { priceCardFromJson, type PriceCardJson, priceUsage, priceVersionOf } from '@app/money';
+import {
+  type PriceCard,
+  priceCardFromJson,
+  type PriceCardJson,
+  priceUsage,
+  priceVersionOf,
+} from '@app/money';
 import type { DataSource } from 'typeorm';
 import { type Read, readPatiently } from '../../database/read-patiently.js';
 import { scaledCost } from '../session/charge-calculator.js';
@@ -9,6 +15,7 @@ import {
   CHARGES_TO_RECOMPUTE,
   COUNT_CHECKED,
   firstOf,
+  PRICE_CARDS,
 } from './audit-statements.js';
 
 export const RECOMPUTED_CHECK = 'charge_is_usage_times_price';
@@ -90,17 +97,22 @@ interface ChargeRow {
   price_version: string | null;
   price_factor: string | null;
   shortfall_nano: string | null;
-  card: PriceCardJson | null;
+}
+
+interface CardRow {
+  id: string;
+  card: PriceCardJson;
 }
 
 async function recomputeCharges(read: Read, examples: number): Promise<Finding> {
   const check = RECOMPUTED_CHECK;
   const mismatches: AuditMismatch[] = [];
+  const cards = new Map((await read<CardRow>(PRICE_CARDS)).map(({ id, card }) => [id, readCard(id, card)]));
   let count = 0;
   for (let after = BEFORE_ALL_CHARGES; ;) {
     const rows = await read<ChargeRow>(CHARGES_TO_RECOMPUTE, [after, PAGE]);
     for (const row of rows) {
-      const detail = faultOf(row);
+      const detail = faultOf(row, cards);
       if (detail === undefined) continue;
       count += 1;
       if (mismatches.length < examples) mismatches.push({ check, subject: row.id, detail });
@@ -111,11 +123,18 @@ async function recomputeCharges(read: Read, examples: number): Promise<Finding> 
   }
 }
 
-function faultOf(row: ChargeRow): string | undefined {
-  if (!row.usage || !row.card) return 'usage or price version is missing';
-  const card = priceCardFromJson(row.card);
-  if (priceVersionOf(card) !== row.price_version) return 'the price version is not the address of its card';
-  const priced = priceUsage(card, row.usage);
+/** @returns `undefined` when it is not what its address says */
+function readCard(version: string, json: PriceCardJson): PriceCard | undefined {
+  const card = priceCardFromJson(json);
+  return priceVersionOf(card) === version ? card : undefined;
+}
+
+function faultOf(row: ChargeRow, cards: ReadonlyMap<string, PriceCard | undefined>): string | undefined {
+  const { usage, price_version: version } = row;
+  if (!usage || version === null || !cards.has(version)) return 'usage or price version is missing';
+  const card = cards.get(version);
+  if (!card) return 'the price version is not the address of its card';
+  const priced = priceUsage(card, usage);
   const cost = row.price_factor === null ? priced.costNano : scaledCost(priced.costPico, row.price_factor);
   const booked = BigInt(row.shortfall_nano ?? 0) - BigInt(row.amount_nano);
   return cost === booked ? undefined : `charge and shortfall are ${booked}, usage × price is ${cost}`;
