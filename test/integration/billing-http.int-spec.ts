@@ -1015,3 +1015,74 @@ describe('a report of very many', () => {
     expect(await spent('from=2026-10-25T00:00:00&to=2026-10-26T00:00:00')).toEqual([['2026-10-25', 54_320]]);
   });
 });
+
+// Last: these entries belong to no account, which an audit would tell of.
+describe('pages of the ledger', () => {
+  it('page through a ledger that goes on growing: each entry once, newest first, however far apart they are', async () => {
+    const users = [userId(), userId()];
+    const book = (days: readonly number[], user: string) =>
+      db.dataSource.query(
+        `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, created_at)
+         SELECT gen_random_uuid(), $1, 'topup', 'deposits', 1, 1, day, timestamptz '2021-03-01Z' - day::float8 * interval '1 day'
+           FROM unnest($2::text[]) day`,
+        [user, days.map(String)],
+      );
+    const days = [0.001, 0.002, 0.2, 0.21, 3, 20, 20, 20, 25];
+    for (const [index, day] of days.entries()) await book([day], users[index % 2]!);
+    const period = 'from=2021-02-01&to=2021-03-01&limit=2';
+    for (const [path, expected] of [
+      [`/admin/transactions?${period}`, days],
+      [`/admin/transactions?${period}&user_id=${users[0]}`, days.filter((_, index) => index % 2 === 0)],
+      [`/billing/transactions?limit=2`, days.filter((_, index) => index % 2 === 0)],
+    ] as const) {
+      const seen: { id: string; description: string }[] = [];
+      for (let after = ''; ;) {
+        const page = (await get(`${path}${after}`, path.startsWith('/admin') ? 'root' : users[0]!)).json;
+        seen.push(...page.transactions);
+        if (page.transactions.length < 2) break;
+        after = `&after=${page.transactions.at(-1).id}`;
+        await book([0.0001], users[0]!);
+      }
+      const old = seen.filter(({ description }) => !/0\.0001|credit/.test(description));
+      expect(old.map(({ description }) => Number(description))).toEqual(expected);
+      expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
+    }
+    const [{ id }] = (await get(`/admin/transactions?${period}`, 'root')).json.transactions;
+    for (const [path, user] of [
+      [`/billing/transactions?after=${id}`, users[1]!],
+      [`/admin/transactions?after=${id}&user_id=${users[1]}`, 'root'],
+      ['/admin/transactions?after=txn_1', 'root'],
+      [`/admin/transactions?after=txn_${'0'.repeat(32)}`, 'root'],
+    ] as const) {
+      expect((await get(path, user)).json.error).toMatchObject({ param: 'after' });
+    }
+  });
+
+  it('get the newest entries without a read of all the month', async () => {
+    await db.dataSource.query(
+      `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, created_at)
+       SELECT gen_random_uuid(), $1, 'topup', 'deposits', 1, 1, n, timestamptz '2021-05-01Z' - n * interval '100 minutes'
+         FROM generate_series(1, 400) n`,
+      [userId()],
+    );
+    const query = vi.spyOn(pg.Client.prototype, 'query');
+    const times = async (path: string): Promise<string[]> => {
+      query.mockClear();
+      const { transactions } = (await get(path, 'root')).json;
+      expect(transactions).toHaveLength(100);
+      return query.mock.calls.flatMap(([statement]) => {
+        const { text, values } = statement as { text?: string; values?: unknown[] };
+        return text?.includes('balance_after_nano') ? [(values![2] as Date).toISOString()] : [];
+      });
+    };
+    const path = '/admin/transactions?from=2021-04-01&to=2021-05-01';
+    expect(await times(path)).toEqual([
+      '2021-04-30T23:50:00.000Z',
+      '2021-04-30T21:20:00.000Z',
+      '2021-04-29T05:20:00.000Z',
+      '2021-04-20T08:00:00.000Z',
+    ]);
+    expect(await times(`${path}&limit=100&offset=299`)).toHaveLength(4);
+    query.mockRestore();
+  });
+});

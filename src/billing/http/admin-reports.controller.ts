@@ -103,8 +103,8 @@ export class AdminReportsController {
   async transactions(@Query() query: LedgerQuery, @Res() response: Response): Promise<void> {
     const period = toPeriod(query);
     const { currency } = this.config.billing;
-    const { user_id, type, limit, offset } = query;
-    const entries = await this.reports.entries({ userId: user_id, kind: type, period, limit, offset });
+    const { user_id: userId, type: kind, limit, offset, after } = query;
+    const entries = await this.reports.entries({ userId, kind, period, after, limit, offset });
     if (query.format === 'csv') {
       const table = entries.map((entry) => ({ ...entry, currency }));
       sendCsv(response, 'transactions.csv', ENTRY_COLUMNS, table);

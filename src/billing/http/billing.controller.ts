@@ -10,7 +10,7 @@ import { type Receipt, ReceiptsService } from '../reports/receipts.service.js';
 import { ReportsService, type SpendView, type TransactionView } from '../reports/reports.service.js';
 import { Settler } from '../settle/settler.service.js';
 import { type BalanceView, toBalanceView } from './balance-view.js';
-import { MOST_ROWS, PageQuery, RequestParam, UsageQuery } from './billing.dto.js';
+import { MOST_ROWS, RequestParam, TransactionsQuery, UsageQuery } from './billing.dto.js';
 import {
   BALANCE_EXAMPLE,
   RECEIPT_EXAMPLE,
@@ -56,13 +56,13 @@ export class BillingController {
   @ApiErrors(400, 401, 429, 503)
   async transactions(
     @Context() context: RequestContext,
-    @Query() { limit, offset }: PageQuery,
+    @Query() { limit, offset, after }: TransactionsQuery,
   ): Promise<{ user_id: string; transactions: TransactionView[]; limit: number; offset: number }> {
     const { userId } = requirePrincipal(context);
     await this.accounts.require(userId);
     return {
       user_id: userId,
-      transactions: await this.reports.transactions(userId, limit, offset),
+      transactions: await this.reports.transactions(userId, { limit, offset, after }),
       limit,
       offset,
     };

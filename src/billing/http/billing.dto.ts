@@ -15,6 +15,7 @@ import {
   Min,
   ValidateBy,
 } from 'class-validator';
+import { TRANSACTION_ID } from '../transaction-id.js';
 
 const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
 
@@ -86,12 +87,31 @@ function IsFormat(): PropertyDecorator {
   );
 }
 
+function IsAfter(): PropertyDecorator {
+  return applyDecorators(
+    ApiPropertyOptional({
+      type: String,
+      example: 'txn_01a22b68c313786f98369ad55b2d0d97',
+      description:
+        'Go on below this entry, the last one of the page before: nothing comes twice that way, and it takes no longer ' +
+        'the further down it is, as `offset` does.',
+    }),
+    IsOptional(),
+    Matches(TRANSACTION_ID, { message: 'after must be the id of a transaction' }),
+  );
+}
+
 export class PageQuery {
   @IsLimit(100, { default: 10 })
   limit = 10;
 
   @IsOffset()
   offset = 0;
+}
+
+export class TransactionsQuery extends PageQuery {
+  @IsAfter()
+  after?: string;
 }
 
 const FROM_30_DAYS = 'Inclusive, UTC unless it names a zone; default 30 days before `to`.';
@@ -159,6 +179,9 @@ class RowsQuery extends PeriodQuery {
 }
 
 export class LedgerQuery extends RowsQuery {
+  @IsAfter()
+  after?: string;
+
   @ApiPropertyOptional({ enum: ENTRY_KINDS, description: 'Default: all of them.' })
   @IsOptional()
   @IsIn(ENTRY_KINDS)

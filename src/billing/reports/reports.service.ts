@@ -5,9 +5,10 @@ import { DatabaseService } from '../../database/database.service.js';
 import { SQL_STATE, sqlStateOf } from '../money-database.js';
 import { Leases } from '../leases/leases.service.js';
 import { Settler } from '../settle/settler.service.js';
-import { transactionId } from '../transaction-id.js';
+import { entryIdOf, transactionId } from '../transaction-id.js';
 import {
   COUNT_USERS,
+  FIND_PLACE,
   type Grouping,
   LIST_ENTRIES,
   LIST_TRANSACTIONS,
@@ -17,6 +18,15 @@ import {
 
 /** Reads wait for this instance's own settlements, so that whoever saw an answer also sees its charge. */
 const DRAIN_LIMIT_MS = 1_000;
+
+/**
+ * Everybody's entries have no order but that of time, by blocks (BRIN): a page of the newest is looked for among those of so
+ * long, then of as many times longer as seems to do. To sort all of a month for it took seconds, and the disk.
+ */
+const FIRST_LOOK_MS = 10 * 60_000;
+const LOOK_FURTHER = { least: 2, most: 16, margin: 1.5 };
+/** By which the database's clock may be ahead. */
+const CLOCKS_APART_MS = 60_000;
 
 export interface TransactionView {
   readonly id: string;
@@ -70,7 +80,13 @@ export interface Page {
   readonly offset: number;
 }
 
-export interface EntryFilter extends Page {
+/** A page of what grows at its beginning: the next one begins below an entry, wherever that is by then. */
+export interface LedgerPage extends Page {
+  /** As clients see its id; `undefined` = from the newest on. */
+  readonly after: string | undefined;
+}
+
+export interface EntryFilter extends LedgerPage {
   /** `undefined` = everybody */
   readonly userId: string | undefined;
   /** `undefined` = all kinds */
@@ -87,17 +103,29 @@ export class ReportsService {
     private readonly leases: Leases,
   ) {}
 
-  async transactions(userId: string, limit: number, offset: number): Promise<TransactionView[]> {
+  async transactions(userId: string, { after, limit, offset }: LedgerPage): Promise<TransactionView[]> {
     await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
-    const rows = await this.database.query<TransactionRow>(LIST_TRANSACTIONS, [userId, limit, offset]);
+    const place = await this.#placeOf(after, userId);
+    const parameters = [userId, limit, offset, place?.at, place?.seq];
+    const rows = await this.#read<TransactionRow>(this.database, LIST_TRANSACTIONS, parameters, TOO_FAR);
     return rows.map(toTransaction);
   }
 
   /** The ledger of one or of all, newest first. */
-  async entries({ userId, kind, period, limit, offset }: EntryFilter): Promise<EntryView[]> {
+  async entries({ userId, kind, period, after, limit, offset }: EntryFilter): Promise<EntryView[]> {
     await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
-    const parameters = [userId ?? null, kind ?? null, period.from, period.to, limit, offset];
-    return (await this.#read<EntryRow>(this.database.patient, LIST_ENTRIES, parameters)).map(toEntry);
+    const place = await this.#placeOf(after, userId);
+    const newestMs = Math.min(period.to.getTime(), place?.until_ms ?? Date.now() + CLOCKS_APART_MS);
+    // One user's entries have an index by time.
+    let lookMs = userId === undefined ? FIRST_LOOK_MS : Infinity;
+    for (;;) {
+      const from = new Date(Math.max(period.from.getTime(), newestMs - lookMs));
+      const parameters = [userId, kind, from, period.to, limit, offset, place?.at, place?.seq];
+      const rows = await this.#read<EntryRow>(this.database.patient, LIST_ENTRIES, parameters);
+      if (rows.length === limit || from <= period.from) return rows.map(toEntry);
+      const { least, most, margin } = LOOK_FURTHER;
+      lookMs *= Math.min(most, Math.max(least, (margin * limit) / rows.length));
+    }
   }
 
   /**
@@ -129,20 +157,43 @@ export class ReportsService {
     return { users, total: count?.total ?? 0 };
   }
 
+  async #placeOf(after: string | undefined, userId: string | undefined): Promise<Place | undefined> {
+    if (after === undefined) return undefined;
+    const [place] = await this.database.query<Place>(FIND_PLACE, [entryIdOf(after), userId]);
+    if (place) return place;
+    throw new GatewayError('invalid_query', 'after names no entry of this ledger.', { param: 'after' });
+  }
+
   /** Millions of entries take seconds, and administrators can wait; for ever they cannot. */
   async #read<Row extends object>(
     statements: Pick<DatabaseService, 'query'>,
     sql: string,
     parameters: readonly unknown[],
+    { message, param } = TOO_LONG,
   ): Promise<Row[]> {
     try {
       return await statements.query<Row>(sql, parameters);
     } catch (error) {
       if (sqlStateOf(error) !== SQL_STATE.queryCanceled) throw error;
-      const message = 'The period has more entries than can be read in time: ask for a shorter one.';
-      throw new GatewayError('invalid_query', message, { param: 'from', cause: error });
+      throw new GatewayError('invalid_query', message, { param, cause: error });
     }
   }
+}
+
+const TOO_LONG = {
+  message: 'The period has more entries than can be read in time: ask for a shorter one.',
+  param: 'from',
+};
+const TOO_FAR = {
+  message: 'There are more entries before this one than can be read in time: go on with after.',
+  param: 'offset',
+};
+
+/** Of an entry in the order of all. */
+interface Place {
+  at: string;
+  seq: string;
+  until_ms: number;
 }
 
 interface TransactionRow {
