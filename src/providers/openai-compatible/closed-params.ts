@@ -54,7 +54,12 @@ const CLOSED_BY_REASON: Readonly<Record<string, readonly string[]>> = {
 const CLOSED_FAMILY = /^(?:aws|azure|vertex|sagemaker|litellm)|costper/;
 
 /** Passed without a look at the top, where nearly all requests have no others. */
-const ORDINARY = new Set(words(`${OWN} temperature top_p stop seed user tool_choice reasoning_effort`));
+const ORDINARY = new Set(
+  words(
+    `${OWN} temperature top_p stop seed user tool_choice parallel_tool_calls reasoning_effort reasoning metadata store ` +
+      'frequency_penalty presence_penalty logprobs top_logprobs logit_bias top_k',
+  ),
+);
 /** Fields with fields of their own: Gemini's endpoint wants `extra_body` as it stands, LiteLLM takes all that is in it. */
 const NESTED = ['extra_body', 'prompt_cache_options'];
 
@@ -153,7 +158,9 @@ function isStandard(tier: unknown): boolean {
 
 /** One spelling for all: small letters, as Unicode folds them, and nothing between the words. */
 function folded(name: string): string {
-  return name.length > LONGEST_NAME ? name : name.toUpperCase().toLowerCase().replace(/[_-]/g, '');
+  if (name.length > LONGEST_NAME) return name;
+  const small = /^[a-z0-9_]*$/.test(name) ? name : name.toUpperCase().toLowerCase();
+  return small.replace(/[_-]+/g, '');
 }
 
 function words(text: string): string[] {
