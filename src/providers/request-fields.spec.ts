@@ -77,7 +77,7 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   }),
   safety_identifier: sample('u', ['mapped', 'nothing', 'mapped', 'mapped']),
   seed: sample(1, ['refused', 'mapped', 'refused', 'mapped']),
-  // OpenAI's own are refused before the wire is chosen, see openai.prices.ts.
+  // At OpenAI and servers of its dialect this and others are taken out before the translation, see closed-params.spec.ts.
   service_tier: sample('flex', ['refused', 'refused', 'mapped', 'mapped']),
   stop: sample(['x'], ['mapped', 'mapped', 'refused', 'mapped']),
   store: sample(true, ['refused', 'refused', 'mapped', 'mapped']),

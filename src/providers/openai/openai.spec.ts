@@ -161,6 +161,8 @@ describe('what OpenAI charges otherwise than the gateway does', () => {
   const unpriced: readonly [param: string, request: Partial<ChatRequest>][] = [
     ['service_tier', { service_tier: 'priority' }],
     ['service_tier', { service_tier: 'flex' }],
+    ['prediction', { prediction: { type: 'content', content: 'x' } }],
+    ['models', { models: ['of what stands behind OPENAI_BASE_URL'] }],
   ];
   function recorder(): ProviderStrategy & { seen: ProviderCall[] } {
     const seen: ProviderCall[] = [];
@@ -204,7 +206,7 @@ describe('what OpenAI charges otherwise than the gateway does', () => {
     const given = { ...call('gpt-5', request), dropUnsupported: true };
     const { droppedParams } = await new OpenAiStrategy(wire, wire).complete(given);
     expect(droppedParams).toEqual([param, 'seed']);
-    expect(wire.seen[0]!.request).not.toHaveProperty('service_tier');
+    expect(wire.seen[0]!.request).not.toHaveProperty(param);
   });
 
   it('is nothing else', async () => {
