@@ -4,6 +4,7 @@ import type { Response } from 'express';
 import { QuoterService } from '../billing/quoter.service.js';
 import { requirePrincipal } from '../edge/request-context.js';
 import { ConcurrencyLimiter, type ReleaseSlot } from '../limits/concurrency-limiter.service.js';
+import { RequestLimiter } from '../limits/request-limiter.service.js';
 import { TokenLimiter } from '../limits/token-limiter.service.js';
 import type { CompletionRun } from './completion-run.js';
 
@@ -14,6 +15,7 @@ const ASSUMED_OUTPUT_TOKENS = 1024;
 @Injectable()
 export class AdmissionService {
   constructor(
+    private readonly requests: RequestLimiter,
     private readonly tokens: TokenLimiter,
     private readonly concurrency: ConcurrencyLimiter,
     private readonly quoter: QuoterService,
@@ -30,6 +32,17 @@ export class AdmissionService {
    */
   async admit(run: CompletionRun, response: Response): Promise<ReleaseSlot> {
     const { userId } = requirePrincipal(run.context);
+    try {
+      return await this.#admit(run, userId, response);
+    } catch (error) {
+      // The guard has counted it as a request, and what is refused costs nothing: whoever waits for a place and asks
+      // again would else have used up the minute meanwhile.
+      void this.requests.giveBack(userId);
+      throw error;
+    }
+  }
+
+  async #admit(run: CompletionRun, userId: string, response: Response): Promise<ReleaseSlot> {
     const releaseSlot = await this.concurrency.acquire(userId);
     try {
       if (!this.tokens.isOff) run.tokenReservation = await this.tokens.reserve(userId, this.#estimate(run));

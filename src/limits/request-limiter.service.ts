@@ -53,9 +53,18 @@ export class RequestLimiter {
 
   /** Counts one request of the user. Nothing is counted when the decision is a refusal. */
   take(userId: string): MaybePromise<Decision> {
+    return this.store.take(this.#charges(userId));
+  }
+
+  /** What was taken for a request that another limit refuses afterwards. Never throws. */
+  async giveBack(userId: string): Promise<void> {
+    await Promise.all(this.#charges(userId).map((charge) => this.store.correct(charge, -1)));
+  }
+
+  #charges(userId: string): Charge[] {
     const charges: Charge[] = this.userRules.map((rule) => ({ rule, key: userId, cost: 1 }));
     if (this.#globalCharge) charges.push(this.#globalCharge);
-    return this.store.take(charges);
+    return charges;
   }
 
   /** Tells the metrics, and says what to answer: nothing when the request may pass. */

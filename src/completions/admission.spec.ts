@@ -1,0 +1,63 @@
+import type { ChatRequest } from '@app/contracts';
+import type { Response } from 'express';
+import { describe, expect, it } from 'vitest';
+import type { QuoterService } from '../billing/quoter.service.js';
+import type { AppConfig } from '../config/app-config.js';
+import type { RequestContext } from '../edge/request-context.js';
+import { ConcurrencyLimiter } from '../limits/concurrency-limiter.service.js';
+import { MemoryLimitStore } from '../limits/memory-limit-store.js';
+import { RequestLimiter } from '../limits/request-limiter.service.js';
+import { TokenLimiter } from '../limits/token-limiter.service.js';
+import { Telemetry } from '../telemetry/telemetry.js';
+import { AdmissionService } from './admission.service.js';
+import { CompletionRun } from './completion-run.js';
+
+function limited(rateLimit: Partial<AppConfig['rateLimit']>) {
+  const limits = { requestsPerMinute: 5, requestsPerHour: 50, globalRequestsPerMinute: 500 };
+  const off = { tokensPerMinute: 0, concurrentRequests: 0 };
+  const config = { rateLimit: { ...limits, ...off, ...rateLimit } } as AppConfig;
+  const parts = [new MemoryLimitStore(), new Telemetry(), config] as const;
+  const requests = new RequestLimiter(...parts);
+  const admission = new AdmissionService(
+    requests,
+    new TokenLimiter(...parts),
+    new ConcurrencyLimiter(...parts),
+    { inputTokensBound: () => 10 } as unknown as QuoterService,
+  );
+  const used = async (userId: string): Promise<number[]> => {
+    const { windows } = await requests.take(userId);
+    await requests.giveBack(userId);
+    return windows.map((window) => window.used - 1);
+  };
+  /** As a request goes: through the guard, then here. */
+  const ask = async (userId: string) => {
+    await requests.take(userId);
+    const request = { model: 'm', messages: [], max_tokens: 90 } as unknown as ChatRequest;
+    const context = { principal: { userId } } as RequestContext;
+    return admission.admit(new CompletionRun(request, context, false), {
+      setHeader: () => undefined,
+    } as unknown as Response);
+  };
+  return { ask, used };
+}
+
+describe('admission', () => {
+  it('counts what is admitted', async () => {
+    const { ask, used } = limited({ concurrentRequests: 2, tokensPerMinute: 1000 });
+    await ask('ann');
+    await ask('ann');
+    expect(await used('ann')).toEqual([2, 2, 2]);
+  });
+
+  it.each([
+    ['requests at a time', { concurrentRequests: 1 }],
+    ['tokens per minute', { tokensPerMinute: 150 }],
+  ])('counts nothing that it refuses: %s', async (message, rateLimit) => {
+    const { ask, used } = limited(rateLimit);
+    await ask('ann');
+    for (let times = 0; times < 10; times += 1) await expect(ask('ann')).rejects.toThrow(message);
+    expect(await used('ann')).toEqual([1, 1, 1]);
+    await ask('bob');
+    expect(await used('bob')).toEqual([1, 1, 2]);
+  });
+});
