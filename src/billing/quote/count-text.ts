@@ -1,5 +1,6 @@
 import type { ChatRequest } from '@app/contracts';
 import { countTokens } from './count-tokens.js';
+import { boundInput } from './input-bound.js';
 
 /** Beyond this counting costs milliseconds; the bound in bytes has to do. */
 const MOST_BYTES = 64 * 1024;
@@ -38,22 +39,6 @@ export async function countText(request: ChatRequest, upstreamModel: string): Pr
 /** Everything that is text in the request, joined: what a message is framed by is in the bound's own overhead. */
 function textOf(request: ChatRequest): string {
   const texts: string[] = [];
-  for (const message of request.messages) {
-    if (typeof message.content === 'string') texts.push(message.content);
-    else if (Array.isArray(message.content)) {
-      for (const part of message.content) {
-        if (part.type === 'text' && typeof part['text'] === 'string') texts.push(part['text']);
-        else if (!HAS_OWN_FORMULA.has(part.type)) texts.push(JSON.stringify(part));
-      }
-    }
-    const { name, reasoning_content, refusal, function_call, provider_specific_fields, tool_calls } = message;
-    texts.push(name ?? '', reasoning_content ?? '', refusal ?? '');
-    for (const value of [function_call, provider_specific_fields, tool_calls])
-      if (value) texts.push(JSON.stringify(value));
-  }
-  for (const value of [request.tools, request.functions, request.response_format])
-    if (value) texts.push(JSON.stringify(value));
+  boundInput(request, '', 0, texts);
   return texts.filter((text) => text !== '').join('\n');
 }
-
-const HAS_OWN_FORMULA = new Set(['image_url', 'input_audio', 'file']);

@@ -3,6 +3,7 @@ import { ANTHROPIC_ANSWER, COMPATIBLE_ANSWER, GOOGLE_ANSWER, OPENAI_ANSWER } fro
 import { ADMISSION } from './admission.js';
 import { CHAT_REQUEST } from './chat-request.js';
 import { GATEWAY_CONFIG } from './gateway-config.js';
+import { HELD_INPUT } from './held-input.js';
 import { HOST_HEADER } from './host-header.js';
 import { JWT } from './jwt.js';
 import { PRICE_DATA } from './price-data.js';
@@ -21,6 +22,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   OPENAI_REQUEST,
   ANTHROPIC_REQUEST,
   GOOGLE_REQUEST,
+  HELD_INPUT,
   OPENAI_ANSWER,
   COMPATIBLE_ANSWER,
   ANTHROPIC_ANSWER,

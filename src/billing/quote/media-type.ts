@@ -1,0 +1,58 @@
+/** What a data URL says that it is; `''` when it does not say, `undefined` for everything else. */
+export function typeOfData(url: string): string | undefined {
+  return /^data:\s*([^;,]*)/i.exec(url)?.[1];
+}
+
+/** Google fetches these by their addresses, or has them. */
+const HAS_FILMS_OR_UPLOADS = /youtu\.?be|generativelanguage\.googleapis/i;
+/** These models take what an address leads to for what it is, whatever kind of part it stood in. */
+const TAKES_ANY_KIND = /gemini/i;
+
+const ADDRESS = /^https?:\/\/([^/?#]*)([^?#]*)/i;
+const IS_PICTURE = /^image\//i;
+const ENDS_AS_PICTURE = /\.(?:png|jpe?g|webp|gif|hei[cf])$/i;
+const ENDS_OTHERWISE =
+  /\.(?:pdf|txt|md|html|csv|xml|json|mp3|wav|flac|ogg|aac|aiff|m4a|mp4|mpe?g|mov|avi|webm|wmv|flv|3gp)$/i;
+
+/**
+ * Whether what stands under `image_url` is one: some vendors take documents, sounds and films under this name.
+ * @param named  the type or format that stands beside the address
+ */
+export function isPicture(url: string, named: string | undefined, upstreamModel: string): boolean {
+  const address = ADDRESS.exec(url);
+  if (!address) return IS_PICTURE.test(typeOfData(url) || (named ?? ''));
+  const [, host = '', path = ''] = address;
+  if (HAS_FILMS_OR_UPLOADS.test(host)) return false;
+  if (named !== undefined) return IS_PICTURE.test(named);
+  return TAKES_ANY_KIND.test(upstreamModel) ? ENDS_AS_PICTURE.test(path) : !ENDS_OTHERWISE.test(path);
+}
+
+export function isImageType(type: string): boolean {
+  return IS_PICTURE.test(type);
+}
+
+/** Seconds of film for next to no bytes. */
+export function isFilmType(type: string): boolean {
+  return /^video\/|^(?:mp4|mpe?g|mov|avi|webm|wmv|flv|3gpp?)$/i.test(type);
+}
+
+export function isSoundType(type: string): boolean {
+  return /^audio\//i.test(type);
+}
+
+/** Gemini counts 32 tokens a second, OpenAI 10. The lowest usual bit rates: 8 kB/s for PCM, 1 kB/s for compressed audio. */
+const TOKENS_PER_SECOND = 32;
+const PCM_BYTES_PER_SECOND = 8_000;
+const COMPRESSED_BYTES_PER_SECOND = 1_000;
+const IS_PCM = /^(?:audio\/(?:x-)?)?(?:wave?|pcm16?|l16)$/i;
+
+/** @param data  base64, alone or in a data URL */
+export function soundTokens(data: string, format: string): number {
+  const seconds =
+    base64Bytes(data) / (IS_PCM.test(format) ? PCM_BYTES_PER_SECOND : COMPRESSED_BYTES_PER_SECOND);
+  return Math.ceil(seconds * TOKENS_PER_SECOND) + TOKENS_PER_SECOND;
+}
+
+export function base64Bytes(text: string): number {
+  return Math.ceil((text.length * 3) / 4);
+}
