@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
 import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
 import { PriceVersions } from './prices/price-versions.service.js';
-import { countTextBound } from './quote/count-text.js';
+import { TextCount } from './quote/count-text.js';
 import { boundInput, type InputBound, totalTokens } from './quote/input-bound.js';
 import { serverToolCallBounds } from './quote/server-tools.js';
 
@@ -97,9 +97,10 @@ async function refine(
   stream: boolean,
   inputs: readonly TargetInput[],
 ): Promise<HoldQuote> {
+  const text = new TextCount(request);
   const counted = await Promise.all(
     inputs.map(async ({ bound, textTokens }, index): Promise<TargetInput> => {
-      const count = await countTextBound(request, plan.targets[index]?.upstreamModel ?? '');
+      const count = await text.bound(plan.targets[index]?.upstreamModel ?? '');
       return { bound, textTokens: Math.min(textTokens, count ?? textTokens) };
     }),
   );

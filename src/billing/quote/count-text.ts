@@ -1,4 +1,5 @@
 import type { ChatRequest } from '@app/contracts';
+import type { Encoding } from './bounded-count.js';
 import { countTokens } from './count-tokens.js';
 import { boundInput } from './input-bound.js';
 
@@ -15,30 +16,40 @@ const MARGIN_OTHERS = 1.6;
 const EXTRA_TOKENS = 64;
 
 /**
- * An upper bound of a request's text, counted: a fraction of its bytes, for some 50 ns a character. Loads the vocabulary
- * on first need (some 70 MB).
- *
- * @returns tokens, or `undefined` when the text is too long to be counted in a request
+ * Counts a request's text: a fraction of its bytes, for some 50 ns a character. Loads a vocabulary on first need (some
+ * 70 MB). The targets of a request have mostly the same one: it is counted once in each.
  */
-export async function countTextBound(
-  request: ChatRequest,
-  upstreamModel: string,
-): Promise<number | undefined> {
-  const tokens = await countText(request, upstreamModel);
-  if (tokens === undefined) return undefined;
-  return Math.ceil(tokens * (IS_OPENAI.test(upstreamModel) ? MARGIN_OPENAI : MARGIN_OTHERS)) + EXTRA_TOKENS;
+export class TextCount {
+  readonly #text: string;
+  readonly #counts = new Map<Encoding, Promise<number>>();
+
+  constructor(request: ChatRequest) {
+    const texts: string[] = [];
+    boundInput(request, '', 0, texts);
+    this.#text = texts.filter((text) => text !== '').join('\n');
+  }
+
+  /**
+   * What to expect.
+   * @returns tokens, or `undefined` when the text is too long to be counted in a request
+   */
+  tokens(upstreamModel: string): Promise<number> | undefined {
+    if (Buffer.byteLength(this.#text) > MOST_BYTES) return undefined;
+    const encoding = USES_CL100K.test(upstreamModel) ? 'cl100k_base' : 'o200k_base';
+    const counted = this.#counts.get(encoding) ?? countTokens(this.#text, encoding);
+    this.#counts.set(encoding, counted);
+    return counted;
+  }
+
+  /** The same with margins: an upper bound. */
+  async bound(upstreamModel: string): Promise<number | undefined> {
+    const tokens = await this.tokens(upstreamModel);
+    if (tokens === undefined) return undefined;
+    return Math.ceil(tokens * (IS_OPENAI.test(upstreamModel) ? MARGIN_OPENAI : MARGIN_OTHERS)) + EXTRA_TOKENS;
+  }
 }
 
-/** The same without the margins: what to expect. */
+/** What to expect of a text that is counted for one model only. */
 export async function countText(request: ChatRequest, upstreamModel: string): Promise<number | undefined> {
-  const text = textOf(request);
-  if (Buffer.byteLength(text) > MOST_BYTES) return undefined;
-  return countTokens(text, USES_CL100K.test(upstreamModel) ? 'cl100k_base' : 'o200k_base');
-}
-
-/** Everything that is text in the request, joined: what a message is framed by is in the bound's own overhead. */
-function textOf(request: ChatRequest): string {
-  const texts: string[] = [];
-  boundInput(request, '', 0, texts);
-  return texts.filter((text) => text !== '').join('\n');
+  return new TextCount(request).tokens(upstreamModel);
 }
