@@ -260,6 +260,23 @@ describe('the quote', () => {
     }
   });
 
+  it('has what lies elsewhere, and spoken answers, at the price of sound', () => {
+    const base = { ...CARD.base, audioInputPico: 7_000_000n, audioOutputPico: 9_000_000n };
+    const speaking = plan(target({ price: { ...CARD, base } }));
+    const cost = (content: ChatMessage['content'], rest: Partial<ChatRequest>, output: number) =>
+      quoteCost(quoter().quote(speaking, request([user(content)], rest), false), output);
+    expect(cost([{ type: 'file', file: { file_id: 'f' } }], {}, 0)).toBe(128_000n * 7_000n);
+    for (const rest of [
+      { modalities: ['text', 'audio'] },
+      { modalities: ['AUDIO'] },
+      { response_modalities: ['AUDIO'] },
+      { generation_config: { responseModalities: ['Audio'] } },
+      { extra_body: { google: { generationConfig: { responseModalities: ['AUDIO'] } } } },
+    ])
+      expect(cost('hi', rest, 10) - cost('hi', rest, 0)).toBe(10n * 9_000n);
+    expect(cost('hi', { modalities: ['text'] }, 10) - cost('hi', {}, 0)).toBe(10n * 2_000n);
+  });
+
   it('is sliced only for a stream whose output is seen as it is written', () => {
     const sliceable = (each: PlannedTarget, stream: boolean, rest: Partial<ChatRequest> = {}) =>
       quoter().quote(plan(each), request([user('hi')], rest), stream).sliceable;

@@ -113,10 +113,22 @@ type Wishes = Pick<UsageBound, 'longCacheWrites' | 'audioOutput' | 'serverToolCa
 function wishesOf(request: ChatRequest): Wishes {
   return {
     longCacheWrites: asksForLongCache(request),
-    audioOutput: Array.isArray(request['modalities']) && request['modalities'].includes('audio'),
+    audioOutput: ASKS_FOR_SOUND.some(
+      (field) => request[field] != null && /"audio"/i.test(JSON.stringify(request[field])),
+    ),
     serverToolCalls: serverToolCallBounds(request),
   };
 }
+
+/** OpenAI's field, and where Google's may stand; some write it in capitals. */
+const ASKS_FOR_SOUND = [
+  'modalities',
+  'responseModalities',
+  'response_modalities',
+  'generationConfig',
+  'generation_config',
+  'extra_body',
+] as const;
 
 function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishes: Wishes): UsageBound {
   if (!input) throw new Error('every target has its input');
