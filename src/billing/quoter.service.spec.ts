@@ -248,7 +248,8 @@ describe('the quote', () => {
       request([user('hi')], { web_search_options: {} }),
       false,
     );
-    expect(quoteCost(searching, 10) - quoteCost(one, 10)).toBe(10n * 10_000_000n);
+    const brought = BigInt(searching.inputTokensBound - one.inputTokensBound) * 1000n;
+    expect(quoteCost(searching, 10) - quoteCost(one, 10) - brought).toBe(10n * 10_000_000n);
     for (const tool of [
       { type: 'google_search' },
       { googleSearch: {} },
@@ -258,6 +259,15 @@ describe('the quote', () => {
       const own = quoter().quote(plan(target()), request([user('hi')], { tools }), false);
       expect(quoteCost(own, 10) - quoteCost(one, 10)).toBeGreaterThanOrEqual(10n * 10_000_000n);
     }
+  });
+
+  it('has the input once for each turn that a vendor takes with its own tools, and what they bring', () => {
+    const bound = (rest: Partial<ChatRequest>) =>
+      quoter().quote(plan(target()), request([user('hi')], rest), false).inputTokensBound;
+    const tools = [{ type: 'web_search_20250305', name: 'web_search', max_uses: 1 }];
+    expect(bound({ tools })).toBeGreaterThan(2 * bound({}) + 20_000);
+    expect(bound({ tools })).toBeLessThan(27_000);
+    expect(bound({ web_search_options: {} })).toBeGreaterThan(10 * bound({}) + 128_000);
   });
 
   it('has what lies elsewhere, and spoken answers, at the price of sound', () => {

@@ -6,7 +6,7 @@ import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
 import { PriceVersions } from './prices/price-versions.service.js';
 import { TextCount } from './quote/count-text.js';
 import { boundInput, type InputBound, totalTokens } from './quote/input-bound.js';
-import { serverToolCallBounds } from './quote/server-tools.js';
+import { billedTokens, type ServerToolUse, serverToolUse } from './quote/server-tools.js';
 
 /** A document that lies elsewhere, when no model is in mind yet. */
 const UNKNOWN_DOCUMENT_TOKENS = 50_000;
@@ -108,7 +108,9 @@ async function refine(
 }
 
 /** What a request asks for that has a price of its own, at whatever target. */
-type Wishes = Pick<UsageBound, 'longCacheWrites' | 'audioOutput' | 'serverToolCalls'>;
+interface Wishes extends Pick<UsageBound, 'longCacheWrites' | 'audioOutput'> {
+  readonly serverTools: ServerToolUse;
+}
 
 function wishesOf(request: ChatRequest): Wishes {
   return {
@@ -116,7 +118,7 @@ function wishesOf(request: ChatRequest): Wishes {
     audioOutput: ASKS_FOR_SOUND.some(
       (field) => request[field] != null && /"audio"/i.test(JSON.stringify(request[field])),
     ),
-    serverToolCalls: serverToolCallBounds(request),
+    serverTools: serverToolUse(request),
   };
 }
 
@@ -132,14 +134,15 @@ const ASKS_FOR_SOUND = [
 
 function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishes: Wishes): UsageBound {
   if (!input) throw new Error('every target has its input');
-  const inputTokens = totalTokens(input.bound, target.contextWindow, input.textTokens);
+  const { serverTools, ...others } = wishes;
+  const ownTokens = totalTokens(input.bound, target.contextWindow, input.textTokens);
+  const inputTokens = billedTokens(ownTokens, serverTools, target.contextWindow);
   return {
+    ...others,
     inputTokens,
-    audioInputTokens: Math.min(inputTokens, input.bound.audioTokens),
-    imageInputTokens: Math.min(inputTokens, input.bound.imageTokens),
-    longCacheWrites: wishes.longCacheWrites,
-    audioOutput: wishes.audioOutput,
-    serverToolCalls: wishes.serverToolCalls,
+    audioInputTokens: Math.min(inputTokens, input.bound.audioTokens * serverTools.turns),
+    imageInputTokens: Math.min(inputTokens, input.bound.imageTokens * serverTools.turns),
+    serverToolCalls: serverTools.calls,
   };
 }
 

@@ -2,40 +2,134 @@ import type { ChatRequest } from '@app/contracts';
 
 /** How often a vendor's own tool may be called in one answer when the request sets no limit. */
 const CALLS_WITHOUT_LIMIT = 10;
+/** Only Anthropic takes a limit, and only for these. */
+const TAKES_LIMIT = /^web_(?:search|fetch)_\d/;
+
+/** Vendors call the model anew with what its tools brought, and bill all of its input each time: Anthropic ten times at most. */
+const MOST_TURNS = 10;
+/** The later versions filter what they found by programs, each of which is a turn. */
+const TURNS_ARE_CALLS = /^web_(?:search|fetch)_2025/;
+
+/** What tells the model of such a tool: Anthropic's search took 2,200 in recorded traffic. */
+const TOKENS_PER_TOOL = 2_500;
+/** One call brought 14,000 at most in recorded traffic; OpenAI's file search brings 16,000 where nobody says otherwise. */
+const TOKENS_PER_CALL = 20_000;
+/** Tools that bring no more than that. Others (a page, a document, an MCP server's answer) may fill the context. */
+const BRINGS_LITTLE =
+  /^(?:web_?search|google_?(?:search|maps)|enterprise_?web_?search|file_?search|code_?(?:execution|interpreter)|tool_?search)/i;
+
+/** Tools with a vendor's name that the client runs. Gemini's own form of functions is among them. */
+const RUN_BY_CLIENT =
+  /^(?:function|custom|namespace|bash|text_editor|computer|memory|local_shell|apply_patch)/i;
 
 /** The names under which usage and prices speak of a tool, by what a request asks for it with. */
 const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/^web_?search|^google_?search/i, 'web_search'],
-  [/^file_search/, 'file_search'],
-  [/^code_(execution|interpreter)/, 'code_execution'],
+  [/^file_?search/i, 'file_search'],
+  [/^code_?(execution|interpreter)/i, 'code_execution'],
 ];
 
 type CallBounds = Readonly<Record<string, number>>;
 
-const NO_CALLS: CallBounds = {};
+/** What the vendor's own tools add to the input that is billed. */
+export interface ServerToolUse {
+  /** Most calls in one answer, by name. */
+  readonly calls: CallBounds;
+  /** How often the input may be billed: 1 without such tools. */
+  readonly turns: number;
+  /** What the vendor adds to the input to tell of the tools. */
+  readonly toolTokens: number;
+  /** What the calls bring in, tokens, each in every turn after it. Infinity: whatever there is room for. */
+  readonly broughtTokens: number;
+}
 
-/** Most calls of the vendors' own tools in one answer, by name. Functions of the client cost nothing by themselves. */
-export function serverToolCallBounds(request: ChatRequest): CallBounds {
-  const asksForSearch = request['web_search_options'] != null;
-  if (!asksForSearch && !request.tools?.length) return NO_CALLS;
+const NONE: ServerToolUse = { calls: {}, turns: 1, toolTokens: 0, broughtTokens: 0 };
+
+/** Functions of the client, and other tools that it runs itself, add nothing. */
+export function serverToolUse(request: ChatRequest): ServerToolUse {
+  const asked = askedTools(request);
+  const summaries = isSummarised(request) ? 1 : 0;
+  if (asked.length + summaries === 0) return NONE;
   const bounds = new Map<string, number>();
-  if (asksForSearch) bounds.set('web_search', CALLS_WITHOUT_LIMIT);
-  for (const tool of request.tools ?? []) {
-    if (tool.type === 'function') continue;
-    // Gemini's own form has no type: its tools are named by their keys.
-    for (const type of (tool.type as string | undefined) ? [tool.type] : Object.keys(tool)) {
-      const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
-      bounds.set(name, (bounds.get(name) ?? 0) + callLimit(tool['max_uses']));
-    }
+  let turns = 1;
+  let tokensPerCall = 0;
+  let calls = 0;
+  for (const [type, tool] of asked) {
+    const limit = callLimit(TAKES_LIMIT.test(type) ? tool['max_uses'] : undefined);
+    const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
+    bounds.set(name, (bounds.get(name) ?? 0) + limit);
+    calls += limit;
+    turns += TURNS_ARE_CALLS.test(type) ? limit : MOST_TURNS;
+    tokensPerCall = Math.max(
+      tokensPerCall,
+      BRINGS_LITTLE.test(type) ? TOKENS_PER_CALL : contentLimit(type, tool),
+    );
   }
-  return Object.fromEntries(bounds);
+  turns = Math.min(turns, MOST_TURNS);
+  return {
+    calls: Object.fromEntries(bounds),
+    turns: turns + summaries,
+    toolTokens: asked.length * TOKENS_PER_TOOL,
+    broughtTokens: calls === 0 ? 0 : tokensPerCall * timesRead(calls, turns - 1),
+  };
+}
+
+/** Most calls of the vendors' own tools in one answer, by name. */
+export function serverToolCallBounds(request: ChatRequest): CallBounds {
+  return serverToolUse(request).calls;
+}
+
+/**
+ * What is billed of an input of `ownTokens`: all of it in every turn, and what the calls bring up to one context window,
+ * however often that is read. More than this would be a hold that nobody can pay.
+ */
+export function billedTokens(ownTokens: number, use: ServerToolUse, contextWindow: number): number {
+  const { turns, toolTokens, broughtTokens } = use;
+  const everyTurn = Math.min(contextWindow, ownTokens + toolTokens);
+  return Math.min(turns * contextWindow, turns * everyTurn + Math.min(broughtTokens, contextWindow));
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields])[] {
+  const asked: (readonly [string, Fields])[] = [];
+  if (request['web_search_options'] != null) asked.push(['web_search', {}]);
+  const servers = request['mcp_servers'];
+  if (servers != null && !(Array.isArray(servers) && servers.length === 0)) asked.push(['mcp', {}]);
+  for (const tool of request.tools ?? []) {
+    // Anthropic's own form of functions has a schema and mostly no type.
+    if (tool.type === 'function' || 'input_schema' in tool) continue;
+    // Gemini's own form has no type: its tools are named by their keys.
+    for (const type of (tool.type as string | undefined) ? [tool.type] : Object.keys(tool))
+      if (!RUN_BY_CLIENT.test(type)) asked.push([type, tool]);
+  }
+  return asked;
+}
+
+/** Anthropic has a long conversation told in short first, which is a call of its own. */
+function isSummarised(request: ChatRequest): boolean {
+  const management = request['context_management'];
+  return request['compaction'] != null || (management != null && /"compact/.test(JSON.stringify(management)));
+}
+
+/** In all later turns together, when the calls are spread over the turns: one call is read in each turn after it. */
+function timesRead(calls: number, laterTurns: number): number {
+  return (calls * (2 * laterTurns - Math.min(calls, laterTurns) + 1)) / 2;
 }
 
 /** No balance covers more, and the amount of a hold has to stay a number that the database knows. */
 const MOST_CALLS = 1_000_000;
 
 function callLimit(maxUses: unknown): number {
-  return typeof maxUses === 'number' && Number.isSafeInteger(maxUses) && maxUses > 0
-    ? Math.min(maxUses, MOST_CALLS)
-    : CALLS_WITHOUT_LIMIT;
+  return isCount(maxUses) ? Math.min(maxUses, MOST_CALLS) : CALLS_WITHOUT_LIMIT;
+}
+
+/** Anthropic cuts a page where the request says so. */
+function contentLimit(type: string, tool: Fields): number {
+  const limit = tool['max_content_tokens'];
+  return TAKES_LIMIT.test(type) && isCount(limit) ? limit : Infinity;
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
 }
