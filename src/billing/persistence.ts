@@ -7,6 +7,7 @@ import { CreateLease1795996800000 } from './migrations/1795996800000-create-leas
 import { AddLeaseInUse1796083200000 } from './migrations/1796083200000-add-lease-in-use.js';
 import { NumberUnknownCosts1796169600000 } from './migrations/1796169600000-number-unknown-costs.js';
 import { ReconcileUnknownCosts1796256000000 } from './migrations/1796256000000-reconcile-unknown-costs.js';
+import { SummariseLedgerByTime1796342400000 } from './migrations/1796342400000-summarise-ledger-by-time.js';
 
 /** For the DataSource: read models of the money tables. */
 export const BILLING_ENTITIES = [Account, Hold, LedgerEntry, PriceVersion];
@@ -18,4 +19,5 @@ export const BILLING_MIGRATIONS = [
   AddLeaseInUse1796083200000,
   NumberUnknownCosts1796169600000,
   ReconcileUnknownCosts1796256000000,
+  SummariseLedgerByTime1796342400000,
 ];

@@ -105,3 +105,10 @@ describe('the tables refuse what no statement should ever do', () => {
     await expect(hold('captured')).rejects.toThrow(/hold_idempotency/);
   });
 });
+
+it('the index of time takes in what is new without waiting for a vacuum', async () => {
+  const [index] = await db.dataSource.query<{ reloptions: string[] | null }[]>(
+    `SELECT reloptions FROM pg_class WHERE oid = 'ledger_by_time'::regclass`,
+  );
+  expect(index?.reloptions).toContain('autosummarize=on');
+});
