@@ -78,6 +78,14 @@ describe('a document that lies elsewhere counts whatever stands beside its id or
   });
 });
 
+it('a document that may be cited is told about: 674 tokens were billed for a short one', () => {
+  const data = 'The Ruby programming language was created by Yukihiro Matsumoto in 1993.';
+  const document = { type: 'document', source: { type: 'text', media_type: 'text/plain', data } };
+  expect(ofPart({ ...document, citations: { enabled: true } })).toBeGreaterThan(1_000);
+  expect(ofPart({ ...document, citations: { enabled: false } })).toBeLessThan(500);
+  expect(ofPart({ type: 'file', file: { file_id: 'f' }, citations: { enabled: true } })).toBe(WINDOW);
+});
+
 describe('a field of a message that nobody here knows', () => {
   const plain = ofMessage({});
 
