@@ -94,6 +94,10 @@ describe('the input that is billed', () => {
     expect(billed(1_000, tools(short))).toBe(2 * 3_500 + 5_000);
   });
 
+  it('has nothing but the turns for a search among the request’s own tools', () => {
+    expect(billed(1_000, tools({ type: 'tool_search_tool_bm25_20251119' }))).toBe(10 * 3_500);
+  });
+
   it('is more than the request’s own for every tool that a vendor runs', () => {
     for (const request of [
       asking({ web_search_options: {} }),

@@ -16,7 +16,9 @@ const TOKENS_PER_TOOL = 2_500;
 const TOKENS_PER_CALL = 20_000;
 /** Tools that bring no more than that. Others (a page, a document, an MCP server's answer) may fill the context. */
 const BRINGS_LITTLE =
-  /^(?:web_?search|google_?(?:search|maps)|enterprise_?web_?search|file_?search|code_?(?:execution|interpreter)|tool_?search)/i;
+  /^(?:web_?search|google_?(?:search|maps)|enterprise_?web_?search|file_?search|code_?(?:execution|interpreter))/i;
+/** It finds tools, all of which the request has. */
+const BRINGS_NOTHING = /^tool_search/;
 
 /** Tools with a vendor's name that the client runs. Gemini's own form of functions is among them. */
 const RUN_BY_CLIENT =
@@ -60,10 +62,7 @@ export function serverToolUse(request: ChatRequest): ServerToolUse {
     bounds.set(name, (bounds.get(name) ?? 0) + limit);
     calls += limit;
     turns += TURNS_ARE_CALLS.test(type) ? limit : MOST_TURNS;
-    tokensPerCall = Math.max(
-      tokensPerCall,
-      BRINGS_LITTLE.test(type) ? TOKENS_PER_CALL : contentLimit(type, tool),
-    );
+    tokensPerCall = Math.max(tokensPerCall, tokensBrought(type, tool));
   }
   turns = Math.min(turns, MOST_TURNS);
   return {
@@ -124,8 +123,10 @@ function callLimit(maxUses: unknown): number {
   return isCount(maxUses) ? Math.min(maxUses, MOST_CALLS) : CALLS_WITHOUT_LIMIT;
 }
 
-/** Anthropic cuts a page where the request says so. */
-function contentLimit(type: string, tool: Fields): number {
+function tokensBrought(type: string, tool: Fields): number {
+  if (BRINGS_NOTHING.test(type)) return 0;
+  if (BRINGS_LITTLE.test(type)) return TOKENS_PER_CALL;
+  // Anthropic cuts a page where the request says so.
   const limit = tool['max_content_tokens'];
   return TAKES_LIMIT.test(type) && isCount(limit) ? limit : Infinity;
 }
