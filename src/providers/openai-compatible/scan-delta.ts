@@ -8,6 +8,8 @@ export interface ScannedDelta {
 const SPACE = 0x20;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const ZERO = 0x30;
+const NINE = 0x39;
 const COLON = 0x3a;
 const OPENING_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
@@ -125,13 +127,15 @@ const ARGUMENTS = '"function":{"arguments":';
 /** `[{"index":0,"function":{"arguments":"…"}}]`, or with the two members the other way round (Azure). */
 function scanArguments(json: string, at: number): ScannedDelta | undefined {
   if (hasAt(json, `{${INDEX}`, at + 1)) {
-    const afterIndex = scanDigits(json, at + 2 + INDEX.length);
-    if (!hasAt(json, `,${ARGUMENTS}`, afterIndex)) return undefined;
+    const afterIndex = scanIndex(json, at + 2 + INDEX.length);
+    if (afterIndex === undefined || !hasAt(json, `,${ARGUMENTS}`, afterIndex)) return undefined;
     return closed(json, scanString(json, afterIndex + 1 + ARGUMENTS.length), '}}]');
   }
   if (!hasAt(json, `{${ARGUMENTS}`, at + 1)) return undefined;
   const piece = closed(json, scanString(json, at + 2 + ARGUMENTS.length), `},${INDEX}`);
-  return piece && closed(json, { end: scanDigits(json, piece.end), text: piece.text }, '}]');
+  if (!piece) return undefined;
+  const end = scanIndex(json, piece.end);
+  return end === undefined ? undefined : closed(json, { end, text: piece.text }, '}]');
 }
 
 function closed(json: string, piece: ScannedDelta | undefined, ending: string): ScannedDelta | undefined {
@@ -139,10 +143,12 @@ function closed(json: string, piece: ScannedDelta | undefined, ending: string): 
   return { end: piece.end + ending.length, text: piece.text };
 }
 
-function scanDigits(json: string, at: number): number {
+/** @returns the index behind the number; `undefined` when there is none, as in a chunk that was damaged on its way */
+function scanIndex(json: string, at: number): number | undefined {
+  if (json.charCodeAt(at) === ZERO) return at + 1;
   let end = at;
-  while (json.charCodeAt(end) >= 0x30 && json.charCodeAt(end) <= 0x39) end += 1;
-  return end;
+  while (json.charCodeAt(end) >= ZERO && json.charCodeAt(end) <= NINE) end += 1;
+  return end > at ? end : undefined;
 }
 
 /** `startsWith` at a place. Compares memory; V8's own `startsWith` compares characters and costs twenty times as much. */
