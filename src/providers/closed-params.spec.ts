@@ -52,8 +52,9 @@ const FIELDS: Readonly<Record<string, { open: string; closed: string }>> = {
       response_format return_mm_kwargs return_prompt_text return_token_ids return_token_offsets return_tokens_as_token_ids
       routed_experts_prompt_start seed session_id skip_special_tokens spaces_between_special_tokens stop stop_token_ids stream
       stream_interval stream_options structured_outputs temperature thinking_token_budget tool_choice tools top_k top_logprobs
-      top_p truncate_prompt_tokens truncation_side use_beam_search user vllm_xargs watermarking`,
-    closed: `best_of chat_template documents ec_transfer_params kv_transfer_params media_io_kwargs mm_processor_kwargs
+      top_p truncate_prompt_tokens truncation_side use_beam_search user vllm_xargs watermarking
+      chat_template_kwargs.enable_thinking chat_template_kwargs.thinking`,
+    closed: `best_of chat_template chat_template_kwargs.chat_template documents ec_transfer_params kv_transfer_params media_io_kwargs mm_processor_kwargs
       priority`,
   },
   SGLang: {
@@ -127,7 +128,7 @@ const words = (text: string): string[] => text.split(/\s+/).filter((word) => wor
 /** `extra_body.model` -> a request with that inside. */
 function requestWith(path: string, value: unknown): ChatRequest {
   const request = { model: 'm', messages: [] };
-  const nested = /^(extra_body|prompt_cache_options)\.(.*)$/.exec(path);
+  const nested = /^(extra_body|prompt_cache_options|chat_template_kwargs)\.(.*)$/.exec(path);
   return nested?.[1] === undefined
     ? { ...request, [path]: value }
     : { ...request, [nested[1]]: { [nested[2] ?? '']: value } };
@@ -197,9 +198,17 @@ describe('a closed field', () => {
   });
 
   it('says nothing when it is not set, or says what is so anyway', () => {
-    expect(closedNames({ models: null, deferred: false, plugins: undefined, extra_body: null })).toEqual([]);
-    for (const tier of ['auto', 'default', 'on_demand', null])
+    expect(closedNames({ models: null, deferred: false, tags: [], preset: '', extra_body: null })).toEqual(
+      [],
+    );
+    for (const tier of ['auto', 'default', 'standard', 'on_demand', null])
       expect(closedNames({ service_tier: tier })).toEqual([]);
+  });
+
+  it('is LiteLLM’s list of tags in metadata, where OpenAI has texts', () => {
+    expect(closedNames({ metadata: { tags: ['paid'], model: 'x' } })).toEqual(['metadata.tags']);
+    expect(closedNames({ metadata: { tags: 'paid' } })).toEqual([]);
+    expect(closedNames({ metadata: { tags: ['paid'] } }, ['tags'])).toEqual([]);
   });
 
   it('is open where the operator says so, in every place', () => {

@@ -60,8 +60,11 @@ const ORDINARY = new Set(
       'frequency_penalty presence_penalty logprobs top_logprobs logit_bias top_k',
   ),
 );
-/** Fields with fields of their own: Gemini's endpoint wants `extra_body` as it stands, LiteLLM takes all that is in it. */
-const NESTED = ['extra_body', 'prompt_cache_options'];
+/**
+ * Fields with fields of their own. Gemini's endpoint wants `extra_body` as it stands, LiteLLM takes all that is in it; some
+ * servers let `chat_template_kwargs` bring a template of its own.
+ */
+const NESTED = ['extra_body', 'prompt_cache_options', 'chat_template_kwargs'];
 
 const LONGEST_NAME = 64;
 const REASONS = new Map<string, string>();
@@ -80,6 +83,9 @@ export function closedParams(request: ChatRequest, allowed = NO_NAMES): readonly
     const inner = asObject(request[outer]);
     if (inner) for (const name of Object.keys(inner)) add(found, inner[name], [outer, name], allowed);
   }
+  // LiteLLM chooses by these, too. In metadata as OpenAI has it a value is a text.
+  const tags = asObject(request.metadata)?.tags;
+  if (Array.isArray(tags)) add(found, tags, ['metadata', 'tags'], allowed);
   return found;
 }
 
@@ -138,11 +144,16 @@ function add(
   path: readonly string[],
   allowed: ReadonlySet<string>,
 ): void {
-  if (value === undefined || value === null || value === false) return;
+  if (saysNothing(value)) return;
   const key = folded(path.at(-1) ?? '');
   const why = reasonFor(key);
   if (why === undefined || allowed.has(key) || (key === SERVICE_TIER && isStandard(value))) return;
   found.push({ param: path.join('.'), path, why });
+}
+
+/** As wrappers write what nobody has set. */
+function saysNothing(value: unknown): boolean {
+  return (value ?? false) === false || value === '' || (Array.isArray(value) && value.length === 0);
 }
 
 function reasonFor(key: string): string | undefined {
@@ -153,7 +164,7 @@ const SERVICE_TIER = folded('service_tier');
 
 /** `auto` is what the operator's account is set to. */
 function isStandard(tier: unknown): boolean {
-  return tier === 'auto' || tier === 'default' || tier === 'on_demand';
+  return tier === 'auto' || tier === 'default' || tier === 'standard' || tier === 'on_demand';
 }
 
 /** One spelling for all: small letters, as Unicode folds them, and nothing between the words. */
