@@ -37,7 +37,6 @@ describe('a document that lies elsewhere counts whatever stands beside its id or
       { type: 'document', source: { type: 'text', data: 'a', url: 'https://x/y.pdf' } },
       { type: 'document', source: { type: 'content', content: [{ type: 'text', text: 'a' }], file_id: 'f' } },
       { type: 'document_url', document_url: 'https://x/y' },
-      { type: 'container_upload', file_id: 'f' },
       { type: 'film', film: ['https://x/y'] },
     ),
   )('%s', (_name, part) => {
@@ -63,6 +62,20 @@ describe('a document that lies elsewhere counts whatever stands beside its id or
       expect(ofPart(part)).toBeLessThan(8_000);
       expect(inResult(part)).toBeLessThan(8_000);
     }
+  });
+
+  it('nor one that goes to a tool, or that only says where something came from', () => {
+    const made = { type: 'bash_code_execution_output', file_id: 'f' };
+    for (const part of [
+      { type: 'container_upload', file_id: 'f' },
+      { type: 'bash_code_execution_tool_result', tool_use_id: 't', content: { content: [made] } },
+      { type: 'text', text: 'a', citations: [{ type: 'page_location', file_id: 'f', cited_text: 'a' }] },
+      { type: 'file_search_call', results: [{ file_id: 'f', text: 'a' }] },
+    ]) {
+      expect(ofPart(part)).toBeLessThan(1_000);
+      expect(ofMessage({ provider_specific_fields: { anthropic_content: [part] } })).toBeLessThan(1_000);
+    }
+    expect(ofPart({ type: 'container_upload', file_url: 'https://x/y' })).toBe(WINDOW);
   });
 
   it('nor an address that is only told', () => {

@@ -86,6 +86,9 @@ const NAMES_A_FILE = /^(?:(?:file|document|pdf|video|audio|media)_?(?:ur[il]|id)
 const IS_TEXT =
   /^(?:input_|output_|summary_)?text$|thinking$|^(?:search_result|refusal|reasoning|compaction|fallback)$|^(?:server_|mcp_)?tool_|_tool_result$/;
 
+/** Files that go to a tool, and names of what a tool made, found or cited: none of them is read by the model. */
+const NAMES_FOR_TOOLS = /^container_upload$|_code_execution_output$|_location$/;
+
 const IS_PICTURE = /^(?:image|input_image|computer_screenshot)$/;
 
 /** Around a name and what stands under it. */
@@ -205,13 +208,16 @@ class InputSum extends MediaSum implements InputBound {
   }
 
   #addObject(part: Fields, isFetched: boolean): void {
-    const { type } = part;
-    if (typeof type === 'string' && IS_PICTURE.test(type)) return this.addImage(part['image_url']);
-    const areFetched = isFetched && !(typeof type === 'string' && IS_TEXT.test(type));
+    const type = typeof part['type'] === 'string' ? part['type'] : '';
+    if (IS_PICTURE.test(type)) return this.addImage(part['image_url']);
+    if (type === 'file_search_call') return this.addJson(part);
+    const areFetched = isFetched && !IS_TEXT.test(type);
+    const namesOnly = NAMES_FOR_TOOLS.test(type);
     for (const key in part) {
       this.#addText(key);
       this.overheadTokens += PUNCTUATION;
-      this.#addField(key, part[key], areFetched);
+      if (namesOnly && key === 'file_id') this.addJson(part[key]);
+      else this.#addField(key, part[key], areFetched);
     }
   }
 

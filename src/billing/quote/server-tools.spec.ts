@@ -36,11 +36,19 @@ describe('the calls of server tools', () => {
       { type: 'text_editor_20250728', name: 'edit' },
       { type: 'computer_use_preview' },
       { type: 'memory_20250818', name: 'memory' },
-      { name: 'get', description: 'Anthropic’s form', input_schema: { type: 'object' } },
+      { name: 'get', description: 'Anthropic’s form', input_schema: { type: 'object' }, cache_control: {} },
+      { function: { name: 'untyped' }, strict: true },
       { functionDeclarations: [{ name: 'f' }] },
       { function_declarations: [{ name: 'f' }] },
     ])
       expect(serverToolUse(tools(tool))).toEqual({ calls: {}, turns: 1, toolTokens: 0, broughtTokens: 0 });
+  });
+});
+
+it('a vendor’s tool is one whatever of a function stands beside it', () => {
+  expect(serverToolCallBounds(tools({ type: 'url_context', input_schema: {} }))).toEqual({ url_context: 10 });
+  expect(serverToolCallBounds(tools({ name: 'f', input_schema: {}, googleSearch: {} }))).toEqual({
+    web_search: 10,
   });
 });
 
@@ -94,6 +102,12 @@ describe('the input that is billed', () => {
     expect(billed(1_000, tools(short))).toBe(2 * 3_500 + 5_000);
   });
 
+  // Recorded: the prompt once, and 253 tokens at most for what was found.
+  it('is little more with Google’s searches, which bring extracts into one turn', () => {
+    for (const tool of [{ googleSearch: {} }, { type: 'google_search' }, { googleMaps: {} }])
+      expect(billed(1_000, tools(tool))).toBe(2 * 3_500 + 10 * 1_000);
+  });
+
   it('has nothing but the turns for a search among the request’s own tools', () => {
     expect(billed(1_000, tools({ type: 'tool_search_tool_bm25_20251119' }))).toBe(10 * 3_500);
   });
@@ -108,7 +122,6 @@ describe('the input that is billed', () => {
       tools({ type: 'code_execution_20250825' }),
       tools({ codeExecution: {} }),
       tools({ fileSearch: {} }),
-      tools({ google_search: {} }),
     ])
       expect(billed(1_000, request)).toBe(10 * 3_500 + 1_000_000);
   });

@@ -9,20 +9,29 @@ const TAKES_LIMIT = /^web_(?:search|fetch)_\d/;
 const MOST_TURNS = 10;
 /** The later versions filter what they found by programs, each of which is a turn. */
 const TURNS_ARE_CALLS = /^web_(?:search|fetch)_2025/;
+/** Google bills the request once, and extracts of what it found: 253 tokens at most in recorded traffic. */
+const BRINGS_EXTRACTS = /^(?:google_?(?:search|maps)|enterprise_?web_?search)/i;
+const TOKENS_PER_EXTRACT = 1_000;
 
 /** What tells the model of such a tool: Anthropic's search took 2,200 in recorded traffic. */
 const TOKENS_PER_TOOL = 2_500;
 /** One call brought 14,000 at most in recorded traffic; OpenAI's file search brings 16,000 where nobody says otherwise. */
 const TOKENS_PER_CALL = 20_000;
 /** Tools that bring no more than that. Others (a page, a document, an MCP server's answer) may fill the context. */
-const BRINGS_LITTLE =
-  /^(?:web_?search|google_?(?:search|maps)|enterprise_?web_?search|file_?search|code_?(?:execution|interpreter))/i;
+const BRINGS_LITTLE = /^(?:web_?search|file_?search|code_?(?:execution|interpreter))/i;
 /** It finds tools, all of which the request has. */
 const BRINGS_NOTHING = /^tool_search/;
 
 /** Tools with a vendor's name that the client runs. Gemini's own form of functions is among them. */
 const RUN_BY_CLIENT =
   /^(?:function|custom|namespace|bash|text_editor|computer|memory|local_shell|apply_patch)/i;
+
+/** Anthropic's own form of functions mostly has no type. */
+const KEYS_OF_FUNCTIONS: ReadonlySet<string> = new Set(
+  'name description parameters input_schema input_examples strict cache_control defer_loading allowed_callers'.split(
+    ' ',
+  ),
+);
 
 /** The names under which usage and prices speak of a tool, by what a request asks for it with. */
 const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
@@ -61,7 +70,7 @@ export function serverToolUse(request: ChatRequest): ServerToolUse {
     const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
     bounds.set(name, (bounds.get(name) ?? 0) + limit);
     calls += limit;
-    turns += TURNS_ARE_CALLS.test(type) ? limit : MOST_TURNS;
+    turns += turnsOf(type, limit);
     tokensPerCall = Math.max(tokensPerCall, tokensBrought(type, tool));
   }
   turns = Math.min(turns, MOST_TURNS);
@@ -96,11 +105,11 @@ function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields
   const servers = request['mcp_servers'];
   if (servers != null && !(Array.isArray(servers) && servers.length === 0)) asked.push(['mcp', {}]);
   for (const tool of request.tools ?? []) {
-    // Anthropic's own form of functions has a schema and mostly no type.
-    if (tool.type === 'function' || 'input_schema' in tool) continue;
+    const named = tool.type as string | undefined;
+    if (named === 'function') continue;
     // Gemini's own form has no type: its tools are named by their keys.
-    for (const type of (tool.type as string | undefined) ? [tool.type] : Object.keys(tool))
-      if (!RUN_BY_CLIENT.test(type)) asked.push([type, tool]);
+    const types = named ? [named] : Object.keys(tool).filter((key) => !KEYS_OF_FUNCTIONS.has(key));
+    for (const type of types) if (!RUN_BY_CLIENT.test(type)) asked.push([type, tool]);
   }
   return asked;
 }
@@ -109,6 +118,11 @@ function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields
 function isSummarised(request: ChatRequest): boolean {
   const management = request['context_management'];
   return request['compaction'] != null || (management != null && /"compact/.test(JSON.stringify(management)));
+}
+
+function turnsOf(type: string, limit: number): number {
+  if (BRINGS_EXTRACTS.test(type)) return 1;
+  return TURNS_ARE_CALLS.test(type) ? limit : MOST_TURNS;
 }
 
 /** In all later turns together, when the calls are spread over the turns: one call is read in each turn after it. */
@@ -125,6 +139,7 @@ function callLimit(maxUses: unknown): number {
 
 function tokensBrought(type: string, tool: Fields): number {
   if (BRINGS_NOTHING.test(type)) return 0;
+  if (BRINGS_EXTRACTS.test(type)) return TOKENS_PER_EXTRACT;
   if (BRINGS_LITTLE.test(type)) return TOKENS_PER_CALL;
   // Anthropic cuts a page where the request says so.
   const limit = tool['max_content_tokens'];
