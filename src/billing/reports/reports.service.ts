@@ -107,7 +107,12 @@ export class ReportsService {
     await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
     const place = await this.#placeOf(after, userId);
     const parameters = [userId, limit, offset, place?.at, place?.seq];
-    const rows = await this.#read<TransactionRow>(this.database, LIST_TRANSACTIONS, parameters, TOO_FAR);
+    const rows = await this.#read<TransactionRow>(
+      this.database,
+      LIST_TRANSACTIONS,
+      parameters,
+      offset > 0 && TOO_FAR,
+    );
     return rows.map(toTransaction);
   }
 
@@ -164,18 +169,22 @@ export class ReportsService {
     throw new GatewayError('invalid_query', 'after names no entry of this ledger.', { param: 'after' });
   }
 
-  /** Millions of entries take seconds, and administrators can wait; for ever they cannot. */
+  /**
+   * Millions of entries take seconds, and administrators can wait; for ever they cannot.
+   *
+   * @param fault  of the query, if time runs out; false where that is the database's fault
+   */
   async #read<Row extends object>(
     statements: Pick<DatabaseService, 'query'>,
     sql: string,
     parameters: readonly unknown[],
-    { message, param } = TOO_LONG,
+    fault: typeof TOO_LONG | false = TOO_LONG,
   ): Promise<Row[]> {
     try {
       return await statements.query<Row>(sql, parameters);
     } catch (error) {
-      if (sqlStateOf(error) !== SQL_STATE.queryCanceled) throw error;
-      throw new GatewayError('invalid_query', message, { param, cause: error });
+      if (!fault || sqlStateOf(error) !== SQL_STATE.queryCanceled) throw error;
+      throw new GatewayError('invalid_query', fault.message, { param: fault.param, cause: error });
     }
   }
 }
