@@ -1,6 +1,6 @@
 import type { ChatRequest } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
-import { billedTokens, serverToolCallBounds, serverToolUse } from './server-tools.js';
+import { billedTokens, serverToolUse } from './server-tools.js';
 
 const asking = (rest: object): ChatRequest => ({ model: 'm', messages: [], ...rest });
 const tools = (...list: object[]) => asking({ tools: list });
@@ -12,8 +12,8 @@ const FETCH = { type: 'web_fetch_20250910', name: 'web_fetch' };
 
 describe('the calls of server tools', () => {
   it('are as many as a request allows, where the vendor takes the limit', () => {
-    expect(serverToolCallBounds(tools({ ...SEARCH, max_uses: 3 }))).toEqual({ web_search: 3 });
-    expect(serverToolCallBounds(tools({ ...FETCH, max_uses: 2 }))).toEqual({ web_fetch_20250910: 2 });
+    expect(serverToolUse(tools({ ...SEARCH, max_uses: 3 })).calls).toEqual({ web_search: 3 });
+    expect(serverToolUse(tools({ ...FETCH, max_uses: 2 })).calls).toEqual({ web_fetch_20250910: 2 });
     for (const tool of [
       { type: 'google_search', max_uses: 1 },
       { type: 'web_search', max_uses: 1 },
@@ -21,8 +21,8 @@ describe('the calls of server tools', () => {
       { ...SEARCH, max_uses: 0 },
       { ...SEARCH, max_uses: '1' },
     ])
-      expect(serverToolCallBounds(tools(tool))['web_search']).toBe(10);
-    expect(serverToolCallBounds(tools({ fileSearch: {} }, { codeExecution: {} }))).toEqual({
+      expect(serverToolUse(tools(tool)).calls['web_search']).toBe(10);
+    expect(serverToolUse(tools({ fileSearch: {} }, { codeExecution: {} })).calls).toEqual({
       file_search: 10,
       code_execution: 10,
     });
@@ -46,8 +46,8 @@ describe('the calls of server tools', () => {
 });
 
 it('a vendor’s tool is one whatever of a function stands beside it', () => {
-  expect(serverToolCallBounds(tools({ type: 'url_context', input_schema: {} }))).toEqual({ url_context: 10 });
-  expect(serverToolCallBounds(tools({ name: 'f', input_schema: {}, googleSearch: {} }))).toEqual({
+  expect(serverToolUse(tools({ type: 'url_context', input_schema: {} })).calls).toEqual({ url_context: 10 });
+  expect(serverToolUse(tools({ name: 'f', input_schema: {}, googleSearch: {} })).calls).toEqual({
     web_search: 10,
   });
 });

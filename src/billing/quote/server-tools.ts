@@ -40,12 +40,10 @@ const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/^code_?(execution|interpreter)/i, 'code_execution'],
 ];
 
-type CallBounds = Readonly<Record<string, number>>;
-
 /** What the vendor's own tools add to the input that is billed. */
 export interface ServerToolUse {
   /** Most calls in one answer, by name. */
-  readonly calls: CallBounds;
+  readonly calls: Readonly<Record<string, number>>;
   /** How often the input may be billed: 1 without such tools. */
   readonly turns: number;
   /** What the vendor adds to the input to tell of the tools. */
@@ -80,11 +78,6 @@ export function serverToolUse(request: ChatRequest): ServerToolUse {
     toolTokens: asked.length * TOKENS_PER_TOOL,
     broughtTokens: calls === 0 ? 0 : tokensPerCall * timesRead(calls, turns - 1),
   };
-}
-
-/** Most calls of the vendors' own tools in one answer, by name. */
-export function serverToolCallBounds(request: ChatRequest): CallBounds {
-  return serverToolUse(request).calls;
 }
 
 /**

@@ -15,7 +15,7 @@ export const ADMISSION: FuzzTarget = {
   async property() {
     const { toChatRequest } = await import('../../../src/completions/request/to-chat-request.js');
     const { boundInput, totalTokens } = await import('../../../src/billing/quote/input-bound.js');
-    const { serverToolCallBounds } = await import('../../../src/billing/quote/server-tools.js');
+    const { serverToolUse } = await import('../../../src/billing/quote/server-tools.js');
     const { countText } = await import('../../../src/billing/quote/count-text.js');
     const { fingerprintOf } = await import('../../../src/billing/idempotency/fingerprint.js');
     const { ownUsage } = await import('../../../src/completions/stream/own-usage.js');
@@ -38,7 +38,7 @@ export const ADMISSION: FuzzTarget = {
           const { textBytes } = boundInput({ ...request, messages: [alone], tools: [] }, 'gpt-4o', 128_000);
           assert.ok(textBytes >= textBytesOf(message), 'all text is bounded');
         }
-        for (const calls of Object.values(serverToolCallBounds(request)))
+        for (const calls of Object.values(serverToolUse(request).calls))
           assert.ok(Number.isSafeInteger(calls));
         assert.ok(requestNeeds(request).every((need) => typeof need === 'string'));
         assert.match(fingerprintOf('POST /v1/chat/completions', request), /^[0-9a-f]{64}$/);
