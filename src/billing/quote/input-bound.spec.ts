@@ -229,6 +229,17 @@ describe('what a part is called is not what it is', () => {
   });
 });
 
+it.each([
+  ['in the place of an id', { tool_call_id: [{ toString: 1 }] }],
+  ['in the place of a refusal', { role: 'assistant', refusal: { toString: 1, valueOf: 1 } }],
+  [
+    'in the place of a format',
+    { content: [{ type: 'input_audio', input_audio: { data: BASE64, format: { toString: 1 } } }] },
+  ],
+])('is bounded with something that is no text %s', (_where, message) => {
+  expect(ofMessage(message)).toBeGreaterThan(ofMessage({}));
+});
+
 it('tells all that it took for text, and nothing else', () => {
   const texts: string[] = [];
   const messages = [

@@ -136,7 +136,8 @@ class InputSum extends MediaSum implements InputBound {
         case 'refusal':
         case 'reasoning_content':
         case 'tool_call_id':
-          this.#addText(String(value));
+          if (typeof value === 'string') this.#addText(value);
+          else this.addJson(value);
           break;
         default:
           this.#addField(key, value, false);

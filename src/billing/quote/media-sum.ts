@@ -59,7 +59,7 @@ export abstract class MediaSum {
     if (typeof data !== 'string' || IS_ADDRESS.test(data)) this.addElsewhere();
     // Google takes what the data URL says that it is.
     else if (type !== undefined && !isSoundType(type)) this.addData(data);
-    else this.audioTokens += soundTokens(data, type ?? String(format));
+    else this.audioTokens += soundTokens(data, type ?? (typeof format === 'string' ? format : ''));
   }
 
   /** @param file  what stands under `file`. An id or an address may win over data beside it. */

@@ -381,6 +381,15 @@ describe('the answer', () => {
       { tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{}' } }] },
     ],
     ['nonsense', { provider_specific_fields: { response_output: ['x'] } }],
+    [
+      'a call whose id is no text',
+      {
+        content: null,
+        provider_specific_fields: {
+          response_output: ['1', '2'].map((id) => ({ type: 'function_call', id, call_id: { toString: 1 } })),
+        },
+      },
+    ],
   ])('stands alone with %s', (_name, change) => {
     const items = inputItems([{ ...choice!.message, ...change } as ChatMessage]);
     expect(items.some((item) => item.type === 'reasoning')).toBe(false);
@@ -529,6 +538,7 @@ describe('the answer', () => {
     [{ status: 'failed', error: { code: 'slow_down', message: 'x' } }, 'provider_overloaded'],
     [{ status: 'cancelled' }, 'provider_bad_response'],
     [{ status: 'queued' }, 'provider_bad_response'],
+    [{ status: { toString: 1 } }, 'provider_bad_response'],
     [{ output: undefined }, 'provider_bad_response'],
     [{ output: undefined, error: { message: 'x', code: 401 } }, 'provider_auth_failed'],
   ])('is a failure when it is %j', (change, code) => {
@@ -703,6 +713,20 @@ describe('the stream', () => {
       ['resp_1', 5, 'default'],
       ['resp_1', 5, 'default'],
     ]);
+  });
+
+  it('takes the places of its reasoning for what they are, texts or not', async () => {
+    const delta = (id: unknown, text: string) => ({
+      type: 'response.reasoning_summary_text.delta',
+      item_id: id,
+      summary_index: 0,
+      delta: text,
+    });
+    const { chunks } = await read(
+      sse(delta({ toString: 1 }, 'a'), delta({ toString: 1 }, 'b'), delta('rs_1', 'c')),
+    );
+    const deltas = chunks.map((chunk) => chunk.choices[0]?.delta ?? {});
+    expect(deltas.map(({ reasoning_content }) => reasoning_content ?? '').join('')).toBe('ab\n\nc');
   });
 
   it('tells at the end a refusal and reasoning that came in no delta', async () => {

@@ -143,7 +143,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
 
   /** A summary has parts, and an answer may have several summaries: an empty line between them. */
   #reasoning(event: WireObject): ChatStreamEvent[] {
-    const part = `${String(event.item_id)} ${String(event.type)} ${String(event.summary_index ?? event.content_index)}`;
+    const part = JSON.stringify([event.item_id, event.type, event.summary_index ?? event.content_index]);
     const isNext = this.#reasoningPart !== undefined && this.#reasoningPart !== part;
     this.#reasoningPart = part;
     return this.#delta({ reasoning_content: (isNext ? PARAGRAPH : '') + (asText(event.delta) ?? '') });
