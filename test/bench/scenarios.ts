@@ -10,6 +10,7 @@ export const SUBJECTS = [
   'gateway-free',
   'gateway-silent',
   'gateway-memory',
+  'gateway-redis',
   'portkey',
 ] as const;
 export type SubjectName = (typeof SUBJECTS)[number];
@@ -149,7 +150,7 @@ function translated(vendor: keyof typeof TRANSLATED, isStream: boolean): Scenari
 export function allScenarios(): Scenario[] {
   return [
     whole(64, {
-      subjects: ['raw', 'nginx', 'gateway', 'gateway-free', 'gateway-silent', 'portkey'],
+      subjects: ['raw', 'nginx', 'gateway', 'gateway-free', 'gateway-silent', 'gateway-redis', 'portkey'],
       rounds: MAIN_ROUNDS,
       quickSubjects: ['raw', 'nginx', 'gateway', 'gateway-free', 'portkey'],
       quickRounds: 4,
@@ -166,7 +167,7 @@ export function allScenarios(): Scenario[] {
       title: 'whole answers, 200 a second (Poisson)',
       load: open(200, { isStream: false, seconds: 4 }),
       body: requestBody({ isStream: false }),
-      subjects: ['direct', ...PEERS, 'gateway-memory'],
+      subjects: ['direct', ...PEERS, 'gateway-memory', 'gateway-redis'],
       rounds: MAIN_ROUNDS,
       quickSubjects: ['direct', 'raw', 'gateway', 'portkey'],
     },

@@ -12,7 +12,7 @@ const LIMITS_OF_THE_FIGURES = [
   'An upstream that answers at once, on loopback, without TLS, over HTTP/1.1: the cost of a gateway, not the latency of a model. A real answer takes a thousand times as long.',
   'At 200 requests a second every process is woken for each request and finds its caches cold: a request costs several times what it costs at saturation, and ratios shrink.',
   'Answers of 1 kB and chunks of a word, four chunks to a packet where they come without a pause. Larger answers cost everybody more per byte, and ratios shrink.',
-  'One process of each, limits in memory: no Redis, no cluster, no tools, images or retries.',
+  'One process of each, limits in memory (but for `gateway-redis`): no cluster, no tools, images or retries.',
 ];
 
 export function toMarkdown(report: Report): string {

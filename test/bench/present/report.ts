@@ -17,7 +17,7 @@ export type Metric =
 /** What the figures mean, for people. */
 export const METRIC_TITLES: Readonly<Record<Metric, string>> = {
   cpu: 'CPU, µs',
-  helperCpu: "its database's CPU, µs",
+  helperCpu: 'CPU of its database (and Redis), µs',
   perSecondAndCore: 'per second and core',
   addedP50: 'added p50, ms',
   addedP99: 'added p99, ms',

@@ -9,6 +9,7 @@ const COLOURS: Readonly<Record<string, string>> = {
   'gateway-free': '#93c5fd',
   'gateway-silent': '#93c5fd',
   'gateway-memory': '#93c5fd',
+  'gateway-redis': '#93c5fd',
   portkey: '#b45309',
   nginx: '#15803d',
 };

@@ -5,6 +5,7 @@ import { startGateway } from './gateway.ts';
 import { nginxVersion, startNginx } from './nginx.ts';
 import { installPortkey, startPortkey } from './portkey.ts';
 import { startRawProxy } from './raw.ts';
+import { redisProgram, startRedis } from './redis.ts';
 import type { Subject } from './subject.ts';
 
 export interface Started {
@@ -39,6 +40,10 @@ const GATEWAYS = {
     title: 'LLM Gateway with database and journal on a memory disk, to see what waiting for the disk costs',
     env: {},
   },
+  'gateway-redis': {
+    title: 'LLM Gateway with RATE_LIMIT_STORAGE=redis, to see what limits shared by several instances cost',
+    env: { RATE_LIMIT_STORAGE: 'redis' },
+  },
 } as const;
 
 export async function startSubjects(options: StartOptions): Promise<Started> {
@@ -65,6 +70,8 @@ export function startSubject(name: SubjectName, options: StartOptions): Promise<
       return startNginx(folder, upstreamPort);
     case 'portkey':
       return startPortkey(portkeyFolder, folder, upstreamPort);
+    case 'gateway-redis':
+      return withRedis(options);
     default: {
       const { title, env } = GATEWAYS[name];
       const data: Record<string, string> =
@@ -75,11 +82,36 @@ export function startSubject(name: SubjectName, options: StartOptions): Promise<
   }
 }
 
+/** Redis is started and stopped with it, and what it costs is told apart, as the database's work is. */
+async function withRedis({ folder, upstreamPort, gatewayEnv }: StartOptions): Promise<Subject> {
+  const name = 'gateway-redis';
+  const { title, env } = GATEWAYS[name];
+  const redis = await startRedis(folder);
+  const settings = { ...env, REDIS_URL: redis.url, ...gatewayEnv };
+  const gateway = await startGateway({ name, title, folder, upstreamPort, env: settings });
+  return {
+    ...gateway,
+    get pids() {
+      return gateway.pids;
+    },
+    get helperPids() {
+      return [...gateway.helperPids, redis.child.pid];
+    },
+    async stop() {
+      await gateway.stop();
+      await redis.child.stop();
+    },
+  };
+}
+
 function whyNot(name: SubjectName, { memoryFolder, portkeyFolder }: StartOptions): string | undefined {
   if (name === 'gateway-memory' && memoryFolder === undefined) {
     return 'the gateway on a memory disk: /dev/shm is none, or has no room';
   }
   if (name === 'nginx' && nginxVersion() === undefined) return 'nginx, which is not installed';
+  if (name === 'gateway-redis' && redisProgram() === undefined) {
+    return 'the gateway with limits in Redis, which is not installed';
+  }
   if (name !== 'portkey') return undefined;
   const fault = installPortkey(portkeyFolder);
   return fault === undefined ? undefined : `Portkey, which could not be installed: ${fault}`;
