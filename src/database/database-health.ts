@@ -18,6 +18,7 @@ export class DatabaseHealth {
   #lastError: Error | undefined;
   #downSinceMs = 0;
   #lastAnswerMs = Number.NEGATIVE_INFINITY;
+  #signs = 0;
 
   /** True until failures in a row say otherwise. */
   get isUp(): boolean {
@@ -34,8 +35,14 @@ export class DatabaseHealth {
     return this.#lastAnswerMs;
   }
 
+  /** Another number after each sign of whether statements are answered. A statement that is sent takes it along. */
+  get signs(): number {
+    return this.#signs;
+  }
+
   /** A statement was answered well. */
   answered(): void {
+    this.#signs += 1;
     this.#lastAnswerMs = performance.now();
     if (!this.isUp) this.succeeded();
   }
@@ -45,6 +52,18 @@ export class DatabaseHealth {
     this.#failures = 0;
     this.#lastError = undefined;
     if (!wasUp) this.onTurn({ isUp: true, downForMs: performance.now() - this.#downSinceMs });
+  }
+
+  /**
+   * An answer stayed out. Where others were answered meanwhile, the statement is slow and the database there; and however
+   * many wait in the same silence, it is one failure: they may be one user's reads.
+   *
+   * @param signs  as they were when it was sent
+   */
+  silent(signs: number, error: Error): void {
+    if (signs !== this.#signs) return;
+    this.#signs += 1;
+    this.failed(error);
   }
 
   failed(error: Error): void {

@@ -52,6 +52,8 @@ export function observedClient(
     readonly #tried: ServerTraits;
 
     readonly #isExtra: boolean;
+    /** When the statement under way was sent: nobody sends the next before its answer. */
+    #signs = 0;
 
     constructor({ isExtra = false, ...config }: ObservedClientConfig) {
       super(adapt(config, traits, target, prepared?.preparedOptions));
@@ -76,6 +78,7 @@ export function observedClient(
 
       const query = this.query.bind(this) as (...parameters: unknown[]) => unknown;
       this.query = ((...parameters: unknown[]) => {
+        this.#signs = health.signs;
         const callback = parameters.at(-1);
         if (typeof callback === 'function')
           parameters[parameters.length - 1] = this.#noted(callback as Callback);
@@ -116,7 +119,7 @@ export function observedClient(
     readonly #failed = (error: unknown): void => {
       if (!(error instanceof Error)) return;
       const isStuck = error.message === 'Query read timeout';
-      if (isStuck) health.failed(error);
+      if (isStuck) health.silent(this.#signs, error);
       if (isStuck || ('code' in error && error.code === READ_ONLY)) void this.end().catch(() => undefined);
     };
   };

@@ -383,6 +383,28 @@ describe('a read that takes long', () => {
     },
   );
 
+  // Of one user, behind a pooler that takes no time limits: nobody ends them but the driver.
+  it.each([
+    ['beside the statements of others', 50],
+    ['while nobody else asks', 10_000],
+  ])('is no outage, however many there are, %s', { timeout: 15_000 }, async (_when, pauseMs) => {
+    const { url, close } = await startPickyPooler(database.url, ['statement_timeout']);
+    const service = await boot(url);
+    await eventually('the service is ready', isReady(service));
+    const seen = new Set<boolean>();
+    const looking = setInterval(() => seen.add(service.isUp()), 1);
+    const asking = setInterval(() => void service.prepared.query('SELECT 1'), pauseMs);
+    for (let round = 0; round < 2; round += 1) {
+      const slow = [1, 2, 3, 4].map(() => service.query('SELECT pg_sleep(2.7)'));
+      for (const read of await Promise.allSettled(slow)) expect(read.status).toBe('rejected');
+    }
+    clearInterval(asking);
+    await sleep(20);
+    clearInterval(looking);
+    expect([...seen]).toEqual([true]);
+    close();
+  });
+
   it('is no audit, and neither waits for the other', { timeout: 30_000 }, async () => {
     const service = await boot(undefined, { poolSize: 1 });
     await eventually('the service is ready', isReady(service));
