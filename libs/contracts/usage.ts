@@ -23,6 +23,8 @@ export interface Usage {
   imageOutputTokens?: number;
   /** Server-side tool calls that the vendor bills apart, e.g. `{ web_search: 2 }`. */
   serverToolCalls?: Record<string, number>;
+  /** Calls of the model that the counts are the sum of, at most, where tools of the vendor's made it more than one. */
+  modelCalls?: number;
 }
 
 /** Ours -> the usage block of an OpenAI answer. Details objects are present only when a part of them was reported. */

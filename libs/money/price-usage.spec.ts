@@ -108,6 +108,20 @@ describe('priceUsage', () => {
     expect(priced.costNano).toBe(costNano);
   });
 
+  // A vendor's search calls the model anew, and tells the sum. Vendors price each call by its own length.
+  it('prices a sum over several calls by the tier that one of them has reached for certain', () => {
+    const tierOf = (inputTokens: number, modelCalls?: number) =>
+      priceUsage(SONNET, { inputTokens, outputTokens: 0, modelCalls }).tierAboveInputTokens;
+    expect(tierOf(600_001)).toBe(200_000);
+    expect(tierOf(600_001, 1)).toBe(200_000);
+    expect(tierOf(600_001, 0)).toBe(200_000);
+    expect(tierOf(600_001, 3)).toBe(200_000);
+    expect(tierOf(600_000, 3)).toBe(0);
+    const costs = { inputTokens: 600_000, outputTokens: 1_000, modelCalls: 3 };
+    expect(priceUsage(SONNET, costs).costPico).toBe(usageCostPico(SONNET, costs));
+    expect(usageCostPico(SONNET, costs)).toBe(600_000n * 3_000_000n + 1_000n * 15_000_000n);
+  });
+
   it('prices the whole request by the tier above its limit, not at it', () => {
     expect(priceUsage(SONNET, { inputTokens: 200_000, outputTokens: 0 }).tierAboveInputTokens).toBe(0);
     const above = priceUsage(SONNET, { inputTokens: 200_001, outputTokens: 1 });

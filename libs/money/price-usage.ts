@@ -17,6 +17,8 @@ export interface UsageQuantities {
   readonly audioOutputTokens?: number | undefined;
   readonly imageOutputTokens?: number | undefined;
   readonly serverToolCalls?: Readonly<Record<string, number>> | undefined;
+  /** Calls that the counts are the sum of, at most; 1 where it is not said. */
+  readonly modelCalls?: number | undefined;
 }
 
 export type PriceCategory =
@@ -64,7 +66,7 @@ export interface PricedUsage {
  * @param usage  integers >= 0; run `saneUsage` over what comes from outside
  */
 export function priceUsage(card: PriceCard, usage: UsageQuantities): PricedUsage {
-  const { prices, aboveInputTokens } = tierFor(card, usage.inputTokens);
+  const { prices, aboveInputTokens } = tierFor(card, usage);
   const receipt = new Receipt();
   addUsage(receipt, card, prices, usage);
   const { costPico, lines } = receipt;
@@ -74,17 +76,23 @@ export function priceUsage(card: PriceCard, usage: UsageQuantities): PricedUsage
 /** `costPico` of `priceUsage` without its lines: every request is charged, few receipts are read. */
 export function usageCostPico(card: PriceCard, usage: UsageQuantities): bigint {
   const sum = new CostSum();
-  addUsage(sum, card, tierFor(card, usage.inputTokens).prices, usage);
+  addUsage(sum, card, tierFor(card, usage).prices, usage);
   return sum.costPico;
 }
 
-/** The whole request is priced by the highest tier that its input exceeds ("above 200k tokens" = from 200,001 on). */
+/**
+ * The whole request is priced by the highest tier that its input exceeds ("above 200k tokens" = from 200,001 on). Vendors
+ * look at each call: of a sum over several it is the average, which the largest of them has reached for certain.
+ */
 function tierFor(
   card: PriceCard,
-  inputTokens: number,
+  usage: UsageQuantities,
 ): { readonly prices: TokenPrices; readonly aboveInputTokens: number } {
   let tier: { prices: TokenPrices; aboveInputTokens: number } = { prices: card.base, aboveInputTokens: 0 };
-  for (const candidate of card.tiers) if (inputTokens > candidate.aboveInputTokens) tier = candidate;
+  const calls = Math.max(1, usage.modelCalls ?? 1);
+  for (const candidate of card.tiers) {
+    if (usage.inputTokens > candidate.aboveInputTokens * calls) tier = candidate;
+  }
   return tier;
 }
 

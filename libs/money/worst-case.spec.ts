@@ -42,11 +42,13 @@ const boundedUsage = fc
     speech: fc.nat(500),
     searches: fc.nat(3),
     slack: fc.nat(1000),
+    calls: fc.integer({ min: 1, max: 5 }),
   })
   .map((use) => {
     const inputTokens = use.text + use.read + use.write + use.long + use.audio + use.cachedAudio + use.image;
     const bound: UsageBound = {
       inputTokens: inputTokens + use.slack,
+      largestCallTokens: Math.ceil(inputTokens / use.calls) + use.slack,
       audioInputTokens: use.audio + use.cachedAudio,
       imageInputTokens: use.image,
       longCacheWrites: use.long > 0,
@@ -64,6 +66,7 @@ const boundedUsage = fc
       outputTokens: use.output + use.speech,
       audioOutputTokens: use.speech,
       serverToolCalls: { web_search: use.searches },
+      modelCalls: use.calls,
     };
     return { bound, usage };
   });

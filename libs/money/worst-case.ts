@@ -5,6 +5,8 @@ import type { PriceCard, TokenPrices } from './price-card.js';
 export interface UsageBound {
   /** Everything that goes in; audio and image tokens are parts of it. */
   readonly inputTokens: number;
+  /** Of these, the most that one call of the model reads: by it the tier is chosen. */
+  readonly largestCallTokens: number;
   readonly audioInputTokens: number;
   readonly imageInputTokens: number;
   /** The request asks for cache entries with the long lifetime, which cost more than other input. */
@@ -30,7 +32,7 @@ export function worstCase(card: PriceCard, bound: UsageBound): WorstCase {
   let input = inputPico(card.base, bound);
   let output = outputPico(card.base, bound);
   for (const { aboveInputTokens, prices } of card.tiers) {
-    if (bound.inputTokens <= aboveInputTokens) continue;
+    if (bound.largestCallTokens <= aboveInputTokens) continue;
     input = larger(input, inputPico(prices, bound));
     output = larger(output, outputPico(prices, bound));
   }

@@ -270,6 +270,22 @@ describe('the quote', () => {
     expect(bound({ web_search_options: {} })).toBeGreaterThan(10 * bound({}) + 128_000);
   });
 
+  it('is at the price of long input only where one call of the model may be so long', () => {
+    const tiers = [{ aboveInputTokens: 200_000, prices: { inputPico: 7_000_000n, outputPico: 2_000_000n } }];
+    const long = target({ contextWindow: 1_000_000, price: { ...CARD, tiers } });
+    const inputPico = (uses: number | undefined, own = 1): bigint => {
+      const tools = [{ type: 'web_search_20250305', name: 'web_search', max_uses: uses }] as never;
+      const asked = request([user('x'.repeat(own))], { tools });
+      const { bounds, inputTokensBound } = quoter().quote(plan(long), asked, false);
+      const searches = BigInt(uses ?? 10) * 10_000_000_000n;
+      return (bounds[0]!.worst.fixedPico - searches) / BigInt(inputTokensBound);
+    };
+    // Seven turns that sum up to more than 200,000, the last of which reads 120,000 and some.
+    expect(inputPico(6)).toBe(1_000_000n);
+    expect(inputPico(6, 90_000)).toBe(7_000_000n);
+    expect(inputPico(undefined)).toBe(7_000_000n);
+  });
+
   it('has what lies elsewhere, and spoken answers, at the price of sound', () => {
     const base = { ...CARD.base, audioInputPico: 7_000_000n, audioOutputPico: 9_000_000n };
     const speaking = plan(target({ price: { ...CARD, base } }));

@@ -6,7 +6,7 @@ import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
 import { PriceVersions } from './prices/price-versions.service.js';
 import { TextCount } from './quote/count-text.js';
 import { boundInput, type InputBound, totalTokens } from './quote/input-bound.js';
-import { billedTokens, type ServerToolUse, serverToolUse } from './quote/server-tools.js';
+import { billedTokens, largestCall, type ServerToolUse, serverToolUse } from './quote/server-tools.js';
 
 /** A document that lies elsewhere, when no model is in mind yet. */
 const UNKNOWN_DOCUMENT_TOKENS = 50_000;
@@ -140,6 +140,7 @@ function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishe
   return {
     ...others,
     inputTokens,
+    largestCallTokens: largestCall(ownTokens, serverTools, target.contextWindow),
     audioInputTokens: Math.min(inputTokens, input.bound.audioTokens * serverTools.turns),
     imageInputTokens: Math.min(inputTokens, input.bound.imageTokens * serverTools.turns),
     serverToolCalls: serverTools.calls,

@@ -50,9 +50,11 @@ export interface ServerToolUse {
   readonly toolTokens: number;
   /** What the calls bring in, tokens, each in every turn after it. Infinity: whatever there is room for. */
   readonly broughtTokens: number;
+  /** The same, each once. */
+  readonly broughtAtOnce: number;
 }
 
-const NONE: ServerToolUse = { calls: {}, turns: 1, toolTokens: 0, broughtTokens: 0 };
+const NONE: ServerToolUse = { calls: {}, turns: 1, toolTokens: 0, broughtTokens: 0, broughtAtOnce: 0 };
 
 /** Functions of the client, and other tools that it runs itself, add nothing. */
 export function serverToolUse(request: ChatRequest): ServerToolUse {
@@ -77,6 +79,7 @@ export function serverToolUse(request: ChatRequest): ServerToolUse {
     turns: turns + summaries,
     toolTokens: asked.length * TOKENS_PER_TOOL,
     broughtTokens: calls === 0 ? 0 : tokensPerCall * timesRead(calls, turns - 1),
+    broughtAtOnce: calls === 0 ? 0 : tokensPerCall * calls,
   };
 }
 
@@ -88,6 +91,11 @@ export function billedTokens(ownTokens: number, use: ServerToolUse, contextWindo
   const { turns, toolTokens, broughtTokens } = use;
   const everyTurn = Math.min(contextWindow, ownTokens + toolTokens);
   return Math.min(turns * contextWindow, turns * everyTurn + Math.min(broughtTokens, contextWindow));
+}
+
+/** The most that one call of the model reads of it: the request, and all that was brought. */
+export function largestCall(ownTokens: number, use: ServerToolUse, contextWindow: number): number {
+  return Math.min(contextWindow, ownTokens + use.toolTokens + use.broughtAtOnce);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

@@ -21,6 +21,7 @@ describe('toUsage', () => {
       outputTokens: 40,
       reasoningOutputTokens: 15,
       serverToolCalls: { web_search: 2, web_fetch: 0 },
+      modelCalls: 3,
     });
   });
 
@@ -66,8 +67,18 @@ describe('toUsage', () => {
         { type: 'fallback_message', model: 'other', input_tokens: 40, output_tokens: 4 },
       ],
     });
-    expect(usage?.shown).toEqual({ inputTokens: 100, outputTokens: 10, cacheReadInputTokens: 0 });
-    expect(usage?.billed).toEqual({ inputTokens: 1607, outputTokens: 80, cacheReadInputTokens: 7 });
+    expect(usage?.shown).toEqual({
+      inputTokens: 100,
+      outputTokens: 10,
+      cacheReadInputTokens: 0,
+      modelCalls: 2,
+    });
+    expect(usage?.billed).toEqual({
+      inputTokens: 1607,
+      outputTokens: 80,
+      cacheReadInputTokens: 7,
+      modelCalls: 4,
+    });
   });
 });
 

@@ -49,8 +49,11 @@ const OWN_CALLS = new Set<unknown>(['message', 'fallback_message']);
 
 /** Calls that the answer's totals leave out. */
 export function sideCalls(block: JsonObject): JsonObject[] {
-  if (!Array.isArray(block.iterations)) return [];
-  return block.iterations.filter(isObject).filter((iteration) => !OWN_CALLS.has(iteration.type));
+  return objects(block.iterations).filter((iteration) => !OWN_CALLS.has(iteration.type));
+}
+
+function objects(list: unknown): JsonObject[] {
+  return Array.isArray(list) ? list.filter(isObject) : [];
 }
 
 function oneCall(block: JsonObject): Usage | undefined {
@@ -59,6 +62,7 @@ function oneCall(block: JsonObject): Usage | undefined {
   if (fresh === undefined || outputTokens === undefined) return undefined;
   const cacheRead = count(block.cache_read_input_tokens);
   const cacheCreation = count(block.cache_creation_input_tokens);
+  const serverToolCalls = toolCalls(block.server_tool_use);
   return withoutUndefined({
     inputTokens: fresh + (cacheRead ?? 0) + (cacheCreation ?? 0),
     cacheReadInputTokens: cacheRead,
@@ -69,8 +73,16 @@ function oneCall(block: JsonObject): Usage | undefined {
     ),
     outputTokens,
     reasoningOutputTokens: atMost(part(block.output_tokens_details, 'thinking_tokens'), outputTokens),
-    serverToolCalls: toolCalls(block.server_tool_use),
+    serverToolCalls,
+    modelCalls: callsOf(block, serverToolCalls),
   });
+}
+
+/** The model is called anew with what a tool brought. `undefined` = once, as far as the block tells. */
+function callsOf(block: JsonObject, tools: Usage['serverToolCalls']): number | undefined {
+  const listed = objects(block.iterations).filter(({ type }) => OWN_CALLS.has(type)).length;
+  const calls = listed || Object.values(tools ?? {}).reduce((sum, each) => sum + each, 1);
+  return calls > 1 ? calls : undefined;
 }
 
 function part(block: unknown, name: string): number | undefined {
@@ -126,6 +138,7 @@ function sum(total: Usage, other: Usage): Usage {
     cacheCreation1hInputTokens: added(total.cacheCreation1hInputTokens, other.cacheCreation1hInputTokens),
     reasoningOutputTokens: added(total.reasoningOutputTokens, other.reasoningOutputTokens),
     serverToolCalls: total.serverToolCalls,
+    modelCalls: (total.modelCalls ?? 1) + (other.modelCalls ?? 1),
   });
 }
 

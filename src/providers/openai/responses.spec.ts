@@ -566,6 +566,17 @@ describe('usage', () => {
     expect(billed('x')).toEqual({ web_search: 1 });
   });
 
+  it('is the sum of as many calls of the model as its tools may have made', () => {
+    const calls = (...types: string[]) =>
+      readResponsesUsage(
+        block,
+        types.map((type) => ({ type, action: { type: 'open_page' } })),
+      )?.modelCalls;
+    expect(calls('message', 'function_call', 'reasoning')).toBeUndefined();
+    expect(calls('web_search_call', 'web_search_call', 'message')).toBe(3);
+    expect(calls('code_interpreter_call', 'mcp_call', 'file_search_call')).toBe(4);
+  });
+
   it('is told by the whole answer and by the stream alike', async () => {
     const response = {
       id: 'resp_1',

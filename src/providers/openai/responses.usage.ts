@@ -15,8 +15,14 @@ export function readResponsesUsage(
   toolUsage?: unknown,
 ): Usage | undefined {
   const usage = readUsage(chatBlock(block));
+  if (!usage) return undefined;
   const serverToolCalls = countServerTools(output, toolUsage);
-  return usage && serverToolCalls ? { ...usage, serverToolCalls } : usage;
+  const turns = output.filter(isRunByOpenAi).length;
+  return {
+    ...usage,
+    ...(serverToolCalls && { serverToolCalls }),
+    ...(turns > 0 && { modelCalls: turns + 1 }),
+  };
 }
 
 export function responsesCompletionUsage(
@@ -50,6 +56,13 @@ function countServerTools(
     ...(searches ? { web_search: searches } : {}),
     ...(fileSearches ? { file_search: fileSearches } : {}),
   };
+}
+
+/** The model is called anew with what came of it, and all of that is in the usage; several may be one turn. */
+function isRunByOpenAi({ type }: WireObject): boolean {
+  return (
+    typeof type === 'string' && /^(?:web_search|file_search|code_interpreter|mcp|shell)_call$/.test(type)
+  );
 }
 
 function billedSearches(toolUsage: unknown): number | undefined {
