@@ -270,6 +270,96 @@ describe('the quote', () => {
     expect(bound({ web_search_options: {} })).toBeGreaterThan(10 * bound({}) + 128_000);
   });
 
+  describe('of a tool that the vendor bills by the call', () => {
+    const quoting =
+      (rest: object, prices: Record<string, bigint>, changes: Partial<PlannedTarget> = {}) =>
+      (): unknown => {
+        const price = { ...CARD, toolCallPico: prices };
+        const asked = request([user('x')], rest);
+        const held = quoter();
+        return held.quote(held.priced(plan(target({ price, ...changes })), asked), asked, false);
+      };
+    const tools = (...list: object[]) => ({ tools: list });
+
+    it.each([
+      [tools({ type: 'web_search_20250305', name: 'web_search' }), 'web_search'],
+      [tools({ type: 'web_search' }), 'web_search'],
+      [tools({ googleSearch: {} }), 'web_search'],
+      [tools({ type: 'google_search' }), 'web_search'],
+      [{ web_search_options: {} }, 'web_search'],
+      [tools({ type: 'file_search', vector_store_ids: ['vs_1'] }), 'file_search'],
+      [tools({ type: 'code_interpreter', container: { type: 'auto' } }), 'code_execution'],
+      [tools({ type: 'image_generation' }), 'image_generation'],
+      [tools({ googleMaps: {} }), 'google_maps'],
+      [tools({ enterpriseWebSearch: {} }), 'enterprise_web_search'],
+      [tools({ type: 'shell', environment: { type: 'container_auto' } }), 'shell'],
+    ])('is refused without a price for it: %j', (asked, tool) => {
+      const param = 'tools' in asked ? 'tools' : 'web_search_options';
+      expect(quoting(asked, {})).toThrow(expect.objectContaining({ code: 'unsupported_parameter', param }));
+      expect(quoting(asked, {})).toThrow(`gpt-4o has no price for calls of ${tool}`);
+      expect(quoting(asked, { [tool]: 0n })).not.toThrow();
+    });
+
+    it('is refused, too, where only a part of what may be billed has one', () => {
+      const preview = tools({ type: 'web_search_preview' });
+      expect(quoting(preview, { web_search: 1n })).toThrow('web_search_preview');
+      expect(quoting(preview, { web_search: 1n, web_search_preview: 1n })).not.toThrow();
+      const large = { type: 'code_interpreter', container: { type: 'auto', memory_limit: '64g' } };
+      expect(quoting(tools(large), { code_execution: 1n })).toThrow('memory_limit');
+    });
+
+    it('is asked for nothing where it costs nothing', () => {
+      const free = [
+        { type: 'web_fetch_20250910', name: 'web_fetch' },
+        { type: 'code_execution_20250825' },
+        { type: 'mcp', server_url: 'https://x' },
+        { type: 'shell', environment: { type: 'local' } },
+        { codeExecution: {} },
+        { urlContext: {} },
+        { fileSearch: {} },
+        { type: 'tool_search' },
+      ];
+      expect(quoting(tools(...free), {})).not.toThrow();
+    });
+
+    it('goes to the targets that have a price for it', () => {
+      const free = target({ provider: 'local', price: { ...CARD, toolCallPico: {} } });
+      const asked = request([user('x')], { web_search_options: {} } as never);
+      const both = plan(free, target());
+      expect(quoter().priced(both, asked).targets).toEqual([target()]);
+      expect(quoter().priced(both, request([user('x')]))).toBe(both);
+    });
+
+    it('is one container, however often code runs in it', () => {
+      const asked = tools({ type: 'code_interpreter', container: { type: 'auto' } });
+      const worst = (code: bigint) =>
+        (quoting(asked, { code_execution: code })() as ReturnType<QuoterService['quote']>).bounds[0]!.worst;
+      expect(worst(7n).fixedPico - worst(0n).fixedPico).toBe(7n);
+    });
+
+    it('needs a price of the request where the model searches untold', () => {
+      const model = { upstreamModel: 'gpt-4o-search-preview' };
+      expect(quoting({}, { web_search: 1n }, model)).toThrow('per_request');
+      const price = { ...CARD, toolCallPico: {}, requestPico: 25_000_000_000n };
+      for (const asked of [{}, { web_search_options: {} }])
+        expect(quoting(asked, {}, { ...model, price })).not.toThrow();
+    });
+  });
+
+  it('is for as many calls of tools as OpenAI is told, and no other vendor', () => {
+    const tokens = (provider: string, most: unknown): number => {
+      const tools = [{ type: 'web_search' }] as never;
+      const asked = request([user('x')], { tools, max_tool_calls: most });
+      return quoter().quote(plan(target({ provider })), asked, false).inputTokensBound;
+    };
+    expect(tokens('openai', 1)).toBeLessThan(30_000);
+    for (const most of [undefined, 0, -1, 1.5, '2', null])
+      expect(tokens('openai', most)).toBeGreaterThan(150_000);
+    // Dropped there, or passed over.
+    for (const provider of ['anthropic', 'google', 'local'])
+      expect(tokens(provider, 1)).toBeGreaterThan(150_000);
+  });
+
   it('is at the price of long input only where one call of the model may be so long', () => {
     const tiers = [{ aboveInputTokens: 200_000, prices: { inputPico: 7_000_000n, outputPico: 2_000_000n } }];
     const long = target({ contextWindow: 1_000_000, price: { ...CARD, tiers } });

@@ -1,4 +1,4 @@
-import { type ChatRequest, requestedMaxOutputTokens } from '@app/contracts';
+import { type ChatRequest, GatewayError, requestedMaxOutputTokens } from '@app/contracts';
 import { type UsageBound, worstCase } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
@@ -6,7 +6,13 @@ import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
 import { PriceVersions } from './prices/price-versions.service.js';
 import { TextCount } from './quote/count-text.js';
 import { boundInput, type InputBound, totalTokens } from './quote/input-bound.js';
-import { billedTokens, largestCall, type ServerToolUse, serverToolUse } from './quote/server-tools.js';
+import {
+  billedTokens,
+  largestCall,
+  openAiLimit,
+  type ServerToolUse,
+  serverToolUse,
+} from './quote/server-tools.js';
 
 /** A document that lies elsewhere, when no model is in mind yet. */
 const UNKNOWN_DOCUMENT_TOKENS = 50_000;
@@ -21,6 +27,20 @@ interface TargetInput {
 @Injectable()
 export class QuoterService {
   constructor(private readonly prices: PriceVersions) {}
+
+  /**
+   * The plan without the targets whose vendor would bill what has no price there: searches, pictures, containers.
+   *
+   * @throws GatewayError  `unsupported_parameter` when none is left, `model_not_found` where it is the model's own searches
+   */
+  priced(plan: RoutePlan, request: ChatRequest): RoutePlan {
+    const use = serverToolUse(request);
+    const isPriced = (target: PlannedTarget): boolean => unpriced(target, use) === undefined;
+    if (plan.targets.every(isPriced)) return plan;
+    const targets = plan.targets.filter(isPriced);
+    if (targets.length > 0) return { ...plan, targets };
+    throw unpricedError(plan, use);
+  }
 
   /**
    * The quote for every target that may be tried. Takes microseconds: text is bounded by its bytes, and counted
@@ -107,18 +127,44 @@ async function refine(
   return build(plan, request, stream, counted);
 }
 
+/** OpenAI's models that search for every request, once, and do not tell: only a price of the request can charge it. */
+const SEARCHES_UNTOLD = /-search-(?:preview|api)/;
+
+/** What of a request the target would be billed for and has no price for; a price of 0 is one. */
+function unpriced({ upstreamModel, price }: PlannedTarget, { billed }: ServerToolUse): string | undefined {
+  if (SEARCHES_UNTOLD.test(upstreamModel)) return price.requestPico > 0n ? undefined : PER_REQUEST;
+  for (const tool of billed.keys()) if (!Object.hasOwn(price.toolCallPico, tool)) return tool;
+  return undefined;
+}
+
+const PER_REQUEST = 'per_request';
+
+function unpricedError({ model, targets: [target] }: RoutePlan, use: ServerToolUse): GatewayError {
+  const missing = target && unpriced(target, use);
+  if (missing === PER_REQUEST) {
+    return new GatewayError('model_not_found', `${model.id} has no price for its searches (per_request).`);
+  }
+  return new GatewayError('unsupported_parameter', `${model.id} has no price for calls of ${missing}.`, {
+    param: use.billed.get(missing ?? ''),
+  });
+}
+
 /** What a request asks for that has a price of its own, at whatever target. */
 interface Wishes extends Pick<UsageBound, 'longCacheWrites' | 'audioOutput'> {
   readonly serverTools: ServerToolUse;
+  readonly serverToolsAtOpenAi: ServerToolUse;
 }
 
 function wishesOf(request: ChatRequest): Wishes {
+  const serverTools = serverToolUse(request);
+  const limit = openAiLimit(request);
   return {
     longCacheWrites: asksForLongCache(request),
     audioOutput: ASKS_FOR_SOUND.some(
       (field) => request[field] != null && /"audio"/i.test(JSON.stringify(request[field])),
     ),
-    serverTools: serverToolUse(request),
+    serverTools,
+    serverToolsAtOpenAi: limit === undefined ? serverTools : serverToolUse(request, limit),
   };
 }
 
@@ -134,7 +180,8 @@ const ASKS_FOR_SOUND = [
 
 function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishes: Wishes): UsageBound {
   if (!input) throw new Error('every target has its input');
-  const { serverTools, ...others } = wishes;
+  const { serverTools: unlimited, serverToolsAtOpenAi, ...others } = wishes;
+  const serverTools = target.provider === 'openai' ? serverToolsAtOpenAi : unlimited;
   const ownTokens = totalTokens(input.bound, target.contextWindow, input.textTokens);
   const inputTokens = billedTokens(ownTokens, serverTools, target.contextWindow);
   return {

@@ -51,7 +51,8 @@ export class CompletionExecution {
   ) {}
 
   private plan(run: CompletionRun): RoutePlan {
-    return this.planner.plan(run.catalogModel, run.request, new Planning(run, this.quoter));
+    const plan = this.planner.plan(run.catalogModel, run.request, new Planning(run, this.quoter));
+    return this.quoter.priced(plan, run.request);
   }
 
   /** What would be done, without doing it. */

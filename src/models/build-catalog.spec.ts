@@ -89,6 +89,14 @@ describe('buildCatalog', () => {
     expect(snapshot.find('gpt-unpriced')).toBeUndefined();
   });
 
+  it('has the prices of tools that the vendor’s folder knows', () => {
+    const own = { ...providers[0]!, toolPrices: (model: string) => ({ [model]: '0.014' }) };
+    const { config: gatewayConfig } = parseGatewayConfig('', {}, builtIns);
+    const configured = new Set(['openai']);
+    const { snapshot } = buildCatalog({ providers: [own], configured, gatewayConfig, priceBook });
+    expect(snapshot.find('gpt-4')?.targets[0]?.price.toolCallPico).toEqual({ 'gpt-4': 14_000_000_000n });
+  });
+
   it('serves nothing of a provider that is not configured, aliases included', () => {
     const { snapshot } = build('', ['echo']);
     expect(snapshot.list().map(({ id }) => id)).toEqual(['echo']);

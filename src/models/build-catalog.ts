@@ -179,7 +179,8 @@ class CatalogBuilder {
     const own = definition.ownPrices?.[upstreamModel];
     if (own) return this.sources.priceBook.ownCard(own);
     if (definition.priceBookId === undefined) return undefined;
-    return this.sources.priceBook.find(definition.priceBookId, upstreamModel)?.card;
+    const toolPrices = definition.toolPrices?.(upstreamModel);
+    return this.sources.priceBook.find(definition.priceBookId, upstreamModel, toolPrices)?.card;
   }
 
   #cardOf(id: string): ModelCard | undefined {

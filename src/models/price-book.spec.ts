@@ -49,6 +49,17 @@ describe('PriceBook', () => {
     expect(book.find('perplexity', 'sonar')?.card.requestPico).toBeGreaterThan(0n);
   });
 
+  it('takes what the data leaves out, and no more, in the gateway’s currency', () => {
+    const own = { web_search: '9', code_execution: '0.03' };
+    expect(book.find('openai', 'gpt-4o', own)?.card.toolCallPico).toEqual({
+      web_search: 10_000_000_000n,
+      file_search: 2_500_000_000n,
+      code_execution: 30_000_000_000n,
+    });
+    const euros = new PriceBook({ usdRate: '0.5', now });
+    expect(euros.find('openai', 'gpt-4', own)?.card.toolCallPico['code_execution']).toBe(15_000_000_000n);
+  });
+
   it('takes the price of the day', () => {
     const before = new PriceBook({ usdRate: '1', now: new Date('2025-06-09T23:59:59Z') }).find(
       'openai',

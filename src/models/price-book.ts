@@ -42,6 +42,7 @@ const REQUEST_KEY = 'requests_kcount';
 const PER_MILLION_DIGITS = 6;
 /** The same for a price per thousand calls. */
 const PER_THOUSAND_DIGITS = 9;
+const PER_CALL_DIGITS = 12;
 const RATE_DIGITS = 9;
 const RATE_SCALE = 10n ** BigInt(RATE_DIGITS);
 
@@ -59,12 +60,20 @@ export class PriceBook {
     this.#rate = parseDecimal(options.usdRate, RATE_DIGITS) ?? RATE_SCALE;
   }
 
-  /** @param providerId  the vendor's name in the data (`ProviderDefinition.priceBookId`) */
-  find(providerId: string, upstreamModel: string): BookEntry | undefined {
+  /**
+   * @param providerId  the vendor's name in the data (`ProviderDefinition.priceBookId`)
+   * @param toolPrices  what the data leaves out, US dollars a call, decimals
+   */
+  find(
+    providerId: string,
+    upstreamModel: string,
+    toolPrices: Readonly<Record<string, string>> = {},
+  ): BookEntry | undefined {
     const entry = lookUp(providerId, upstreamModel, this.options.now);
     const card = entry && toCard(entry.prices);
     if (!entry || !card) return undefined;
-    return { card: this.convert(card), contextWindow: entry.model.context_window };
+    const toolCallPico = { ...perCall(toolPrices), ...card.toolCallPico };
+    return { card: this.convert({ ...card, toolCallPico }), contextWindow: entry.model.context_window };
   }
 
   /** Prices of a folder of ours, per million tokens in US dollars. `undefined` when they are no decimals. */
@@ -107,6 +116,11 @@ function lookUp(
   } catch {
     return undefined;
   }
+}
+
+function perCall(prices: Readonly<Record<string, string>>): Record<string, bigint> {
+  const known = Object.entries(prices).map(([tool, price]) => [tool, parseDecimal(price, PER_CALL_DIGITS)!]);
+  return Object.fromEntries(known) as Record<string, bigint>;
 }
 
 function changesWithTheClock(model: ModelInfo): boolean {

@@ -80,6 +80,18 @@ describe('the input that is billed', () => {
     expect(billed(200_000, tools(SEARCH), 200_000)).toBe(10 * 200_000);
   });
 
+  it('is no more than the vendor is told to do with all of its tools', () => {
+    const search = { type: 'web_search' };
+    const files = { type: 'file_search', vector_store_ids: ['v'] };
+    const limited = (most: number, ...list: object[]) =>
+      billedTokens(1_000, serverToolUse(tools(...list), most), 1_000_000);
+    expect(serverToolUse(tools(search, files), 2).calls).toEqual({ web_search: 2, file_search: 2 });
+    expect(limited(1, search)).toBe(2 * 3_500 + 20_000);
+    expect(limited(1, search, files)).toBe(2 * 6_000 + 20_000);
+    expect(limited(2, search)).toBe(3 * 3_500 + (1 + 2) * 20_000);
+    expect(limited(50, search)).toBe(billed(1_000, tools(search)));
+  });
+
   it('has as many turns as there may be where programs filter what was found', () => {
     const later = { type: 'web_search_20260209', name: 'web_search', max_uses: 1 };
     expect(billed(1_000, tools(later))).toBe(10 * 3_500 + 9 * 20_000);

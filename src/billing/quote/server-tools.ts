@@ -1,8 +1,9 @@
 import type { ChatRequest } from '@app/contracts';
+import { asObject } from './media-sum.js';
 
 /** How often a vendor's own tool may be called in one answer when the request sets no limit. */
 const CALLS_WITHOUT_LIMIT = 10;
-/** Only Anthropic takes a limit, and only for these. */
+/** Only Anthropic takes a limit for a tool, and only for these. */
 const TAKES_LIMIT = /^web_(?:search|fetch)_\d/;
 
 /** Vendors call the model anew with what its tools brought, and bill all of its input each time: Anthropic ten times at most. */
@@ -38,12 +39,28 @@ const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/^web_?search|^google_?search/i, 'web_search'],
   [/^file_?search/i, 'file_search'],
   [/^code_?(execution|interpreter)/i, 'code_execution'],
+  [/^google_?maps/i, 'google_maps'],
+  [/^enterprise_?web_?search/i, 'enterprise_web_search'],
+  [/^image_?generation/i, 'image_generation'],
 ];
+
+const HAS_CONTAINER = /^code_?interpreter/i;
+const IS_OLDER_SEARCH = /^web_?search_?preview/i;
+/**
+ * Tools that one vendor or another bills beside tokens: by the search, the picture, the container. OpenAI's file search is known
+ * by its stores; Google's costs nothing.
+ *
+ * @see https://developers.openai.com/api/docs/pricing, https://ai.google.dev/gemini-api/docs/pricing, read 2026-11-30
+ */
+const BILLED_BY_CALL =
+  /^(?:web_?search|google_?(?:search|maps)|enterprise_?web_?search|image_?generation|code_?interpreter|shell)/i;
 
 /** What the vendor's own tools add to the input that is billed. */
 export interface ServerToolUse {
   /** Most calls in one answer, by name. */
   readonly calls: Readonly<Record<string, number>>;
+  /** Those of them that must have a price, each with the field of the request that asks for it. */
+  readonly billed: ReadonlyMap<string, 'tools' | 'web_search_options'>;
   /** How often the input may be billed: 1 without such tools. */
   readonly turns: number;
   /** What the vendor adds to the input to tell of the tools. */
@@ -54,28 +71,45 @@ export interface ServerToolUse {
   readonly broughtAtOnce: number;
 }
 
-const NONE: ServerToolUse = { calls: {}, turns: 1, toolTokens: 0, broughtTokens: 0, broughtAtOnce: 0 };
+const NONE: ServerToolUse = {
+  calls: {},
+  billed: new Map(),
+  turns: 1,
+  toolTokens: 0,
+  broughtTokens: 0,
+  broughtAtOnce: 0,
+};
 
-/** Functions of the client, and other tools that it runs itself, add nothing. */
-export function serverToolUse(request: ChatRequest): ServerToolUse {
+/**
+ * Functions of the client, and other tools that it runs itself, add nothing.
+ *
+ * @param most  calls of all tools together, where the vendor takes such a limit
+ */
+export function serverToolUse(request: ChatRequest, most = Infinity): ServerToolUse {
   const asked = askedTools(request);
   const summaries = isSummarised(request) ? 1 : 0;
   if (asked.length + summaries === 0) return NONE;
   const bounds = new Map<string, number>();
+  const billed = new Map<string, 'tools' | 'web_search_options'>();
   let turns = 1;
   let tokensPerCall = 0;
   let calls = 0;
   for (const [type, tool] of asked) {
-    const limit = callLimit(TAKES_LIMIT.test(type) ? tool['max_uses'] : undefined);
+    const limit = Math.min(most, callLimit(TAKES_LIMIT.test(type) ? tool['max_uses'] : undefined));
     const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
-    bounds.set(name, (bounds.get(name) ?? 0) + limit);
+    bounds.set(name, (bounds.get(name) ?? 0) + (HAS_CONTAINER.test(type) ? 1 : limit));
+    for (const price of pricesOf(type, name, tool))
+      billed.set(price, tool === NO_TOOL ? NO_TOOL_FIELD : 'tools');
     calls += limit;
     turns += turnsOf(type, limit);
     tokensPerCall = Math.max(tokensPerCall, tokensBrought(type, tool));
   }
+  calls = Math.min(calls, most);
+  turns = Math.min(turns, most + 1);
   turns = Math.min(turns, MOST_TURNS);
   return {
     calls: Object.fromEntries(bounds),
+    billed,
     turns: turns + summaries,
     toolTokens: asked.length * TOKENS_PER_TOOL,
     broughtTokens: calls === 0 ? 0 : tokensPerCall * timesRead(calls, turns - 1),
@@ -100,9 +134,27 @@ export function largestCall(ownTokens: number, use: ServerToolUse, contextWindow
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Asked for by a field of the request. */
+const NO_TOOL: Fields = {};
+
+const NO_TOOL_FIELD = 'web_search_options';
+
+/** What the tool has to have a price for. */
+function pricesOf(type: string, name: string, tool: Fields): string[] {
+  if (IS_OLDER_SEARCH.test(type)) return [name, 'web_search_preview'];
+  if (HAS_CONTAINER.test(type) && isLarger(tool)) return [`${name} with memory_limit`];
+  return BILLED_BY_CALL.test(type) || 'vector_store_ids' in tool ? [name] : [];
+}
+
+/** OpenAI's containers have one gigabyte, or more for more money. */
+function isLarger({ container }: Fields): boolean {
+  const limit = asObject(container)?.['memory_limit'];
+  return limit != null && limit !== '1g';
+}
+
 function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields])[] {
   const asked: (readonly [string, Fields])[] = [];
-  if (request['web_search_options'] != null) asked.push(['web_search', {}]);
+  if (request['web_search_options'] != null) asked.push(['web_search', NO_TOOL]);
   const servers = request['mcp_servers'];
   if (servers != null && !(Array.isArray(servers) && servers.length === 0)) asked.push(['mcp', {}]);
   for (const tool of request.tools ?? []) {
@@ -110,9 +162,14 @@ function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields
     if (named === 'function') continue;
     // Gemini's own form has no type: its tools are named by their keys.
     const types = named ? [named] : Object.keys(tool).filter((key) => !KEYS_OF_FUNCTIONS.has(key));
-    for (const type of types) if (!RUN_BY_CLIENT.test(type)) asked.push([type, tool]);
+    for (const type of types) if (!isRunByClient(type, tool)) asked.push([type, tool]);
   }
   return asked;
+}
+
+function isRunByClient(type: string, { environment }: Fields): boolean {
+  if (type === 'shell') return /"local"/.test(JSON.stringify(environment) ?? '');
+  return RUN_BY_CLIENT.test(type);
 }
 
 /** Anthropic has a long conversation told in short first, which is a call of its own. */
@@ -129,6 +186,12 @@ function turnsOf(type: string, limit: number): number {
 /** In all later turns together, when the calls are spread over the turns: one call is read in each turn after it. */
 function timesRead(calls: number, laterTurns: number): number {
   return (calls * (2 * laterTurns - Math.min(calls, laterTurns) + 1)) / 2;
+}
+
+/** OpenAI's limit of all calls together. Others refuse it, or have it dropped and go on. */
+export function openAiLimit(request: ChatRequest): number | undefined {
+  const most = request['max_tool_calls'];
+  return isCount(most) ? most : undefined;
 }
 
 /** No balance covers more, and the amount of a hold has to stay a number that the database knows. */

@@ -1,6 +1,7 @@
 import type { ProviderDefinition } from '../provider-definition.js';
 import { readGoogleSettings } from './google.config.js';
 import { GOOGLE_MODELS } from './google.models.js';
+import { toolPrices } from './google.prices.js';
 
 const NAME = 'google';
 
@@ -9,6 +10,7 @@ export const GOOGLE: ProviderDefinition = {
   name: NAME,
   priceBookId: 'google',
   models: GOOGLE_MODELS,
+  toolPrices,
   settings: readGoogleSettings,
   create: async (settings, { fetch }) => {
     const [{ GeminiClient }, { GoogleStrategy }] = await Promise.all([

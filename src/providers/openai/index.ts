@@ -3,11 +3,13 @@ import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from 
 import { readOpenAiSettings } from './openai.config.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { OPENAI_MODELS } from './openai.models.js';
+import { toolPricesAtOpenAi } from './openai.prices.js';
 
 export const OPENAI: ProviderDefinition = {
   name: 'openai',
   priceBookId: 'openai',
   models: OPENAI_MODELS,
+  toolPrices: toolPricesAtOpenAi,
   settings: readOpenAiSettings,
   create: createOpenAi,
 };

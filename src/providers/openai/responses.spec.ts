@@ -566,6 +566,15 @@ describe('usage', () => {
     expect(billed('x')).toEqual({ web_search: 1 });
   });
 
+  it('counts pictures, and containers however often code ran in them', () => {
+    const ran = (id: string) => ({ type: 'code_interpreter_call', container_id: id });
+    const output = [ran('cntr_1'), ran('cntr_1'), ran('cntr_2'), { type: 'image_generation_call' }];
+    expect(readResponsesUsage(block, output)?.serverToolCalls).toEqual({
+      image_generation: 1,
+      code_execution: 2,
+    });
+  });
+
   it('is the sum of as many calls of the model as its tools may have made', () => {
     const calls = (...types: string[]) =>
       readResponsesUsage(

@@ -50,12 +50,24 @@ function countServerTools(
   toolUsage: unknown,
 ): Record<string, number> | undefined {
   const searches = billedSearches(toolUsage) ?? output.filter(isSearch).length;
-  const fileSearches = output.filter((item) => item.type === 'file_search_call').length;
-  if (searches + fileSearches === 0) return undefined;
-  return {
-    ...(searches ? { web_search: searches } : {}),
-    ...(fileSearches ? { file_search: fileSearches } : {}),
+  const counts = {
+    web_search: searches,
+    file_search: countOf(output, 'file_search_call'),
+    image_generation: countOf(output, 'image_generation_call'),
+    code_execution: containersOf(output),
   };
+  const some = Object.entries(counts).filter(([, count]) => count > 0);
+  return some.length > 0 ? Object.fromEntries(some) : undefined;
+}
+
+function countOf(output: readonly WireObject[], type: string): number {
+  return output.filter((item) => item.type === type).length;
+}
+
+/** Billed is the container, not what runs in it. */
+function containersOf(output: readonly WireObject[]): number {
+  const calls = output.filter(({ type }) => type === 'code_interpreter_call');
+  return new Set(calls.map((call) => call.container_id)).size;
 }
 
 /** The model is called anew with what came of it, and all of that is in the usage; several may be one turn. */
