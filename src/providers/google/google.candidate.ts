@@ -42,6 +42,8 @@ export class CandidateTranslator {
   #answered = false;
   #calls = 0;
   #images = 0;
+  /** Of the answer's text: what stands on one part has to go back, on whichever. */
+  #textSignature: string | undefined;
   #grounding: JsonObject | undefined;
   /** Tries to give the citations: at the finish, and once behind it. */
   #citesLeft = 2;
@@ -89,6 +91,8 @@ export class CandidateTranslator {
 
   #takeText(part: GeminiPart, text: string, delta: ChatDelta): void {
     this.#turn.text(part);
+    if (part.thoughtSignature !== undefined && part.thought !== true)
+      this.#textSignature = part.thoughtSignature;
     if (text === '') return;
     if (part.thought === true) {
       delta.reasoning_content = (delta.reasoning_content ?? '') + text;
@@ -170,7 +174,8 @@ export class CandidateTranslator {
 
   #withTurn(delta: ChatDelta): ChatDelta {
     const parts = this.#turn.layout();
-    return parts ? { ...delta, provider_specific_fields: { parts } } : delta;
+    if (!parts) return delta;
+    return { ...delta, ...extraContent(this.#textSignature), provider_specific_fields: { parts } };
   }
 
   /** A call also ends in `STOP`: what the model did is read from the parts. */
@@ -220,10 +225,7 @@ function functionOf(call: GeminiFunctionCall): { name: string; arguments: string
 }
 
 /** The signature of the call's part, and whatever else came with part or call. */
-function callFields(
-  part: GeminiPart,
-  call: GeminiFunctionCall,
-): Pick<ToolCallDelta, 'provider_specific_fields'> {
+function callFields(part: GeminiPart, call: GeminiFunctionCall): Partial<ToolCallDelta> {
   const partFields = without(part, CALL_PART_KEYS);
   const callOthers = without({ ...call }, CALL_KEYS);
   const fields = {
@@ -231,7 +233,13 @@ function callFields(
     ...(partFields ? { part: partFields } : {}),
     ...(callOthers ? { function_call: callOthers } : {}),
   };
-  return Object.keys(fields).length > 0 ? { provider_specific_fields: fields } : {};
+  if (Object.keys(fields).length === 0) return {};
+  return { ...extraContent(part.thoughtSignature), provider_specific_fields: fields };
+}
+
+/** Where Google's own OpenAI-compatible endpoint has a signature, and clients that know nothing of ours look for it. */
+function extraContent(signature: unknown): { extra_content?: JsonObject } {
+  return typeof signature !== 'string' ? {} : { extra_content: { google: { thought_signature: signature } } };
 }
 
 function isImage(part: GeminiPart): boolean {

@@ -248,6 +248,14 @@ describe('signatures', () => {
     });
   });
 
+  it('are those of the gateway’s own field where both are there and differ', () => {
+    const fields = { ...ways[0], extra_content: { google: { thought_signature: 'other' } } };
+    const contents = contentsOf([
+      { role: 'assistant', content: 'x', tool_calls: [call('i', 'f', '{}', fields)], ...fields },
+    ]);
+    expect(contents[0]?.parts.map((part) => part.thoughtSignature)).toEqual([signature, signature]);
+  });
+
   it.each([...ways, { provider_specific_fields: { thought_signatures: [signature] } }])(
     'of a text are taken from %j',
     (fields) => {

@@ -116,14 +116,9 @@ function toChoice(choice: ChatChunkChoice): ChatChoice {
 }
 
 function toToolCall(call: ToolCallDelta): ToolCall {
-  const { name = '', arguments: json = '{}' } = call.function ?? {};
-  const fields = call.provider_specific_fields;
-  return {
-    id: call.id ?? '',
-    type: 'function',
-    function: { name, arguments: json },
-    ...(fields ? { provider_specific_fields: fields } : {}),
-  };
+  const { index: _index, id = '', function: called, ...fields } = call;
+  const { name = '', arguments: json = '{}' } = called ?? {};
+  return { ...fields, id, type: 'function', function: { name, arguments: json } };
 }
 
 /**

@@ -125,7 +125,10 @@ describe('a stream', () => {
       [
         {
           index: 0,
-          delta: { provider_specific_fields: { parts: expect.any(Array) } },
+          delta: {
+            extra_content: { google: { thought_signature: 'c2ln' } },
+            provider_specific_fields: { parts: expect.any(Array) },
+          },
           finish_reason: 'tool_calls',
           provider_specific_fields: { safety_ratings: [7] },
         },
@@ -309,6 +312,49 @@ describe('a stream', () => {
       completion.choices[0]?.message ?? { role: 'assistant', content: null },
     );
     expect(returned).toEqual({ ...part, functionCall: { name: 'f', args: {}, newField: 1 } });
+  });
+});
+
+describe('signatures', () => {
+  const google = (thought_signature: string) => ({ extra_content: { google: { thought_signature } } });
+  const parts = [
+    { text: 'Two at ' },
+    { text: 'once.', thoughtSignature: 'dGV4dA==' },
+    { functionCall: { name: 'f', args: {} }, thoughtSignature: 'Y2FsbA==' },
+    { functionCall: { name: 'g', args: {} } },
+  ];
+
+  it('stand where Google’s own compatible endpoint has them, too, whole and streamed', () => {
+    const whole = wholeOf(chunk(parts, STOP)).completion.choices[0]?.message;
+    expect(whole).toMatchObject({
+      ...google('dGV4dA=='),
+      tool_calls: [
+        { ...google('Y2FsbA=='), provider_specific_fields: { thought_signature: 'Y2FsbA==' } },
+        { function: { name: 'g' } },
+      ],
+    });
+    expect(whole?.tool_calls?.[1]).not.toHaveProperty('extra_content');
+    const streamed = chunksOf([
+      ...parts.map((part) => chunk([part])),
+      chunk([{ text: '', thoughtSignature: 'ZW5k' }], STOP),
+    ]);
+    expect(fold(streamed)).toMatchObject({ ...google('ZW5k'), tool_calls: whole?.tool_calls });
+    const told = streamed.flatMap(({ choices }) => choices).filter(({ delta }) => delta.extra_content);
+    expect(told.map((choice) => choice.finish_reason)).toEqual(['tool_calls']);
+    const thought = { text: 'Hm', thought: true, thoughtSignature: 'aG0=' };
+    expect(wholeOf(chunk([thought], STOP)).completion.choices[0]?.message).not.toHaveProperty(
+      'extra_content',
+    );
+  });
+
+  it('come back by that alone', () => {
+    const message = wholeOf(chunk(parts, STOP)).completion.choices[0]?.message;
+    const { provider_specific_fields: _layout, tool_calls: calls = [], ...rest } = message!;
+    const tool_calls = calls.map(({ provider_specific_fields: _fields, ...call }) => call);
+    expect(partsOnNextTurn({ ...rest, tool_calls })).toEqual([
+      { text: 'Two at once.', thoughtSignature: 'dGV4dA==' },
+      ...parts.slice(2),
+    ]);
   });
 });
 

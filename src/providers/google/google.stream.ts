@@ -152,7 +152,7 @@ export class GeminiStreamTranslator {
 }
 
 /** Fields of a delta that belong to the answer as a whole. */
-const CLOSING = new Set(['refusal', 'annotations', 'provider_specific_fields']);
+const CLOSING = new Set(['refusal', 'annotations', 'extra_content', 'provider_specific_fields']);
 
 /**
  * Google finishes with its last words, OpenAI behind them, and there are clients that look for nothing more where they

@@ -11,6 +11,7 @@ export interface Concession {
   readonly outputLimitField?: OutputLimitField;
   readonly withoutStreamOptions?: true;
   readonly withoutReasoningContent?: true;
+  readonly withoutExtraContent?: true;
 }
 
 /** A request as it was sent in the end. */
@@ -59,6 +60,7 @@ export async function negotiate<Answer>(
 }
 
 const REASONING = 'reasoning_content';
+const EXTRA = 'extra_content';
 
 /** Without these a request would mean something else. */
 const ESSENTIAL = new Set([
@@ -77,8 +79,8 @@ const NOT_KNOWN =
 
 /**
  * Answers a refusal that is about one field. What the gateway writes itself gives way always: the name of the
- * output limit (newer models and older servers disagree on it), `stream_options`, and the reasoning of earlier turns, which
- * the gateway gave to the client under a name that not every server takes back. A field of the client's gives way
+ * output limit (newer models and older servers disagree on it), `stream_options`, and the reasoning and signatures of
+ * earlier turns, which the gateway gave to the client under names that not every server takes back. A field of the client's gives way
  * when `dropUnsupported` says so.
  *
  * @returns `undefined` when the refusal stands
@@ -88,7 +90,8 @@ export function concede(body: WireObject, refusal: Error, dropUnsupported: boole
   return (
     renameLimit(body, refusal) ??
     dropStreamOptions(body, refusal) ??
-    dropReasoning(body, refusal) ??
+    dropOfTurns(REASONING, body, refusal, { withoutReasoningContent: true }) ??
+    dropOfTurns(EXTRA, body, refusal, { withoutExtraContent: true }) ??
     dropField(body, refusal, dropUnsupported)
   );
 }
@@ -130,15 +133,35 @@ function dropStreamOptions(body: WireObject, refusal: ProviderError): Concession
   return { body: rest, withoutStreamOptions: true };
 }
 
-function dropReasoning(body: WireObject, refusal: ProviderError): Concession | undefined {
+/** From messages and their calls. */
+function dropOfTurns(
+  field: string,
+  body: WireObject,
+  refusal: ProviderError,
+  remembered: Omit<Concession, 'body'>,
+): Concession | undefined {
   const messages = asArray(body.messages);
-  const hasReasoning = messages.some((message) => asObject(message)?.[REASONING] !== undefined);
-  if (!hasReasoning || !isAbout(REASONING, refusal, body)) return undefined;
-  return { body: { ...body, messages: messages.map(withoutReasoning) }, withoutReasoningContent: true };
+  const hasField = messages.some((message) => [message, ...callsOf(message)].some((at) => isIn(at, field)));
+  if (!hasField || !isAbout(field, refusal, body)) return undefined;
+  const kept = messages.map((message) => {
+    const rest = without(message, field);
+    if (callsOf(rest).some((call) => isIn(call, field)))
+      rest.tool_calls = callsOf(rest).map((call) => without(call, field));
+    return rest;
+  });
+  return { body: { ...body, messages: kept }, ...remembered };
 }
 
-function withoutReasoning(message: unknown): unknown {
-  const { [REASONING]: _reasoning, ...rest } = asObject(message) ?? {};
+function callsOf(message: unknown): unknown[] {
+  return asArray(asObject(message)?.tool_calls);
+}
+
+function isIn(holder: unknown, field: string): boolean {
+  return asObject(holder)?.[field] !== undefined;
+}
+
+function without(holder: unknown, field: string): WireObject {
+  const { [field]: _dropped, ...rest } = asObject(holder) ?? {};
   return rest;
 }
 

@@ -12,6 +12,8 @@ export interface OpenAiDialect {
   outputLimitField(request: ChatRequest, upstreamModel: string): OutputLimitField;
   /** Takes an earlier turn's `reasoning_content` back (DeepSeek, vLLM). OpenAI has no such field. */
   readonly takesReasoningContent: boolean;
+  /** Takes `extra_content` back (Gemini's own endpoint, whose signatures stand there). OpenAI has no such field. */
+  readonly takesExtraContent: boolean;
   /** Knows the role `developer`. To others it is said as `system`, which OpenAI takes for the same. */
   readonly takesDeveloperRole: boolean;
   /** `stop` beside tool calls is meant so (OpenAI: a forced tool); elsewhere it becomes `tool_calls`. */
@@ -38,6 +40,7 @@ export function compatibleDialect(providerName: string): OpenAiDialect {
     closedParams: ({ request }) => closedParams(request),
     outputLimitField: () => 'max_tokens',
     takesReasoningContent: true,
+    takesExtraContent: true,
     takesDeveloperRole: false,
     stopsWithForcedTools: false,
     requestIdHeader: 'x-request-id',

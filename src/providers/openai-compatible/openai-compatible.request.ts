@@ -46,7 +46,8 @@ function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
     'provider_specific_fields' in message ||
     (!dialect.takesDeveloperRole && message.role === 'developer') ||
     (!dialect.takesReasoningContent && 'reasoning_content' in message) ||
-    (message.tool_calls?.some((call) => 'provider_specific_fields' in call) ?? false)
+    (!dialect.takesExtraContent && 'extra_content' in message) ||
+    (message.tool_calls?.some((call) => hasOthers(call, dialect)) ?? false)
   );
 }
 
@@ -54,11 +55,17 @@ function changed(message: ChatMessage, dialect: OpenAiDialect): ChatMessage {
   const { provider_specific_fields: _fields, ...kept } = message;
   if (!dialect.takesDeveloperRole && kept.role === 'developer') kept.role = 'system';
   if (!dialect.takesReasoningContent) delete kept.reasoning_content;
-  if (kept.tool_calls) kept.tool_calls = kept.tool_calls.map(withoutFields);
+  if (!dialect.takesExtraContent) delete kept.extra_content;
+  if (kept.tool_calls) kept.tool_calls = kept.tool_calls.map((call) => withoutOthers(call, dialect));
   return kept;
 }
 
-function withoutFields(call: ToolCall): ToolCall {
+function hasOthers(call: ToolCall, dialect: OpenAiDialect): boolean {
+  return 'provider_specific_fields' in call || (!dialect.takesExtraContent && 'extra_content' in call);
+}
+
+function withoutOthers(call: ToolCall, dialect: OpenAiDialect): ToolCall {
   const { provider_specific_fields: _fields, ...kept } = call;
+  if (!dialect.takesExtraContent) delete kept.extra_content;
   return kept;
 }

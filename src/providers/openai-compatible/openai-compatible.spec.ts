@@ -107,6 +107,7 @@ describe('the request', () => {
         content: null,
         reasoning_content: 'Hm',
         provider_specific_fields: { thinking_blocks: [] },
+        extra_content: { google: {} },
         tool_calls: [
           {
             id: 'call_1',
@@ -126,14 +127,15 @@ describe('the request', () => {
         extra_content: { google: {} },
       },
     ];
+    const extra_content = { google: {} };
     expect(toWireRequest(call({ messages }), dialect, false).messages).toEqual([
       { role: 'user', content: 'Hi' },
-      { role: 'assistant', content: null, reasoning_content: 'Hm', tool_calls: calls },
+      { role: 'assistant', content: null, reasoning_content: 'Hm', extra_content, tool_calls: calls },
     ]);
     const strict = { ...dialect, takesReasoningContent: false };
     expect(toWireRequest(call({ messages }), strict, false).messages).toEqual([
       { role: 'user', content: 'Hi' },
-      { role: 'assistant', content: null, tool_calls: calls },
+      { role: 'assistant', content: null, extra_content, tool_calls: calls },
     ]);
   });
 });
@@ -490,6 +492,27 @@ describe('concede', () => {
     });
     const must = 'The reasoning_content in the thinking mode must be passed back to the API.';
     expect(concede({ model: 'm', messages }, refusal(null, must, false), false)).toBeUndefined();
+  });
+
+  it.each([
+    [
+      'messages[1].tool_calls[0].extra_content',
+      "Unknown parameter: 'messages[1].tool_calls[0].extra_content'.",
+    ],
+    [null, "'messages.1' : property 'extra_content' is unsupported"],
+  ])('takes Gemini’s signatures out for a server that does not know them (%s)', (param, message) => {
+    const extra_content = { google: { thought_signature: 's' } };
+    const tool = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+    const turns = (extra: object) => [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Ho', ...extra, tool_calls: [{ ...tool, ...extra }, tool] },
+    ];
+    const error = refusal(param, message, false);
+    expect(concede({ model: 'm', messages: turns({ extra_content }) }, error, false)).toEqual({
+      body: { model: 'm', messages: turns({}) },
+      withoutExtraContent: true,
+    });
+    expect(concede({ model: 'm', messages: turns({}) }, error, false)).toBeUndefined();
   });
 
   it('drops the client’s field only when it may', () => {

@@ -287,16 +287,19 @@ describe('a refusal about a field', () => {
         ],
       }),
       answer(400, { error: { message: "'messages.0' : property 'reasoning_content' is unsupported" } }),
+      answer(400, { error: { message: "'messages.0' : property 'extra_content' is unsupported" } }),
       answer(200, completion),
     );
     const request: Partial<ChatRequest> = {
-      messages: [{ role: 'assistant', content: 'Ho', reasoning_content: 'Hm' }],
+      messages: [
+        { role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: { google: {} } },
+      ],
       stream_options: { include_usage: true },
     };
     await strategy.stream(call(request));
     await strategy.stream(call(request));
-    expect(requests).toHaveLength(4);
-    expect(requests[3]?.body).toEqual({
+    expect(requests).toHaveLength(5);
+    expect(requests[4]?.body).toEqual({
       model: 'upstream-model',
       messages: [{ role: 'assistant', content: 'Ho' }],
       stream: true,

@@ -34,6 +34,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   readonly #outputLimitFields = new Map<string, OutputLimitField>();
   #withoutStreamOptions = false;
   #withoutReasoningContent = false;
+  #withoutExtraContent = false;
   readonly #completions: PreparedPost;
 
   constructor(
@@ -169,18 +170,22 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
 
   #dialectFor(model: string): OpenAiDialect {
     const field = this.#outputLimitFields.get(model);
-    if (!field && !this.#withoutStreamOptions && !this.#withoutReasoningContent) return this.dialect;
+    const isOrdinary =
+      !this.#withoutStreamOptions && !this.#withoutReasoningContent && !this.#withoutExtraContent;
+    if (!field && isOrdinary) return this.dialect;
     return {
       ...this.dialect,
       ...(field ? { outputLimitField: () => field } : {}),
       ...(this.#withoutStreamOptions ? { streamUsage: false } : {}),
       ...(this.#withoutReasoningContent ? { takesReasoningContent: false } : {}),
+      ...(this.#withoutExtraContent ? { takesExtraContent: false } : {}),
     };
   }
 
   #remember(model: string, concession: Concession): void {
     if (concession.withoutStreamOptions) this.#withoutStreamOptions = true;
     if (concession.withoutReasoningContent) this.#withoutReasoningContent = true;
+    if (concession.withoutExtraContent) this.#withoutExtraContent = true;
     if (!concession.outputLimitField || this.#outputLimitFields.size >= MAX_REMEMBERED_MODELS) return;
     this.#outputLimitFields.set(model, concession.outputLimitField);
   }

@@ -1,6 +1,7 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import { ProviderError, type ChatRequest, type ProviderCall, type ProviderStrategy } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
+import { toWireRequest } from '../openai-compatible/openai-compatible.request.js';
 import { OPENAI } from './index.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { OpenAiStrategy } from './openai.strategy.js';
@@ -74,6 +75,16 @@ describe('the settings', () => {
       'OPENAI_API_KEY: must be printable ASCII without spaces',
     ]);
   });
+});
+
+it('is not sent what other vendors’ models said beside an answer', () => {
+  const extra_content = { google: { thought_signature: 's' } };
+  const tool = { id: 'call_1', type: 'function' as const, function: { name: 'f', arguments: '{}' } };
+  const given = { ...tool, extra_content, provider_specific_fields: { thought_signature: 's' } };
+  const turn = { role: 'assistant' as const, content: 'Ho' };
+  const messages = [{ ...turn, extra_content, reasoning_content: 'Hm', tool_calls: [given, tool] }];
+  const { messages: sent } = toWireRequest(call('gpt-4o', { messages }), OPENAI_DIALECT, false);
+  expect(sent).toEqual([{ ...turn, tool_calls: [tool, tool] }]);
 });
 
 describe('the output limit', () => {
