@@ -12,7 +12,11 @@ type Translated = { body: object; droppedParams: readonly string[] };
 
 const VENDORS: Readonly<Record<string, (call: ProviderCall) => Translated>> = {
   anthropic: (call) => toAnthropicRequest({ ...call, upstreamModel: 'claude-sonnet-4-5' }, false),
-  google: (call) => translateRequest({ ...call, upstreamModel: 'gemini-2.5-flash' }),
+  // Some are honoured by what the answer is read with.
+  google: (call) => {
+    const { droppedParams, ...body } = translateRequest({ ...call, upstreamModel: 'gemini-2.5-flash' });
+    return { body, droppedParams };
+  },
   responses: (call) => toResponsesRequest({ ...call, upstreamModel: 'gpt-5-pro' }, false),
   compatible: (call) => ({ body: toWireRequest(call, compatibleDialect('x'), false), droppedParams: [] }),
 };
@@ -64,7 +68,7 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   modalities: sample(['text', 'audio'], ['refused', 'mapped', 'refused', 'mapped']),
   moderation: sample({ model: 'x' }, ['refused', 'refused', 'mapped', 'mapped']),
   n: sample(2, ['refused', 'mapped', 'refused', 'mapped']),
-  parallel_tool_calls: sample(false, ['mapped', 'refused', 'mapped', 'mapped'], TOOLS),
+  parallel_tool_calls: everywhere(false, TOOLS),
   prediction: sample({ type: 'content', content: 'x' }, ['refused', 'refused', 'refused', 'mapped']),
   presence_penalty: sample(1, ['refused', 'mapped', 'refused', 'mapped']),
   prompt_cache_key: sample('k', ['nothing', 'nothing', 'mapped', 'mapped']),

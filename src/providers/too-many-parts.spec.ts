@@ -12,6 +12,7 @@ const MOST = 10_000;
 const google = {
   clientModel: 'm',
   legacyFunctions: false,
+  oneCall: false,
   citesSources: false,
   paysEverySearch: false,
   now: () => 0,

@@ -56,6 +56,7 @@ const VENDORS: Record<string, Vendor> = {
         new GeminiStreamTranslator({
           clientModel: 'm',
           legacyFunctions: false,
+          oneCall: false,
           citesSources: false,
           paysEverySearch: true,
           now: () => 1,

@@ -115,6 +115,13 @@ describe('signatures of Gemini’s calls, in a loop of tools', () => {
       expect(await turnsBroughtBack()).toEqual(BROUGHT_BACK);
     });
 
+    it('come back with the only call of a turn for who takes one at a time', async () => {
+      await answersInTurn(...TURNS);
+      const messages = await loop((params) => openai().create({ ...params, parallel_tool_calls: false }));
+      expect(messages.map(({ role }) => role).join(' ')).toBe('user assistant tool assistant tool assistant');
+      expect(await turnsBroughtBack()).toEqual([CALLS.slice(0, 1), TURNS[1]]);
+    });
+
     it('come back from streams, and do not go to OpenAI', async () => {
       await streamsInTurn(...TURNS);
       const messages = await loop((params) => openai().stream(params).finalChatCompletion());

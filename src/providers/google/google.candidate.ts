@@ -17,6 +17,8 @@ export interface CandidateOptions {
   readonly callIdBase: string;
   /** The client speaks the dialect before `tools`: the answer's call goes into `function_call`. */
   readonly legacyFunctions: boolean;
+  /** All further calls of a turn are left out, as if the model had not made them. */
+  readonly oneCall: boolean;
   /** Keeps the text for citations; only worth its memory when a tool that cites was offered. */
   readonly citesSources: boolean;
 }
@@ -105,8 +107,10 @@ export class CandidateTranslator {
 
   #takeCall(part: GeminiPart, call: GeminiFunctionCall, delta: ChatDelta): void {
     this.#answered = true;
-    if (this.options.legacyFunctions) return this.#takeLegacyCall(part, call, delta);
+    // Nor are they in the layout: Gemini wants a result for each call of the turn that comes back.
+    if (this.options.oneCall && this.#calls > 0) return;
     const index = this.#calls++;
+    if (this.options.legacyFunctions) return this.#takeLegacyCall(part, call, delta);
     this.#turn.toolCall(index);
     (delta.tool_calls ??= []).push({
       index,
@@ -117,9 +121,9 @@ export class CandidateTranslator {
     });
   }
 
-  /** The old dialect has room for one call; all of them are kept in the layout. */
+  /** The old dialect has no room for a signature: that is kept in the layout. */
   #takeLegacyCall(part: GeminiPart, call: GeminiFunctionCall, delta: ChatDelta): void {
-    if (this.#calls++ === 0) delta.function_call = functionOf(call);
+    delta.function_call = functionOf(call);
     this.#turn.opaque(part);
   }
 

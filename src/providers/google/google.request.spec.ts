@@ -376,9 +376,7 @@ describe('tools', () => {
   });
 
   it('refuses what Gemini cannot do', () => {
-    expect(faultOf({ tools, parallel_tool_calls: false })).toBe('unsupported_parameter parallel_tool_calls');
     expect(faultOf({ tools: [{ type: 'custom' }] })).toBe('unsupported_parameter tools[0].type');
-    expect(faultOf({ parallel_tool_calls: false })).toBe('accepted');
   });
 });
 

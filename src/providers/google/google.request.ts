@@ -15,6 +15,8 @@ export interface TranslatedRequest {
   readonly body: GeminiRequest;
   readonly droppedParams: readonly string[];
   readonly legacyFunctions: boolean;
+  /** The client takes one call at a time: Gemini cannot be told so. */
+  readonly oneCall: boolean;
   readonly citesSources: boolean;
 }
 
@@ -53,8 +55,10 @@ function mergeToolConfig(own: JsonObject | undefined, raw: unknown): { toolConfi
 }
 
 function answerKind({ request }: ProviderCall, tools: readonly JsonObject[] = []) {
+  const legacyFunctions = (request.functions?.length ?? 0) > 0 && (request.tools?.length ?? 0) === 0;
   return {
-    legacyFunctions: (request.functions?.length ?? 0) > 0 && (request.tools?.length ?? 0) === 0,
+    legacyFunctions,
+    oneCall: legacyFunctions || request.parallel_tool_calls === false,
     citesSources: hasGoogleTools(tools),
   };
 }

@@ -26,6 +26,7 @@ import {
 export interface AnswerContext {
   readonly clientModel: string;
   readonly legacyFunctions: boolean;
+  readonly oneCall: boolean;
   readonly citesSources: boolean;
   /** Google charges every query of a search, not the prompt that it was made for. */
   readonly paysEverySearch: boolean;
@@ -154,6 +155,7 @@ export function candidateOptions(response: GeminiResponse, context: AnswerContex
   return {
     callIdBase: CALL_ID_PREFIX + shortId(response.responseId),
     legacyFunctions: context.legacyFunctions,
+    oneCall: context.oneCall,
     citesSources: context.citesSources,
   };
 }

@@ -101,6 +101,7 @@ export class GoogleStrategy implements ProviderStrategy {
     return {
       clientModel: call.clientModel,
       legacyFunctions: request.legacyFunctions,
+      oneCall: request.oneCall,
       citesSources: request.citesSources,
       paysEverySearch: paysEverySearch(call.upstreamModel),
       now: this.now,

@@ -11,6 +11,7 @@ const context: AnswerContext = {
   clientModel: 'client-name',
   legacyFunctions: false,
   citesSources: true,
+  oneCall: false,
   paysEverySearch: true,
   now: () => 1_750_000_000,
 };
@@ -267,18 +268,56 @@ describe('a stream', () => {
     expect(ended.map((choice) => choice.finish_reason)).toEqual([null, 'stop']);
   });
 
-  it('speaks the dialect before tools to who asked in it', () => {
+  describe('with one call at a time', () => {
+    const [text, first, second] = [
+      { text: 'Both.' },
+      { functionCall: { name: 'f', args: { a: 1 }, id: 'k2' }, thoughtSignature: 'c2ln' },
+      { functionCall: { name: 'g', args: { b: 2 }, id: 'k3' } },
+    ] as const;
+    const one = { oneCall: true };
+
+    it('gives the first one alone, whole and streamed, and brings it back as a turn of its own', () => {
+      const { completion, usage: counted } = wholeOf(chunk([text, first, second], STOP, usage(9, 40)), one);
+      const [choice] = completion.choices;
+      expect(choice).toMatchObject({ finish_reason: 'tool_calls', message: { tool_calls: [{ id: 'k2' }] } });
+      expect(choice?.message.tool_calls).toHaveLength(1);
+      expect(partsOnNextTurn(choice!.message)).toEqual([text, first]);
+      expect(counted?.outputTokens).toBe(40);
+      for (const pieces of [
+        [[text, first, second]],
+        [[text], [first], [second], []],
+        [[text, first], [second]],
+      ]) {
+        const streamed = chunksOf(
+          pieces.map((parts, at) => chunk([...parts], at === pieces.length - 1 ? STOP : {}, usage(9, 40))),
+          one,
+        );
+        expect(fold(streamed)).toEqual(choice?.message);
+        const ends = streamed.flatMap(({ choices }) => choices.flatMap((each) => each.finish_reason ?? []));
+        expect(ends).toEqual(['tool_calls']);
+        expect(streamed.at(-1)?.usage?.completion_tokens).toBe(40);
+      }
+    });
+
+    it('leaves the signature of a part behind them in its place', () => {
+      const last = { text: '', thoughtSignature: 'ZW5k' };
+      const { completion } = wholeOf(chunk([first, second, last], STOP), one);
+      expect(partsOnNextTurn(completion.choices[0]!.message)).toEqual([first, last]);
+    });
+  });
+
+  it('speaks the dialect before tools, which has room for one call, to who asked in it', () => {
     const parts = [
       { functionCall: { name: 'f', args: { a: 1 } }, thoughtSignature: 'c2ln' },
       { functionCall: { name: 'g', id: 'k3' } },
     ];
-    const legacy = { legacyFunctions: true };
+    const legacy = { legacyFunctions: true, oneCall: true };
     const message = fold(chunksOf([chunk(parts, STOP)], legacy));
     expect(message.function_call).toEqual({ name: 'f', arguments: '{"a":1}' });
     expect(message.tool_calls).toBeUndefined();
     const { completion } = wholeOf(chunk(parts, STOP), legacy);
     expect(completion.choices[0]).toMatchObject({ finish_reason: 'function_call', message });
-    expect(partsOnNextTurn(message)).toEqual(parts);
+    expect(partsOnNextTurn(message)).toEqual(parts.slice(0, 1));
   });
 
   it('shows unknown fields of answer, candidate, call and part', () => {

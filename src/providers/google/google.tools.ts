@@ -115,9 +115,6 @@ function translateChoice(
   unsupported: UnsupportedParameters,
 ): JsonObject | undefined {
   if (!hasFunctions) return withoutFunctions(request);
-  if (request.parallel_tool_calls === false && request.tool_choice !== 'none') {
-    unsupported.refuse('parallel_tool_calls', 'false is not supported by Google Gemini');
-  }
   const config = callingConfig(request, unsupported);
   return config && { functionCallingConfig: config };
 }
