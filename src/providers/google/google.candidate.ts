@@ -190,26 +190,19 @@ export class CandidateTranslator {
   }
 }
 
-const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
+/** At the model's own end, or at a limit. */
+const ENDS: Readonly<Record<string, FinishReason>> = {
   STOP: 'stop',
   MAX_TOKENS: 'length',
   CONTINUATION: 'length',
-  SAFETY: 'content_filter',
-  RECITATION: 'content_filter',
-  LANGUAGE: 'content_filter',
-  BLOCKLIST: 'content_filter',
-  PROHIBITED_CONTENT: 'content_filter',
-  SPII: 'content_filter',
-  MODEL_ARMOR: 'content_filter',
-  IMAGE_SAFETY: 'content_filter',
-  IMAGE_PROHIBITED_CONTENT: 'content_filter',
-  IMAGE_RECITATION: 'content_filter',
 };
 
-/** Gemini's reason -> OpenAI's. Those without a counterpart (OTHER, MALFORMED_FUNCTION_CALL, …) are `stop`. */
-function toFinishReason(reason: string | undefined): FinishReason {
-  const isKnown = reason !== undefined && Object.hasOwn(FINISH_REASONS, reason);
-  return (isKnown ? FINISH_REASONS[reason] : undefined) ?? 'stop';
+/**
+ * Gemini's reason -> OpenAI's. With every other one (SAFETY, MALFORMED_FUNCTION_CALL, OTHER, …) Google broke the answer off
+ * or keeps it back, and there is a new one now and then: as a `stop`, nobody would see that it is not whole.
+ */
+function toFinishReason(reason = 'STOP'): FinishReason {
+  return (Object.hasOwn(ENDS, reason) ? ENDS[reason] : undefined) ?? 'content_filter';
 }
 
 /** The OpenAI reason says less than Gemini's: the raw one is given beside it. */

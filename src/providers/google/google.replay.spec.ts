@@ -273,8 +273,8 @@ function expectedFinish(reason: string | undefined, calls: number, chunks: JsonO
   if (chunks.some((chunk) => isObject(chunk.promptFeedback) && chunk.promptFeedback.blockReason))
     return 'content_filter';
   if (reason === 'MAX_TOKENS') return 'length';
-  if (reason === 'SAFETY' || reason === 'MODEL_ARMOR') return 'content_filter';
-  return reason === 'STOP' && calls > 0 ? 'tool_calls' : 'stop';
+  if (reason !== undefined && reason !== 'STOP') return 'content_filter';
+  return calls > 0 ? 'tool_calls' : 'stop';
 }
 
 /** The last chunk that names a prompt count; nothing was reported when none does. */

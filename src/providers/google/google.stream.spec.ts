@@ -1,4 +1,5 @@
 import type { AssistantMessage, ChatChunk, ChatMessage, ChatStreamEvent, ProviderCall } from '@app/contracts';
+import { FinishReason } from '@google/genai';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { translateRequest } from './google.request.js';
@@ -10,8 +11,8 @@ import type { GeminiPart, JsonObject } from './google.wire.js';
 const context: AnswerContext = {
   clientModel: 'client-name',
   legacyFunctions: false,
-  citesSources: true,
   oneCall: false,
+  citesSources: true,
   paysEverySearch: true,
   now: () => 1_750_000_000,
 };
@@ -398,6 +399,26 @@ describe('signatures', () => {
 });
 
 describe('finish reasons', () => {
+  it.each(
+    Object.keys(FinishReason).filter((name) => !/^(STOP|CONTINUATION|MAX_TOKENS|.*UNSPECIFIED)$/.test(name)),
+  )('%s of Google’s SDK is seen, and paid', (finishReason) => {
+    const body = {
+      candidates: [{ finishReason }],
+      usageMetadata: { promptTokenCount: 50, thoughtsTokenCount: 7 },
+    };
+    const { completion, usage: paid } = wholeOf(body);
+    const [choice] = completion.choices;
+    expect(choice).toMatchObject({
+      finish_reason: 'content_filter',
+      message: { content: null, refusal: expect.stringContaining(finishReason) },
+      provider_specific_fields: { finish_reason: finishReason },
+    });
+    expect(paid).toMatchObject({ inputTokens: 50, outputTokens: 7 });
+    const events = eventsOf([body]);
+    expect(events.map((event) => event.finishReason)).toEqual(['content_filter', undefined]);
+    expect(events.at(-1)?.usage).toEqual(paid);
+  });
+
   it.each([
     ['STOP', 'stop', undefined],
     ['MAX_TOKENS', 'length', undefined],
@@ -409,9 +430,10 @@ describe('finish reasons', () => {
     ['LANGUAGE', 'content_filter', 'LANGUAGE'],
     ['MODEL_ARMOR', 'content_filter', 'MODEL_ARMOR'],
     ['IMAGE_SAFETY', 'content_filter', 'IMAGE_SAFETY'],
-    ['MALFORMED_FUNCTION_CALL', 'stop', 'MALFORMED_FUNCTION_CALL'],
-    ['UNEXPECTED_TOOL_CALL', 'stop', 'UNEXPECTED_TOOL_CALL'],
-    ['SOMETHING_NEW', 'stop', 'SOMETHING_NEW'],
+    ['CONTINUATION', 'length', 'CONTINUATION'],
+    ['MALFORMED_FUNCTION_CALL', 'content_filter', 'MALFORMED_FUNCTION_CALL'],
+    ['UNEXPECTED_TOOL_CALL', 'content_filter', 'UNEXPECTED_TOOL_CALL'],
+    ['SOMETHING_NEW', 'content_filter', 'SOMETHING_NEW'],
   ])('%s is %s', (finishReason, expected, raw) => {
     const [choice] = wholeOf({ candidates: [{ finishReason }] }).completion.choices;
     expect(choice?.finish_reason).toBe(expected);

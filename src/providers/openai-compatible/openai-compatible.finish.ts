@@ -27,6 +27,12 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   image_prohibited_content: 'content_filter',
   image_recitation: 'content_filter',
   guardrail_intervened: 'content_filter',
+  // Gemini's endpoint keeps back what is no valid call; as a `stop` without words nobody would see it.
+  function_call_filter: 'content_filter',
+  malformed_function_call: 'content_filter',
+  unexpected_tool_call: 'content_filter',
+  too_many_tool_calls: 'content_filter',
+  malformed_response: 'content_filter',
 };
 
 /** The model did not end: the server gave up. */

@@ -160,7 +160,9 @@ describe('the answer', () => {
     ['IMAGE_RECITATION', 'content_filter'],
     ['MODEL_ARMOR', 'content_filter'],
     ['content_filter: RECITATION', 'content_filter'],
-    ['function_call_filter: MALFORMED_FUNCTION_CALL', 'stop'],
+    ['function_call_filter: MALFORMED_FUNCTION_CALL', 'content_filter'],
+    ['MALFORMED_FUNCTION_CALL', 'content_filter'],
+    ['UNEXPECTED_TOOL_CALL', 'content_filter'],
     ['MAX_TOKENS', 'length'],
   ])('says Gemini’s %s in OpenAI’s words, and keeps it', (word, finish_reason) => {
     const choices = [{ index: 0, message: { content: 'x' }, finish_reason: word }];
