@@ -5,9 +5,10 @@ import type { AppConfig } from '../config/app-config.js';
 import { authSettings } from '../config/auth-settings.js';
 import { ConfigurationError } from '../config/configuration-error.js';
 import { currentEnvironment } from '../config/environment-file.js';
-import { type RawEnvironment, readEnvironmentVariables } from '../config/environment.js';
+import { type RawEnvironment, readEnvironmentVariables, withoutBlanks } from '../config/environment.js';
 import { Findings } from '../config/findings.js';
 import { readStoredSecret } from '../config/jwt-secret.js';
+import { withSecretFiles } from '../config/secret-files.js';
 import { type Output, readOptions, UsageError } from './command.js';
 
 const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
@@ -64,7 +65,9 @@ function list(text: string | undefined): string[] | undefined {
 
 /** @throws ConfigurationError  when there is no secret to sign with, or one that the gateway would refuse */
 function readAuthSettings(raw: RawEnvironment): AppConfig['auth'] {
-  const { environment, faults } = readEnvironmentVariables(raw);
+  const { variables, faults: unread } = withSecretFiles(withoutBlanks(raw), ['JWT_SECRET_KEY']);
+  if (unread.size > 0) throw new ConfigurationError([...unread.values()]);
+  const { environment, faults } = readEnvironmentVariables(variables);
   const findings = new Findings();
   const dataDir = resolve(environment.DATA_DIR);
   const auth = authSettings(environment, dataDir, findings, { create: true });

@@ -52,6 +52,81 @@ describe('loadConfiguration', () => {
     );
   });
 
+  describe('a secret in a file', () => {
+    const file = (content: string): string => {
+      const path = join(dataDir, `secret-${readdirSync(dataDir).length}`);
+      writeFileSync(path, content);
+      return path;
+    };
+    const load = (variables: Record<string, string>) =>
+      loadConfiguration({ DATA_DIR: dataDir, ...variables }, { providers });
+    const faultsOf = (variables: Record<string, string>): readonly string[] => {
+      try {
+        load(variables);
+      } catch (error) {
+        return (error as ConfigurationError).faults;
+      }
+      return [];
+    };
+
+    it('is read to its last character but one line end', () => {
+      const { config, providerSettings, warnings, environment } = load({
+        JWT_SECRET_KEY_FILE: file(`${GOOD_SECRET} \n`),
+        DATABASE_URL_FILE: file('postgres://gateway:pass@db/books\r\n'),
+        REDIS_URL_FILE: file('redis://:pass@cache:6379'),
+        METRICS_TOKEN_FILE: file('token\n\n'),
+        SENTRY_DSN_FILE: file('https://key@sentry.example/1\n'),
+        LANGFUSE_SECRET_KEY_FILE: file('sk\n'),
+        IDEMPOTENCY_ENCRYPTION_KEYS_FILE: file(`${Buffer.alloc(32).toString('base64')}\n`),
+        VENDOR_API_KEY_FILE: file('sk-vendor\n'),
+      });
+      expect(config.auth.secret?.reveal()).toBe(`${GOOD_SECRET} `);
+      expect(config.database.url?.reveal()).toBe('postgres://gateway:pass@db/books');
+      expect(config.redis.url?.reveal()).toBe('redis://:pass@cache:6379');
+      expect(config.observability.metricsToken?.reveal()).toBe('token\n');
+      expect(config.billing.idempotencyKeys).toHaveLength(1);
+      expect(providerSettings.get('vendor')?.apiKey).toBe('sk-vendor');
+      expect(warnings.join()).not.toMatch(/_FILE/);
+      expect(Object.keys(environment).filter((name) => name.endsWith('_FILE'))).toEqual([]);
+    });
+
+    it('is one fault with its path, and never with its content', () => {
+      const both = file('both');
+      const blank = file(' \n');
+      expect(
+        faultsOf({
+          ENVIRONMENT: 'production',
+          JWT_SECRET_KEY_FILE: `${dataDir}/none`,
+          METRICS_TOKEN_FILE: dataDir,
+          SENTRY_DSN: 'https://key@sentry.example/1',
+          SENTRY_DSN_FILE: both,
+          VENDOR_API_KEY_FILE: blank,
+          REDIS_URL_FILE: file('x'.repeat(65_537)),
+        }),
+      ).toEqual([
+        `JWT_SECRET_KEY_FILE: ${dataDir}/none cannot be read (ENOENT)`,
+        expect.stringMatching(/^REDIS_URL_FILE: .* is larger than 65536 bytes$/),
+        `METRICS_TOKEN_FILE: ${dataDir} is no file`,
+        'SENTRY_DSN_FILE: must not be set beside SENTRY_DSN',
+        `VENDOR_API_KEY_FILE: ${blank} is empty`,
+      ]);
+      expect(faultsOf({ DATABASE_URL_FILE: file('hunter2') }).join()).toMatch(/^DATABASE_URL: must be/);
+      expect(faultsOf({ DATABASE_URL_FILE: file('hunter2') }).join()).not.toMatch('hunter2');
+    });
+
+    it('may be that of a provider of the gateway file, and is none where the variable says nothing', () => {
+      const config = file(
+        'providers: { own: { type: openai-compatible, base_url: "http://127.0.0.1:1", api_key_env: OWN_KEY } }',
+      );
+      const key = file('sk-own\n');
+      const { gatewayConfig } = load({ GATEWAY_CONFIG: config, OWN_KEY_FILE: key, METRICS_TOKEN_FILE: ' ' });
+      expect(gatewayConfig.providers.get('own')?.settings.apiKey).toBe('sk-own');
+      expect(faultsOf({ GATEWAY_CONFIG: config, OWN_KEY_FILE: `${key}-gone` })).toEqual([
+        `providers.own.api_key_env: names a variable whose file ${key}-gone cannot be read (ENOENT) (OWN_KEY)`,
+      ]);
+    });
+  });
+
   it('warns of variables that somebody may have meant, of the gateway and of the providers', () => {
     const { warnings } = loadConfiguration(
       {

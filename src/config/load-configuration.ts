@@ -18,6 +18,7 @@ import {
 import { misspeltVariables } from './misspelt-names.js';
 import type { ProviderSettingsByName } from './provider-settings.js';
 import { providerVariables } from './provider-variables.js';
+import { SECRET_VARIABLES, withSecretFiles } from './secret-files.js';
 
 /** Injection token of `LoadedConfiguration`. */
 export const LOADED_CONFIGURATION = Symbol('LOADED_CONFIGURATION');
@@ -50,7 +51,7 @@ export function loadConfiguration(
 ): LoadedConfiguration {
   const providers = options.providers ?? PROVIDERS;
   const findings = new Findings();
-  const variables = withoutBlanks(environment);
+  const { variables, faults } = withSecretFiles(withoutBlanks(environment), secretNames(providers));
   const parsed = readEnvironmentVariables(variables);
   findings.faults.push(...parsed.faults);
   const config = buildAppConfig(parsed.environment, findings, { createSecret: options.createSecret ?? true });
@@ -62,8 +63,13 @@ export function loadConfiguration(
   // With a database elsewhere it starts all the same, and is not ready: others may serve meanwhile.
   const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;
   if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database lives there`);
-  if (findings.faults.length > 0) throw new ConfigurationError(findings.faults);
+  const others = findings.faults.filter((line) => !faults.has(line.slice(0, line.indexOf(':'))));
+  if (faults.size + others.length > 0) throw new ConfigurationError([...faults.values(), ...others]);
   return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: variables };
+}
+
+function secretNames(providers: readonly ProviderDefinition[]): string[] {
+  return [...SECRET_VARIABLES, ...providerVariables(providers).filter((name) => name.endsWith('_API_KEY'))];
 }
 
 function readProviderSettings(

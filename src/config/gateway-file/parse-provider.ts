@@ -2,6 +2,7 @@ import { isMetadataHost } from '../../outbound/metadata-addresses.js';
 import { isClosedName } from '../../providers/openai-compatible/closed-params.js';
 import type { GatewayProvider } from '../gateway-config.js';
 import type { RawEnvironment } from '../environment.js';
+import { secretOf } from '../secret-files.js';
 import type { ConfigNode } from './config-node.js';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -109,7 +110,9 @@ function parseQuery(node: ConfigNode): Record<string, string> {
 function readKey(node: ConfigNode, env: RawEnvironment): string | undefined {
   const variable = node.text(VARIABLE, 'the name of an environment variable, never the key itself');
   if (variable === undefined) return undefined;
-  const key = Object.hasOwn(env, variable) ? env[variable]?.trim() : undefined;
+  const { value, fault } = secretOf(env, variable);
+  if (fault !== undefined) return node.fault(`names a variable whose file ${fault}${named(variable)}`);
+  const key = value?.trim();
   if (!key) return node.fault(`names a variable that is not set${named(variable)}`);
   if (!HEADER_VALUE.test(key))
     return node.fault(`names a variable whose value cannot stand in a header${named(variable)}`);

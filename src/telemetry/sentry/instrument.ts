@@ -4,13 +4,16 @@
  * sampled. Without the switch Sentry is started with the other sinks, from the checked configuration.
  */
 import { currentEnvironment } from '../../config/environment-file.js';
+import { secretOf } from '../../config/secret-files.js';
 
 const environment = currentEnvironment();
+/** A file that cannot be read is told with all other faults, later. */
+const dsn = secretOf(environment, 'SENTRY_DSN').value;
 
-if (environment.SENTRY_DSN && /^(?:true|1|yes|on)$/i.test(environment.SENTRY_AUTO_INSTRUMENTATION ?? '')) {
+if (dsn && /^(?:true|1|yes|on)$/i.test(environment.SENTRY_AUTO_INSTRUMENTATION ?? '')) {
   const { startSentry } = await import('./start-sentry.js');
   await startSentry({
-    dsn: environment.SENTRY_DSN,
+    dsn,
     environment: environment.ENVIRONMENT ?? 'development',
     release: environment.APP_VERSION,
     autoInstrumentation: true,
