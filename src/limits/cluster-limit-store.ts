@@ -52,10 +52,7 @@ export class ClusterLimitStore implements RemoteLimitStore {
   #ask(ask: LimitQuestion['ask']): Promise<LimitAnswer['answer']> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#fail(id, new Error('the primary process did not answer in time')),
-        ANSWER_TIMEOUT_MS,
-      );
+      const timer = setTimeout(() => this.#giveUp(id), ANSWER_TIMEOUT_MS);
       this.#waiting.set(id, { resolve, reject, timer });
       this.#send({ channel: 'limits', id, ask });
     });
@@ -74,6 +71,11 @@ export class ClusterLimitStore implements RemoteLimitStore {
     this.#waiting.delete(id);
     clearTimeout(waiting.timer);
     waiting.resolve(answer);
+  }
+
+  /** Once more after what lies in the pipe was read: when this process itself was busy, timers come first. */
+  #giveUp(id: number): void {
+    setImmediate(() => this.#fail(id, new Error('the primary process did not answer in time')));
   }
 
   #fail(id: number, error: Error): void {
