@@ -55,10 +55,14 @@ export class AdmissionService {
     }
   }
 
-  /** The run is over, which may be after its client has left, and its usage is known or there is none. */
-  correctTokens({ tokenReservation, usage }: CompletionRun): void {
+  /**
+   * The run is over, which may be after its client has left, and its usage is known or there is none. An answer from the
+   * cache has that of another request.
+   */
+  correctTokens({ tokenReservation, usage, cache }: CompletionRun): void {
     if (!tokenReservation) return;
-    void this.tokens.correct(tokenReservation, usage ? usage.inputTokens + usage.outputTokens : 0);
+    const isUsed = usage !== undefined && cache !== 'HIT';
+    void this.tokens.correct(tokenReservation, isUsed ? usage.inputTokens + usage.outputTokens : 0);
   }
 
   #estimate({ request }: CompletionRun): number {

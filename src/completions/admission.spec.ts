@@ -34,11 +34,11 @@ function limited(rateLimit: Partial<AppConfig['rateLimit']>) {
     await requests.take(userId);
     const request = { model: 'm', messages: [], max_tokens: 90 } as unknown as ChatRequest;
     const context = { principal: { userId } } as RequestContext;
-    return admission.admit(new CompletionRun(request, context, false), {
-      setHeader: () => undefined,
-    } as unknown as Response);
+    const run = new CompletionRun(request, context, false);
+    await admission.admit(run, { setHeader: () => undefined } as unknown as Response);
+    return run;
   };
-  return { ask, used };
+  return { ask, used, admission };
 }
 
 describe('admission', () => {
@@ -59,5 +59,14 @@ describe('admission', () => {
     expect(await used('ann')).toEqual([1, 1, 1]);
     await ask('bob');
     expect(await used('bob')).toEqual([1, 1, 2]);
+  });
+
+  it('counts the tokens that a provider used, and none of an answer from the cache', async () => {
+    const { ask, admission } = limited({ tokensPerMinute: 150 });
+    const usage = { inputTokens: 10, outputTokens: 90 };
+    const cached = await ask('ann');
+    admission.correctTokens(Object.assign(cached, { cache: 'HIT', usage }));
+    admission.correctTokens(Object.assign(await ask('ann'), { cache: 'MISS', usage }));
+    await expect(ask('ann')).rejects.toThrow('tokens per minute');
   });
 });
