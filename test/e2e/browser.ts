@@ -4,6 +4,18 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+/** Nothing beside the page: a browser's first start has much to do and to fetch. */
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-extensions',
+  '--disable-sync',
+];
+
 /** @returns the path of a Chromium on PATH, or `undefined` */
 export function findChromium(): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
@@ -22,11 +34,9 @@ export async function runInPage(url: string, expression: string): Promise<unknow
   const chromium = findChromium();
   if (chromium === undefined) throw new Error('no chromium on PATH');
   const folder = mkdtempSync(join(tmpdir(), 'llm-gateway-test-browser-'));
-  const browser = spawn(
-    chromium,
-    ['--headless', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0', `--user-data-dir=${folder}`],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
+  const browser = spawn(chromium, [...FLAGS, '--remote-debugging-port=0', `--user-data-dir=${folder}`], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   const gone = new Promise<void>((resolve) => browser.once('close', () => resolve()));
   try {
     const devTools = await DevTools.connect(await addressOf(browser.stderr));
