@@ -31,6 +31,9 @@ export interface AskOptions {
   readonly agent?: Agent;
 }
 
+/** Three at once take a busy machine several times as long as one. */
+const START_TIMEOUT_MS = 120_000;
+
 /** Production in small: nginx in front of three gateways that share PostgreSQL and Redis. */
 export class Site implements AsyncDisposable {
   private constructor(
@@ -56,7 +59,11 @@ export class Site implements AsyncDisposable {
       BILLING_DEFAULT_BALANCE: '1000',
       ...overrides,
     };
-    const gateways = await startGateway({ instances: 3, env: environment });
+    const gateways = await startGateway({
+      instances: 3,
+      env: environment,
+      startTimeoutMs: START_TIMEOUT_MS,
+    });
     return new Site(await startNginx(gateways), gateways, environment, database, redis);
   }
 
