@@ -21,11 +21,20 @@ interface Service {
   readonly stop_grace_period?: string;
   readonly ports?: readonly string[];
   readonly volumes?: readonly string[];
+  readonly read_only?: boolean;
+  readonly secrets?: readonly string[];
+  readonly configs?: readonly { readonly source: string }[];
 }
 
-async function compose(name: string): Promise<{ services: Record<string, Service>; text: string }> {
+interface ComposeFile {
+  readonly services: Record<string, Service>;
+  readonly secrets?: Record<string, { readonly file?: string }>;
+  readonly configs?: Record<string, { readonly file?: string }>;
+}
+
+async function compose(name: string): Promise<ComposeFile & { text: string }> {
   const text = await read(name);
-  return { ...(parse(text, { merge: true }) as { services: Record<string, Service> }), text };
+  return { ...(parse(text, { merge: true }) as ComposeFile), text };
 }
 
 /** Every object of the manifests, by kind and name. */
@@ -188,6 +197,21 @@ describe('Compose', () => {
           service,
           expect.arrayContaining(['${CONFIG_DIR:-./config}:/etc/llm-gateway:ro']),
         ]);
+    },
+  );
+
+  it.each(['docker-compose.yml', 'docker-compose.prod.yml'])(
+    '%s writes no secret and no configuration into a container that is read-only: Compose refuses to start it',
+    async (name) => {
+      const { services, ...sources } = await compose(name);
+      for (const [service, { read_only, secrets = [], configs = [] }] of Object.entries(services)) {
+        if (!read_only) continue;
+        const given = [
+          ...secrets.map((source) => sources.secrets?.[source]),
+          ...configs.map(({ source }) => sources.configs?.[source]),
+        ];
+        expect([service, given.filter((source) => source?.file === undefined)]).toEqual([service, []]);
+      }
     },
   );
 
