@@ -8,6 +8,7 @@ import { AddLeaseInUse1796083200000 } from './migrations/1796083200000-add-lease
 import { NumberUnknownCosts1796169600000 } from './migrations/1796169600000-number-unknown-costs.js';
 import { ReconcileUnknownCosts1796256000000 } from './migrations/1796256000000-reconcile-unknown-costs.js';
 import { SummariseLedgerByTime1796342400000 } from './migrations/1796342400000-summarise-ledger-by-time.js';
+import { CountDaysOfLedger1796428800000 } from './migrations/1796428800000-count-days-of-ledger.js';
 
 /** For the DataSource: read models of the money tables. */
 export const BILLING_ENTITIES = [Account, Hold, LedgerEntry, PriceVersion];
@@ -20,4 +21,5 @@ export const BILLING_MIGRATIONS = [
   NumberUnknownCosts1796169600000,
   ReconcileUnknownCosts1796256000000,
   SummariseLedgerByTime1796342400000,
+  CountDaysOfLedger1796428800000,
 ];

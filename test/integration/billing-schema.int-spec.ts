@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { GROUPINGS } from '../../src/billing/reports/report-statements.js';
 import { openBillingDatabase, type BillingDatabase } from './billing-support.js';
 
 let db: BillingDatabase;
@@ -111,4 +112,17 @@ it('the index of time takes in what is new without waiting for a vacuum', async 
     `SELECT reloptions FROM pg_class WHERE oid = 'ledger_by_time'::regclass`,
   );
   expect(index?.reloptions).toContain('autosummarize=on');
+});
+
+it('a report by day counts by its few days, and does not sort every entry', async () => {
+  await db.dataSource.query(
+    `INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, created_at)
+     SELECT gen_random_uuid(), 'days', 'topup', 'deposits', 1, 1, 'd', now() - n * interval '1 minute'
+       FROM generate_series(1, 5000) n`,
+  );
+  await db.dataSource.query('ANALYZE ledger');
+  const [{ 'QUERY PLAN': plan }] = await db.dataSource.query(
+    `EXPLAIN (FORMAT JSON) SELECT ${GROUPINGS.day}, count(*) FROM ledger GROUP BY 1`,
+  );
+  expect(plan[0].Plan['Plan Rows']).toBeLessThan(10);
 });
