@@ -219,6 +219,36 @@ describe('what a part is called is not what it is', () => {
     expect(ofPart(sound(`data:audio/mpeg;base64,${data}`, 'wav'), GEMINI)).toBeGreaterThan(15_000);
   });
 
+  it('counts the seconds of a wave file by the rate that it says', () => {
+    const wave = (rate: number, { format = 1, before = '', frame = 1 } = {}): string => {
+      const file = Buffer.alloc(100_000);
+      file.write(`RIFF----WAVE${before}`, 'latin1');
+      const at = 12 + before.length;
+      file.write('fmt ', at, 'latin1');
+      file.writeUInt32LE(16, at + 4);
+      file.writeUInt16LE(format, at + 8);
+      file.writeUInt32LE(rate, at + 12);
+      file.writeUInt32LE(1_000_000, at + 16); // bytes a second, which nobody reads
+      file.writeUInt16LE(frame, at + 20);
+      return file.toString('base64');
+    };
+    const ofWave = (data: string) => ofPart(sound(data, 'wav'), GEMINI);
+    expect(ofWave(wave(16_000, { frame: 2 }))).toBeLessThan(600);
+    expect(ofWave(wave(100))).toBeGreaterThan((100_000 / 100) * 32);
+    expect(ofPart(sound(`data:audio/wav;base64,${wave(100)}`), GEMINI)).toBeGreaterThan((100_000 / 100) * 32);
+    expect(ofWave(wave(100, { before: 'JUNK\u0004\0\0\0four' }))).toBeGreaterThan(30_000);
+    expect(ofWave(wave(8_000, { format: 2, frame: 256 }))).toBeGreaterThan(100 * 32);
+    const inline = { type: 'file', file: { file_data: `data:audio/wav;base64,${wave(1)}` } };
+    expect(ofPart(inline, GEMINI)).toBeGreaterThan(900_000);
+    expect(ofWave(Buffer.from('RF64----WAVE').toString('base64') + 'A'.repeat(90_000))).toBeGreaterThan(
+      900_000,
+    );
+    expect(ofWave(wave(0))).toBeGreaterThan(900_000);
+    expect(ofWave(Buffer.from('RIFF----WAVE').toString('base64') + 'A'.repeat(90_000))).toBeGreaterThan(
+      900_000,
+    );
+  });
+
   it('what may be sound is bounded as sound, the dearest kind', () => {
     const { audioTokens } = boundInput(
       { model: 'm', messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'f' } }] }] },

@@ -87,7 +87,7 @@ export abstract class MediaSum {
     const type = typeof data === 'string' ? typeOfData(data) || named : named;
     if (typeof data !== 'string' || IS_ADDRESS.test(data) || isFilmType(type)) return this.addElsewhere();
     const tokens = base64Bytes(data) * TOKENS_PER_DOCUMENT_BYTE + TOKENS_PER_IMAGE;
-    if (isSoundType(type)) this.audioTokens += tokens;
+    if (isSoundType(type)) this.audioTokens += Math.max(tokens, soundTokens(data, type));
     else this.documentTokens += tokens;
   }
 

@@ -45,13 +45,46 @@ const TOKENS_PER_SECOND = 32;
 const PCM_BYTES_PER_SECOND = 8_000;
 const COMPRESSED_BYTES_PER_SECOND = 1_000;
 const IS_PCM = /^(?:audio\/(?:x-)?)?(?:wave?|pcm16?|l16)$/i;
+const MOST_SOUND_TOKENS = 10_000_000;
 
 /** @param data  base64, alone or in a data URL */
 export function soundTokens(data: string, format: string): number {
-  const seconds =
-    base64Bytes(data) / (IS_PCM.test(format) ? PCM_BYTES_PER_SECOND : COMPRESSED_BYTES_PER_SECOND);
-  return Math.ceil(seconds * TOKENS_PER_SECOND) + TOKENS_PER_SECOND;
+  const bytesPerSecond =
+    waveBytesPerSecond(data) ?? (IS_PCM.test(format) ? PCM_BYTES_PER_SECOND : COMPRESSED_BYTES_PER_SECOND);
+  const tokens = Math.ceil((base64Bytes(data) / bytesPerSecond) * TOKENS_PER_SECOND) + TOKENS_PER_SECOND;
+  return Math.min(MOST_SOUND_TOKENS, tokens);
 }
+
+/** Recorders put some hundred bytes of notes in front of the format. */
+const HEAD_BYTES = 4_096;
+
+/**
+ * What a second of a wave file has, where that is less than it mostly is: at a sample a second, a kilobyte is a quarter of an hour.
+ * 0 when the format stands nowhere at its beginning; `undefined` for what is no wave file, or one of an ordinary rate.
+ */
+function waveBytesPerSecond(data: string): number | undefined {
+  const start = /^data:/i.test(data) ? data.indexOf(',') + 1 : 0;
+  const head = Buffer.from(data.slice(start, start + (HEAD_BYTES / 3) * 4), 'base64');
+  const form = head.toString('latin1', 0, 4);
+  if (OTHER_WAVES.has(form)) return 0;
+  if (form !== 'RIFF' || head.toString('latin1', 8, 12) !== 'WAVE') return undefined;
+  let at = 12;
+  while (head.toString('latin1', at, at + 4) !== 'fmt ') {
+    if (at + 8 > head.length) return 0;
+    const size = head.readUInt32LE(at + 4);
+    at += 8 + size + (size % 2);
+  }
+  if (at + 22 > head.length) return 0;
+  // Frames of so many bytes, so many a second; what is compressed has fewer of both than it says.
+  const isPlain = PLAIN_WAVES.has(head.readUInt16LE(at + 8));
+  const bytes = head.readUInt32LE(at + 12) * head.readUInt16LE(at + 20);
+  return Math.min(bytes, isPlain ? PCM_BYTES_PER_SECOND : COMPRESSED_BYTES_PER_SECOND);
+}
+
+/** For more than four gigabytes, or with its bytes the other way round. */
+const OTHER_WAVES = new Set(['RF64', 'RIFX', 'riff']);
+/** PCM, floating point, A-law, µ-law, and the form that says so further on. */
+const PLAIN_WAVES = new Set([1, 3, 6, 7, 0xfffe]);
 
 export function base64Bytes(text: string): number {
   return Math.ceil((text.length * 3) / 4);
