@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { eventually, FaultProxy } from '@app/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import { readJournal } from '../../src/billing/journal/journal-reader.js';
 import { uuidV7 } from '../../src/edge/uuid-v7.js';
@@ -65,6 +65,11 @@ class Child {
     ];
     this.#process = spawn(process.execPath, ['--import', HOOKS, CHILD, ...settings], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        COMPILED_SOURCES: join(inject('runDirectory'), 'compiled'),
+        NODE_COMPILE_CACHE: join(inject('runDirectory'), 'compile-cache'),
+      },
     });
     let rest = '';
     this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {

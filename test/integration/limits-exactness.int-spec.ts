@@ -1,10 +1,12 @@
 import { startRedis, type TestRedis } from '@app/testing';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
+const HOOKS = fileURLToPath(new URL('./typescript-hooks.mjs', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./limits-process.mjs', import.meta.url));
 const PROCESSES = 4;
 const LIMIT = 200;
@@ -27,8 +29,9 @@ interface Times {
 
 /** A process that says when it is ready, is told its times, and prints its result last. */
 function run(mode: string, settings: object) {
-  const child = spawn(process.execPath, [PROGRAM, mode, JSON.stringify(settings)], {
+  const child = spawn(process.execPath, ['--import', HOOKS, PROGRAM, mode, JSON.stringify(settings)], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, COMPILED_SOURCES: join(inject('runDirectory'), 'compiled') },
   });
   const lines = createInterface(child.stdout);
   let last = 'null';

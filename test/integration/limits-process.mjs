@@ -1,28 +1,9 @@
 // A process of its own for the limit tests: src/limits without the rest of the gateway, compiled on the way in.
-// Run as `node limits-process.mjs <overload|control|cluster> <json settings>`; prints one line of JSON.
+// Run as `node --import typescript-hooks.mjs limits-process.mjs <overload|control|cluster> <json settings>`; prints one line of JSON.
 import cluster from 'node:cluster';
 import { once } from 'node:events';
-import { registerHooks } from 'node:module';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import ts from 'typescript';
-
-registerHooks({
-  resolve(specifier, context, next) {
-    const isOurs = specifier.startsWith('.') && context.parentURL?.endsWith('.ts');
-    return next(isOurs ? specifier.replace(/\.js$/, '.ts') : specifier, context);
-  },
-  load(url, context, next) {
-    if (!url.endsWith('.ts')) return next(url, context);
-    const { source } = next(url, { ...context, format: 'module' });
-    const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext };
-    return {
-      format: 'module',
-      shortCircuit: true,
-      source: ts.transpileModule(String(source), { compilerOptions }).outputText,
-    };
-  },
-});
 
 const [, , mode, json] = process.argv;
 const settings = JSON.parse(json ?? '{}');

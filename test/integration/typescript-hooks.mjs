@@ -1,9 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { registerHooks } from 'node:module';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire, registerHooks } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import ts from 'typescript';
 
 // Lets a plain `node --import` run the sources with their decorators: for tests that need a process to kill.
+// What one process has compiled the next ones take from COMPILED_SOURCES, a folder; most never load the compiler.
+const { COMPILED_SOURCES } = process.env;
+const require = createRequire(import.meta.url);
 const ROOT = new URL('../../', import.meta.url);
 const LIBRARY = /^@app\/(\w+)$/;
 
@@ -20,15 +24,35 @@ registerHooks({
 
   load(url, context, nextLoad) {
     if (!url.endsWith('.ts')) return nextLoad(url, context);
-    const { outputText } = ts.transpileModule(readFileSync(fileURLToPath(url), 'utf8'), {
-      compilerOptions: {
-        target: ts.ScriptTarget.ES2023,
-        module: ts.ModuleKind.ESNext,
-        experimentalDecorators: true,
-        emitDecoratorMetadata: true,
-        verbatimModuleSyntax: false,
-      },
-    });
-    return { format: 'module', source: outputText, shortCircuit: true };
+    return {
+      format: 'module',
+      source: compiled(readFileSync(fileURLToPath(url), 'utf8')),
+      shortCircuit: true,
+    };
   },
 });
+
+function compiled(source) {
+  if (!COMPILED_SOURCES) return compile(source);
+  const file = join(COMPILED_SOURCES, `${createHash('sha256').update(source).digest('hex')}.js`);
+  if (existsSync(file)) return readFileSync(file, 'utf8');
+  const output = compile(source);
+  mkdirSync(COMPILED_SOURCES, { recursive: true });
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, output);
+  renameSync(own, file);
+  return output;
+}
+
+function compile(source) {
+  const ts = require('typescript');
+  return ts.transpileModule(source, {
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      experimentalDecorators: true,
+      emitDecoratorMetadata: true,
+      verbatimModuleSyntax: false,
+    },
+  }).outputText;
+}
