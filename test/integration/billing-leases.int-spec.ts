@@ -399,7 +399,7 @@ describe('what is reserved ahead', () => {
       message: expect.stringMatching(/required 0\.99994, available 0\.99[0-8]/) as string,
     });
     const large = order(user, all);
-    const [, grant] = await Promise.all([tendFor(holder, 1500), asker.holds.hold(large)]);
+    const grant = await tendDuring(asker.holds.hold(large), holder);
     expect(grant.amountNano).toBe(all);
     asker.settler.enqueue(settling(large, 0n, { release: true }));
     await expectCleanBooks(user);
@@ -430,7 +430,7 @@ describe('what is reserved ahead', () => {
       await new Promise((resolve) => setTimeout(resolve, 200));
       await (await hold(third, user)).settle({ kind: 'release', reason: 'x' });
       expect(await leasesOf(user)).toHaveLength(2);
-      await Promise.all([tendFor(holder, 800), tendFor(third, 800), asking]);
+      await tendDuring<unknown>(asking, holder, third);
       if (what === 'hold') asker.settler.enqueue(settling(large, 0n, { release: true }));
       await expectCleanBooks(user);
     },
@@ -454,7 +454,7 @@ describe('what is reserved ahead', () => {
     await here.idempotency.begin(keyedRequest(user, identity.billingId, 'k'));
     const session = here.sessions.open(identity);
     const quote = quoteOf(here, {}, isStream);
-    const [, granted] = await Promise.all([tendFor(elsewhere, 1000), session.hold(quote)]);
+    const granted = await tendDuring(Promise.resolve(session.hold(quote)), elsewhere);
     expect(granted).toEqual({ maxOutputTokens: undefined });
     await session.settle(usage());
     await expectCleanBooks(user);
@@ -473,7 +473,7 @@ describe('what is reserved ahead', () => {
         return query(sql, parameters);
       };
       const session = here.sessions.open(identityOf(user));
-      const [, granted] = await Promise.all([tendFor(elsewhere, 1000), session.hold(quoteOf(here, {}))]);
+      const granted = await tendDuring(Promise.resolve(session.hold(quoteOf(here, {}))), elsewhere);
       expect(granted.maxOutputTokens).toBeGreaterThan(17_000);
       await session.settle({ kind: 'release', reason: 'x' });
       await here.settler.drain({ timeoutMs: 1000 });
@@ -505,7 +505,7 @@ describe('what is reserved ahead', () => {
       });
     await expect(adjust(-availableNano - 1n)).rejects.toMatchObject({ code: 'invalid_body' });
     expect(await leasesOf(user)).toHaveLength(2);
-    const [, booking] = await Promise.all([tendFor(holder, 1500), adjust(-availableNano)]);
+    const booking = await tendDuring(adjust(-availableNano), holder);
     expect(booking.balanceAfterNano).toBe(0n);
     await expectCleanBooks(user);
   });
@@ -708,7 +708,7 @@ describe('a stream', () => {
       const rest = order(user, balance - held);
       await here.holds.hold(rest);
       expect(await leasesOf(user)).toHaveLength(2);
-      const [, isCovered] = await Promise.all([tendFor(elsewhere, 1000), stream.covers(5000)]);
+      const isCovered = await tendDuring(Promise.resolve(stream.covers(5000)), elsewhere);
       expect(isCovered).toBe(true);
       await stream.settle(usage(10, 5000));
       here.settler.enqueue(settling(rest, 0n, { release: true }));
@@ -1089,6 +1089,17 @@ async function boundOf(machine: BillingMachine): Promise<bigint> {
   const { held } = await booksOf(db.dataSource, user);
   await session.settle({ kind: 'release', reason: 'x' });
   return held;
+}
+
+/** The upkeep of those that are asked to give back, as long as somebody waits for it. */
+async function tendDuring<T>(waiting: Promise<T>, ...machines: BillingMachine[]): Promise<T> {
+  let isOver = false;
+  const answer = waiting.finally(() => (isOver = true));
+  const tending = machines.map(async (machine) => {
+    while (!isOver) await tendFor(machine, 1);
+  });
+  const [value] = await Promise.all([answer, ...tending]);
+  return value;
 }
 
 /** The owner's upkeep for a while. */

@@ -21,11 +21,10 @@ export interface BillingDatabase {
   close(): Promise<void>;
 }
 
-/** Real PostgreSQL, empty money tables. Migrates by itself, so that it depends on nothing but the migrations. */
+/** Real PostgreSQL, empty money tables. */
 export async function openBillingDatabase(poolSize = 16): Promise<BillingDatabase> {
-  const database = await createDatabase({ migrated: false });
+  const database = await createDatabase();
   const dataSource = await connect(database.url, poolSize);
-  await dataSource.runMigrations();
   return {
     database,
     dataSource,
