@@ -233,7 +233,9 @@ describe('an instance that is told to stop', () => {
       'draining',
       async () => {
         const response = await leaving.fetch('/ready');
-        return response.status === 503 && ((await response.json()) as Record<string, unknown>);
+        // Read in any case: else the connection is not free for the next one, and there will be no other.
+        const body = (await response.json()) as Record<string, unknown>;
+        return response.status === 503 && body;
       },
       3_000,
       20,
