@@ -23,6 +23,21 @@ const DEPLOYMENT_PROGRAMS = {
   curl: 'curl',
 };
 const QUICK_DEPLOYMENT_TESTS = ['files', 'nginx.deploy', 'start-stop', 'schema-versions'];
+/** Beginnings of the names of test files that measure how long things take, or fill the machine by themselves. */
+const ALONE = {
+  integration: ['limits-'],
+  e2e: [
+    'auth-revoked-',
+    'every-ending-',
+    'faults-',
+    'health-',
+    'money-survives-chaos',
+    'observability-backends-',
+    'security-hostile-bodies',
+    'security-revocation-',
+    'security-slow-',
+  ],
+};
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** What failed, a paragraph each: told again at the end, where one looks, and where a log that was cut still has it. */
 const failures = [];
@@ -43,11 +58,9 @@ async function verify() {
   await stage('format', () => npm(['run', '--silent', 'format:check']));
   await stage('lint', () => npm(['run', '--silent', 'lint']));
   await stage('types', () => npm(['run', '--silent', 'types']));
-  await testStage('unit', availableParallelism());
-  // these start servers and gateways of their own: half the cores for the tests, the rest for what they start
-  const workers = Math.max(1, Math.floor(availableParallelism() / 2));
-  await testStage('integration', workers);
-  if (built) await testStage('e2e', workers);
+  await vitestStage('unit', ['--project=unit', `--maxWorkers=${availableParallelism()}`]);
+  await serverStage('integration');
+  if (built) await serverStage('e2e');
   if (built) await deploymentStage();
 }
 
@@ -64,9 +77,17 @@ async function stage(name, work) {
   return passed;
 }
 
-/** One vitest project. */
-function testStage(project, workers) {
-  return vitestStage(project, [`--project=${project}`, `--maxWorkers=${workers}`]);
+/**
+ * Tests that start servers and gateways of their own. Most wait more than they work: one for each core. Those that measure
+ * have half the cores, the rest is for what they start.
+ */
+async function serverStage(project) {
+  const cores = availableParallelism();
+  const alone = ALONE[project].map((name) => `test/${project}/${name}`);
+  const others = alone.map((name) => `--exclude=${name}*`);
+  await vitestStage(project, [`--project=${project}`, `--maxWorkers=${cores}`, ...others]);
+  const workers = Math.max(1, Math.floor(cores / 2));
+  await vitestStage(`${project} (alone)`, [`--project=${project}`, `--maxWorkers=${workers}`, ...alone]);
 }
 
 /**
