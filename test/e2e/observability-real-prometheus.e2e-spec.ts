@@ -205,7 +205,7 @@ describe('a Prometheus with the shipped configuration', () => {
         ]),
       ),
     );
-    expect(values).toMatchObject({ job: ['llm-gateway'], instance: { length: 2 } });
+    expect(values).toMatchObject({ job: ['llm-gateway'], namespace: ['prod'], instance: { length: 2 } });
     expect(values.provider).toEqual(expect.arrayContaining(['anthropic', 'google', 'openai']));
     expect(values.model).toEqual(expect.arrayContaining(['gpt-4', 'claude-3-7-sonnet', 'gemini-1.5-pro']));
   });

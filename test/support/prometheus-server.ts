@@ -22,7 +22,7 @@ interface Configuration {
 
 interface ScrapeConfiguration {
   job_name: string;
-  static_configs: { targets: string[] }[];
+  static_configs: { targets: string[]; labels: Record<string, string> }[];
   authorization?: { credentials_file: string };
 }
 
@@ -66,7 +66,7 @@ export interface PrometheusOptions {
 
 /**
  * A real Prometheus with our own `prometheus.yml`: other targets, a scrape a second instead of one in fifteen, and the token
- * as that file's comment says. A second job asks the same targets without a token.
+ * and the labels as that file's comments say. A second job asks the same targets without a token.
  */
 export class PrometheusServer implements AsyncDisposable {
   #output = '';
@@ -152,7 +152,9 @@ async function configuration(folder: string, options: PrometheusOptions): Promis
   if (scrape === undefined || others.length > 0) throw new Error('one scrape configuration is expected');
   const tokenFile = join(folder, 'metrics-token');
   await writeFile(tokenFile, options.metricsToken);
-  const static_configs = [{ targets: [...options.targets] }];
+  const static_configs = [
+    { targets: [...options.targets], labels: { namespace: 'prod', service: 'llm-gateway' } },
+  ];
   return {
     global: { ...shipped.global, scrape_interval: '1s', evaluation_interval: '1s' },
     rule_files: shipped.rule_files.map((name) => join(MONITORING, name)),

@@ -9,6 +9,7 @@ import { MetricsText } from './metrics-text.js';
 import { registerProcessMetrics } from './process-metrics.js';
 import { UserBalanceGauge } from './user-balance.gauge.js';
 
+const DASHBOARD = 'grafana/dashboards/llm-gateway.json';
 const FOLDER = new URL('../../../deployments/monitoring/', import.meta.url);
 const OURS = /\b(?:llm_|gen_ai_(?:client|server)_|user_balance|rate_limit_|nodejs_|process_)\w*/g;
 const GAUGES: readonly Gauge['name'][] = [
@@ -29,6 +30,12 @@ interface Panel {
   gridPos: { x: number; y: number; w: number; h: number };
   datasource?: { uid: string };
   targets?: { refId: string; expr: string; datasource: { uid: string } }[];
+}
+
+interface Dashboard {
+  panels: Panel[];
+  annotations: { list: { expr: string }[] };
+  templating: { list: { name: string; definition?: string; allValue?: string }[] };
 }
 
 interface RuleFile {
@@ -55,7 +62,7 @@ function unknown(text: string, known: Set<string>): string[] {
 }
 
 describe('the monitoring files', () => {
-  it.each(['rules/recording.yml', 'rules/alerts.yml', 'grafana/dashboards/llm-gateway.json', 'runbook.md'])(
+  it.each(['rules/recording.yml', 'rules/alerts.yml', DASHBOARD, 'runbook.md'])(
     '%s names only metrics that exist',
     async (file) => {
       const text = read(file);
@@ -82,7 +89,7 @@ describe('the monitoring files', () => {
   });
 
   it('lay the dashboard out on Grafana’s grid of 24 columns, every panel by itself and on the chosen data source', () => {
-    const { panels } = JSON.parse(read('grafana/dashboards/llm-gateway.json')) as { panels: Panel[] };
+    const { panels } = JSON.parse(read(DASHBOARD)) as Dashboard;
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const taken = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
       expect(x + w).toBeLessThanOrEqual(24);
@@ -97,8 +104,25 @@ describe('the monitoring files', () => {
     }
   });
 
+  it('ask for the chosen releases only, of a Prometheus that watches other programs, too', () => {
+    const { panels, annotations, templating } = JSON.parse(read(DASHBOARD)) as Dashboard;
+    const chosen = 'job=~"$job", namespace=~"$namespace"';
+    const queries = [...panels.flatMap(({ targets = [] }) => targets), ...annotations.list];
+    for (const { expr } of queries) {
+      const selectors = expr.match(/\{[^}]+\}/g) ?? [];
+      expect(selectors, expr).not.toEqual([]);
+      expect(selectors.filter((selector) => !selector.includes(chosen))).toEqual([]);
+    }
+    const variables = new Map(templating.list.map((variable) => [variable.name, variable]));
+    for (const name of ['instance', 'provider', 'model'])
+      expect(variables.get(name)?.definition).toContain(`{${chosen}}`);
+    // `.*` would be every job; of the other names it is those without one, too: `namespace` is Kubernetes' alone.
+    expect(variables.get('job')?.allValue).toBeUndefined();
+    expect(variables.get('namespace')).toMatchObject({ allValue: '.*', includeAll: true });
+  });
+
   it('divide by no traffic nowhere: a share of nothing is no number, which `or vector(0)` does not make a zero', () => {
-    const { panels } = JSON.parse(read('grafana/dashboards/llm-gateway.json')) as { panels: Panel[] };
+    const { panels } = JSON.parse(read(DASHBOARD)) as Dashboard;
     const shares = panels.flatMap(({ targets = [] }) =>
       targets.map(({ expr }) => expr).filter((expr) => expr.includes(' / ')),
     );
