@@ -215,6 +215,13 @@ describe('Compose', () => {
     },
   );
 
+  it('can restore what it backed up: nobody else reaches the database', async () => {
+    const { services } = await compose('docker-compose.prod.yml');
+    for (const script of ['backup.sh', 'restore.sh'])
+      expect(services['backup']?.volumes).toContain(`./${script}:/usr/local/bin/${script}:ro`);
+    expect(services['postgres']?.ports).toBeUndefined();
+  });
+
   it("names the addresses that nginx's list has", async () => {
     const { text } = await compose('docker-compose.prod.yml');
     const addresses = [...(await read('nginx/upstreams.compose.conf')).matchAll(/server ([\d.]+):8000/g)].map(
