@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { exactJsonNumber } from '@app/money';
+import { exactJsonNumber, priceVersionOf } from '@app/money';
+import type { GatewayError } from '@app/contracts';
 import { eventually, FaultProxy } from '@app/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
@@ -1110,3 +1111,27 @@ async function tendFor(machine: BillingMachine, ms: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
+
+it('an amount that no account can hold is too much for its user, and nothing to those who ask at the same moment', async () => {
+  const machine = await start();
+  const [greedy, ...others] = await Promise.all(Array.from({ length: 12 }, () => funded(1_000_000_000n)));
+  const target = plannedTarget();
+  const price = { ...target.price, base: { ...target.price.base, outputPico: 10n ** 19n } };
+  const dearest = plannedTarget({ price, priceVersion: priceVersionOf(price) });
+  const ask = async (): Promise<void> => {
+    const quote = machine.quoter.quote(planOf(dearest), chat('hi', { max_tokens: 1_000 }), false);
+    await machine.sessions.open(identityOf(greedy!)).hold(quote);
+  };
+  machine.quoter.quote(planOf(dearest), chat('hi'), false);
+  await machine.prices.store();
+  await serve(machine, greedy!);
+  await Promise.all(others.map((other) => serve(machine, other)));
+  // Alone, in one statement with others, and where a lease would be made for it.
+  for (let round = 0; round < 3; round += 1) {
+    const asked = [ask(), ...others.map((other) => hold(machine, other)), ask()];
+    const seen = (await Promise.allSettled(asked)).map((each) =>
+      each.status === 'fulfilled' ? 'held' : (each.reason as GatewayError).code,
+    );
+    expect(seen).toEqual(['insufficient_balance', ...others.map(() => 'held'), 'insufficient_balance']);
+  }
+});

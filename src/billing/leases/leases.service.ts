@@ -1,4 +1,4 @@
-import { larger, type NanoUsd } from '@app/money';
+import { larger, MAX_NANO, type NanoUsd, smaller } from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
@@ -261,8 +261,11 @@ export class Leases {
       userId,
       isNew: lease === undefined,
       isRunning: false,
-      wantNano: larger(needNano * REQUESTS_AHEAD, lease ? lease.freeNano + lease.heldNano : 0n),
-      leastNano: needNano * (lease ? 1n : LEAST_REQUESTS),
+      wantNano: smaller(
+        larger(needNano * REQUESTS_AHEAD, lease ? lease.freeNano + lease.heldNano : 0n),
+        MAX_NANO,
+      ),
+      leastNano: smaller(needNano * (lease ? 1n : LEAST_REQUESTS), MAX_NANO),
       share: SHARE,
     };
     const grant = await this.#ask(lease, wish);

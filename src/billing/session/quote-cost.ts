@@ -1,4 +1,4 @@
-import { affordableOutputTokens, larger, type NanoUsd, worstCaseCost } from '@app/money';
+import { affordableOutputTokens, larger, MAX_NANO, type NanoUsd, smaller, worstCaseCost } from '@app/money';
 import type { HoldQuote } from '../billing-session.js';
 
 /** The output limit of each answer: the client's, and never above the largest of the targets'. */
@@ -6,14 +6,17 @@ export function outputLimit(quote: HoldQuote): number {
   return Math.min(quote.requestedMaxOutputTokens ?? quote.modelMaxOutputTokens, quote.modelMaxOutputTokens);
 }
 
-/** Worst case when each answer has at most `outputTokens`: the dearest of the targets. */
+/**
+ * Worst case when each answer has at most `outputTokens`: the dearest of the targets. Never more than an account can hold:
+ * nobody can pay that either, and the database refuses a larger number together with the holds that go with it.
+ */
 export function quoteCost(quote: HoldQuote, outputTokens: number): NanoUsd {
   let most = 0n;
   for (const { worst, maxOutputTokens } of quote.bounds) {
     const tokens = Math.min(outputTokens, maxOutputTokens) * quote.choices;
     most = larger(most, worstCaseCost(worst, tokens));
   }
-  return most;
+  return smaller(most, MAX_NANO);
 }
 
 /**
