@@ -124,7 +124,9 @@ class Turns {
 
   toMessages(): WireMessage[] {
     return withoutTrailingSpace(
-      this.#turns.flatMap((turn) => (turn.role === 'user' ? userMessages(turn) : [turn])),
+      this.#turns.flatMap((turn, at) =>
+        turn.role === 'user' ? userMessages(turn) : assistantMessages(turn, this.#turns[at + 1]),
+      ),
     );
   }
 
@@ -161,6 +163,26 @@ class Turns {
     if (last?.role === 'user') last[part].push(...blocks);
     else this.#turns.push({ role: 'user', results: [], content: [], system: [], [part]: [...blocks] });
   }
+}
+
+/**
+ * A turn may pause while a tool of Anthropic's runs. It goes on when it comes back last, or with results of the client's; once
+ * the user has spoken, a call without its result would be refused.
+ */
+function assistantMessages(turn: AssistantTurn, next: UserTurn | AssistantTurn | undefined): WireMessage[] {
+  const goesOn = next?.role !== 'user' || next.results.length > 0;
+  if (goesOn || !turn.content.some(isServerCall)) return [turn];
+  const answered = new Set(turn.content.map(({ tool_use_id: id }) => id));
+  const content = turn.content.filter((block) => !isServerCall(block) || answered.has(block.id));
+  if (content.length < turn.content.length) {
+    // No turn may end with a thought.
+    for (let last = content.at(-1); last && isThinking(last); last = content.at(-1)) content.pop();
+  }
+  return content.length > 0 ? [{ role: 'assistant', content }] : [];
+}
+
+function isServerCall({ type }: WireBlock): boolean {
+  return type === 'server_tool_use' || type === 'mcp_tool_use';
 }
 
 function userMessages(turn: UserTurn): WireMessage[] {

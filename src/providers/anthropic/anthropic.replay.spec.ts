@@ -175,7 +175,7 @@ const CODES: Readonly<Record<number, string>> = {
 const FINISH: Readonly<Record<string, string>> = {
   end_turn: 'stop',
   stop_sequence: 'stop',
-  pause_turn: 'stop',
+  pause_turn: 'length',
   max_tokens: 'length',
   tool_use: 'tool_calls',
   refusal: 'content_filter',

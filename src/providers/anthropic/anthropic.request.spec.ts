@@ -344,6 +344,7 @@ describe('thinking and raw blocks of earlier turns', () => {
   const raw = [
     { type: 'text', text: 'a' },
     { type: 'server_tool_use', id: 's', name: 'web_search', input: {} },
+    { type: 'web_search_tool_result', tool_use_id: 's', content: [] },
     { type: 'text', text: '\n' },
     thinking,
     { type: 'text', text: 'b', citations: [{ type: 'char_location' }] },
@@ -356,8 +357,50 @@ describe('thinking and raw blocks of earlier turns', () => {
       provider_specific_fields: { anthropic_content: raw },
     } as const;
     expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual(
-      raw.filter((_, index) => index !== 2),
+      raw.filter((_, index) => index !== 3),
     );
+  });
+
+  describe('a turn that was paused in a search', () => {
+    const found = [
+      { type: 'text', text: 'a' },
+      { type: 'server_tool_use', id: 's1', name: 'web_search', input: {} },
+      { type: 'web_search_tool_result', tool_use_id: 's1', content: [] },
+    ];
+    const open = [thinking, { type: 'server_tool_use', id: 's2', name: 'web_search', input: {} }];
+    const called = { type: 'tool_use', id: 'toolu_1', name: 'f', input: {}, caller: { tool_id: 's2' } };
+    const turn = (anthropic_content: object[], more: object = {}) => ({
+      role: 'assistant' as const,
+      content: anthropic_content.some(({ type }: { type?: string }) => type === 'text') ? 'a' : null,
+      provider_specific_fields: { anthropic_content },
+      ...more,
+    });
+
+    it('goes back whole where it is to go on', () => {
+      expect(messagesOf([hello, turn([...found, ...open])]).messages[1]?.content).toEqual([
+        ...found,
+        ...open,
+      ]);
+      const call = { id: 'toolu_1', type: 'function' as const, function: { name: 'f', arguments: '{}' } };
+      const waiting = turn([...open, called], { tool_calls: [call] });
+      const result = { role: 'tool' as const, tool_call_id: 'toolu_1', content: '1' };
+      expect(messagesOf([hello, waiting, result]).messages[1]?.content).toEqual([...open, called]);
+    });
+
+    it('goes back without the search that has no result where the user has spoken: Anthropic refuses that', () => {
+      const { messages } = messagesOf([hello, turn([...found, ...open]), hello]);
+      expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
+      expect(messages[1]?.content).toEqual(found);
+      expect(messagesOf([hello, turn(open), hello]).messages.map(({ role }) => role)).toEqual([
+        'user',
+        'user',
+      ]);
+      const mcp = { type: 'mcp_tool_use', id: 'm', name: 'x', server_name: 'y', input: {} };
+      const answered = { type: 'mcp_tool_result', tool_use_id: 'm', is_error: false, content: [] };
+      const listed = messagesOf([hello, turn([found[0]!, mcp, answered, mcp]), hello]).messages[1]?.content;
+      expect(listed).toEqual([found[0], mcp, answered, mcp]);
+      expect(messagesOf([hello, turn([found[0]!, mcp]), hello]).messages[1]?.content).toEqual([found[0]]);
+    });
   });
 
   it('has the arguments as the message has them: digit for digit, and edited ones', () => {

@@ -106,8 +106,9 @@ export function closingFields(fields: JsonObject, content: readonly WireBlock[])
 const FINISH_REASONS: Readonly<Record<string, FinishReason>> = Object.freeze({
   end_turn: 'stop',
   stop_sequence: 'stop',
-  pause_turn: 'stop',
   max_tokens: 'length',
+  // Anthropic's own limit for the calls of its tools: the answer is not whole.
+  pause_turn: 'length',
   model_context_window_exceeded: 'length',
   tool_use: 'tool_calls',
   refusal: 'content_filter',
