@@ -102,6 +102,8 @@ class Turns {
   readonly #turns: (UserTurn | AssistantTurn)[] = [];
   /** The legacy dialect has no ids: an answer belongs to the last call. */
   #lastFunctionCallId = 'call_0';
+  /** By the id of a call of theirs: the result has to name it as well. */
+  readonly #toolsets = new Map<unknown, unknown>();
 
   constructor(private readonly context: ConversationContext) {}
 
@@ -137,6 +139,7 @@ class Turns {
       assistantBlocks(message, path, functionCallId, this.context),
       message,
     );
+    for (const { id, toolset_name: name } of blocks) if (name) this.#toolsets.set(id, name);
     const last = this.#turns.at(-1);
     if (last?.role === 'assistant') last.content.push(...blocks);
     else if (blocks.length > 0) this.#turns.push({ role: 'assistant', content: [...blocks] });
@@ -148,6 +151,8 @@ class Turns {
     const content = resultContent(message, path, this.context);
     if (content !== undefined) block.content = content;
     if (message.is_error === true) block.is_error = true;
+    const toolset = this.#toolsets.get(id);
+    if (toolset !== undefined) block.toolset_name = toolset;
     this.#addToUser('results', [withCacheControl(block, message.cache_control)]);
   }
 

@@ -241,6 +241,21 @@ describe('tool turns', () => {
     expect([...names.keys()]).toEqual(['call_0', 'f_1', 'f_1_2', 'call_0_2', 'call', 'call_2']);
   });
 
+  it('names the toolset of a call in its result, too', () => {
+    const provider_specific_fields = { toolset_name: 'browser' };
+    const call = { id: 'a:1', type: 'function', function: { name: 'find', arguments: '{}' } } as const;
+    const { messages } = messagesOf([
+      hello,
+      { role: 'assistant', tool_calls: [{ ...call, provider_specific_fields }, { ...call, id: 'b' }] },
+      { role: 'tool', tool_call_id: 'a:1', content: '1' },
+      { role: 'tool', tool_call_id: 'b', content: '2' },
+    ]);
+    expect(messages.slice(1).map(({ content }) => content.map((block) => block.toolset_name))).toEqual([
+      ['browser', undefined],
+      ['browser', undefined],
+    ]);
+  });
+
   it('makes one call of what a client says in both dialects', () => {
     const native = { type: 'tool_use', id: 'toolu_1', name: 'f', input: {} };
     const call = { id: 'toolu_1', type: 'function', function: { name: 'f', arguments: '{}' } } as const;
