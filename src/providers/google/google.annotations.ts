@@ -9,14 +9,17 @@ export interface UrlCitation {
 /**
  * `groundingMetadata` -> citations: one for each page that supports a stretch of the text.
  *
- * Gemini counts UTF-8 bytes of the answer's text; without the text (`''`) its numbers are kept. Sources without an
+ * Gemini counts UTF-8 bytes of the answer's text (of one part of it, where it says so); without the text (`''`) its numbers are kept. Sources without an
  * address (file search) have no counterpart at OpenAI; they stay in `provider_specific_fields.grounding_metadata`.
  */
 export function toAnnotations(grounding: JsonObject, content: string): UrlCitation[] {
   const chunks = Array.isArray(grounding.groundingChunks) ? grounding.groundingChunks : [];
   const sources = chunks.map((chunk) => (isObject(chunk) ? readSource(chunk) : undefined));
-  const toCharacters = characterCounter(content);
-  return objects(grounding.groundingSupports).flatMap((support) => citations(support, sources, toCharacters));
+  const bytes = Buffer.from(content, 'utf8');
+  const toCharacters = characterCounter(content, bytes);
+  return objects(grounding.groundingSupports).flatMap((support) =>
+    citations(support, sources, toCharacters, partStart(support.segment, bytes)),
+  );
 }
 
 interface Source {
@@ -36,10 +39,11 @@ function citations(
   support: JsonObject,
   sources: readonly (Source | undefined)[],
   toCharacters: (bytes: number) => number,
+  partStart: number,
 ): UrlCitation[] {
   const segment = isObject(support.segment) ? support.segment : {};
-  const start = toCharacters(byteOffset(segment.startIndex));
-  const end = toCharacters(byteOffset(segment.endIndex));
+  const start = toCharacters(partStart + byteOffset(segment.startIndex));
+  const end = toCharacters(partStart + byteOffset(segment.endIndex));
   const indices: unknown[] = Array.isArray(support.groundingChunkIndices)
     ? support.groundingChunkIndices
     : [];
@@ -51,13 +55,21 @@ function citations(
   });
 }
 
+/** Bytes before a later part: where its words stand tells it. In a stream the parts have other numbers than in the whole. */
+function partStart(segment: unknown, content: Buffer): number {
+  if (!isObject(segment) || byteOffset(segment.partIndex) === 0) return 0;
+  const start = byteOffset(segment.startIndex);
+  const words = text(segment.text);
+  const place = words ? content.indexOf(words, start) : -1;
+  return place < 0 ? 0 : place - start;
+}
+
 /** Absent = 0: proto3 leaves out a zero. */
 function byteOffset(value: unknown): number {
   return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : 0;
 }
 
-function characterCounter(content: string): (bytes: number) => number {
-  const bytes = Buffer.from(content, 'utf8');
+function characterCounter(content: string, bytes: Buffer): (bytes: number) => number {
   if (content === '' || bytes.length === content.length) return (offset) => offset;
   return (offset) => [...bytes.toString('utf8', 0, offset)].length;
 }

@@ -541,6 +541,29 @@ describe('what stands beside the text', () => {
     ]);
   });
 
+  it('citations in a part of the text behind the first, where their places count from', () => {
+    const groundingMetadata = {
+      groundingChunks: [{ web: { uri: 'https://a.example/', title: 'A' } }],
+      groundingSupports: [
+        { segment: { partIndex: 2, startIndex: 0, endIndex: 4, text: 'Süd' }, groundingChunkIndices: [0] },
+        {
+          segment: { partIndex: 2, startIndex: 1, endIndex: 9, text: 'not there' },
+          groundingChunkIndices: [0],
+        },
+      ],
+    };
+    const parts = [{ text: 'Nördlich. ' }, { executableCode: { code: '1' } }, { text: 'Süd' }];
+    const places = ({ annotations = [] }: { annotations?: unknown[] }) =>
+      (annotations as { url_citation: { start_index: number; end_index: number } }[]).map(
+        ({ url_citation: { start_index: start, end_index: end } }) => [start, end],
+      );
+    const { message } = wholeOf(chunk(parts, { ...STOP, groundingMetadata })).completion.choices[0]!;
+    expect(places(message)).toEqual([
+      [10, 13],
+      [1, 8],
+    ]);
+  });
+
   it('citations whose sources and places come in different chunks, also behind the finish', () => {
     const groundingChunks = [{ image: { sourceUri: 'https://img.example/', imageUri: 'x', title: 'I' } }];
     const groundingSupports = [{ segment: { endIndex: 2 }, groundingChunkIndices: [0] }];
