@@ -130,12 +130,12 @@ function fateOf(vendor: string, name: string, fields: Partial<ChatRequest>, with
   }
 }
 
-/** The fields of `ChatCompletionCreateParamsBase` in OpenAI's own SDK. */
-function fieldsOfTheSdk(): string[] {
+/** The fields of a type in OpenAI's own SDK. */
+function fieldsOfTheSdk(name = 'ChatCompletionCreateParamsBase'): string[] {
   const require = createRequire(import.meta.url);
   const types = require.resolve('openai/resources/chat/completions/completions').replace(/\.m?js$/, '.d.ts');
   const text = readFileSync(types, 'utf8').replace(/\/\*[^]*?\*\//g, '');
-  const start = text.indexOf('export interface ChatCompletionCreateParamsBase {');
+  const start = text.indexOf(`export interface ${name} {`);
   const body = text.slice(start, text.indexOf('\n}', start));
   return [...body.matchAll(/^ {4}(\w+)\??:/gm)].map(([, name]) => name ?? '');
 }
@@ -183,6 +183,118 @@ describe('parts of a content', () => {
         const said = (content: unknown[]) => ({ messages: [hello, { role, content } as ChatMessage, hello] });
         const words = { type: 'text', text: 'words' };
         expect(fateOf(vendor, 'messages', said([words, part]), said([words]))).toBe(fate);
+      },
+    );
+  });
+});
+
+const CALL = { id: 'c1', type: 'function' as const, function: { name: 'f', arguments: '{"a":1}' } };
+const CUSTOM = { id: 'c2', type: 'custom', custom: { name: 'g', input: 'x' } };
+const called: ChatMessage = { role: 'assistant', content: null, tool_calls: [{ ...CALL, id: 'c0' }, CALL] };
+
+/** Fields of a message, with what it is put into, which is there without it, too. */
+const MESSAGE_FIELDS: Readonly<
+  Record<string, Readonly<Record<string, readonly [base: ChatMessage[], value: unknown, fates: Fates]>>>
+> = {
+  ChatCompletionDeveloperMessageParam: {
+    name: [[{ role: 'developer', content: 'Be brief.' }], 'n', everyFate('mapped')],
+  },
+  ChatCompletionSystemMessageParam: {
+    name: [[{ role: 'system', content: 'Be brief.' }], 'n', everyFate('mapped')],
+  },
+  ChatCompletionUserMessageParam: {
+    name: [[{ role: 'user', content: 'Hi' }], 'n', everyFate('mapped')],
+  },
+  ChatCompletionAssistantMessageParam: {
+    name: [[{ role: 'assistant', content: 'Hi' }], 'n', ['nothing', 'nothing', 'nothing', 'mapped']],
+    audio: [[{ role: 'assistant', content: 'Hi' }], { id: 'a' }, ['refused', 'refused', 'refused', 'mapped']],
+    function_call: [
+      [{ role: 'assistant', content: 'Hi' }],
+      CALL.function,
+      ['mapped', 'mapped', 'refused', 'mapped'],
+    ],
+    refusal: [[{ role: 'assistant', content: null }], 'No.', everyFate('mapped')],
+    tool_calls: [[{ role: 'assistant', content: 'Hi' }], [CALL], everyFate('mapped')],
+    'tool_calls custom': [
+      [{ role: 'assistant', content: 'Hi' }],
+      [CUSTOM],
+      ['refused', 'refused', 'mapped', 'mapped'],
+    ],
+  },
+  ChatCompletionToolMessageParam: {
+    tool_call_id: [[called, { role: 'tool', tool_call_id: 'c0', content: '1' }], 'c1', everyFate('mapped')],
+  },
+};
+
+describe('fields of a message', () => {
+  it.each(Object.entries(MESSAGE_FIELDS))('%s has no others', (type, fields) => {
+    const known = new Set(['role', 'content', ...Object.keys(fields).map((name) => name.split(' ')[0])]);
+    expect(new Set(fieldsOfTheSdk(type))).toEqual(known);
+  });
+
+  describe.each(
+    Object.entries(MESSAGE_FIELDS).flatMap(([type, fields]) =>
+      Object.entries(fields).map(([name, field]) => [type, name, field] as const),
+    ),
+  )('%s: %s', (_type, name, [base, value, fates]) => {
+    it.each(Object.keys(VENDORS).map((vendor, at) => [vendor, fates[at]] as const))(
+      '%s: %s',
+      (vendor, fate) => {
+        const last = { ...base.at(-1)!, [name.split(' ')[0]!]: value } as ChatMessage;
+        expect(
+          fateOf(
+            vendor,
+            'messages',
+            { messages: [hello, ...base.slice(0, -1), last, hello] },
+            { messages: [hello, ...base, hello] },
+          ),
+        ).toBe(fate);
+      },
+    );
+  });
+});
+
+const CUSTOM_TOOL = { type: 'custom', custom: { name: 'g', format: { type: 'text' } } };
+const chosen = (tool_choice: unknown, ...fates: Fate[]) => [tool_choice, fates as unknown as Fates] as const;
+
+describe('tools and the choice between them', () => {
+  it.each(Object.keys(VENDORS))('%s: what OpenAI’s own are', (vendor) => {
+    const fate = fateOf(vendor, 'tools', { tools: [...TOOLS.tools, CUSTOM_TOOL] }, TOOLS);
+    expect(fate).toBe({ anthropic: 'refused', google: 'refused' }[vendor] ?? 'mapped');
+    for (const [field, value] of Object.entries({
+      description: 'd',
+      strict: true,
+      parameters: { type: 'object', properties: { a: {} } },
+    })) {
+      const tools = [{ type: 'function', function: { ...FUNCTION, [field]: value } }];
+      const isNothing = vendor === 'google' && field === 'strict';
+      expect([field, fateOf(vendor, 'tools', { tools }, TOOLS)]).toEqual([
+        field,
+        isNothing ? 'nothing' : 'mapped',
+      ]);
+    }
+  });
+
+  describe.each([
+    chosen('none', 'mapped', 'mapped', 'mapped', 'mapped'),
+    chosen('auto', 'mapped', 'mapped', 'mapped', 'mapped'),
+    chosen('required', 'mapped', 'mapped', 'mapped', 'mapped'),
+    chosen({ type: 'function', function: { name: 'f' } }, 'mapped', 'mapped', 'mapped', 'mapped'),
+    chosen(
+      { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: TOOLS.tools } },
+      'mapped',
+      'mapped',
+      'mapped',
+      'mapped',
+    ),
+    chosen({ type: 'custom', custom: { name: 'f' } }, 'refused', 'refused', 'mapped', 'mapped'),
+  ])('%j', (tool_choice, fates) => {
+    it.each(Object.keys(VENDORS).map((vendor, at) => [vendor, fates[at]] as const))(
+      '%s: %s',
+      (vendor, fate) => {
+        expect(fateOf(vendor, 'tool_choice', { ...TOOLS, tool_choice } as Partial<ChatRequest>, TOOLS)).toBe(
+          fate,
+        );
       },
     );
   });
