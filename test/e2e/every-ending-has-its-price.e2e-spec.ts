@@ -159,6 +159,34 @@ describe('every ending has its price', () => {
     expect(row?.usage.outputTokens).toBe(7);
   });
 
+  const functionCall = (name: string) => ({ functionCall: { name, args: { long: 'x'.repeat(400) } } });
+  it.each([
+    ['a call of Gemini’s that is none', { finishReason: 'MALFORMED_FUNCTION_CALL' }, 'content_filter'],
+    [
+      'calls of Gemini’s of which one is given',
+      { content: { parts: [functionCall('f'), functionCall('g')] }, finishReason: 'STOP' },
+      'tool_calls',
+    ],
+  ])('%s, whole and streamed: what Google counted', async (_, candidate, finish) => {
+    const usageMetadata = { promptTokenCount: 1000, candidatesTokenCount: 200, totalTokenCount: 1200 };
+    const answer = { candidates: [candidate], usageMetadata };
+    const tools = ['f', 'g'].map((name) => ({ type: 'function', function: { name } }));
+    const request = { model: 'gemini-2.5-flash', tools, parallel_tool_calls: false };
+    await upstream.answerNext({ body: { json: answer } });
+    const whole = (await (await ask(request)).json()) as { choices: { finish_reason: string }[] };
+    expect(whole.choices[0]?.finish_reason).toBe(finish);
+    await upstream.answerNext({ body: { sse: `data: ${JSON.stringify(answer)}\r\n\r\n` } });
+    const streamed = await ask({ ...request, stream: true });
+    expect(await streamed.text()).toContain(`"finish_reason":"${finish}"`);
+    const rows = await database.query<{ usage_source: string; usage: object }>(
+      `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    const usage = { inputTokens: 1000, outputTokens: 200 };
+    expect(rows).toMatchObject(Array(2).fill({ usage_source: 'provider', usage }));
+    expect((await money()).held).toBe(0);
+  });
+
   it.each([
     [
       "an answer of Gemini's whose prompt was not counted: what we count",
