@@ -188,6 +188,44 @@ describe('parts of a content', () => {
   });
 });
 
+/** What may stand in a part, beside what it is. */
+const PART_FIELDS: readonly (readonly [name: string, without: object, part: object, fates: Fates])[] = [
+  ...[{ type: 'text', text: 'x' }, imageAt('https://e.org/a.png'), fileOf({ file_data: PDF })].map(
+    (part): (typeof PART_FIELDS)[number] => [
+      `prompt_cache_breakpoint (${part.type})`,
+      part,
+      { ...part, prompt_cache_breakpoint: { mode: 'explicit' } },
+      ['nothing', 'nothing', 'mapped', 'mapped'],
+    ],
+  ),
+  [
+    'image_url.detail',
+    imageAt('https://e.org/a.png'),
+    { type: 'image_url', image_url: { url: 'https://e.org/a.png', detail: 'high' } },
+    ['nothing', 'nothing', 'mapped', 'mapped'],
+  ],
+  [
+    'file.filename',
+    fileOf({ file_data: PDF }),
+    fileOf({ file_data: PDF, filename: 'a.pdf' }),
+    ['mapped', 'nothing', 'mapped', 'mapped'],
+  ],
+];
+
+describe('fields of a part', () => {
+  describe.each(PART_FIELDS)('%s', (_name, without, part, fates) => {
+    it.each(Object.keys(VENDORS).map((vendor, at) => [vendor, fates[at]] as const))(
+      '%s: %s',
+      (vendor, fate) => {
+        const said = (content: object) => ({
+          messages: [{ role: 'user', content: [content] } as ChatMessage],
+        });
+        expect(fateOf(vendor, 'messages', said(part), said(without))).toBe(fate);
+      },
+    );
+  });
+});
+
 const CALL = { id: 'c1', type: 'function' as const, function: { name: 'f', arguments: '{"a":1}' } };
 const CUSTOM = { id: 'c2', type: 'custom', custom: { name: 'g', input: 'x' } };
 const called: ChatMessage = { role: 'assistant', content: null, tool_calls: [{ ...CALL, id: 'c0' }, CALL] };
