@@ -246,7 +246,13 @@ describe('tool turns', () => {
     const call = { id: 'a:1', type: 'function', function: { name: 'find', arguments: '{}' } } as const;
     const { messages } = messagesOf([
       hello,
-      { role: 'assistant', tool_calls: [{ ...call, provider_specific_fields }, { ...call, id: 'b' }] },
+      {
+        role: 'assistant',
+        tool_calls: [
+          { ...call, provider_specific_fields },
+          { ...call, id: 'b' },
+        ],
+      },
       { role: 'tool', tool_call_id: 'a:1', content: '1' },
       { role: 'tool', tool_call_id: 'b', content: '2' },
     ]);

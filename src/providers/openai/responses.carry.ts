@@ -143,7 +143,9 @@ function fits(carried: readonly WireObject[], message: ChatMessage): boolean {
   const calls = carried.filter((item) => item.type === 'function_call' || item.type === 'custom_tool_call');
   const known = new Set((message.tool_calls ?? []).map(({ id }) => id));
   return (
-    said === length && calls.length === known.size && calls.every(({ call_id: id }) => typeof id === 'string' && known.has(id))
+    said === length &&
+    calls.length === known.size &&
+    calls.every(({ call_id: id }) => typeof id === 'string' && known.has(id))
   );
 }
 

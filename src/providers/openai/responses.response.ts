@@ -85,7 +85,8 @@ export function finishReasonOf(wire: WireObject, hasToolCalls: boolean): FinishR
 /** `status: "failed"` with `error: {code, message}`; `cancelled` has no error. */
 export function responseFailure(wire: WireObject): ProviderError {
   const error = asObject(wire.error);
-  if (!error) return badResponse(`The provider ended the response with the status ${JSON.stringify(wire.status)}.`);
+  if (!error)
+    return badResponse(`The provider ended the response with the status ${JSON.stringify(wire.status)}.`);
   return bodyError(error, false);
 }
 
