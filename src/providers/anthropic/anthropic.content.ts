@@ -101,6 +101,7 @@ export function isUnsigned(block: WireBlock): boolean {
 
 const PDF = 'application/pdf';
 const ADDRESS = /^https?:\/\//i;
+const IS_DATA_URL = /^data:/i;
 const PDF_ADDRESS = /^https?:\/\/[^?#]*\.pdf(?:[?#]|$)/i;
 const IMAGE_ADDRESS = /^https?:\/\/[^?#]*\.(?:png|jpe?g|gif|webp)(?:[?#]|$)/i;
 
@@ -108,7 +109,7 @@ const IMAGE_ADDRESS = /^https?:\/\/[^?#]*\.(?:png|jpe?g|gif|webp)(?:[?#]|$)/i;
 function imageBlock(part: ContentPart, path: string): WireBlock {
   const image = part.image_url;
   const url = textOf(isObject(image) ? image.url : image);
-  if (!url.startsWith('data:')) {
+  if (!IS_DATA_URL.test(url)) {
     return {
       type: PDF_ADDRESS.test(url) ? 'document' : 'image',
       source: urlSource(url, `${path}.image_url.url`),
@@ -203,7 +204,7 @@ const TEXT_FILE = /\.(?:txt|md|csv|json|xml|html?|log|ya?ml)$/i;
 
 /** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then the filename tells the type. */
 function dataUrlOf(data: string, filename: string): string {
-  if (data.startsWith('data:')) return data;
+  if (IS_DATA_URL.test(data)) return data;
   return `data:${TEXT_FILE.test(filename) ? 'text/plain' : PDF};base64,${data}`;
 }
 

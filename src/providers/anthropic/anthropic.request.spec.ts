@@ -486,6 +486,7 @@ describe('content parts', () => {
     ['data:image/png;base64,R0lGODlh', { type: 'base64', media_type: 'image/gif', data: 'R0lGODlh' }],
     ['data:image/png;base64,UklGRgAAAABXRUJQ', base64Webp],
     ['data:image/webp;base64,UklGRgAAAABXQVZF', { ...base64Webp, data: 'UklGRgAAAABXQVZF' }],
+    ['DATA:image/webp;base64,UklGRgAAAABXQVZF', { ...base64Webp, data: 'UklGRgAAAABXQVZF' }],
   ])('takes the image %s', (url, source) => {
     expect(blockOf({ type: 'image_url', image_url: { url } })).toEqual({ type: 'image', source });
   });
@@ -497,7 +498,7 @@ describe('content parts', () => {
     ],
     [{ file_data: 'JVBERi0=' }, { type: 'base64', media_type: 'application/pdf', data: 'JVBERi0=' }],
     [{ file_data: 'data:text/csv;base64,YTti' }, { type: 'text', media_type: 'text/plain', data: 'a;b' }],
-    [{ file_data: 'data:text/plain,a%20b' }, { type: 'text', media_type: 'text/plain', data: 'a b' }],
+    [{ file_data: 'Data:text/plain,a%20b' }, { type: 'text', media_type: 'text/plain', data: 'a b' }],
     [{ file_url: 'https://example.org/a.pdf' }, { type: 'url', url: 'https://example.org/a.pdf' }],
     [{ file_data: 'https://example.org/a' }, { type: 'url', url: 'https://example.org/a' }],
     [{ file_id: 'https://example.org/a.pdf' }, { type: 'url', url: 'https://example.org/a.pdf' }],

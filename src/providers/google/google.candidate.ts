@@ -8,6 +8,7 @@ import {
   type GeminiPart,
   isObject,
   type JsonObject,
+  text,
   toSnakeCase,
   without,
 } from './google.wire.js';
@@ -114,7 +115,7 @@ export class CandidateTranslator {
     this.#turn.toolCall(index);
     (delta.tool_calls ??= []).push({
       index,
-      id: call.id || `${this.options.callIdBase}_${this.index}_${index}`,
+      id: text(call.id) || `${this.options.callIdBase}_${this.index}_${index}`,
       type: 'function',
       function: functionOf(call),
       ...callFields(part, call),
@@ -218,7 +219,7 @@ function refusalOf(candidate: GeminiCandidate): string {
 }
 
 function functionOf(call: GeminiFunctionCall): { name: string; arguments: string } {
-  return { name: call.name ?? '', arguments: JSON.stringify(call.args ?? {}) };
+  return { name: text(call.name) ?? '', arguments: JSON.stringify(call.args ?? {}) };
 }
 
 /** The signature of the call's part, and whatever else came with part or call. */

@@ -35,6 +35,14 @@ describe('toGeminiPart', () => {
     ],
     [{ file_data: 'JVBE' }, { inlineData: { mimeType: 'application/pdf', data: 'JVBE' } }],
     [
+      { file_data: 'DATA:image/png;base64,iVBO', mime_type: 'video/mp4' },
+      { inlineData: { mimeType: 'image/png', data: 'iVBO' } },
+    ],
+    [
+      { file_data: 'HTTPS://a.example/a.pdf' },
+      { fileData: { fileUri: 'HTTPS://a.example/a.pdf', mimeType: 'application/pdf' } },
+    ],
+    [
       { file_url: 'https://a.example/a.pdf' },
       { fileData: { fileUri: 'https://a.example/a.pdf', mimeType: 'application/pdf' } },
     ],

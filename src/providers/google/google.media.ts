@@ -60,7 +60,7 @@ function fromAudio(field: unknown, path: string): GeminiPart {
   const audio = isObject(field) ? field : {};
   const data = text(audio.data);
   if (!data) throw invalid(`${path}.data`, 'is missing');
-  if (data.startsWith('data:')) return fromUrl(data, undefined, `${path}.data`);
+  if (IS_DATA_URL.test(data)) return fromUrl(data, undefined, `${path}.data`);
   return { inlineData: { mimeType: `audio/${text(audio.format) ?? 'wav'}`, data } };
 }
 
@@ -70,14 +70,15 @@ function fromFile(field: unknown, path: string): GeminiPart {
   const mimeType = mimeTypeOf(file) ?? guessMimeType(filename);
   const data = text(file.file_data);
   if (data && !IS_ADDRESS.test(data))
-    return data.startsWith('data:') ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
+    return IS_DATA_URL.test(data) ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
   // OpenRouter's clients give an address as the data.
   const uri = data || text(file.file_url) || fileUri(text(file.file_id));
   if (!uri) throw invalid(path, 'must have file_data, file_url or file_id');
   return fromUrl(uri, mimeType, path);
 }
 
-const IS_ADDRESS = /^(https?|gs):\/\//;
+const IS_ADDRESS = /^(https?|gs):\/\//i;
+const IS_DATA_URL = /^data:/i;
 
 function fileUri(id: string | undefined): string | undefined {
   if (!id || IS_ADDRESS.test(id)) return id;
@@ -85,7 +86,7 @@ function fileUri(id: string | undefined): string | undefined {
 }
 
 function fromUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
-  if (/^data:/i.test(url)) return fromDataUrl(url, mimeType, path);
+  if (IS_DATA_URL.test(url)) return fromDataUrl(url, mimeType, path);
   const guess = mimeType ?? guessMimeType(url);
   return { fileData: { fileUri: url, ...(guess ? { mimeType: guess } : {}) } };
 }

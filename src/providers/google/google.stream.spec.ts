@@ -143,7 +143,7 @@ describe('a stream', () => {
   it('numbers parallel calls through, in one chunk or several, and finishes as tool_calls', () => {
     const chunks = chunksOf([
       chunk([{ functionCall: { name: 'a', args: { x: 1 } } }, { functionCall: { name: 'b', id: 'k3' } }]),
-      chunk([{ functionCall: { name: 'a' } }]),
+      chunk([{ functionCall: { name: 'a', id: {} } } as unknown as GeminiPart]),
       chunk([{ text: '' }], STOP),
     ]);
     const calls = chunks.flatMap((each) => each.choices[0]?.delta.tool_calls ?? []);

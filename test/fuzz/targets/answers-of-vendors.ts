@@ -28,10 +28,12 @@ const TEXTS: Readonly<Record<Vendor, (body: Loose) => unknown>> = {
 // oxlint-disable-next-line typescript/no-explicit-any
 type Loose = any;
 
-/** Mistral's is a list of parts. */
+/** Mistral's is a list of parts; there are servers whose parts are bare texts. */
 function openAiText(body: Loose): unknown {
   const content = body?.choices?.[0]?.message?.content;
-  return Array.isArray(content) ? joined(content.filter((part) => part?.type === 'text')) : content;
+  if (!Array.isArray(content)) return content;
+  const parts = content.map((part) => (typeof part === 'string' ? { type: 'text', text: part } : part));
+  return joined(parts.filter((part) => part?.type === 'text'));
 }
 
 /** `undefined` unless all of them are texts. */
@@ -55,6 +57,7 @@ function answerTarget(vendor: Vendor, examples: AnswerExamples): FuzzTarget {
         try {
           const { completion, usage } = await strategyOver([written(body)]).complete(callFor(false));
           expectCompletion(JSON.parse(JSON.stringify(completion)) as ChatCompletion);
+          if (vendor === 'anthropic' || vendor === 'google') expectNames(completion);
           expectUsage(usage);
           const text = TEXTS[vendor](Object(body));
           if (typeof text === 'string') assert.equal(completion.choices[0]?.message.content ?? '', text);
@@ -82,6 +85,12 @@ function expectCompletion(completion: ChatCompletion): void {
     assert.match(choice.finish_reason, /^(stop|length|tool_calls|content_filter|function_call)$/);
     for (const call of choice.message.tool_calls ?? []) assert.equal(typeof call.id, 'string');
   }
+}
+
+/** Where the calls are ours; an OpenAI-compatible server's pass as they are. */
+function expectNames({ choices }: ChatCompletion): void {
+  const calls = choices.flatMap(({ message }) => message.tool_calls ?? []);
+  for (const call of calls) if (call.type === 'function') assert.equal(typeof call.function.name, 'string');
 }
 
 export const OPENAI_ANSWER = answerTarget('openai', OPENAI_EXAMPLES);
