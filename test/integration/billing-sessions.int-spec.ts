@@ -287,6 +287,22 @@ describe('settling', () => {
     expect(await session.settle(usage(Number.NaN, -3))).toEqual({ costNanoUsd: 0n });
   });
 
+  it.each(['a\0b', '\ud800', 'x'.repeat(100_000)])(
+    'charges whatever a provider calls its answer',
+    async (id) => {
+      const user = await funded(1_000_000_000n);
+      const { session, identity } = open(user);
+      await session.hold(quote());
+      session.attempt({ ...unansweredAttempt('ok'), isCostUnknown: undefined, providerRequestId: id });
+      await session.settle(usage(11, 7));
+      await machine.settler.drain({ timeoutMs: 2000 });
+      expect(machine.settler.refused).toBe(0);
+      const row = await holdRow(identity.billingId);
+      expect(row).toMatchObject({ state: 'captured' });
+      expect(JSON.stringify(row?.['attempts']).length).toBeLessThan(1_000);
+    },
+  );
+
   it('gives everything back on release, and notes a cost nobody knows', async () => {
     const user = await funded(1_000_000_000n);
     const released = open(user);

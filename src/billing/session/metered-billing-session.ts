@@ -68,7 +68,8 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
   }
 
   attempt(receipt: AttemptReceipt): void {
-    const { provider, upstreamModel, outcome, upstreamStatus, providerRequestId, isCostUnknown } = receipt;
+    const { provider, upstreamModel, outcome, upstreamStatus, isCostUnknown } = receipt;
+    const providerRequestId = storable(receipt.providerRequestId);
     const durationMs = Math.round(receipt.durationMs);
     const attempt = {
       provider,
@@ -326,4 +327,13 @@ function withinTime(booked: Promise<void>): Promise<void> {
       resolve();
     });
   });
+}
+
+const LONGEST_ID = 256;
+const IS_PLAIN = /^[\x20-\x7e]{0,256}$/;
+
+/** An id that a provider gave: no jsonb takes a NUL or half a surrogate, and the charge would be refused with it. */
+function storable(id: string | undefined): string | undefined {
+  if (id === undefined || IS_PLAIN.test(id)) return id;
+  return id.slice(0, LONGEST_ID).replaceAll('\0', '').toWellFormed();
 }
