@@ -14,6 +14,8 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 
 /** Slow senders are looked for so often; Node's own 30 s would let them stay four times as long as they may. */
 const SLOW_SENDERS_CHECK_MS = 2_000;
+/** A refused sender has so long to read why, and to close its side. */
+const LINGER_MS = 500;
 
 /**
  * Limits for what arrives before there is a request, and the envelope for what never becomes one: Node refuses it itself,
@@ -25,7 +27,11 @@ export function guardServer(server: Server): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const [code, message] = REFUSALS[error.code ?? ''] ?? NOT_HTTP;
     if (error.code === 'ECONNRESET' || !socket.writable || hasBegunToAnswer(socket)) socket.destroy();
-    else socket.end(refusal(new GatewayError(code, message)));
+    else {
+      socket.end(refusal(new GatewayError(code, message)));
+      // Node limits the time of requests; of what was none, a sender that stays would keep the connection for ever.
+      setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    }
   });
   server.on('checkExpectation', (_request, response) => {
     const error = new GatewayError('expectation_failed', 'Only the expectation 100-continue is understood.');
