@@ -38,6 +38,13 @@ const EXAMPLES = {
   },
 };
 
+const EXPLAIN = {
+  name: 'explain',
+  required: false,
+  enum: ['route'],
+  description: 'Admins: show the plan, send nothing.',
+};
+
 const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504];
 
 const PATHS = ['v1/chat/completions', 'openai/v1/chat/completions'];
@@ -67,12 +74,7 @@ export class ChatCompletionsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Create a chat completion, whole or streamed (stream: true)' })
   @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
-  @ApiQuery({
-    name: 'explain',
-    required: false,
-    enum: ['route'],
-    description: 'Admins: show the plan, send nothing.',
-  })
+  @ApiQuery(EXPLAIN)
   @ApiResponse({
     status: 200,
     description: 'The answer; with `stream: true` server-sent events.',
@@ -92,14 +94,10 @@ export class ChatCompletionsController {
   @ApiErrors(...ERRORS)
   create(@Req() incoming: Request, @Res() response: Response): Promise<void> {
     const request = toChatRequest(incoming.body);
-    const explain = incoming.query?.['explain'];
-    if (explain === 'route') return this.completions.explain(request, incoming, response);
-    // A misspelt dry run must not become a paid one.
-    if (explain !== undefined) {
-      throw new GatewayError('invalid_query', 'explain must be: route.', { param: 'explain' });
-    }
+    const isStream = request.stream === true;
+    if (wantsExplanation(incoming)) return this.completions.explain(request, isStream, incoming, response);
     return this.billing.around(incoming.gateway, () =>
-      this.completions.answer(request, request.stream === true, incoming, response),
+      this.completions.answer(request, isStream, incoming, response),
     );
   }
 
@@ -108,13 +106,26 @@ export class ChatCompletionsController {
   @Billed()
   @ApiOperation({ summary: 'Create a chat completion, always streamed' })
   @ApiBody({ type: ChatCompletionRequestDto, examples: EXAMPLES })
+  @ApiQuery(EXPLAIN)
   @ApiResponse({
     status: 200,
     description: 'Server-sent events.',
-    content: { 'text/event-stream': { schema: { $ref: '#/components/schemas/ChatCompletionChunk' } } },
+    content: {
+      'text/event-stream': { schema: { $ref: '#/components/schemas/ChatCompletionChunk' } },
+      'application/json': { schema: { $ref: '#/components/schemas/RouteExplanation' } },
+    },
   })
   @ApiErrors(...ERRORS)
   stream(@Req() incoming: Request, @Res() response: Response): Promise<void> {
-    return this.completions.answer(toChatRequest(incoming.body), true, incoming, response);
+    const request = toChatRequest(incoming.body);
+    if (wantsExplanation(incoming)) return this.completions.explain(request, true, incoming, response);
+    return this.completions.answer(request, true, incoming, response);
   }
+}
+
+/** @throws GatewayError `invalid_query`: a misspelt dry run must not become a paid one */
+function wantsExplanation(incoming: Request): boolean {
+  const explain = incoming.query?.['explain'];
+  if (explain === undefined || explain === 'route') return explain !== undefined;
+  throw new GatewayError('invalid_query', 'explain must be: route.', { param: 'explain' });
 }

@@ -81,16 +81,16 @@ export class ChatCompletionsService {
   }
 
   /** What would happen, for operators: targets in order, their prices and the hold. Sends nothing. */
-  async explain(request: ChatRequest, incoming: Request, response: Response): Promise<void> {
+  async explain(
+    request: ChatRequest,
+    isStream: boolean,
+    incoming: Request,
+    response: Response,
+  ): Promise<void> {
     const principal = requirePrincipal(incoming.gateway);
     if (principal.role !== 'admin')
       throw new GatewayError('admin_only', 'Only an administrator may see routes.');
-    const run = new CompletionRun(
-      request,
-      incoming.gateway,
-      request.stream === true,
-      stickyKey(request, incoming),
-    );
+    const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
     run.model = this.catalog.require(request.model, principal);
     sendJson(response, JSON.stringify(this.execution.explain(run)));
   }

@@ -161,10 +161,10 @@ describe('role by role', () => {
     }
   });
 
-  it('shows plans of routes to admins only', async () => {
+  it.each(['', '/stream'])('shows plans of routes to admins only: %j', async (path) => {
     const body = JSON.stringify({ model: 'echo', messages: [{ role: 'user', content: 'x' }] });
     const explain = (token: string) =>
-      fetch(`${gateway.url}/v1/chat/completions?explain=route`, {
+      fetch(`${gateway.url}/v1/chat/completions${path}?explain=route`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
         body,

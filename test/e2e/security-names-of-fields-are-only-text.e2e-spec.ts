@@ -71,16 +71,19 @@ describe('names of fields that a provider does not take', () => {
     expectErrorEnvelope(JSON.parse(text));
   });
 
-  it('in `explain` are no reason to send, and to charge, what was only to be explained', async () => {
-    for (const explain of ['routes', 'route&explain=route', '']) {
-      const response = await gateway.fetch(`/v1/chat/completions?explain=${explain}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(chat({})),
-        as: { sub: 'root', role: 'admin' },
-      });
-      expect(response.status, explain).toBe(400);
-      expect(await response.json()).toMatchObject({ error: { param: 'explain', code: 'invalid_query' } });
-    }
-  });
+  it.each(['/v1/chat/completions', '/v1/chat/completions/stream'])(
+    'in `explain` are no reason to send, and to charge, what was only to be explained: %s',
+    async (path) => {
+      for (const explain of ['routes', 'route&explain=route', '']) {
+        const response = await gateway.fetch(`${path}?explain=${explain}`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(chat({})),
+          as: { sub: 'root', role: 'admin' },
+        });
+        expect(response.status, explain).toBe(400);
+        expect(await response.json()).toMatchObject({ error: { param: 'explain', code: 'invalid_query' } });
+      }
+    },
+  );
 });
