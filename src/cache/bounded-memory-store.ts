@@ -1,51 +1,34 @@
 import type { KeyvStoreAdapter } from 'keyv';
+import { BoundedMemory } from './bounded-memory.js';
 
-/** Keyv's envelope around each value. */
-const ENVELOPE_BYTES = 64;
-
-/** A Keyv store in this process that forgets the least recently used entries beyond a number of bytes. */
+/** `BoundedMemory` as Keyv wants a store. Keyv's values are texts: it has serialized them. */
 export class BoundedMemoryStore implements KeyvStoreAdapter {
   readonly opts = {};
   namespace: string | undefined;
-  readonly #entries = new Map<string, { value: unknown; bytes: number }>();
-  #bytes = 0;
+  readonly #memory: BoundedMemory;
 
-  constructor(private readonly maxBytes: number) {}
+  constructor(maxBytes: number) {
+    this.#memory = new BoundedMemory(maxBytes);
+  }
 
   on(): this {
     return this;
   }
 
   async get<Value>(key: string): Promise<Value | undefined> {
-    const entry = this.#entries.get(key);
-    if (!entry) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, entry);
-    return entry.value as Value;
+    return this.#memory.get(key) as Value | undefined;
   }
 
-  async set(key: string, value: unknown): Promise<boolean> {
-    await this.delete(key);
-    const bytes = key.length + ENVELOPE_BYTES + (typeof value === 'string' ? value.length * 2 : 0);
-    if (bytes > this.maxBytes) return false;
-    this.#entries.set(key, { value, bytes });
-    this.#bytes += bytes;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#bytes <= this.maxBytes) break;
-      await this.delete(oldest);
-    }
+  async set(key: string, text: string, ttlMs = Infinity): Promise<boolean> {
+    this.#memory.set(key, text, ttlMs);
     return true;
   }
 
   async delete(key: string): Promise<boolean> {
-    const entry = this.#entries.get(key);
-    if (!entry) return false;
-    this.#bytes -= entry.bytes;
-    return this.#entries.delete(key);
+    return this.#memory.delete(key);
   }
 
   async clear(): Promise<void> {
-    this.#entries.clear();
-    this.#bytes = 0;
+    this.#memory.clear();
   }
 }
