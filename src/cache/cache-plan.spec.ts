@@ -45,6 +45,13 @@ describe('planCache', () => {
     });
   });
 
+  it('leaves a stream of several choices alone: of those after the first nobody is told how they ended', () => {
+    const headers = { 'x-cache-ttl': '60' };
+    expect(plan({ headers, request: { n: 2 }, isStream: true })).toBeUndefined();
+    expect(plan({ headers, request: { n: 1 }, isStream: true })).toBeDefined();
+    expect(plan({ headers, request: { n: 2 } })).toBeDefined();
+  });
+
   it.each([
     ['no temperature and no seed', {}],
     ['a temperature', { temperature: 0.2 }],

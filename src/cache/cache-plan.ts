@@ -23,7 +23,8 @@ export interface CachePlan {
  *
  * On for a model by its configuration, or for a request by `x-cache-ttl: <seconds>` (or `on`: the configured time); never
  * with `Cache-Control: no-store`, `no-cache` or `max-age=0`, nor with `x-cache-ttl: 0`. By configuration only requests
- * whose answer is meant to be the same again are cached (`isRepeatable`); a client that asks has decided for itself.
+ * whose answer is meant to be the same again are cached (`isRepeatable`); a client that asks has decided for itself. No stream
+ * of several choices.
  *
  * @param clientTtlMs  RESPONSE_CACHE_TTL_SECONDS: the time for `on`; 0 = clients may not ask
  * @returns `undefined` = bypass
@@ -39,6 +40,8 @@ export function planCache(
 ): CachePlan | undefined {
   const askedMs = askedTtlMs(headers['x-cache-ttl'], clientTtlMs);
   if (forbidsCache(headers['cache-control'])) return undefined;
+  // Its events tell how the first choice ended; of the others one may be cut, and would be given again as if it were whole.
+  if (isStream && (request.n ?? 1) > 1) return undefined;
   const ttlMs = askedMs ?? (model.cache && isRepeatable(request) ? model.cache.ttlMs : 0);
   return ttlMs > 0 ? { key: cacheKey(request, userId, model, isStream), ttlMs } : undefined;
 }
