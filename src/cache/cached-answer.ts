@@ -11,6 +11,8 @@ interface Cached {
   readonly target: CachedTarget;
   /** `undefined` when nobody knew. */
   readonly usage: Usage | undefined;
+  /** Request fields left out because the provider cannot honour them: whoever asks again is told, too. */
+  readonly droppedParams?: readonly string[] | undefined;
 }
 
 export interface CachedCompletion extends Cached {
@@ -46,8 +48,22 @@ export function decodeAnswer(text: string): CachedAnswer | undefined {
 /** Looks at what is needed to give it again and to charge for it: whoever can write to Redis can write anything there. */
 function isCachedAnswer(value: unknown): value is CachedAnswer {
   if (!isRecord(value) || !hasTexts(value.target, 'provider', 'upstreamModel', 'priceVersion')) return false;
+  if (value.usage !== undefined && !isUsage(value.usage)) return false;
+  if (value.droppedParams !== undefined && !isTexts(value.droppedParams)) return false;
   if (value.kind === 'whole') return isRecord(value.completion) && Array.isArray(value.completion.choices);
   return value.kind === 'stream' && Array.isArray(value.events) && value.events.every(isEvent);
+}
+
+function isUsage(value: unknown): boolean {
+  return isRecord(value) && isCount(value.inputTokens) && isCount(value.outputTokens);
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((text) => typeof text === 'string');
 }
 
 function isEvent(value: unknown): boolean {

@@ -48,6 +48,9 @@ describe('ResponseCache', () => {
     ['a completion that is none', { ...whole('a'), completion: 5 }],
     ['events that are none', { ...stream('stop'), events: 'data' }],
     ['an event without its text', { ...stream('stop'), events: [{ outputText: 'x' }] }],
+    ['a usage that counts nothing', { ...whole('a'), usage: { inputTokens: 'many', outputTokens: 2 } }],
+    ['a usage below nothing', { ...stream('stop'), usage: { inputTokens: 1, outputTokens: -2 } }],
+    ['dropped fields that are none', { ...whole('a'), droppedParams: [5] }],
     ['no target', { ...whole('a'), target: undefined }],
     ['a target without a price', { ...whole('a'), target: { provider: 'p', upstreamModel: 'u' } }],
   ])('takes what is no answer of ours for a miss: %s', async (_what, entry) => {

@@ -2,7 +2,7 @@ import type { ChatChunk, ChatCompletion, ChatStreamEvent } from '@app/contracts'
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import type { CachePlan } from '../cache/cache-plan.js';
-import type { CachedAnswer, CachedTarget } from '../cache/cached-answer.js';
+import type { CachedAnswer } from '../cache/cached-answer.js';
 import { ResponseCache } from '../cache/response-cache.service.js';
 import { requirePrincipal } from '../edge/request-context.js';
 import type { StreamAnswer, WholeAnswer } from './answer.js';
@@ -31,7 +31,7 @@ export class CachedAnswers {
     let kept: CachedAnswer | undefined;
     try {
       const fresh = await this.execution.complete(run);
-      kept = { kind: 'whole', completion: fresh.completion, usage: run.usage, target: targetOf(run) };
+      kept = { kind: 'whole', completion: fresh.completion, ...circumstances(run) };
       await this.cache.store(plan, kept);
       return fresh;
     } finally {
@@ -76,6 +76,7 @@ export class CachedAnswers {
   async #hit(known: CachedAnswer, run: CompletionRun): Promise<{ known: CachedAnswer }> {
     run.cache = 'HIT';
     run.usage = known.usage;
+    run.droppedParams = known.droppedParams ?? [];
     run.answerText = () => textOf(known, run);
     await this.execution.chargeCacheHit(run, known.target, known.usage);
     return { known };
@@ -93,7 +94,7 @@ export class CachedAnswers {
       onComplete: async () => {
         const { events } = gathered;
         if (events) {
-          kept = { kind: 'stream', events, usage: run.usage, target: targetOf(run) };
+          kept = { kind: 'stream', events, ...circumstances(run) };
           await this.cache.store(plan, kept);
         }
         await hooks.onComplete?.();
@@ -137,10 +138,15 @@ function eventsOf(answer: CachedAnswer): readonly ChatStreamEvent[] {
   return answer.events;
 }
 
-function targetOf(run: CompletionRun): CachedTarget {
-  if (!run.target) throw new Error('an answer has a target');
-  const { provider, upstreamModel, priceVersion } = run.target;
-  return { provider, upstreamModel, priceVersion };
+/** What is kept beside the answer. */
+function circumstances({
+  target,
+  usage,
+  droppedParams,
+}: CompletionRun): Pick<CachedAnswer, 'target' | 'usage' | 'droppedParams'> {
+  if (!target) throw new Error('an answer has a target');
+  const { provider, upstreamModel, priceVersion } = target;
+  return { target: { provider, upstreamModel, priceVersion }, usage, droppedParams };
 }
 
 function* replay(
