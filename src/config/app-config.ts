@@ -20,11 +20,11 @@ export interface AppConfig {
     readonly workers: number;
     readonly bodyLimitBytes: number;
     readonly corsOrigins: readonly string[];
-    /** Empty = every host. */
+    /** In lower case, without ports; `*.` at the beginning = any subdomain. Empty = every host. */
     readonly allowedHosts: readonly string[];
     readonly docsEnabled: boolean;
     readonly shutdownGraceMs: number;
-    /** Proxies whose X-Forwarded-For is believed: number of hops, or `false`. */
+    /** Proxies whose X-Forwarded-For is believed; 0 = none. */
     readonly trustProxyHops: number;
   };
   readonly auth: {

@@ -67,10 +67,11 @@ function http(environment: Environment): AppConfig['http'] {
     port: environment.PORT,
     workers: environment.WORKERS || availableParallelism(),
     bodyLimitBytes: environment.BODY_LIMIT,
-    corsOrigins: environment.CORS_ORIGINS,
+    // Both as browsers send them, or they would never match.
+    corsOrigins: environment.CORS_ORIGINS.map((origin) => origin.toLowerCase()),
     allowedHosts: environment.ALLOWED_HOSTS.includes('*')
       ? []
-      : environment.ALLOWED_HOSTS.map((host) => host.toLowerCase()),
+      : environment.ALLOWED_HOSTS.map((host) => host.toLowerCase().replace(/:\d+$/, '')),
     docsEnabled: environment.DOCS_ENABLED,
     shutdownGraceMs: milliseconds(environment.SHUTDOWN_GRACE_SECONDS),
     trustProxyHops: environment.TRUST_PROXY_HOPS,

@@ -127,6 +127,17 @@ describe('loadConfiguration', () => {
     });
   });
 
+  it('writes hosts and origins as browsers do: in small letters, hosts without the port, which is not looked at', () => {
+    const { config } = loadConfiguration({
+      DATA_DIR: dataDir,
+      JWT_SECRET_KEY: GOOD_SECRET,
+      ALLOWED_HOSTS: 'API.example.com:8443,*.Example.org,[::1]:8000',
+      CORS_ORIGINS: 'https://App.Example.com:8443',
+    });
+    expect(config.http.allowedHosts).toEqual(['api.example.com', '*.example.org', '[::1]']);
+    expect(config.http.corsOrigins).toEqual(['https://app.example.com:8443']);
+  });
+
   it('warns of variables that somebody may have meant, of the gateway and of the providers', () => {
     const { warnings } = loadConfiguration(
       {

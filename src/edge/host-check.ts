@@ -8,15 +8,13 @@ const CALLED_BY_ADDRESS = /^\/(?:health(?:\/.*)?|ready|metrics)$/;
 /**
  * Refuses a request whose Host is not in ALLOWED_HOSTS (`*.example.com` means any subdomain; the port is ignored).
  * Health routes and metrics are exempt.
+ *
+ * @param allowedHosts  as `AppConfig` has them
  */
 export function hostCheck(allowedHosts: readonly string[]) {
-  const exact = new Set(
-    allowedHosts.filter((host) => !host.startsWith('*.')).map((host) => host.toLowerCase()),
-  );
-  const suffixes = allowedHosts
-    .filter((host) => host.startsWith('*.'))
-    .map((host) => host.slice(1).toLowerCase());
-  const allowsAll = allowedHosts.length === 0 || exact.has('*');
+  const exact = new Set(allowedHosts.filter((host) => !host.startsWith('*.')));
+  const suffixes = allowedHosts.filter((host) => host.startsWith('*.')).map((host) => host.slice(1));
+  const allowsAll = allowedHosts.length === 0;
   return (request: Request, response: Response, next: NextFunction): void => {
     if (request.headers.host === undefined && request.httpVersionMinor > 0) {
       sendError(response, new GatewayError('invalid_http_request', 'The Host header is missing.'), request);
