@@ -263,7 +263,7 @@ describe('Dispatcher', () => {
     expect(of.attempts).toHaveLength(codes.length);
   });
 
-  it.each(['capability', 'context-window'])(
+  it.each(['capability', 'context-window'] as const)(
     'does not take it for an answer that a target cannot do it which was planned as unfit (%s), nor waits for it',
     async (reason) => {
       const of = rig([

@@ -7,7 +7,7 @@ import { targetKey } from '../providers/resilience/target-key.js';
 import { type AnswerKind, LatencyBook } from './latency-book.service.js';
 import { randomOrder, rendezvousOrder, type Weighted } from './rendezvous-order.js';
 import { type Capability, requestNeeds } from './request-needs.js';
-import type { PlannedTarget, RoutePlan } from './route-plan.js';
+import type { PlaceReason, PlannedTarget, RoutePlan } from './route-plan.js';
 import { type Availability, TargetAvailability } from './target-availability.service.js';
 
 /** More would not be tried within anybody's patience, and a hold has to cover the dearest of them. */
@@ -36,7 +36,7 @@ export interface ExplainedTarget {
   readonly provider: string;
   readonly upstream_model: string;
   readonly model: string;
-  readonly reason: string;
+  readonly reason: PlaceReason;
   readonly availability: Availability;
   readonly weight: number;
   readonly context_window: number;
@@ -47,6 +47,11 @@ export interface ExplainedTarget {
 }
 
 type Candidate = CatalogTarget & Weighted;
+
+interface Drawn {
+  readonly candidate: Candidate;
+  readonly reason: PlaceReason;
+}
 
 /**
  * Model name -> the targets to try, in order: by weight (or by the sticky key), the clearly slower of two behind, then
@@ -118,7 +123,7 @@ export class RoutePlanner {
         modelId: model.id,
         reason,
       })),
-      ...backups.map((target) => ({ ...target, modelId: model.id, reason: 'backup' })),
+      ...backups.map((target): PlannedTarget => ({ ...target, modelId: model.id, reason: 'backup' })),
     ];
   }
 
@@ -126,18 +131,21 @@ export class RoutePlanner {
     candidates: readonly Candidate[],
     request: ChatRequest,
     { principal, stickyKey, isStream = request.stream === true }: PlanningContext,
-  ): { candidate: Candidate; reason: string }[] {
+  ): Drawn[] {
     const key = stickyKey ?? request.user;
     if (key != null && key !== '') {
       const ordered = rendezvousOrder(`${principal.userId}\n${key}`, candidates);
       return ordered.map((candidate) => ({ candidate, reason: 'sticky' }));
     }
-    const drawn = randomOrder(candidates, Math.random).map((candidate) => ({ candidate, reason: 'weight' }));
+    const drawn = randomOrder(candidates, Math.random).map((candidate): Drawn => ({
+      candidate,
+      reason: 'weight',
+    }));
     return this.#preferFaster(drawn, isStream ? 'stream' : 'whole');
   }
 
   /** Power of two choices: of the first two drawn, the clearly slower one comes second. */
-  #preferFaster(drawn: { candidate: Candidate; reason: string }[], kind: AnswerKind): typeof drawn {
+  #preferFaster(drawn: Drawn[], kind: AnswerKind): Drawn[] {
     const [first, second, ...others] = drawn;
     if (!first || !second) return drawn;
     const firstMs = this.#latencyMs(first.candidate, kind);
@@ -192,9 +200,9 @@ export class RoutePlanner {
     const lacks = needs.some((need) => !target.capabilities[need]);
     const isTooSmall = leastTokens > target.contextWindow;
     const availability = this.availability.of(target);
-    const demerits = (lacks ? 4 : 0) + (isTooSmall ? 2 : 0) + (availability === 'ok' ? 0 : 1);
-    if (demerits === 0) return { target, demerits };
     const reason = lacks ? 'capability' : isTooSmall ? 'context-window' : availability;
+    if (reason === 'ok') return { target, demerits: 0 };
+    const demerits = (lacks ? 4 : 0) + (isTooSmall ? 2 : 0) + (availability === 'ok' ? 0 : 1);
     return { target: { ...target, reason }, demerits };
   }
 }
