@@ -3,6 +3,7 @@ import { type PriceCard, priceVersionOf } from '@app/money';
 import type { GatewayConfig, GatewayModel, GatewayTarget } from '../config/gateway-config.js';
 import { pathOf } from '../config/gateway-file/config-node.js';
 import type { ProviderDefinition } from '../providers/provider-definition.js';
+import { targetKey } from '../providers/resilience/target-key.js';
 import type { CatalogModel, CatalogTarget } from './catalog.js';
 import { Snapshot } from './catalog-snapshot.js';
 import type { PriceBook } from './price-book.js';
@@ -225,24 +226,21 @@ class FilePrices {
       for (const target of model.targets ?? []) {
         const price = target.price ?? model.price;
         if (!price) continue;
-        const versions = this.#prices.get(targetKey(target)) ?? new Map<string, PriceCard>();
-        this.#prices.set(targetKey(target), versions.set(priceVersionOf(price), price));
+        const key = targetKey(target.provider, target.upstreamModel);
+        const versions = this.#prices.get(key) ?? new Map<string, PriceCard>();
+        this.#prices.set(key, versions.set(priceVersionOf(price), price));
       }
     }
   }
 
-  of(target: GatewayTarget): PriceCard | undefined {
-    const versions = this.#prices.get(targetKey(target));
+  of({ provider, upstreamModel }: GatewayTarget): PriceCard | undefined {
+    const versions = this.#prices.get(targetKey(provider, upstreamModel));
     return versions?.size === 1 ? versions.values().next().value : undefined;
   }
 
-  isAmbiguous(target: GatewayTarget): boolean {
-    return (this.#prices.get(targetKey(target))?.size ?? 0) > 1;
+  isAmbiguous({ provider, upstreamModel }: GatewayTarget): boolean {
+    return (this.#prices.get(targetKey(provider, upstreamModel))?.size ?? 0) > 1;
   }
-}
-
-function targetKey(target: { provider: string; upstreamModel: string }): string {
-  return `${target.provider}\n${target.upstreamModel}`;
 }
 
 function limits(
