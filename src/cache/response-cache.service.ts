@@ -47,7 +47,7 @@ export class ResponseCache {
     headers: IncomingHttpHeaders,
     principal: Principal,
     model: CatalogModel,
-    isStream = request.stream === true,
+    isStream: boolean,
   ): CachePlan | undefined {
     if (this.#maxBytes === 0) return undefined;
     return planCache(request, headers, principal.userId, model, isStream, this.#clientTtlMs);

@@ -25,10 +25,6 @@ export class SingleFlight {
     return flying ? { role: 'follower', answer: flying } : this.#lead(key);
   }
 
-  get size(): number {
-    return this.#flights.size;
-  }
-
   #lead(key: string): Flight {
     let land: (answer: CachedAnswer | undefined) => void = () => undefined;
     const flight = new Promise<CachedAnswer | undefined>((resolve) => {
