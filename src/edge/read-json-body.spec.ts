@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
 import { MAX_JSON_DEPTH } from './json-structure.js';
-import { readJsonBody } from './read-json-body.js';
+import { useJsonBody } from './read-json-body.js';
 
 const LIMIT = 1_000_000;
 
@@ -16,8 +16,11 @@ function incoming(body: Buffer | string, headers: Record<string, string> = {}): 
   }) as unknown as IncomingMessage;
 }
 
+const readBody = (request: IncomingMessage, limit: number): Promise<unknown> =>
+  useJsonBody(request, limit, (body) => body);
+
 async function refusalOf(request: IncomingMessage, limit = LIMIT): Promise<unknown> {
-  return readJsonBody(request, limit).then(
+  return readBody(request, limit).then(
     () => 'accepted',
     (reason: unknown) => reason,
   );
@@ -28,7 +31,7 @@ async function codeOf(request: IncomingMessage, limit = LIMIT): Promise<string> 
   return error instanceof GatewayError ? error.code : String(error);
 }
 
-describe('readJsonBody', () => {
+describe('useJsonBody', () => {
   it('gives back any JSON object as it was', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -39,7 +42,7 @@ describe('readJsonBody', () => {
         async (value) => {
           const text = JSON.stringify(value);
           fc.pre(!text.includes('"__proto__"'));
-          expect(await readJsonBody(incoming(text), LIMIT)).toEqual(JSON.parse(text));
+          expect(await readBody(incoming(text), LIMIT)).toEqual(JSON.parse(text));
         },
       ),
     );
@@ -107,6 +110,6 @@ describe('readJsonBody', () => {
 
   it('reads nothing where there is no body', async () => {
     const request = incoming('', { 'content-length': '0' });
-    expect(await readJsonBody(request, LIMIT)).toBeUndefined();
+    expect(await readBody(request, LIMIT)).toBeUndefined();
   });
 });

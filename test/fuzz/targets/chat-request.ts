@@ -99,10 +99,10 @@ export const CHAT_REQUEST: FuzzTarget = {
   promise: 'any body is a chat request as it was sent, or one refusal: 400, 413 or 415',
   shortRuns: 1_500,
   async property() {
-    const { readJsonBody } = await import('../../../src/edge/read-json-body.js');
+    const { useJsonBody } = await import('../../../src/edge/read-json-body.js');
     const { toChatRequest } = await import('../../../src/completions/request/to-chat-request.js');
     const take = async (body: Uint8Array, places: readonly number[], type: string, limitBytes: number) =>
-      toChatRequest(await readJsonBody(incoming(split(body, places), type), limitBytes));
+      useJsonBody(incoming(split(body, places), type), limitBytes, toChatRequest);
     // Else a reader that refused everything would hold every promise.
     for (const example of CHAT_EXAMPLES)
       await take(utf8.encode(JSON.stringify(example)), [], JSON_TYPE[0], 20_000);
