@@ -190,12 +190,10 @@ function checkFunction(definition: unknown): Fault | undefined {
 }
 
 export function checkToolChoice(choice: unknown): Fault | undefined {
-  if (typeof choice === 'string') {
-    return choice === 'none' || choice === 'auto' || choice === 'required'
-      ? undefined
-      : { path: '', problem: 'must be none, auto, required or an object naming a tool' };
-  }
-  return isObject(choice) && typeof choice.type === 'string'
+  const isRight = isObject(choice)
+    ? typeof choice.type === 'string'
+    : choice === 'none' || choice === 'auto' || choice === 'required';
+  return isRight
     ? undefined
     : { path: '', problem: 'must be none, auto, required or an object naming a tool' };
 }

@@ -248,8 +248,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
 
   /** @returns the chunk that tells of it */
   #cut(): string {
-    this.#parts.upstream.abort();
-    void this.#events.return?.();
+    this.#closeUpstream();
     this.#parts.run.finishReason = 'length';
     return this.#show(lengthChunk(this.#coveredJson, this.#parts.run));
   }
@@ -267,11 +266,15 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
       return;
     }
     if (cancelStopsBilling || !drains.tryDrain((signal) => this.#drain(signal))) {
-      upstream.abort();
-      void this.#events.return?.()?.catch(() => undefined);
+      this.#closeUpstream();
       await this.#settleUsage().catch(() => undefined);
       onEnd({ kind: 'client-gone' });
     }
+  }
+
+  #closeUpstream(): void {
+    this.#parts.upstream.abort();
+    void this.#events.return?.().catch(() => undefined);
   }
 
   /** Reads on without a client, to the provider's own count. */
@@ -328,14 +331,11 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
 
   async #settleUsage(): Promise<void> {
     const { run, target } = this.#parts;
-    const fromProvider = this.#usage !== undefined && this.#usageIsFinal;
-    const usage =
-      this.#usage && this.#usageIsFinal
-        ? this.#usage
-        : await ownUsage(run.request, String(this.#outputText), this.#usage);
+    const told = this.#usageIsFinal ? this.#usage : undefined;
+    const usage = told ?? (await ownUsage(run.request, String(this.#outputText), this.#usage));
     run.usage = usage;
     run.output = String(this.#outputText);
-    await this.#settle({ kind: 'usage', target, usage, source: fromProvider ? 'provider' : 'own' });
+    await this.#settle({ kind: 'usage', target, usage, source: told ? 'provider' : 'own' });
   }
 
   #settle(settlement: Settlement): Promise<SettledCharge> {

@@ -10,7 +10,7 @@ const MAX_DRAIN_MS = 120_000;
  */
 @Injectable()
 export class DrainPool {
-  #active = new Set<Promise<void>>();
+  readonly #active = new Set<Promise<void>>();
 
   constructor(telemetry: Telemetry) {
     telemetry.addGauge({ name: 'drains_active', read: () => this.#active.size });
