@@ -33,10 +33,9 @@ const PER_CALL_DIGITS = 12;
 export function parsePrice(node: ConfigNode): PriceCard | undefined {
   const field = node.fields([...tokenPriceKeys, 'per_request', 'tool_calls', 'tiers']);
   const prices = tokenPrices(field);
-  if (!prices.inputPico && prices.inputPico !== 0n && !field('input_per_million').isSet)
-    field('input_per_million').fault('is required');
-  if (!prices.outputPico && prices.outputPico !== 0n && !field('output_per_million').isSet)
-    field('output_per_million').fault('is required');
+  for (const key of ['input_per_million', 'output_per_million'] as const) {
+    if (!field(key).isSet) field(key).fault('is required');
+  }
   const tiers = field('tiers').isSet ? parseTiers(field('tiers'), prices) : [];
   const requestPico = field('per_request').isSet ? amount(field('per_request'), PER_CALL_DIGITS) : 0n;
   const toolCallPico = parseToolCalls(field('tool_calls'));
