@@ -39,7 +39,6 @@ export class FaultProxy implements AsyncDisposable {
   readonly #pairs = new Set<Pair>();
   #server: Server | undefined;
   #port = 0;
-  #accepted = 0;
 
   private constructor(private readonly target: { host: string; port: number }) {}
 
@@ -53,16 +52,6 @@ export class FaultProxy implements AsyncDisposable {
 
   get port(): number {
     return this.#port;
-  }
-
-  /** Connections accepted so far. */
-  get accepted(): number {
-    return this.#accepted;
-  }
-
-  /** Connections open now. */
-  get open(): number {
-    return this.#pairs.size;
   }
 
   /** The same URL, but through the proxy. */
@@ -99,11 +88,6 @@ export class FaultProxy implements AsyncDisposable {
     for (const pair of this.#pairs) pair.reset();
   }
 
-  /** Ends every open connection in order now (FIN). */
-  cutAll(): void {
-    for (const pair of this.#pairs) pair.cut();
-  }
-
   async stop(): Promise<void> {
     await this.refuse();
   }
@@ -122,7 +106,6 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
-    this.#accepted += 1;
     const pair = new Pair(
       client,
       connect({ ...this.target, noDelay: true, allowHalfOpen: true }),
