@@ -7,6 +7,7 @@ import type { GatewayConfig } from '../config/gateway-config.js';
 import { GatewayConfigStore } from '../config/gateway-config.store.js';
 import { PROVIDER_SETTINGS, type ProviderSettingsByName } from '../config/provider-settings.js';
 import type { ProviderDefinition } from '../providers/provider-definition.js';
+import { allowedModels, isAllowed } from './allowed-models.js';
 import { type BuiltCatalog, buildCatalog, type PriceVersion } from './build-catalog.js';
 import type { CatalogModel, CatalogSnapshot } from './catalog.js';
 import { nearestName } from './nearest-name.js';
@@ -97,22 +98,11 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
-/** A token's list may name a model by its id or by any of its aliases. */
-export function isAllowed(
-  model: CatalogModel,
-  name: string,
-  principal: Principal,
-  snapshot: CatalogSnapshot,
-): boolean {
-  if (principal.models === undefined) return true;
-  return principal.models.some(
-    (allowed) => allowed === name || allowed === model.root || snapshot.find(allowed)?.id === model.root,
-  );
-}
-
 /** "Not served" and not "unknown": a built-in model whose provider has no key is not found either. */
 export function modelNotFound(name: string, principal: Principal, snapshot: CatalogSnapshot): GatewayError {
-  const meant = nearestName(name, namesFor(principal, snapshot));
+  // Nobody learns here of a model that the list does not show.
+  const names = allowedModels(principal, snapshot).map(({ id }) => id);
+  const meant = nearestName(name, names);
   const shown = JSON.stringify(shortened(name, 100));
   const question = meant === undefined ? '' : ` is ${JSON.stringify(meant)} meant?`;
   return new GatewayError(
@@ -120,9 +110,4 @@ export function modelNotFound(name: string, principal: Principal, snapshot: Cata
     `The model ${shown} is not served here:${question} GET /v1/models lists those that are.`,
     { param: 'model' },
   );
-}
-
-/** Nobody learns here of a model that the list does not show. */
-function* namesFor(principal: Principal, snapshot: CatalogSnapshot): Generator<string> {
-  for (const model of snapshot.list()) if (isAllowed(model, model.id, principal, snapshot)) yield model.id;
 }

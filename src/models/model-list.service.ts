@@ -5,7 +5,8 @@ import type { Principal } from '../auth/principal.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import type { CatalogSnapshot } from './catalog.js';
-import { isAllowed, ModelCatalog, modelNotFound } from './model-catalog.service.js';
+import { allowedModels, isAllowed } from './allowed-models.js';
+import { ModelCatalog, modelNotFound } from './model-catalog.service.js';
 import { toModelObject } from './model-object.js';
 import type { ModelObject } from './model-object.dto.js';
 
@@ -29,10 +30,7 @@ export class ModelListService {
   async list(principal: Principal): Promise<ModelObject[]> {
     const snapshot = this.catalog.snapshot();
     return this.#cached(`models:${this.#fingerprint(snapshot)}:${scopeOf(principal)}`, () =>
-      snapshot
-        .list()
-        .filter((model) => isAllowed(model, model.id, principal, snapshot))
-        .map((model) => toModelObject(model, this.config.billing.currency)),
+      allowedModels(principal, snapshot).map((model) => toModelObject(model, this.config.billing.currency)),
     );
   }
 
