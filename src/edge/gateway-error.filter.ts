@@ -11,7 +11,8 @@ import { Telemetry } from '../telemetry/telemetry.js';
 import { describeMissingRoute } from './missing-route.js';
 
 const CODE_BY_HTTP_STATUS: Readonly<Record<number, GatewayErrorCode>> = {
-  400: 'invalid_body',
+  // A path that cannot be decoded: Nest makes this of it.
+  400: 'invalid_http_request',
   401: 'invalid_token',
   403: 'model_not_allowed',
   404: 'not_found',
@@ -65,29 +66,12 @@ export class GatewayErrorFilter implements ExceptionFilter {
 /** @returns the error itself, or what a framework error means in our codes; `internal_error` for the unknown */
 export function toGatewayError(exception: unknown): GatewayError {
   if (exception instanceof GatewayError) return exception;
-  if (exception instanceof URIError) return new GatewayError('not_found', 'The path is not valid.');
-  if (exception instanceof HttpException) return fromHttpException(exception);
-  return new GatewayError(
-    'internal_error',
-    'The gateway failed. The error is logged under this request id.',
-    {
-      cause: exception,
-    },
-  );
-}
-
-function fromHttpException(exception: HttpException): GatewayError {
-  const code = CODE_BY_HTTP_STATUS[exception.getStatus()];
-  if (code === undefined) {
-    return new GatewayError(
-      'internal_error',
-      'The gateway failed. The error is logged under this request id.',
-      {
-        cause: exception,
-      },
-    );
+  if (exception instanceof HttpException) {
+    const code = CODE_BY_HTTP_STATUS[exception.getStatus()];
+    if (code !== undefined) return new GatewayError(code, describe(exception), { cause: exception });
   }
-  return new GatewayError(code, describe(exception), { cause: exception });
+  const message = 'The gateway failed. The error is logged under this request id.';
+  return new GatewayError('internal_error', message, { cause: exception });
 }
 
 function describe(exception: HttpException): string {

@@ -82,6 +82,12 @@ describe('a refusal', () => {
     expect(await messageOf('/v1/chats/completion', {})).toContain('GET /docs');
   });
 
+  it('of a path that cannot be decoded does not speak of a body', async () => {
+    const response = await gateway.fetch('/v1/models/%E0%A4%A', { as: 'alice' });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: 'invalid_http_request' } });
+  });
+
   it.each(['/v1/embeddings', '/openai/v1/responses', '/v1/audio/speech', '/v1/completions', '/v1/messages'])(
     'of %s says that there are chat completions only',
     async (path) => {
