@@ -12,7 +12,7 @@ const MAX_MODELS = 500;
 /**
  * The claims of a token whose signature, `exp`, `nbf`, `iss` and `aud` were verified -> who asks.
  *
- * A role that is not ours (Supabase says `authenticated`) is an ordinary user's; a claim of the wrong type is no claim.
+ * A role that is not ours (Supabase says `authenticated`) is an ordinary user's; a claim of the wrong type is refused.
  *
  * @throws GatewayError  `invalid_token`
  */
