@@ -15,6 +15,13 @@ import { Context, type RequestContext, requirePrincipal } from '../edge/request-
 import { ModelListService } from './model-list.service.js';
 import { ModelListObject, ModelObject } from './model-object.dto.js';
 
+const ID = {
+  name: 'id',
+  type: String,
+  example: 'gpt-3.5-turbo',
+  description: 'An id or an alias; it may contain slashes.',
+};
+
 /** The models that a token may use. */
 @ApiTags('models')
 @ApiBearerAuth('bearer')
@@ -55,12 +62,7 @@ export class ModelsController {
   // A model's id may contain slashes, encoded or not.
   @Get('*id')
   @ApiOperation({ summary: 'Show one model' })
-  @ApiParam({
-    name: 'id',
-    type: String,
-    example: 'gpt-3.5-turbo',
-    description: 'An id or an alias; it may contain slashes.',
-  })
+  @ApiParam(ID)
   @ApiOkResponse({ type: ModelObject })
   @ApiErrors(401, 404, 429, 503)
   get(@Param('id') id: unknown, @Context() context: RequestContext): Promise<ModelObject> {
@@ -85,12 +87,7 @@ export class OpenAiModelsController {
 
   @Get('*id')
   @ApiOperation({ summary: 'Show one model' })
-  @ApiParam({
-    name: 'id',
-    type: String,
-    example: 'gpt-3.5-turbo',
-    description: 'An id or an alias; it may contain slashes.',
-  })
+  @ApiParam(ID)
   @ApiOkResponse({ type: ModelObject })
   @ApiErrors(401, 404, 429, 503)
   get(@Param('id') id: unknown, @Context() context: RequestContext): Promise<ModelObject> {
