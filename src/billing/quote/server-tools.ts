@@ -50,7 +50,7 @@ const IS_OLDER_SEARCH = /^web_?search_?preview/i;
  * Tools that one vendor or another bills beside tokens: by the search, the picture, the container. OpenAI's file search is known
  * by its stores; Google's costs nothing.
  *
- * @see https://developers.openai.com/api/docs/pricing, https://ai.google.dev/gemini-api/docs/pricing, read 2026-11-30
+ * @see https://developers.openai.com/api/docs/pricing, https://ai.google.dev/gemini-api/docs/pricing (not opened: figures as others cited them in November 2026)
  */
 const BILLED_BY_CALL =
   /^(?:web_?search|google_?(?:search|maps)|enterprise_?web_?search|image_?generation|code_?interpreter|shell)/i;

@@ -24,7 +24,7 @@ export function closedAtOpenAi({
  * A container of the interpreter, of one gigabyte: what twenty minutes of it cost; OpenAI bills five minutes at least. The
  * older search costs models that reason what the newer one costs, others more, and for its tokens nothing: it has no price there.
  *
- * @see https://developers.openai.com/api/docs/pricing, read 2026-11-30
+ * @see https://developers.openai.com/api/docs/pricing (not opened: figures as others cited them in November 2026)
  */
 export function toolPricesAtOpenAi(upstreamModel: string): Readonly<Record<string, string>> {
   return {
