@@ -136,7 +136,7 @@ function textField(request: ChatRequest): WireObject {
 }
 
 function textFormat(format: NonNullable<ChatRequest['response_format']>): WireObject {
-  return format.type === 'json_schema' ? { type: format.type, ...format.json_schema } : { ...format };
+  return format.type === 'json_schema' ? { ...format.json_schema, type: format.type } : { ...format };
 }
 
 function toolFields(request: ChatRequest): WireObject {
@@ -154,30 +154,33 @@ function searchTool(options: unknown): WireObject[] {
   if (!settings) return [];
   const { user_location: place, ...others } = settings;
   const approximate = asObject(asObject(place)?.approximate);
-  const location = approximate ? { user_location: { type: 'approximate', ...approximate } } : {};
+  const location = approximate ? { user_location: { ...approximate, type: 'approximate' } } : {};
   return [{ ...others, type: 'web_search', ...location }];
 }
 
-/** `strict` is said: it is off in chat completions and on here when nothing is said. */
+/**
+ * `strict` is said: it is off in chat completions and on here when nothing is said. `type` comes last: it is the one by which
+ * the tool was held for, and one inside would win over it.
+ */
 function wireTool(tool: ChatTool): WireObject {
   if (tool.type === 'function' && tool.function) {
     const { strict, parameters, ...called } = tool.function;
     return {
-      type: 'function',
       ...called,
       parameters: parameters ?? { type: 'object', properties: {} },
       strict: strict ?? false,
+      type: 'function',
     };
   }
   const custom = tool.type === 'custom' ? asObject(tool.custom) : undefined;
-  return custom ? { type: 'custom', ...custom, ...grammarFormat(custom) } : { ...tool };
+  return custom ? { ...custom, ...grammarFormat(custom), type: 'custom' } : { ...tool };
 }
 
 /** `{type: "grammar", grammar: {syntax, definition}}` is flat here. */
 function grammarFormat(custom: WireObject): WireObject {
   const format = asObject(custom.format);
   const grammar = asObject(format?.grammar);
-  return grammar ? { format: { type: 'grammar', ...grammar } } : {};
+  return grammar ? { format: { ...grammar, type: 'grammar' } } : {};
 }
 
 function wireToolChoice(choice: NonNullable<ChatRequest['tool_choice']>): unknown {
@@ -185,7 +188,7 @@ function wireToolChoice(choice: NonNullable<ChatRequest['tool_choice']>): unknow
   const { type, ...rest }: WireObject = choice;
   const named = typeof type === 'string' ? asObject(rest[type]) : undefined;
   if (!named) return choice;
-  return type === 'allowed_tools' ? { type, ...named, ...flatTools(named) } : { type, ...named };
+  return type === 'allowed_tools' ? { ...named, ...flatTools(named), type } : { ...named, type };
 }
 
 function flatTools(allowed: WireObject): WireObject {
@@ -194,7 +197,7 @@ function flatTools(allowed: WireObject): WireObject {
     tools: tools.map((tool) => {
       const { type, ...rest } = asObject(tool) ?? {};
       const named = typeof type === 'string' ? asObject(rest[type]) : undefined;
-      return named ? { type, ...named } : tool;
+      return named ? { ...named, type } : tool;
     }),
   };
 }

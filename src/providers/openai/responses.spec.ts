@@ -8,7 +8,9 @@ import {
   type ChatStreamEvent,
   type ProviderCall,
 } from '@app/contracts';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { serverToolUse } from '../../billing/quote/server-tools.js';
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
 import type { WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { inputItems } from './responses.input.js';
@@ -181,6 +183,45 @@ describe('the request', () => {
     ]) {
       expect(toResponsesRequest(call(request), false).body.tools).toEqual([{ type: 'web_search' }]);
     }
+  });
+
+  it('asks for no other tools than were held for, whatever type stands inside one', () => {
+    const types = ['function', 'custom', 'image_generation', 'web_search', 'code_interpreter', 'shell', 'mcp'];
+    const type = fc.constantFrom(...types);
+    const inner = fc.record({ name: fc.constant('f'), type }, { requiredKeys: [] });
+    const tool = fc.record({ type, function: inner, custom: inner }, { requiredKeys: [] });
+    fc.assert(
+      fc.property(fc.array(tool, { minLength: 1 }), (asked) => {
+        const request = { tools: asked as unknown as ChatRequest['tools'] };
+        const { body } = toResponsesRequest(call(request), false);
+        const sent = { ...call(request).request, tools: body.tools as ChatRequest['tools'] };
+        expect(serverToolUse(sent)).toEqual(serverToolUse(call(request).request));
+      }),
+    );
+  });
+
+  it('chooses and formats by the outer type', () => {
+    const type = 'image_generation';
+    const { body } = toResponsesRequest(
+      call({
+        tools: [{ type: 'function', function: { name: 'f' } }],
+        tool_choice: { type: 'function', function: { name: 'f', type } } as never,
+        response_format: { type: 'json_schema', json_schema: { name: 'n', type } } as never,
+      }),
+      false,
+    );
+    expect(body).toMatchObject({
+      tool_choice: { type: 'function', name: 'f' },
+      text: { format: { type: 'json_schema', name: 'n' } },
+    });
+    const allowed = { mode: 'auto', type, tools: [{ type: 'custom', custom: { name: 'c', type } }] };
+    const choice = { type: 'allowed_tools', allowed_tools: allowed } as never;
+    const tools = [{ type: 'custom', custom: { name: 'c' } }] as never;
+    expect(toResponsesRequest(call({ tools, tool_choice: choice }), false).body.tool_choice).toEqual({
+      type: 'allowed_tools',
+      mode: 'auto',
+      tools: [{ type: 'custom', name: 'c' }],
+    });
   });
 
   it('keeps refusals among the parts of an earlier turn, and custom tools among those that are allowed', () => {
