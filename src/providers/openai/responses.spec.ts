@@ -8,9 +8,7 @@ import {
   type ChatStreamEvent,
   type ProviderCall,
 } from '@app/contracts';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { serverToolUse } from '../../billing/quote/server-tools.js';
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
 import type { WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { inputItems } from './responses.input.js';
@@ -185,26 +183,11 @@ describe('the request', () => {
     }
   });
 
-  it('asks for no other tools than were held for, whatever type stands inside one', () => {
-    const types = ['function', 'custom', 'image_generation', 'web_search', 'code_interpreter', 'shell', 'mcp'];
-    const type = fc.constantFrom(...types);
-    const inner = fc.record({ name: fc.constant('f'), type }, { requiredKeys: [] });
-    const tool = fc.record({ type, function: inner, custom: inner }, { requiredKeys: [] });
-    fc.assert(
-      fc.property(fc.array(tool, { minLength: 1 }), (asked) => {
-        const request = { tools: asked as unknown as ChatRequest['tools'] };
-        const { body } = toResponsesRequest(call(request), false);
-        const sent = { ...call(request).request, tools: body.tools as ChatRequest['tools'] };
-        expect(serverToolUse(sent)).toEqual(serverToolUse(call(request).request));
-      }),
-    );
-  });
-
   it('chooses and formats by the outer type', () => {
     const type = 'image_generation';
     const { body } = toResponsesRequest(
       call({
-        tools: [{ type: 'function', function: { name: 'f' } }],
+        tools: [{ type: 'function', function: { name: 'f', type } as never }],
         tool_choice: { type: 'function', function: { name: 'f', type } } as never,
         response_format: { type: 'json_schema', json_schema: { name: 'n', type } } as never,
       }),
@@ -213,6 +196,7 @@ describe('the request', () => {
     expect(body).toMatchObject({
       tool_choice: { type: 'function', name: 'f' },
       text: { format: { type: 'json_schema', name: 'n' } },
+      tools: [{ type: 'function', name: 'f' }],
     });
     const allowed = { mode: 'auto', type, tools: [{ type: 'custom', custom: { name: 'c', type } }] };
     const choice = { type: 'allowed_tools', allowed_tools: allowed } as never;
