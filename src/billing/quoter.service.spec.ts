@@ -293,6 +293,8 @@ describe('the quote', () => {
       [tools({ googleMaps: {} }), 'google_maps'],
       [tools({ enterpriseWebSearch: {} }), 'enterprise_web_search'],
       [tools({ type: 'shell', environment: { type: 'container_auto' } }), 'shell'],
+      [tools({ type: 'shell', environment: { type: 'container_auto', skills: ['local'] } }), 'shell'],
+      [tools({ type: 'shell' }), 'shell'],
     ])('is refused without a price for it: %j', (asked, tool) => {
       const param = 'tools' in asked ? 'tools' : 'web_search_options';
       expect(quoting(asked, {})).toThrow(expect.objectContaining({ code: 'unsupported_parameter', param }));

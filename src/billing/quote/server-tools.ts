@@ -168,7 +168,8 @@ function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields
 }
 
 function isRunByClient(type: string, { environment }: Fields): boolean {
-  if (type === 'shell') return /"local"/.test(JSON.stringify(environment) ?? '');
+  // Without an environment it may be OpenAI's own.
+  if (type === 'shell') return asObject(environment)?.['type'] === 'local';
   return RUN_BY_CLIENT.test(type);
 }
 
