@@ -25,9 +25,10 @@ const DEPLOYMENT_PROGRAMS = {
 const QUICK_DEPLOYMENT_TESTS = ['files', 'nginx.deploy', 'start-stop', 'schema-versions'];
 /** Beginnings of the names of test files that measure how long things take, or fill the machine by themselves. */
 const ALONE = {
-  integration: ['limits-'],
+  integration: ['auth-revocation', 'billing-outage', 'cache-redis', 'embedded-postgres', 'limits-'],
   e2e: [
     'auth-revoked-',
+    'auth-token-',
     'every-ending-',
     'faults-',
     'health-',
@@ -36,6 +37,7 @@ const ALONE = {
     'security-hostile-bodies',
     'security-revocation-',
     'security-slow-',
+    'shutdown-cuts-',
   ],
 };
 const totals = { passed: 0, failed: 0, skipped: 0 };

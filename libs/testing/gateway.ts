@@ -18,7 +18,7 @@ const START_FLAGS = [
   '--enable-source-maps',
   '--disallow-code-generation-from-strings',
 ];
-const START_TIMEOUT_MS = 45_000;
+const START_TIMEOUT_MS = 85_000;
 /** The slowest clean stop the harness waits for before it kills. */
 const STOP_TIMEOUT_MS = 40_000;
 

@@ -16,7 +16,7 @@ type Json = Record<string, unknown>;
 const FINISH_REASONS: Readonly<Record<string, string>> = {
   end_turn: 'stop',
   stop_sequence: 'stop',
-  pause_turn: 'stop',
+  pause_turn: 'length',
   compaction: 'stop',
   max_tokens: 'length',
   model_context_window_exceeded: 'length',

@@ -54,17 +54,13 @@ function readChunks(chunks: Json[]): RecordedAnswer {
   };
 }
 
-/** The answer, or the rest of it, was withheld. */
-const WITHHELD =
-  /^(SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|MODEL_ARMOR|IMAGE_(SAFETY|PROHIBITED_CONTENT|RECITATION))$/;
-
-/** Gemini says STOP for a tool call too; a blocked prompt has no candidate at all. */
+/** Gemini says STOP for a tool call too; a blocked prompt has no candidate at all; by any other reason it was broken off. */
 function finishReason(chunks: Json[], candidates: Json[], calls: number): string {
   if (chunks.some((chunk) => fields(chunk['promptFeedback'])['blockReason'])) return 'content_filter';
   const first = candidates.filter((candidate) => (candidate['index'] ?? 0) === 0);
   const reason = first.map((candidate) => textOf(candidate['finishReason'])).findLast(Boolean);
   if (reason === 'MAX_TOKENS' || reason === 'CONTINUATION') return 'length';
-  if (reason !== undefined && WITHHELD.test(reason)) return 'content_filter';
+  if (reason !== undefined && reason !== 'STOP') return 'content_filter';
   return calls > 0 ? 'tool_calls' : 'stop';
 }
 

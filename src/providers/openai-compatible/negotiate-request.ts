@@ -24,7 +24,8 @@ export interface Negotiation<Answer> {
   readonly call: Pick<ProviderCall, 'signal' | 'dropUnsupported'>;
   readonly concede: (body: WireObject, refusal: Error, dropUnsupported: boolean) => Concession | undefined;
   readonly post: (body: WireObject) => Promise<Answer>;
-  readonly onConcession?: (concession: Concession) => void;
+  /** What the server took in the end: a refusal alone may quote what a client wrote. */
+  readonly onConceded?: (concessions: readonly Concession[]) => void;
 }
 
 /** One request may be corrected so often before the server's refusal is handed on. */
@@ -38,21 +39,22 @@ const MAX_CONCESSIONS = 4;
 export async function negotiate<Answer>(
   refused: WireObject,
   failure: unknown,
-  { call, concede: concedeTo, post, onConcession }: Negotiation<Answer>,
+  { call, concede: concedeTo, post, onConceded }: Negotiation<Answer>,
 ): Promise<Sent<Answer>> {
-  const droppedParams: string[] = [];
+  const made: Concession[] = [];
   let body = refused;
   let thrown = failure;
-  for (let concessions = 0; ; concessions += 1) {
+  for (;;) {
     const refusal = toProviderError(thrown, call.signal);
     const concession =
-      concessions < MAX_CONCESSIONS ? concedeTo(body, refusal, call.dropUnsupported) : undefined;
+      made.length < MAX_CONCESSIONS ? concedeTo(body, refusal, call.dropUnsupported) : undefined;
     if (!concession) throw refusal;
-    onConcession?.(concession);
-    if (concession.dropped) droppedParams.push(concession.dropped);
+    made.push(concession);
     body = concession.body;
     try {
-      return { answer: await post(body), droppedParams };
+      const answer = await post(body);
+      onConceded?.(made);
+      return { answer, droppedParams: made.flatMap(({ dropped }) => dropped ?? []) };
     } catch (error) {
       thrown = error;
     }
@@ -75,7 +77,7 @@ const ESSENTIAL = new Set([
   'text',
 ]);
 const NOT_KNOWN =
-  /unsupported|not support|unknown|unrecogni[sz]ed|not permitted|not allowed|forbidden|extra inputs|unexpected/i;
+  /unsupported|not support|unknown|unrecogni[sz]ed|not permitted|not allowed|not (?:a )?valid|does not match|forbidden|extra inputs|unexpected/i;
 
 /**
  * Answers a refusal that is about one field. What the gateway writes itself gives way always: the name of the
@@ -115,7 +117,8 @@ function isRefusal(error: ProviderError): boolean {
 function isAbout(field: string, refusal: ProviderError, body: WireObject): boolean {
   if (refusal.param === field)
     return refusal.code === 'unsupported_parameter' || NOT_KNOWN.test(refusal.message);
-  const isAboutAnother = refusal.param !== null && refusal.param in body;
+  // A field of a message may be told of as one of `messages`.
+  const isAboutAnother = refusal.param !== null && refusal.param !== 'messages' && refusal.param in body;
   return !isAboutAnother && refusal.message.includes(field) && NOT_KNOWN.test(refusal.message);
 }
 

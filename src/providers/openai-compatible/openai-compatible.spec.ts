@@ -502,6 +502,8 @@ describe('concede', () => {
       "Unknown parameter: 'messages[1].tool_calls[0].extra_content'.",
     ],
     [null, "'messages.1' : property 'extra_content' is unsupported"],
+    ['messages', "Unknown field 'extra_content' in messages[1]"],
+    [null, 'messages[1].extra_content is not a valid property'],
   ])('takes Gemini’s signatures out for a server that does not know them (%s)', (param, message) => {
     const extra_content = { google: { thought_signature: 's' } };
     const tool = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };

@@ -306,6 +306,40 @@ describe('a refusal about a field', () => {
     });
   });
 
+  describe('what one model refuses', () => {
+    const signed: Partial<ChatRequest> = {
+      messages: [
+        { role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: { google: {} } },
+      ],
+    };
+    const unsupported = (field: string) =>
+      answer(400, { error: { message: `'messages.0' : property '${field}' is unsupported` } });
+
+    it.each(['extra_content', 'reasoning_content'])(
+      'others behind the same address are sent: %s',
+      async (field) => {
+        const { strategy, requests } = await upstream(unsupported(field), answer(200, completion));
+        await strategy.complete(call(signed, { upstreamModel: 'llama' }));
+        await strategy.complete(call(signed, { upstreamModel: 'gemini' }));
+        expect(requests.map(({ body }) => field in (body.messages as object[])[0]!)).toEqual([
+          true,
+          false,
+          true,
+        ]);
+      },
+    );
+
+    it('is remembered when that was it: a server quotes names that a client wrote', async () => {
+      const quoting = answer(400, {
+        error: { message: "Invalid tool name: 'extra_content is unsupported'" },
+      });
+      const { strategy, requests } = await upstream(quoting, quoting, answer(200, completion));
+      await failure(strategy.complete(call(signed)));
+      await strategy.complete(call(signed));
+      expect(requests[2]?.body.messages).toEqual(signed.messages);
+    });
+  });
+
   it('gives up after a few', async () => {
     const { strategy, requests } = await upstream(
       ...['a', 'b', 'c', 'd', 'e', 'f'].map((field) => refused(field, 'unsupported_parameter')),

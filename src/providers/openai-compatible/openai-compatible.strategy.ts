@@ -12,7 +12,7 @@ import { ChatEventStream } from './chat-event-stream.js';
 import { withoutClosed } from './closed-params.js';
 import { completionEvents } from './completion-events.js';
 import { concede, type Concession, negotiate, type Sent } from './negotiate-request.js';
-import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialect.js';
+import type { OpenAiDialect } from './openai-compatible.dialect.js';
 import { badResponse, toProviderError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
 import { toChatCompletion } from './openai-compatible.response.js';
@@ -30,11 +30,8 @@ const NOTHING: readonly string[] = [];
 export class OpenAiCompatibleStrategy implements ProviderStrategy {
   readonly providerName: string;
   readonly cancelStopsBilling: boolean;
-  /** What servers were found to want, by model, where it is not what the dialect says. */
-  readonly #outputLimitFields = new Map<string, OutputLimitField>();
-  #withoutStreamOptions = false;
-  #withoutReasoningContent = false;
-  #withoutExtraContent = false;
+  /** What was found to be another dialect, by model: behind one address there may be servers of many kinds. */
+  readonly #learnt = new Map<string, OpenAiDialect>();
   readonly #completions: PreparedPost;
 
   constructor(
@@ -153,8 +150,9 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     failure: unknown,
     post: (body: WireObject) => Promise<Answer>,
   ): Promise<Sent<Answer>> {
-    const onConcession = (concession: Concession): void => this.#remember(call.upstreamModel, concession);
-    return negotiate(refused, failure, { call, concede, post, onConcession });
+    const onConceded = (concessions: readonly Concession[]): void =>
+      this.#learn(call.upstreamModel, concessions);
+    return negotiate(refused, failure, { call, concede, post, onConceded });
   }
 
   #wireRequest(call: ProviderCall, stream: boolean): WireObject {
@@ -169,25 +167,14 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   }
 
   #dialectFor(model: string): OpenAiDialect {
-    const field = this.#outputLimitFields.get(model);
-    const isOrdinary =
-      !this.#withoutStreamOptions && !this.#withoutReasoningContent && !this.#withoutExtraContent;
-    if (!field && isOrdinary) return this.dialect;
-    return {
-      ...this.dialect,
-      ...(field ? { outputLimitField: () => field } : {}),
-      ...(this.#withoutStreamOptions ? { streamUsage: false } : {}),
-      ...(this.#withoutReasoningContent ? { takesReasoningContent: false } : {}),
-      ...(this.#withoutExtraContent ? { takesExtraContent: false } : {}),
-    };
+    return this.#learnt.get(model) ?? this.dialect;
   }
 
-  #remember(model: string, concession: Concession): void {
-    if (concession.withoutStreamOptions) this.#withoutStreamOptions = true;
-    if (concession.withoutReasoningContent) this.#withoutReasoningContent = true;
-    if (concession.withoutExtraContent) this.#withoutExtraContent = true;
-    if (!concession.outputLimitField || this.#outputLimitFields.size >= MAX_REMEMBERED_MODELS) return;
-    this.#outputLimitFields.set(model, concession.outputLimitField);
+  #learn(model: string, concessions: readonly Concession[]): void {
+    const before = this.#dialectFor(model);
+    const after = concessions.reduce(adapted, before);
+    if (after === before) return;
+    if (this.#learnt.has(model) || this.#learnt.size < MAX_REMEMBERED_MODELS) this.#learnt.set(model, after);
   }
 
   #context(call: ProviderCall): StreamContext {
@@ -207,4 +194,15 @@ function isWithoutModelList(error: Error): boolean {
 
 function requestIdOf(response: Pick<PostResponse, 'headers'>): string | undefined {
   return response.headers.get('x-request-id') ?? response.headers.get('apim-request-id') ?? undefined;
+}
+
+function adapted(dialect: OpenAiDialect, concession: Concession): OpenAiDialect {
+  const { outputLimitField, withoutStreamOptions, withoutReasoningContent, withoutExtraContent } = concession;
+  const found: Partial<OpenAiDialect> = {
+    ...(outputLimitField ? { outputLimitField: () => outputLimitField } : {}),
+    ...(withoutStreamOptions ? { streamUsage: false } : {}),
+    ...(withoutReasoningContent ? { takesReasoningContent: false } : {}),
+    ...(withoutExtraContent ? { takesExtraContent: false } : {}),
+  };
+  return Object.keys(found).length > 0 ? { ...dialect, ...found } : dialect;
 }
