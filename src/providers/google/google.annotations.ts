@@ -17,8 +17,9 @@ export function toAnnotations(grounding: JsonObject, content: string): UrlCitati
   const sources = chunks.map((chunk) => (isObject(chunk) ? readSource(chunk) : undefined));
   const bytes = Buffer.from(content, 'utf8');
   const toCharacters = characterCounter(content, bytes);
+  const partStart = partFinder(bytes);
   return objects(grounding.groundingSupports).flatMap((support) =>
-    citations(support, sources, toCharacters, partStart(support.segment, bytes)),
+    citations(support, sources, toCharacters, partStart(support.segment)),
   );
 }
 
@@ -55,13 +56,20 @@ function citations(
   });
 }
 
+/** So many words that stand nowhere, and no others are looked for: each costs a reading of the whole text. */
+const MOST_MISSES = 20;
+
 /** Bytes before a later part: where its words stand tells it. In a stream the parts have other numbers than in the whole. */
-function partStart(segment: unknown, content: Buffer): number {
-  if (!isObject(segment) || byteOffset(segment.partIndex) === 0) return 0;
-  const start = byteOffset(segment.startIndex);
-  const words = text(segment.text);
-  const place = words ? content.indexOf(words, start) : -1;
-  return place < 0 ? 0 : place - start;
+function partFinder(content: Buffer): (segment: unknown) => number {
+  let misses = 0;
+  return (segment) => {
+    if (!isObject(segment) || byteOffset(segment.partIndex) === 0 || misses === MOST_MISSES) return 0;
+    const start = byteOffset(segment.startIndex);
+    const words = text(segment.text);
+    const place = words ? content.indexOf(words, start) : -1;
+    if (place < 0) misses += 1;
+    return place < 0 ? 0 : place - start;
+  };
 }
 
 /** Absent = 0: proto3 leaves out a zero. */
@@ -69,7 +77,11 @@ function byteOffset(value: unknown): number {
   return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : 0;
 }
 
+/** Counted once for all offsets: there may be thousands. */
 function characterCounter(content: string, bytes: Buffer): (bytes: number) => number {
   if (content === '' || bytes.length === content.length) return (offset) => offset;
-  return (offset) => [...bytes.toString('utf8', 0, offset)].length;
+  const before = new Uint32Array(bytes.length + 1);
+  // Every byte but those that continue a character begins one.
+  for (const [at, byte] of bytes.entries()) before[at + 1] = before[at]! + ((byte & 0xc0) === 0x80 ? 0 : 1);
+  return (offset) => before[Math.min(offset, bytes.length)]!;
 }
