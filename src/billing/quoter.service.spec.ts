@@ -332,6 +332,29 @@ describe('the quote', () => {
       expect(quoter().priced(both, request([user('x')]))).toBe(both);
     });
 
+    it('is none where the provider has no searches by that field: it refuses or drops it', () => {
+      const field = { web_search_options: {} };
+      const closed = { provider: 'local', searchField: 'closed' } as const;
+      expect(quoting(field, {}, closed)).not.toThrow();
+      expect(quoting({ ...field, ...tools({ type: 'web_search' }) }, {}, closed)).toThrow('web_search');
+      // Whoever searches, and has a price for it, is asked instead.
+      const asked = request([user('x')], field);
+      const local = target({ ...closed, price: { ...CARD, toolCallPico: {} } });
+      const free = target({ price: { ...CARD, toolCallPico: {} } });
+      expect(quoter().priced(plan(local, target()), asked).targets).toEqual([target()]);
+      expect(quoter().priced(plan(free, local), asked).targets).toEqual([local]);
+    });
+
+    it('needs none where a request has one, and the server takes the field as it is', () => {
+      const field = { web_search_options: {} };
+      const server = { provider: 'local', searchField: 'passed' } as const;
+      const price = { ...CARD, toolCallPico: {}, requestPico: 5_000_000_000n };
+      expect(quoting(field, {}, { ...server, price })).not.toThrow();
+      expect(quoting(field, {}, server)).toThrow('web_search');
+      expect(quoting(field, {}, { price })).toThrow('web_search');
+      expect(quoting(tools({ type: 'web_search' }), {}, { ...server, price })).toThrow('web_search');
+    });
+
     it('is one container, however often code runs in it', () => {
       const asked = tools({ type: 'code_interpreter', container: { type: 'auto' } });
       const worst = (code: bigint) =>

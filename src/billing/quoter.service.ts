@@ -10,6 +10,7 @@ import {
   billedTokens,
   largestCall,
   openAiLimit,
+  SEARCH_FIELD,
   type ServerToolUse,
   serverToolUse,
 } from './quote/server-tools.js';
@@ -39,6 +40,8 @@ export class QuoterService {
     if (plan.targets.every(isPriced)) return plan;
     const targets = plan.targets.filter(isPriced);
     if (targets.length > 0) return { ...plan, targets };
+    const searchless = plan.targets.filter((target) => isSearchless(target, use));
+    if (searchless.length > 0) return { ...plan, targets: searchless };
     throw unpricedError(plan, use);
   }
 
@@ -131,10 +134,26 @@ async function refine(
 const SEARCHES_UNTOLD = /-search-(?:preview|api)/;
 
 /** What of a request the target would be billed for and has no price for; a price of 0 is one. */
-function unpriced({ upstreamModel, price }: PlannedTarget, { billed }: ServerToolUse): string | undefined {
+function unpriced(
+  { upstreamModel, price, searchField }: PlannedTarget,
+  { billed }: ServerToolUse,
+): string | undefined {
   if (SEARCHES_UNTOLD.test(upstreamModel)) return price.requestPico > 0n ? undefined : PER_REQUEST;
-  for (const tool of billed.keys()) if (!Object.hasOwn(price.toolCallPico, tool)) return tool;
+  for (const [tool, field] of billed) {
+    if (Object.hasOwn(price.toolCallPico, tool)) continue;
+    // A server that the operator lets have the field searches once a request, whatever else stands in it.
+    const isInRequest = searchField === 'passed' && price.requestPico > 0n && field === SEARCH_FIELD;
+    if (!isInRequest) return tool;
+  }
   return undefined;
+}
+
+/** All that has no price is a search that the provider refuses or drops, which is for it to say. */
+function isSearchless({ searchField, price }: PlannedTarget, { billed }: ServerToolUse): boolean {
+  if (searchField !== 'closed') return false;
+  return [...billed].every(
+    ([tool, field]) => field === SEARCH_FIELD || Object.hasOwn(price.toolCallPico, tool),
+  );
 }
 
 const PER_REQUEST = 'per_request';

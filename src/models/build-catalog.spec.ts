@@ -40,6 +40,7 @@ const providers = [
   definition('echo', {
     priceBookId: undefined,
     models: [card('echo')],
+    closesSearchField: true,
     ownPrices: { echo: { inputPerMillion: '1', outputPerMillion: '2' } },
   }),
 ];
@@ -95,6 +96,20 @@ describe('buildCatalog', () => {
     const configured = new Set(['openai']);
     const { snapshot } = buildCatalog({ providers: [own], configured, gatewayConfig, priceBook });
     expect(snapshot.find('gpt-4')?.targets[0]?.price.toolCallPico).toEqual({ 'gpt-4': 14_000_000_000n });
+  });
+
+  it('knows who closes the field for searches, and who passes it on', () => {
+    const { snapshot } = build(`providers:
+  local: { type: openai-compatible, base_url: "http://127.0.0.1:1/v1" }
+  sonar: { type: openai-compatible, base_url: "http://127.0.0.1:1/v1", options: { allowed_params: [Web-Search-Options] } }
+models:
+  small: { targets: [{ provider: local, model: small }, { provider: sonar, model: sonar }], ${cheap} }
+  "or/*": { targets: [{ provider: local, model: "*" }], ${cheap} }`);
+    const searching = (id: string) => snapshot.find(id)?.targets.map(({ searchField }) => searchField);
+    expect(searching('small')).toEqual(['closed', 'passed']);
+    expect(searching('or/small')).toEqual(['closed']);
+    expect(searching('echo')).toEqual(['closed']);
+    expect(searching('gpt-4')).toEqual([undefined]);
   });
 
   it('serves nothing of a provider that is not configured, aliases included', () => {

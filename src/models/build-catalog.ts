@@ -3,6 +3,7 @@ import { type PriceCard, priceVersionOf } from '@app/money';
 import type { GatewayConfig, GatewayModel, GatewayTarget } from '../config/gateway-config.js';
 import { pathOf } from '../config/gateway-file/config-node.js';
 import type { ProviderDefinition } from '../providers/provider-definition.js';
+import { isAllowed } from '../providers/openai-compatible/closed-params.js';
 import { targetKey } from '../providers/resilience/target-key.js';
 import type { CatalogModel, CatalogTarget } from './catalog.js';
 import { Snapshot } from './catalog-snapshot.js';
@@ -124,6 +125,7 @@ class CatalogBuilder {
       upstreamModel,
       weight: 1,
       price,
+      searchField: this.#searchField(definition.name),
       ...limits(entry, card, undefined),
     };
     return assemble(id, entry, [withVersion(target)], card);
@@ -150,6 +152,7 @@ class CatalogBuilder {
       upstreamModel,
       weight,
       price,
+      searchField: this.#searchField(provider),
       ...limits(entry, card ?? sameName, this.#bookedContextWindow(definition, upstreamModel)),
     });
   }
@@ -160,6 +163,13 @@ class CatalogBuilder {
       `${pathOf('models', entry.id)}.targets[${index}]: ${what}; give the target or the model its \`price\``,
     );
     return undefined;
+  }
+
+  #searchField(provider: string): CatalogTarget['searchField'] {
+    const definition = this.#definitions.get(provider);
+    if (definition) return definition.closesSearchField ? 'closed' : undefined;
+    const options = this.sources.gatewayConfig.providers.get(provider)?.settings.options;
+    return isAllowed('web_search_options', options?.['allowedParams']) ? 'passed' : 'closed';
   }
 
   #bookedContextWindow(

@@ -28,6 +28,8 @@ export interface CatalogTarget {
   readonly maxOutputTokens: number;
   readonly capabilities: ModelCapabilities;
   readonly price: PriceCard;
+  /** What becomes of `web_search_options`: no search, passed on as it is, or (`undefined`) a search of the vendor's. */
+  readonly searchField?: 'closed' | 'passed' | undefined;
   /** Content address of `price` (sha-256 of its canonical JSON): what holds and ledger rows refer to. */
   readonly priceVersion: string;
 }

@@ -15,6 +15,8 @@ export interface ProviderDefinition {
   readonly ownPrices?: Readonly<Record<string, { inputPerMillion: string; outputPerMillion: string }>>;
   /** What calls of the vendor's own tools cost, US dollars each, decimal strings, where the price data has nothing of it. */
   toolPrices?(upstreamModel: string): Readonly<Record<string, string>>;
+  /** `web_search_options` brings no search there. */
+  readonly closesSearchField?: boolean;
   /**
    * Reads the vendor's slice of the environment. `undefined` = not configured, so not loaded and not listed.
    * Faults are pushed to `faults` as `NAME: what is wrong`, never with the value.

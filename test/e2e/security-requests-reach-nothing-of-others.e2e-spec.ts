@@ -71,6 +71,7 @@ const REACHING: readonly (readonly [model: string, fields: object, param: string
   ['small', { models: ['openai/dearest'] }, 'models'],
   ['small', { fallbacks: ['dearest'] }, 'fallbacks'],
   ['small', { provider: { order: ['dear'] } }, 'provider'],
+  ['small', { web_search_options: {} }, 'web_search_options'],
   ['small', { plugins: [{ id: 'web' }] }, 'plugins'],
   ['small', { api_base: 'http://127.0.0.1:9', api_key: 'sk-x' }, 'api_base'],
   ['small', { max_tokens: 5, n_predict: 100_000 }, 'n_predict'],
@@ -121,14 +122,17 @@ describe('a request that reaches past what is held for', () => {
       models: ['dearest'],
       Max_Tokens: 9,
       extra_body: { api_key: 'sk-x', google: {} },
+      web_search_options: {},
       top_k: 3,
     };
     const response = await dropping.complete(ask('small', fields), 'alice');
     expect(response.status, await response.text()).toBe(200);
-    expect(response.headers.get('x-gateway-dropped-params')).toBe('models, Max_Tokens, extra_body.api_key');
+    expect(response.headers.get('x-gateway-dropped-params')).toBe(
+      'models, Max_Tokens, web_search_options, extra_body.api_key',
+    );
     const [body] = await bodies();
     expect(body).toMatchObject({ model: 'upstream-small', extra_body: { google: {} }, top_k: 3 });
-    expect(JSON.stringify(body)).not.toMatch(/dearest|Max_Tokens|sk-x/);
+    expect(JSON.stringify(body)).not.toMatch(/dearest|Max_Tokens|web_search|sk-x/);
   });
 });
 

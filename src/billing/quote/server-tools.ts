@@ -60,7 +60,7 @@ export interface ServerToolUse {
   /** Most calls in one answer, by name. */
   readonly calls: Readonly<Record<string, number>>;
   /** Those of them that must have a price, each with the field of the request that asks for it. */
-  readonly billed: ReadonlyMap<string, 'tools' | 'web_search_options'>;
+  readonly billed: ReadonlyMap<string, 'tools' | typeof SEARCH_FIELD>;
   /** How often the input may be billed: 1 without such tools. */
   readonly turns: number;
   /** What the vendor adds to the input to tell of the tools. */
@@ -90,7 +90,7 @@ export function serverToolUse(request: ChatRequest, most = Infinity): ServerTool
   const summaries = isSummarised(request) ? 1 : 0;
   if (asked.length + summaries === 0) return NONE;
   const bounds = new Map<string, number>();
-  const billed = new Map<string, 'tools' | 'web_search_options'>();
+  const billed = new Map<string, 'tools' | typeof SEARCH_FIELD>();
   let turns = 1;
   let tokensPerCall = 0;
   let calls = 0;
@@ -99,7 +99,7 @@ export function serverToolUse(request: ChatRequest, most = Infinity): ServerTool
     const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
     bounds.set(name, (bounds.get(name) ?? 0) + (HAS_CONTAINER.test(type) ? 1 : limit));
     for (const price of pricesOf(type, name, tool))
-      billed.set(price, tool === NO_TOOL ? NO_TOOL_FIELD : 'tools');
+      billed.set(price, tool === NO_TOOL ? SEARCH_FIELD : 'tools');
     calls += limit;
     turns += turnsOf(type, limit);
     tokensPerCall = Math.max(tokensPerCall, tokensBrought(type, tool));
@@ -137,7 +137,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Asked for by a field of the request. */
 const NO_TOOL: Fields = {};
 
-const NO_TOOL_FIELD = 'web_search_options';
+export const SEARCH_FIELD = 'web_search_options';
 
 /** What the tool has to have a price for. */
 function pricesOf(type: string, name: string, tool: Fields): string[] {

@@ -9,6 +9,7 @@ export const ECHO: ProviderDefinition = {
   priceBookId: undefined,
   models: ECHO_MODELS,
   ownPrices: ECHO_PRICES,
+  closesSearchField: true,
   settings: readEchoSettings,
   create: ({ options }) => {
     const delayMs = options?.delayMs;

@@ -1,5 +1,5 @@
 import { type ChatRequest, GatewayError, type ProviderCall } from '@app/contracts';
-import { asObject, type WireObject } from './openai-compatible.wire.js';
+import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
 
 /** A field that a client may not set, and why. */
 export interface ClosedParam {
@@ -92,6 +92,16 @@ export function closedParams(request: ChatRequest, allowed = NO_NAMES): readonly
 /** Whether a name in `allowed_params` opens anything. */
 export function isClosedName(name: string): boolean {
   return reasonFor(folded(name)) !== undefined;
+}
+
+/** Whether a server of GATEWAY_CONFIG gets a closed field. */
+export function isAllowed(name: string, allowedParams: unknown): boolean {
+  return allowedNames(allowedParams).has(folded(name));
+}
+
+/** The option `allowedParams` of a provider, as `closedParams` takes it. */
+export function allowedNames(allowedParams: unknown): ReadonlySet<string> {
+  return foldedNames(asArray(allowedParams).flatMap((name) => asText(name) ?? []));
 }
 
 export function foldedNames(names: readonly string[]): ReadonlySet<string> {

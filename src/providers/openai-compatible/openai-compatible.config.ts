@@ -1,7 +1,6 @@
 import type { ProviderStrategy } from '@app/contracts';
 import type { ProviderDependencies, ProviderSettings } from '../provider-definition.js';
-import { asArray, asText } from './openai-compatible.wire.js';
-import { closedParams, foldedNames } from './closed-params.js';
+import { allowedNames, closedParams } from './closed-params.js';
 import { createOpenAiClient } from './openai-client.js';
 import { compatibleDialect, type OpenAiDialect } from './openai-compatible.dialect.js';
 import { OpenAiCompatibleStrategy } from './openai-compatible.strategy.js';
@@ -23,7 +22,7 @@ export async function createOpenAiCompatible(
 function configuredDialect(name: string, options: Readonly<Record<string, unknown>>): OpenAiDialect {
   const dialect = compatibleDialect(name);
   const { outputLimitField: field, timeoutMs } = options;
-  const allowed = foldedNames(asArray(options.allowedParams).flatMap((name) => asText(name) ?? []));
+  const allowed = allowedNames(options.allowedParams);
   return {
     ...dialect,
     closedParams: ({ request }) => closedParams(request, allowed),
