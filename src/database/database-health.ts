@@ -44,7 +44,7 @@ export class DatabaseHealth {
   answered(): void {
     this.#signs += 1;
     this.#lastAnswerMs = performance.now();
-    if (!this.isUp) this.succeeded();
+    if (this.#failures > 0) this.succeeded();
   }
 
   succeeded(): void {

@@ -94,8 +94,9 @@ export function observedClient(
         return;
       }
       connect((error) => {
-        if (!error) health.succeeded();
-        else if (!learn(traits, this.#tried, target, error) && !this.#isUnneeded(error)) health.failed(error);
+        // A connection is no answer: a pooler makes it while the database hangs.
+        if (error && !learn(traits, this.#tried, target, error) && !this.#isUnneeded(error))
+          health.failed(error);
         callback(error && connectionFailure(error));
       });
     }

@@ -152,6 +152,35 @@ describe('away while running', () => {
     expect(service.status().pool.total).toBeLessThanOrEqual(4);
   });
 
+  it('fails fast too when a pooler connects and the server behind it answers nothing', async () => {
+    const pooler = await startPickyPooler(database.url, []);
+    const service = await boot(pooler.url);
+    await service.query('SELECT 1');
+    pooler.swallows = true;
+    await eventually(
+      'it counts as down',
+      async () => {
+        const asked = await Promise.allSettled([1, 2, 3].map(() => service.query('SELECT 1')));
+        return asked.every(({ status }) => status === 'rejected') && !service.isUp();
+      },
+      12_000,
+    );
+    // a connection that is made on trial is no answer
+    await sleep(1_500);
+    expect(service.isUp()).toBe(false);
+    const refusals = Array.from({ length: 20 }, async () => {
+      const askedMs = performance.now();
+      await service.prepared.query('SELECT 1').catch(() => undefined);
+      return performance.now() - askedMs;
+    });
+    // one of them may be what tries
+    expect((await Promise.all(refusals)).filter((ms) => ms < 500).length).toBeGreaterThanOrEqual(19);
+    pooler.swallows = false;
+    await eventually('it is up again without traffic', isReady(service), 5_000);
+    expect(await service.query('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    pooler.close();
+  }, 30_000);
+
   it('leaves a server that takes no writes any more: the next connection may reach one that does', async () => {
     const service = await boot();
     const write = 'CREATE TABLE IF NOT EXISTS written (at timestamptz)';
@@ -286,6 +315,7 @@ describe('a database that refuses us while we run', () => {
     const name = pathname.slice(1);
     await alter(`REVOKE CONNECT ON DATABASE ${name} FROM PUBLIC`);
     await endConnections();
+    await eventually('the pool is empty', () => service.status().pool.total === 0);
     await expect(service.query('SELECT 1')).rejects.toMatchObject({
       code: 'database_unavailable',
       cause: { cause: { code: '42501' } },

@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Transform } from 'node:stream';
 
 export interface PickyPooler {
   readonly url: string;
+  /** While true, connections are made as ever, and no statement is passed on: the server behind it hangs. */
+  swallows: boolean;
   close(): void;
 }
 
@@ -34,13 +37,29 @@ export async function startPickyPooler(
       const upstream = connect(Number(port), '127.0.0.1');
       upstream.on('error', () => client.destroy());
       upstream.write(startup);
-      return client.pipe(upstream).pipe(client);
+      return client
+        .pipe(passing(() => pooler.swallows))
+        .pipe(upstream)
+        .pipe(client);
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = new URL(target);
   url.port = String((server.address() as AddressInfo).port);
-  return { url: url.toString(), close: () => server.close() };
+  const pooler = { url: url.toString(), swallows: false, close: () => void server.close() };
+  return pooler;
+}
+
+/** Query, Parse and Bind begin a statement; what a connection starts with begins with none of these. */
+const BEGINS_STATEMENT = /^[QPB]/;
+
+function passing(swallows: () => boolean): Transform {
+  return new Transform({
+    transform(data: Buffer, _encoding, done) {
+      const isLost = swallows() && BEGINS_STATEMENT.test(data.toString('latin1', 0, 1));
+      done(null, isLost ? undefined : data);
+    },
+  });
 }
 
 function errorResponse(message: string): Buffer {
