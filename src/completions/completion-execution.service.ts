@@ -52,7 +52,8 @@ export class CompletionExecution {
 
   private plan(run: CompletionRun): RoutePlan {
     const plan = this.planner.plan(run.catalogModel, run.request, new Planning(run, this.quoter));
-    return this.quoter.priced(plan, run.request);
+    // What is not billed needs no price.
+    return this.config.billing.enabled ? this.quoter.priced(plan, run.request) : plan;
   }
 
   /** What would be done, without doing it. */

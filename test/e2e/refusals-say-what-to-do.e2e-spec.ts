@@ -124,6 +124,18 @@ describe('a refusal', () => {
   });
 });
 
+it('a call that has no price is refused only where it would be billed', async () => {
+  const body = { model: 'echo', messages: MESSAGES, tools: [{ type: 'web_search' }] };
+  expect(await messageOf('/v1/chat/completions', body)).toBe('echo has no price for calls of web_search.');
+  const free = await startGateway({ env: { DATABASE_URL: database.url, BILLING_ENABLED: 'false' } });
+  try {
+    const response = await free.complete(body, 'alice');
+    expect(response.status, await response.text()).toBe(200);
+  } finally {
+    await free.stop();
+  }
+});
+
 describe('the connection of a refused request', () => {
   const text = JSON.stringify({ model: 'echo', messages: MESSAGES });
   const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n`;
