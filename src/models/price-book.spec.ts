@@ -1,6 +1,7 @@
 import { priceUsage, type UsageQuantities } from '@app/money';
 import { calcPrice, findProvider, updatePrices, type Usage } from '@pydantic/genai-prices';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { OPENAI } from '../providers/openai/index.js';
 import { PriceBook } from './price-book.js';
 
 const now = new Date('2026-11-23T12:00:00Z');
@@ -115,6 +116,16 @@ describe('PriceBook', () => {
     }
     expect(compared).toBeGreaterThan(300);
   });
+});
+
+it('has a price for searches of the web and of files at every model of OpenAI', () => {
+  const unpriced = OPENAI.models.filter(({ id, upstreamModel = id }) => {
+    const card = book.find('openai', upstreamModel, OPENAI.toolPrices?.(upstreamModel))?.card;
+    return (
+      card?.toolCallPico['web_search'] !== 10_000_000_000n || card.toolCallPico['file_search'] === undefined
+    );
+  });
+  expect(unpriced.map(({ id }) => id)).toEqual([]);
 });
 
 /** The last of this file: it replaces the data. */

@@ -135,9 +135,7 @@ function requestWith(path: string, value: unknown): ChatRequest {
 }
 
 function closedIn(vendor: string, request: ChatRequest): string[] {
-  const found = vendor.startsWith('OpenAI')
-    ? closedAtOpenAi({ request, upstreamModel: 'gpt-5' })
-    : closedParams(request);
+  const found = vendor.startsWith('OpenAI') ? closedAtOpenAi(request) : closedParams(request);
   return found.map(({ param }) => param);
 }
 

@@ -43,7 +43,7 @@ export class OpenAiStrategy implements ProviderStrategy {
     call: ProviderCall,
     use: Use<Result>,
   ): Promise<Result> {
-    return withoutClosed(call, closedAtOpenAi(call), (open) => this.#through(open, use));
+    return withoutClosed(call, closedAtOpenAi(call.request), (open) => this.#through(open, use));
   }
 
   async #through<Result>(call: ProviderCall, use: Use<Result>): Promise<Result> {
