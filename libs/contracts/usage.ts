@@ -23,7 +23,7 @@ export interface Usage {
   imageOutputTokens?: number;
   /** Server-side tool calls that the vendor bills apart, e.g. `{ web_search: 2 }`. */
   serverToolCalls?: Record<string, number>;
-  /** Calls of the model that the counts are the sum of, at most, where tools of the vendor's made it more than one. */
+  /** Calls of the model that the counts are the sum of, as far as the answer shows it, where tools of the vendor's made it more than one. */
   modelCalls?: number;
 }
 

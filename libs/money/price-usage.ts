@@ -17,7 +17,7 @@ export interface UsageQuantities {
   readonly audioOutputTokens?: number | undefined;
   readonly imageOutputTokens?: number | undefined;
   readonly serverToolCalls?: Readonly<Record<string, number>> | undefined;
-  /** Calls that the counts are the sum of, at most; 1 where it is not said. */
+  /** Calls that the counts are the sum of, as far as it is known; 1 where it is not said. */
   readonly modelCalls?: number | undefined;
 }
 

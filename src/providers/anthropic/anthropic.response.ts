@@ -45,7 +45,7 @@ export function toChatCompletion(answer: WireAnswer, context: AnswerContext): Ch
       },
     ],
   };
-  const counted = toUsage(usage);
+  const counted = toUsage(usage, content);
   if (counted) completion.usage = shownUsage(counted, usage);
   const tier = isObject(usage) ? toServiceTier(usage.service_tier) : undefined;
   return tier === undefined ? completion : { ...completion, service_tier: tier };

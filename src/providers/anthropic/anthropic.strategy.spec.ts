@@ -80,6 +80,12 @@ async function read(events: AsyncIterable<ChatStreamEvent>): Promise<{ texts: st
 }
 
 describe('AnthropicStrategy', () => {
+  it('tells of how many turns the usage of a whole answer is the sum', async () => {
+    const called = { type: 'mcp_tool_use', id: 'm', name: 'x', server_name: 'y', input: {} };
+    answerWith(JSON.stringify({ ...MESSAGE, content: [called, ...MESSAGE.content] }));
+    expect((await strategy.complete(call())).usage?.modelCalls).toBe(2);
+  });
+
   it('sends what the API of its version wants, and the key in its header only', async () => {
     answerWith(JSON.stringify(MESSAGE));
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';

@@ -48,7 +48,7 @@ export class AnthropicStrategy implements ProviderStrategy {
     const answer = readAnswer(response, call.signal, providerRequestId);
     return {
       completion: toChatCompletion(answer, this.#context(call, translated)),
-      usage: toUsage(answer.usage)?.billed,
+      usage: toUsage(answer.usage, answer.content)?.billed,
       providerRequestId,
       droppedParams: translated.droppedParams,
     };

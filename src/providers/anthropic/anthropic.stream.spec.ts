@@ -81,6 +81,12 @@ describe('AnthropicStream', () => {
     expect(quickestMs(32_000) / quickestMs(2_000)).toBeLessThan(200);
   });
 
+  it('tells of how many turns its usage is the sum, by the blocks that came', () => {
+    const called = { type: 'mcp_tool_use', id: 'm', name: 'x', server_name: 'y', input: {} };
+    const events = eventsOf([start(), open(0, called), close(0), open(1, text), close(1), ...end()]);
+    expect(events.at(-1)?.usage?.modelCalls).toBe(2);
+  });
+
   it('gives the role first, the finish with the last delta, and usage alone at the end', () => {
     const events = eventsOf([
       start(),

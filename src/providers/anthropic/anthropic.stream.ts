@@ -236,7 +236,7 @@ export class AnthropicStream {
   }
 
   #counted(): AnthropicUsage | undefined {
-    return toUsage(this.#usage);
+    return toUsage(this.#usage, this.#blocks);
   }
 
   #chunk(

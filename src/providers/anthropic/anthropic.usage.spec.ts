@@ -25,6 +25,35 @@ describe('toUsage', () => {
     });
   });
 
+  it.each([
+    ['a tool that is not counted', ['server_tool_use', 'tool_search_tool_result', 'text'], 2],
+    ['an MCP server', ['mcp_tool_use', 'mcp_tool_result', 'thinking', 'mcp_tool_use', 'mcp_tool_result'], 3],
+    [
+      'calls of one turn',
+      ['server_tool_use', 'server_tool_use', 'mcp_tool_use', 'mcp_tool_result', 'text'],
+      2,
+    ],
+    ["the client's own", ['tool_use', 'tool_use'], undefined],
+  ])('is the sum of the turns that the content shows: %s', (_what, types, calls) => {
+    const content = types.map((type) => ({ type, name: 'x' }));
+    expect(toUsage({ input_tokens: 1, output_tokens: 1 }, content)?.billed.modelCalls).toBe(calls);
+  });
+
+  it('takes no call of the code for a turn of the model, and no number of searches for one of turns', () => {
+    const use = (caller: string) => ({
+      type: 'server_tool_use',
+      name: 'web_search',
+      caller: { type: caller },
+    });
+    const result = { type: 'web_search_tool_result' };
+    const byCode = use('code_execution_20260120');
+    const counts = { input_tokens: 1, output_tokens: 1, server_tool_use: { web_search_requests: 3 } };
+    const callsOf = (content: { type: string }[]) => toUsage(counts, content)?.billed.modelCalls;
+    expect(callsOf([use('direct'), byCode, result, byCode, result, { type: 'text' }])).toBe(2);
+    expect(callsOf([use('direct'), use('direct'), use('direct'), result, result, result])).toBe(2);
+    expect(callsOf([use('direct'), result, use('direct'), result])).toBe(3);
+  });
+
   it('does not know what was not reported', () => {
     expect(toUsage({ input_tokens: 1, output_tokens: 0, cache_read_input_tokens: null })).toEqual({
       shown: { inputTokens: 1, outputTokens: 0 },

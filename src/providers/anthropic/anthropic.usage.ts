@@ -1,5 +1,5 @@
 import type { Usage } from '@app/contracts';
-import { isObject, type JsonObject } from './anthropic.wire.js';
+import { isObject, type JsonObject, type WireBlock } from './anthropic.wire.js';
 
 /** More tokens than any call can have; a larger count is a fault, not a fact to bill. */
 const MAX_TOKENS = 1_000_000_000;
@@ -19,13 +19,14 @@ export interface AnthropicUsage {
  * the others are not and come on top of what is billed. (An advisor's tokens are then charged at the asked model's price:
  * the block does not carry another price.)
  *
+ * @param content  of the answer, as far as it has come: it shows turns that no count tells of
  * @returns `undefined` when input or output was not reported; single parts that were not, or are no counts, are left
  *          out: nothing is defaulted to 0
  * @see     https://platform.claude.com/docs/en/api/messages, read 2026-11-23
  */
-export function toUsage(block: unknown): AnthropicUsage | undefined {
+export function toUsage(block: unknown, content: readonly WireBlock[] = []): AnthropicUsage | undefined {
   if (!isObject(block)) return undefined;
-  const shown = oneCall(block);
+  const shown = oneCall(block, content);
   if (!shown) return undefined;
   const side = sideCalls(block).flatMap((iteration) => oneCall(iteration) ?? []);
   return { shown, billed: side.reduce(sum, shown) };
@@ -56,7 +57,7 @@ function objects(list: unknown): JsonObject[] {
   return Array.isArray(list) ? list.filter(isObject) : [];
 }
 
-function oneCall(block: JsonObject): Usage | undefined {
+function oneCall(block: JsonObject, content: readonly WireBlock[] = []): Usage | undefined {
   const fresh = count(block.input_tokens);
   const outputTokens = count(block.output_tokens);
   if (fresh === undefined || outputTokens === undefined) return undefined;
@@ -74,15 +75,31 @@ function oneCall(block: JsonObject): Usage | undefined {
     outputTokens,
     reasoningOutputTokens: atMost(part(block.output_tokens_details, 'thinking_tokens'), outputTokens),
     serverToolCalls,
-    modelCalls: callsOf(block, serverToolCalls),
+    modelCalls: callsOf(block, content, serverToolCalls),
   });
 }
 
-/** The model is called anew with what a tool brought. `undefined` = once, as far as the block tells. */
-function callsOf(block: JsonObject, tools: Usage['serverToolCalls']): number | undefined {
+/** The model is called anew with what its tools brought. `undefined` = once, as far as the block and the content tell. */
+function callsOf(
+  block: JsonObject,
+  content: readonly WireBlock[],
+  tools: Usage['serverToolCalls'],
+): number | undefined {
   const listed = objects(block.iterations).filter(({ type }) => OWN_CALLS.has(type)).length;
-  const calls = listed || Object.values(tools ?? {}).reduce((sum, each) => sum + each, 1);
+  const counted = (): number => Object.values(tools ?? {}).reduce((sum, each) => sum + each, 0);
+  const calls = listed || 1 + (turnsOf(content) || counted());
   return calls > 1 ? calls : undefined;
+}
+
+/** Turns that called tools which Anthropic runs. Calls in a row are of one turn: no result came between them. */
+function turnsOf(content: readonly WireBlock[]): number {
+  return content.filter((block, at) => isCall(block) && !isCall(content[at - 1])).length;
+}
+
+/** What the code of another call calls is no turn of the model. */
+function isCall(block: WireBlock | undefined): boolean {
+  if (block?.type !== 'server_tool_use' && block?.type !== 'mcp_tool_use') return false;
+  return !isObject(block.caller) || block.caller.type === 'direct';
 }
 
 function part(block: unknown, name: string): number | undefined {

@@ -600,15 +600,16 @@ describe('usage', () => {
     });
   });
 
-  it('is the sum of as many calls of the model as its tools may have made', () => {
+  it('is the sum of as many calls of the model as it had turns with tools; calls in a row are one turn', () => {
     const calls = (...types: string[]) =>
       readResponsesUsage(
         block,
         types.map((type) => ({ type, action: { type: 'open_page' } })),
       )?.modelCalls;
     expect(calls('message', 'function_call', 'reasoning')).toBeUndefined();
-    expect(calls('web_search_call', 'web_search_call', 'message')).toBe(3);
-    expect(calls('code_interpreter_call', 'mcp_call', 'file_search_call')).toBe(4);
+    expect(calls('web_search_call', 'web_search_call', 'message')).toBe(2);
+    expect(calls('web_search_call', 'reasoning', 'web_search_call', 'message')).toBe(3);
+    expect(calls('code_interpreter_call', 'mcp_call', 'file_search_call')).toBe(2);
   });
 
   it('is told by the whole answer and by the stream alike', async () => {

@@ -17,7 +17,8 @@ export function readResponsesUsage(
   const usage = readUsage(chatBlock(block));
   if (!usage) return undefined;
   const serverToolCalls = countServerTools(output, toolUsage);
-  const turns = output.filter(isRunByOpenAi).length;
+  // Calls in a row are one turn: otherwise whoever has the model search five times at once divides a long input by six.
+  const turns = output.filter((item, at) => isRunByOpenAi(item) && !isRunByOpenAi(output[at - 1])).length;
   return {
     ...usage,
     ...(serverToolCalls && { serverToolCalls }),
@@ -70,10 +71,11 @@ function containersOf(output: readonly WireObject[]): number {
   return new Set(calls.map((call) => call.container_id)).size;
 }
 
-/** The model is called anew with what came of it, and all of that is in the usage; several may be one turn. */
-function isRunByOpenAi({ type }: WireObject): boolean {
+/** The model is called anew with what came of it, and all of that is in the usage. */
+function isRunByOpenAi(item: WireObject | undefined): boolean {
   return (
-    typeof type === 'string' && /^(?:web_search|file_search|code_interpreter|mcp|shell)_call$/.test(type)
+    typeof item?.type === 'string' &&
+    /^(?:web_search|file_search|code_interpreter|mcp|shell)_call$/.test(item.type)
   );
 }
 
