@@ -29,7 +29,7 @@ export interface LoadedConfiguration {
   readonly gatewayConfig: GatewayConfig;
   /** Said once at boot and by `check:env`: allowed, but perhaps not meant. */
   readonly warnings: readonly string[];
-  /** The variables it was made from, for a later reading of the file. */
+  /** The variables as they were given, for a later reading of the file: of secrets in files it has the paths, to be read again. */
   readonly environment: RawEnvironment;
 }
 
@@ -51,7 +51,8 @@ export function loadConfiguration(
 ): LoadedConfiguration {
   const providers = options.providers ?? PROVIDERS;
   const findings = new Findings();
-  const { variables, faults } = withSecretFiles(withoutBlanks(environment), secretNames(providers));
+  const given = withoutBlanks(environment);
+  const { variables, faults } = withSecretFiles(given, secretNames(providers));
   const parsed = readEnvironmentVariables(variables);
   findings.faults.push(...parsed.faults);
   const config = buildAppConfig(parsed.environment, findings, { createSecret: options.createSecret ?? true });
@@ -65,7 +66,7 @@ export function loadConfiguration(
   if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database lives there`);
   const others = findings.faults.filter((line) => !faults.has(line.slice(0, line.indexOf(':'))));
   if (faults.size + others.length > 0) throw new ConfigurationError([...faults.values(), ...others]);
-  return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: variables };
+  return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: given };
 }
 
 function secretNames(providers: readonly ProviderDefinition[]): string[] {
