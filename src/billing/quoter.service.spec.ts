@@ -361,14 +361,6 @@ describe('the quote', () => {
         (quoting(asked, { code_execution: code })() as ReturnType<QuoterService['quote']>).bounds[0]!.worst;
       expect(worst(7n).fixedPico - worst(0n).fixedPico).toBe(7n);
     });
-
-    it('needs a price of the request where the model searches untold', () => {
-      const model = { upstreamModel: 'gpt-4o-search-preview' };
-      expect(quoting({}, { web_search: 1n }, model)).toThrow('per_request');
-      const price = { ...CARD, toolCallPico: {}, requestPico: 25_000_000_000n };
-      for (const asked of [{}, { web_search_options: {} }])
-        expect(quoting(asked, {}, { ...model, price })).not.toThrow();
-    });
   });
 
   it('is for as many calls of tools as OpenAI is told, and no other vendor', () => {

@@ -32,7 +32,7 @@ export class QuoterService {
   /**
    * The plan without the targets whose vendor would bill what has no price there: searches, pictures, containers.
    *
-   * @throws GatewayError  `unsupported_parameter` when none is left, `model_not_found` where it is the model's own searches
+   * @throws GatewayError  `unsupported_parameter` when none is left
    */
   priced(plan: RoutePlan, request: ChatRequest): RoutePlan {
     const use = serverToolUse(request);
@@ -130,18 +130,11 @@ async function refine(
   return build(plan, request, stream, counted);
 }
 
-/** OpenAI's models that search for every request, once, and do not tell: only a price of the request can charge it. */
-const SEARCHES_UNTOLD = /-search-(?:preview|api)/;
-
 /** What of a request the target would be billed for and has no price for; a price of 0 is one. */
-function unpriced(
-  { upstreamModel, price, searchField }: PlannedTarget,
-  { billed }: ServerToolUse,
-): string | undefined {
-  if (SEARCHES_UNTOLD.test(upstreamModel)) return price.requestPico > 0n ? undefined : PER_REQUEST;
+function unpriced({ price, searchField }: PlannedTarget, { billed }: ServerToolUse): string | undefined {
   for (const [tool, field] of billed) {
     if (Object.hasOwn(price.toolCallPico, tool)) continue;
-    // A server that the operator lets have the field searches once a request, whatever else stands in it.
+    // Whoever searches by the field alone searches once a request, whatever else stands in it.
     const isInRequest = searchField === 'passed' && price.requestPico > 0n && field === SEARCH_FIELD;
     if (!isInRequest) return tool;
   }
@@ -156,13 +149,8 @@ function isSearchless({ searchField, price }: PlannedTarget, { billed }: ServerT
   );
 }
 
-const PER_REQUEST = 'per_request';
-
 function unpricedError({ model, targets: [target] }: RoutePlan, use: ServerToolUse): GatewayError {
   const missing = target && unpriced(target, use);
-  if (missing === PER_REQUEST) {
-    return new GatewayError('model_not_found', `${model.id} has no price for its searches (per_request).`);
-  }
   return new GatewayError('unsupported_parameter', `${model.id} has no price for calls of ${missing}.`, {
     param: use.billed.get(missing ?? ''),
   });

@@ -13,6 +13,7 @@ export async function checkEnvCommand(_args: readonly string[], output: Output):
     configured: new Set([...loaded.providerSettings.keys(), ...loaded.gatewayConfig.providers.keys()]),
     gatewayConfig: loaded.gatewayConfig,
     priceBook: new PriceBook({ usdRate: loaded.config.billing.usdRate, now: new Date() }),
+    isBilled: loaded.config.billing.enabled,
   });
   for (const fault of catalog.faults) output.err(fault);
   if (catalog.faults.length > 0) return 1;

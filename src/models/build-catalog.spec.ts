@@ -59,7 +59,7 @@ const builtIns = {
 };
 const priceBook = new PriceBook({ usdRate: '1', now: new Date('2026-11-23T00:00:00Z') });
 
-function build(yaml = '', configured = ['openai', 'anthropic', 'echo']) {
+function build(yaml = '', configured = ['openai', 'anthropic', 'echo'], isBilled = true) {
   const { config: gatewayConfig, faults } = parseGatewayConfig(yaml, {}, builtIns);
   expect(faults).toEqual([]);
   return buildCatalog({
@@ -67,6 +67,7 @@ function build(yaml = '', configured = ['openai', 'anthropic', 'echo']) {
     configured: new Set([...configured, ...gatewayConfig.providers.keys()]),
     gatewayConfig,
     priceBook,
+    isBilled,
   });
 }
 
@@ -94,7 +95,13 @@ describe('buildCatalog', () => {
     const own = { ...providers[0]!, toolPrices: (model: string) => ({ [model]: '0.014' }) };
     const { config: gatewayConfig } = parseGatewayConfig('', {}, builtIns);
     const configured = new Set(['openai']);
-    const { snapshot } = buildCatalog({ providers: [own], configured, gatewayConfig, priceBook });
+    const { snapshot } = buildCatalog({
+      providers: [own],
+      configured,
+      gatewayConfig,
+      priceBook,
+      isBilled: true,
+    });
     expect(snapshot.find('gpt-4')?.targets[0]?.price.toolCallPico).toEqual({ 'gpt-4': 14_000_000_000n });
   });
 
@@ -110,6 +117,49 @@ models:
     expect(searching('or/small')).toEqual(['closed']);
     expect(searching('echo')).toEqual(['closed']);
     expect(searching('gpt-4')).toEqual([undefined]);
+  });
+
+  describe('of OpenAI’s models that search for every request and do not tell', () => {
+    const searching = (price: string) => `${local}models:
+  search: { targets: [{ provider: openai, model: gpt-4o-search-preview }, { provider: openai, model: gpt-4 }], ${price} }
+  alone: { targets: [{ provider: local, model: openai/gpt-5-search-api }], ${price} }
+  own: { targets: [{ provider: local, model: my-gpt-x-search-api }], ${price} }
+  "or/*": { targets: [{ provider: local, model: "*" }], ${price} }
+aliases: { quick: or/openai/gpt-4o-search-preview }`;
+    const leftOut = (built: ReturnType<typeof build>) =>
+      built.leftOut.filter((line) => !line.startsWith('gpt-unpriced'));
+    const upstream = ({ snapshot }: ReturnType<typeof build>, name: string) =>
+      snapshot.find(name)?.targets.map(({ upstreamModel }) => upstreamModel);
+
+    it.each([cheap, cheap.replace('}', ", per_request: '0' }")])('serves none with %s', (price) => {
+      const built = build(searching(price));
+      expect(upstream(built, 'search')).toEqual(['gpt-4']);
+      for (const name of ['alone', 'or/openai/gpt-4o-search-preview', 'quick'])
+        expect(upstream(built, name)).toBeUndefined();
+      expect(built.snapshot.list().map(({ id }) => id)).not.toContain('alone');
+      expect(upstream(built, 'own')).toEqual(['my-gpt-x-search-api']);
+      expect(upstream(built, 'or/x-search-api')).toEqual(['x-search-api']);
+      expect(built.faults).toEqual([]);
+      expect(leftOut(built)).toEqual([
+        'search: gpt-4o-search-preview searches for every request, and has no price per_request',
+        'alone: openai/gpt-5-search-api searches for every request, and has no price per_request',
+        'alone: none of its targets can be served',
+      ]);
+    });
+
+    it('serves them with a price of the request, or where nothing is billed', () => {
+      const priced = build(searching(cheap.replace('}', ", per_request: '0.025' }")));
+      for (const built of [priced, build(searching(cheap), undefined, false)]) {
+        expect(upstream(built, 'search')).toEqual(['gpt-4o-search-preview', 'gpt-4']);
+        expect(upstream(built, 'alone')).toEqual(['openai/gpt-5-search-api']);
+        expect(upstream(built, 'quick')).toEqual(['openai/gpt-4o-search-preview']);
+        expect(leftOut(built)).toEqual([]);
+      }
+      expect(priced.snapshot.find('search')?.targets.map(({ searchField }) => searchField)).toEqual([
+        'passed',
+        undefined,
+      ]);
+    });
   });
 
   it('serves nothing of a provider that is not configured, aliases included', () => {

@@ -8,6 +8,7 @@ import { targetKey } from '../providers/resilience/target-key.js';
 import type { CatalogModel, CatalogTarget } from './catalog.js';
 import { Snapshot } from './catalog-snapshot.js';
 import type { PriceBook } from './price-book.js';
+import { hasUnpricedSearch, searchesUntold } from './untold-searches.js';
 
 export interface CatalogSources {
   /** The built-in providers, configured or not. */
@@ -16,6 +17,8 @@ export interface CatalogSources {
   readonly configured: ReadonlySet<string>;
   readonly gatewayConfig: GatewayConfig;
   readonly priceBook: PriceBook;
+  /** BILLING_ENABLED */
+  readonly isBilled: boolean;
 }
 
 export interface BuiltCatalog {
@@ -69,6 +72,7 @@ class CatalogBuilder {
   }
 
   build(): BuiltCatalog {
+    const { isBilled } = this.sources;
     const models = new Map<string, CatalogModel>();
     for (const model of [...this.#builtInModels(), ...this.#fileModels()]) {
       if (!models.has(model.id)) models.set(model.id, model);
@@ -79,6 +83,7 @@ class CatalogBuilder {
       snapshot: new Snapshot(
         [...models.values()].map((model) => withAliases(model, namesOf.get(model.id) ?? [])),
         aliases,
+        isBilled,
       ),
       faults: this.#faults,
       leftOut: this.#leftOut,
@@ -125,7 +130,7 @@ class CatalogBuilder {
       upstreamModel,
       weight: 1,
       price,
-      searchField: this.#searchField(definition.name),
+      searchField: this.#searchField(definition.name, upstreamModel),
       ...limits(entry, card, undefined),
     };
     return assemble(id, entry, [withVersion(target)], card);
@@ -145,6 +150,12 @@ class CatalogBuilder {
     const price = target.price ?? entry.price ?? this.#unnamedPrice(definition, target);
     if (!price) return this.#unpriced(entry, target, index);
     const { provider, upstreamModel, weight } = target;
+    if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, price })) {
+      this.#leftOut.push(
+        `${entry.id}: ${upstreamModel} searches for every request, and has no price per_request`,
+      );
+      return undefined;
+    }
     const card = definition?.models.find((known) => (known.upstreamModel ?? known.id) === upstreamModel);
     const sameName = definition?.models.find((known) => known.id === entry.id);
     return withVersion({
@@ -152,7 +163,7 @@ class CatalogBuilder {
       upstreamModel,
       weight,
       price,
-      searchField: this.#searchField(provider),
+      searchField: this.#searchField(provider, upstreamModel),
       ...limits(entry, card ?? sameName, this.#bookedContextWindow(definition, upstreamModel)),
     });
   }
@@ -165,9 +176,10 @@ class CatalogBuilder {
     return undefined;
   }
 
-  #searchField(provider: string): CatalogTarget['searchField'] {
+  #searchField(provider: string, upstreamModel: string): CatalogTarget['searchField'] {
     const definition = this.#definitions.get(provider);
-    if (definition) return definition.closesSearchField ? 'closed' : undefined;
+    if (definition?.closesSearchField) return 'closed';
+    if (definition) return searchesUntold(upstreamModel) ? 'passed' : undefined;
     const options = this.sources.gatewayConfig.providers.get(provider)?.settings.options;
     return isAllowed('web_search_options', options?.['allowedParams']) ? 'passed' : 'closed';
   }

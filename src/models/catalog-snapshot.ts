@@ -1,5 +1,6 @@
 import { isWildcard, MODEL_NAME } from '../config/gateway-file/parse-model.js';
 import type { CatalogModel, CatalogSnapshot, CatalogTarget } from './catalog.js';
+import { hasUnpricedSearch } from './untold-searches.js';
 
 /** A catalogue at one moment: lookups by id, alias and wildcard. Made by `buildCatalog`, never changed. */
 export class Snapshot implements CatalogSnapshot {
@@ -10,7 +11,11 @@ export class Snapshot implements CatalogSnapshot {
   readonly #targets: readonly CatalogTarget[];
 
   /** @param aliases  alias -> id of one of the models, or a name under a wildcard */
-  constructor(models: readonly CatalogModel[], aliases: ReadonlyMap<string, string>) {
+  constructor(
+    models: readonly CatalogModel[],
+    aliases: ReadonlyMap<string, string>,
+    private readonly isBilled = true,
+  ) {
     this.#targets = models.flatMap(({ targets }) => targets);
     this.#wildcards = models
       .filter((model) => isWildcard(model.id))
@@ -46,7 +51,10 @@ export class Snapshot implements CatalogSnapshot {
     );
     // The rest is the client's text and goes into a provider's address or body: only what a model may be called.
     if (!wildcard || !MODEL_NAME.test(name) || name.includes('..') || name.includes('//')) return undefined;
-    return concrete(wildcard, name);
+    const model = concrete(wildcard, name);
+    if (!this.isBilled || !model.targets.some(hasUnpricedSearch)) return model;
+    const targets = model.targets.filter((target) => !hasUnpricedSearch(target));
+    return targets.length > 0 ? { ...model, targets } : undefined;
   }
 }
 

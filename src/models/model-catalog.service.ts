@@ -91,6 +91,7 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
       providers: this.providers,
       configured: new Set([...this.settings.keys(), ...gatewayConfig.providers.keys()]),
       gatewayConfig,
+      isBilled: this.config.billing.enabled,
       priceBook: new PriceBook({ usdRate: this.config.billing.usdRate, now: new Date() }),
     });
     if (built.faults.length > 0) throw new ConfigurationError(built.faults);
