@@ -345,6 +345,19 @@ describe('the quote', () => {
       expect(quoter().priced(plan(free, local), asked).targets).toEqual([local]);
     });
 
+    it('is held for once where a prompt is billed once, however often it searches', () => {
+      const held = (changes: Partial<PlannedTarget>, ...list: object[]) => {
+        const price = { ...CARD, toolCallPico: { web_search: 35_000_000_000n } };
+        const asked = request([user('x')], tools(...list) as never);
+        const { bounds } = quoter().quote(plan(target({ ...changes, price })), asked, false);
+        const { bounds: free } = quoter().quote(plan(target(changes)), asked, false);
+        return Number((bounds[0]!.worst.fixedPico - free[0]!.worst.fixedPico) / 25_000_000_000n);
+      };
+      expect(held({}, { googleSearch: {} })).toBe(10);
+      expect(held({ billsSearchesOnce: true }, { googleSearch: {} })).toBe(1);
+      expect(held({ billsSearchesOnce: true }, { googleSearch: {} }, { type: 'google_search' })).toBe(1);
+    });
+
     it('needs none where a request has one, and the server takes the field as it is', () => {
       const field = { web_search_options: {} };
       const server = { provider: 'local', searchField: 'passed' } as const;

@@ -197,8 +197,12 @@ function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishe
     largestCallTokens: largestCall(ownTokens, serverTools, target.contextWindow),
     audioInputTokens: Math.min(inputTokens, input.bound.audioTokens * serverTools.turns),
     imageInputTokens: Math.min(inputTokens, input.bound.imageTokens * serverTools.turns),
-    serverToolCalls: serverTools.calls,
+    serverToolCalls: target.billsSearchesOnce ? searchedOnce(serverTools.calls) : serverTools.calls,
   };
+}
+
+function searchedOnce(calls: ServerToolUse['calls']): ServerToolUse['calls'] {
+  return 'web_search' in calls ? { ...calls, web_search: 1 } : calls;
 }
 
 /** `cache_control: { ttl: "1h" }` may stand on any part, message or tool, or on the request: for its last block. */

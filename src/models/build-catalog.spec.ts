@@ -91,6 +91,25 @@ describe('buildCatalog', () => {
     expect(snapshot.find('gpt-unpriced')).toBeUndefined();
   });
 
+  it('knows where a prompt’s searches are billed as one', () => {
+    const own = { ...providers[0]!, billsSearchesOnce: (model: string) => model === 'gpt-4' };
+    const { config: gatewayConfig } = parseGatewayConfig(
+      `models: { mine: { targets: [{ provider: openai, model: gpt-4 }], ${cheap} } }`,
+      {},
+      builtIns,
+    );
+    const configured = new Set(['openai']);
+    const { snapshot } = buildCatalog({
+      providers: [own],
+      configured,
+      gatewayConfig,
+      priceBook,
+      isBilled: true,
+    });
+    const once = (id: string) => snapshot.find(id)?.targets[0]?.billsSearchesOnce ?? false;
+    expect(['gpt-4', 'mine', 'gpt-3.5-turbo'].map(once)).toEqual([true, true, false]);
+  });
+
   it('has the prices of tools that the vendor’s folder knows', () => {
     const own = { ...providers[0]!, toolPrices: (model: string) => ({ [model]: '0.014' }) };
     const { config: gatewayConfig } = parseGatewayConfig('', {}, builtIns);

@@ -131,6 +131,7 @@ class CatalogBuilder {
       weight: 1,
       price,
       searchField: this.#searchField(definition.name, upstreamModel),
+      billsSearchesOnce: definition.billsSearchesOnce?.(upstreamModel),
       ...limits(entry, card, undefined),
     };
     return assemble(id, entry, [withVersion(target)], card);
@@ -164,6 +165,7 @@ class CatalogBuilder {
       weight,
       price,
       searchField: this.#searchField(provider, upstreamModel),
+      billsSearchesOnce: definition?.billsSearchesOnce?.(upstreamModel),
       ...limits(entry, card ?? sameName, this.#bookedContextWindow(definition, upstreamModel)),
     });
   }

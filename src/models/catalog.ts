@@ -30,6 +30,8 @@ export interface CatalogTarget {
   readonly price: PriceCard;
   /** What becomes of `web_search_options`: no search, passed on as it is, or (`undefined`) a search of the vendor's. */
   readonly searchField?: 'closed' | 'passed' | undefined;
+  /** However often a prompt searches, that is billed as one call. */
+  readonly billsSearchesOnce?: boolean | undefined;
   /** Content address of `price` (sha-256 of its canonical JSON): what holds and ledger rows refer to. */
   readonly priceVersion: string;
 }

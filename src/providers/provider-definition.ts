@@ -15,6 +15,8 @@ export interface ProviderDefinition {
   readonly ownPrices?: Readonly<Record<string, { inputPerMillion: string; outputPerMillion: string }>>;
   /** What calls of the vendor's own tools cost, US dollars each, decimal strings, where the price data has nothing of it. */
   toolPrices?(upstreamModel: string): Readonly<Record<string, string>>;
+  /** However often a prompt searches, the vendor bills one call. */
+  billsSearchesOnce?(upstreamModel: string): boolean;
   /** `web_search_options` brings no search there. */
   readonly closesSearchField?: boolean;
   /**

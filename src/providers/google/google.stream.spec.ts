@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { translateRequest } from './google.request.js';
 import { type AnswerContext, CALL_ID_PREFIX, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
+import { GOOGLE } from './index.js';
 import { paysEverySearch } from './google.traits.js';
 import type { GeminiPart, JsonObject } from './google.wire.js';
 
@@ -522,6 +523,7 @@ describe('what stands beside the text', () => {
     ['gemini-3.5-flash', true],
   ])('searches that %s makes, as they are charged', (model, each) => {
     expect(paysEverySearch(model)).toBe(each);
+    expect(GOOGLE.billsSearchesOnce?.(model)).toBe(!each);
   });
 
   it('citations of a stream, also when its last chunks say no more of them', () => {

@@ -2,6 +2,7 @@ import type { ProviderDefinition } from '../provider-definition.js';
 import { readGoogleSettings } from './google.config.js';
 import { GOOGLE_MODELS } from './google.models.js';
 import { toolPrices } from './google.prices.js';
+import { paysEverySearch } from './google.traits.js';
 
 const NAME = 'google';
 
@@ -11,6 +12,7 @@ export const GOOGLE: ProviderDefinition = {
   priceBookId: 'google',
   models: GOOGLE_MODELS,
   toolPrices,
+  billsSearchesOnce: (model) => !paysEverySearch(model),
   settings: readGoogleSettings,
   create: async (settings, { fetch }) => {
     const [{ GeminiClient }, { GoogleStrategy }] = await Promise.all([
