@@ -34,7 +34,7 @@ const ALONE = {
     'health-',
     'money-survives-chaos',
     'observability-backends-',
-    'security-hostile-bodies',
+    'security-hostile-',
     'security-revocation-',
     'security-slow-',
     'shutdown-cuts-',

@@ -124,6 +124,38 @@ describe('buildCatalog', () => {
     expect(snapshot.find('gpt-4')?.targets[0]?.price.toolCallPico).toEqual({ 'gpt-4': 14_000_000_000n });
   });
 
+  it('asks what the vendor takes for its tools, beside a price of the file that says nothing of them', () => {
+    const own = {
+      ...providers[0]!,
+      toolPrices: () => ({ web_search: '0.01', code_execution: '0.03' }),
+      requestPrice: (model: string) => (model === 'always-searches' ? '0.025' : undefined),
+    };
+    const { config: gatewayConfig } = parseGatewayConfig(
+      `models:
+  own: { targets: [{ provider: openai, model: own }], price: { input_per_million: '1', output_per_million: '2', tool_calls: { web_search: '0' } } }
+  always-searches: { targets: [{ provider: openai, model: always-searches }], ${cheap} }
+  dearer: { targets: [{ provider: openai, model: always-searches }], price: { input_per_million: '1', output_per_million: '2', per_request: '0.04' } }
+`,
+      {},
+      builtIns,
+    );
+    const { snapshot } = buildCatalog({
+      providers: [own],
+      configured: new Set(['openai']),
+      gatewayConfig,
+      priceBook,
+      isBilled: true,
+    });
+    const beside = (name: string) => {
+      const { toolCallPico, requestPico } = snapshot.find(name)!.targets[0]!.price;
+      return { ...toolCallPico, requestPico };
+    };
+    const tools = { web_search: 10_000_000_000n, code_execution: 30_000_000_000n };
+    expect(beside('own')).toEqual({ ...tools, web_search: 0n, requestPico: 0n });
+    expect(beside('always-searches')).toEqual({ ...tools, requestPico: 25_000_000_000n });
+    expect(beside('dearer')).toEqual({ ...tools, requestPico: 40_000_000_000n });
+  });
+
   it('knows who closes the field for searches, and who passes it on', () => {
     const { snapshot } = build(`providers:
   local: { type: openai-compatible, base_url: "http://127.0.0.1:1/v1" }

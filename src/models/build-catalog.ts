@@ -148,8 +148,9 @@ class CatalogBuilder {
   #target(entry: GatewayModel, target: GatewayTarget, index: number): CatalogTarget | undefined {
     const definition = this.#definitions.get(target.provider);
     if (definition && !this.sources.configured.has(definition.name)) return undefined;
-    const price = target.price ?? entry.price ?? this.#unnamedPrice(definition, target);
-    if (!price) return this.#unpriced(entry, target, index);
+    const named = target.price ?? entry.price ?? this.#unnamedPrice(definition, target);
+    if (!named) return this.#unpriced(entry, target, index);
+    const price = this.#withVendorsTools(definition, target.upstreamModel, named);
     const { provider, upstreamModel, weight } = target;
     if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, price })) {
       this.#leftOut.push(
@@ -204,8 +205,28 @@ class CatalogBuilder {
     const own = definition.ownPrices?.[upstreamModel];
     if (own) return this.sources.priceBook.ownCard(own);
     if (definition.priceBookId === undefined) return undefined;
-    const toolPrices = definition.toolPrices?.(upstreamModel);
-    return this.sources.priceBook.find(definition.priceBookId, upstreamModel, toolPrices)?.card;
+    const card = this.sources.priceBook.find(definition.priceBookId, upstreamModel)?.card;
+    return card && this.#withVendorsTools(definition, upstreamModel, card);
+  }
+
+  /** The data leaves some out, and a price of the file's mostly all: searches and the like cost what the vendor takes. */
+  #withVendorsTools(
+    definition: ProviderDefinition | undefined,
+    upstreamModel: string,
+    price: PriceCard,
+  ): PriceCard {
+    if (definition?.priceBookId === undefined) return price;
+    const { toolCallPico, requestPico } = this.sources.priceBook.beside(
+      definition.priceBookId,
+      upstreamModel,
+      definition.toolPrices?.(upstreamModel),
+      definition.requestPrice?.(upstreamModel),
+    );
+    return {
+      ...price,
+      requestPico: price.requestPico > 0n ? price.requestPico : requestPico,
+      toolCallPico: { ...toolCallPico, ...price.toolCallPico },
+    };
   }
 
   #cardOf(id: string): ModelCard | undefined {

@@ -52,13 +52,19 @@ describe('PriceBook', () => {
 
   it('takes what the data leaves out, and no more, in the gateway’s currency', () => {
     const own = { web_search: '9', code_execution: '0.03' };
-    expect(book.find('openai', 'gpt-4o', own)?.card.toolCallPico).toEqual({
-      web_search: 10_000_000_000n,
-      file_search: 2_500_000_000n,
-      code_execution: 30_000_000_000n,
+    expect(book.beside('openai', 'gpt-4o', own)).toEqual({
+      requestPico: 0n,
+      toolCallPico: {
+        web_search: 10_000_000_000n,
+        file_search: 2_500_000_000n,
+        code_execution: 30_000_000_000n,
+      },
     });
     const euros = new PriceBook({ usdRate: '0.5', now });
-    expect(euros.find('openai', 'gpt-4', own)?.card.toolCallPico['code_execution']).toBe(15_000_000_000n);
+    expect(euros.beside('openai', 'unknown', { code_execution: '0.03' }, '0.01')).toEqual({
+      requestPico: 5_000_000_000n,
+      toolCallPico: { code_execution: 15_000_000_000n },
+    });
   });
 
   it('takes the price of the day', () => {
@@ -120,10 +126,8 @@ describe('PriceBook', () => {
 
 it('has a price for searches of the web and of files at every model of OpenAI', () => {
   const unpriced = OPENAI.models.filter(({ id, upstreamModel = id }) => {
-    const card = book.find('openai', upstreamModel, OPENAI.toolPrices?.(upstreamModel))?.card;
-    return (
-      card?.toolCallPico['web_search'] !== 10_000_000_000n || card.toolCallPico['file_search'] === undefined
-    );
+    const { toolCallPico } = book.beside('openai', upstreamModel, OPENAI.toolPrices?.(upstreamModel));
+    return toolCallPico['web_search'] !== 10_000_000_000n || toolCallPico['file_search'] === undefined;
   });
   expect(unpriced.map(({ id }) => id)).toEqual([]);
 });

@@ -43,6 +43,7 @@ const PER_MILLION_DIGITS = 6;
 /** The same for a price per thousand calls. */
 const PER_THOUSAND_DIGITS = 9;
 const PER_CALL_DIGITS = 12;
+const FREE: TokenPrices = { inputPico: 0n, outputPico: 0n };
 const RATE_DIGITS = 9;
 const RATE_SCALE = 10n ** BigInt(RATE_DIGITS);
 
@@ -60,20 +61,30 @@ export class PriceBook {
     this.#rate = parseDecimal(options.usdRate, RATE_DIGITS) ?? RATE_SCALE;
   }
 
-  /**
-   * @param providerId  the vendor's name in the data (`ProviderDefinition.priceBookId`)
-   * @param toolPrices  what the data leaves out, US dollars a call, decimals
-   */
-  find(
-    providerId: string,
-    upstreamModel: string,
-    toolPrices: Readonly<Record<string, string>> = {},
-  ): BookEntry | undefined {
+  /** @param providerId  the vendor's name in the data (`ProviderDefinition.priceBookId`) */
+  find(providerId: string, upstreamModel: string): BookEntry | undefined {
     const entry = lookUp(providerId, upstreamModel, this.options.now);
     const card = entry && toCard(entry.prices);
     if (!entry || !card) return undefined;
-    const toolCallPico = { ...perCall(toolPrices), ...card.toolCallPico };
-    return { card: this.convert({ ...card, toolCallPico }), contextWindow: entry.model.context_window };
+    return { card: this.convert(card), contextWindow: entry.model.context_window };
+  }
+
+  /**
+   * What a vendor takes beside tokens, in BILLING_CURRENCY, also for a model that the data does not know.
+   *
+   * @param toolPrices  what the data leaves out, US dollars a call, decimals
+   * @param requestPrice  of any request, US dollars, a decimal
+   */
+  beside(
+    providerId: string,
+    upstreamModel: string,
+    toolPrices: Readonly<Record<string, string>> = {},
+    requestPrice = '0',
+  ): Pick<PriceCard, 'toolCallPico' | 'requestPico'> {
+    const { toolCallPico: booked } = this.find(providerId, upstreamModel)?.card ?? { toolCallPico: {} };
+    const requestPico = parseDecimal(requestPrice, PER_CALL_DIGITS)!;
+    const own = this.convert({ base: FREE, tiers: [], requestPico, toolCallPico: perCall(toolPrices) });
+    return { requestPico: own.requestPico, toolCallPico: { ...own.toolCallPico, ...booked } };
   }
 
   /** Prices of a folder of ours, per million tokens in US dollars. `undefined` when they are no decimals. */

@@ -17,6 +17,8 @@ export interface ProviderDefinition {
   toolPrices?(upstreamModel: string): Readonly<Record<string, string>>;
   /** However often a prompt searches, the vendor bills one call. */
   billsSearchesOnce?(upstreamModel: string): boolean;
+  /** What a request of the model costs beside its tokens, where the price data has nothing of it: US dollars, a decimal. */
+  requestPrice?(upstreamModel: string): string | undefined;
   /** `web_search_options` brings no search there. */
   readonly closesSearchField?: boolean;
   /**

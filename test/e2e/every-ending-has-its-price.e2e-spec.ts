@@ -178,10 +178,13 @@ describe('every ending has its price', () => {
     await upstream.answerNext({ body: { sse: `data: ${JSON.stringify(answer)}\r\n\r\n` } });
     const streamed = await ask({ ...request, stream: true });
     expect(await streamed.text()).toContain(`"finish_reason":"${finish}"`);
-    const rows = await database.query<{ usage_source: string; usage: object }>(
-      `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
-      [user],
-    );
+    const rows = await eventually('both are booked', async () => {
+      const booked = await database.query<{ usage_source: string; usage: object }>(
+        `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+        [user],
+      );
+      return booked.length === 2 && booked;
+    });
     const usage = { inputTokens: 1000, outputTokens: 200 };
     expect(rows).toMatchObject(Array(2).fill({ usage_source: 'provider', usage }));
     expect((await money()).held).toBe(0);

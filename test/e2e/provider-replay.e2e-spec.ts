@@ -93,10 +93,15 @@ describe.skipIf(!trafficDirectory())('recorded traffic through the gateway (PROV
       expect(others).toEqual([]);
       const charged = Math.round(-(charge?.amount ?? 0) * 1e9);
       expect(charged).toBeGreaterThan(0);
-      if (usage.exact) expect(charged).toBe(usage.prompt * 1_000 + usage.completion * 2_000);
+      const search = SEARCHES_ALWAYS.test(charge?.model ?? '') ? SEARCH_NANO : 0;
+      if (usage.exact) expect(charged).toBe(usage.prompt * 1_000 + usage.completion * 2_000 + search);
     }
   });
 });
+
+/** Models of OpenAI's that search for every request, and do not tell: they have a price for that. */
+const SEARCHES_ALWAYS = /-search-(preview|api)/;
+const SEARCH_NANO = 500_000_000;
 
 /** Every model of a vendor is served, under the vendor's name, at a price. Nothing is tried twice. */
 async function environment(): Promise<Record<string, string>> {
@@ -124,6 +129,18 @@ async function environment(): Promise<Record<string, string>> {
     },
     models: {
       'openai/*': serve('openai'),
+      ...Object.fromEntries(
+        ['gpt-4o-search-preview', 'gpt-4o-mini-search-preview', 'gpt-5-search-api'].flatMap((name) =>
+          [name, `${name}-*`].map((model) => [
+            `openai/${model}`,
+            {
+              ...serve('openai'),
+              targets: [{ provider: 'openai', model }],
+              price: { input_per_million: '1', output_per_million: '2', per_request: '0.5' },
+            },
+          ]),
+        ),
+      ),
       'anthropic/*': serve('anthropic'),
       'google/*': serve('google'),
       'gemini-compatible/*': serve('gemini-compatible'),
@@ -273,6 +290,7 @@ async function expectJudgedError(recording: Recording, response: Response): Prom
 interface Transaction {
   readonly request_id: string;
   readonly amount: number;
+  readonly model: string;
   readonly type: string;
 }
 

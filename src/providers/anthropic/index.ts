@@ -17,6 +17,8 @@ export const ANTHROPIC: ProviderDefinition = {
   name: 'anthropic',
   priceBookId: 'anthropic',
   models: ANTHROPIC_MODELS,
+  // Also of models that the price data does not know. Fetches cost their tokens alone.
+  toolPrices: () => ({ web_search: '0.01' }),
   settings,
   create,
 };

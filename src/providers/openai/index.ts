@@ -3,13 +3,14 @@ import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from 
 import { readOpenAiSettings } from './openai.config.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { OPENAI_MODELS } from './openai.models.js';
-import { toolPricesAtOpenAi } from './openai.prices.js';
+import { requestPriceAtOpenAi, toolPricesAtOpenAi } from './openai.prices.js';
 
 export const OPENAI: ProviderDefinition = {
   name: 'openai',
   priceBookId: 'openai',
   models: OPENAI_MODELS,
   toolPrices: toolPricesAtOpenAi,
+  requestPrice: requestPriceAtOpenAi,
   settings: readOpenAiSettings,
   create: createOpenAi,
 };
