@@ -74,6 +74,13 @@ function build(yaml = '', configured = ['openai', 'anthropic', 'echo'], isBilled
 const local = 'providers: { local: { type: openai-compatible, base_url: "http://127.0.0.1:1/v1" } }\n';
 const cheap = 'price: { input_per_million: "0.10", output_per_million: "0.40" }';
 
+function openAiWith(traits: Partial<ProviderDefinition>, yaml = '') {
+  const { config: gatewayConfig } = parseGatewayConfig(yaml, {}, builtIns);
+  const own = { ...providers[0]!, ...traits };
+  const configured = new Set(['openai']);
+  return buildCatalog({ providers: [own], configured, gatewayConfig, priceBook, isBilled: true }).snapshot;
+}
+
 describe('buildCatalog', () => {
   it('serves priced models of configured providers, aliases beside them, sorted', () => {
     const { snapshot, faults, leftOut } = build();
@@ -92,60 +99,31 @@ describe('buildCatalog', () => {
   });
 
   it('knows where a prompt’s searches are billed as one', () => {
-    const own = { ...providers[0]!, billsSearchesOnce: (model: string) => model === 'gpt-4' };
-    const { config: gatewayConfig } = parseGatewayConfig(
+    const snapshot = openAiWith(
+      { billsSearchesOnce: (model) => model === 'gpt-4' },
       `models: { mine: { targets: [{ provider: openai, model: gpt-4 }], ${cheap} } }`,
-      {},
-      builtIns,
     );
-    const configured = new Set(['openai']);
-    const { snapshot } = buildCatalog({
-      providers: [own],
-      configured,
-      gatewayConfig,
-      priceBook,
-      isBilled: true,
-    });
     const once = (id: string) => snapshot.find(id)?.targets[0]?.billsSearchesOnce ?? false;
     expect(['gpt-4', 'mine', 'gpt-3.5-turbo'].map(once)).toEqual([true, true, false]);
   });
 
   it('has the prices of tools that the vendor’s folder knows', () => {
-    const own = { ...providers[0]!, toolPrices: (model: string) => ({ [model]: '0.014' }) };
-    const { config: gatewayConfig } = parseGatewayConfig('', {}, builtIns);
-    const configured = new Set(['openai']);
-    const { snapshot } = buildCatalog({
-      providers: [own],
-      configured,
-      gatewayConfig,
-      priceBook,
-      isBilled: true,
-    });
+    const snapshot = openAiWith({ toolPrices: (model) => ({ [model]: '0.014' }) });
     expect(snapshot.find('gpt-4')?.targets[0]?.price.toolCallPico).toEqual({ 'gpt-4': 14_000_000_000n });
   });
 
   it('asks what the vendor takes for its tools, beside a price of the file that says nothing of them', () => {
-    const own = {
-      ...providers[0]!,
-      toolPrices: () => ({ web_search: '0.01', code_execution: '0.03' }),
-      requestPrice: (model: string) => (model === 'always-searches' ? '0.025' : undefined),
-    };
-    const { config: gatewayConfig } = parseGatewayConfig(
+    const snapshot = openAiWith(
+      {
+        toolPrices: () => ({ web_search: '0.01', code_execution: '0.03' }),
+        requestPrice: (model) => (model === 'always-searches' ? '0.025' : undefined),
+      },
       `models:
   own: { targets: [{ provider: openai, model: own }], price: { input_per_million: '1', output_per_million: '2', tool_calls: { web_search: '0' } } }
   always-searches: { targets: [{ provider: openai, model: always-searches }], ${cheap} }
   dearer: { targets: [{ provider: openai, model: always-searches }], price: { input_per_million: '1', output_per_million: '2', per_request: '0.04' } }
 `,
-      {},
-      builtIns,
     );
-    const { snapshot } = buildCatalog({
-      providers: [own],
-      configured: new Set(['openai']),
-      gatewayConfig,
-      priceBook,
-      isBilled: true,
-    });
     const beside = (name: string) => {
       const { toolCallPico, requestPico } = snapshot.find(name)!.targets[0]!.price;
       return { ...toolCallPico, requestPico };
