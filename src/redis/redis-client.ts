@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { type Command, Redis, type RedisOptions } from 'ioredis';
 
 /** Injection token of the shared `Redis` client on the hot path, `undefined` when no Redis is configured. */
 export const REDIS = Symbol('REDIS');
@@ -18,7 +18,7 @@ const KEEP_ALIVE_MS = 10_000;
  * @param address  `redis://…`, `rediss://…` or the path of a unix socket
  */
 export function createRedis(address: string, options: RedisOptions = {}): Redis {
-  const redis = new Redis(address, {
+  const redis = new PatientRedis(address, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -34,6 +34,26 @@ export function createRedis(address: string, options: RedisOptions = {}): Redis 
   // Without a listener ioredis prints every failed connect; RedisStatus tells of them instead.
   redis.on('error', () => undefined);
   return redis;
+}
+
+/**
+ * After its time a command is given up once more behind what lies in the socket. When this process itself was busy its timers come
+ * first, and answers that have long been there would count as a Redis that is slow: each of the commands under way, at once.
+ */
+class PatientRedis extends Redis {
+  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    command.setTimeout = giveUpAfterReading;
+    return super.sendCommand(command, stream);
+  }
+}
+
+function giveUpAfterReading(this: Command, timeoutMs: number): void {
+  const giveUp = (): void => {
+    if (!this.isResolved) this.reject(new Error('Command timed out'));
+  };
+  const timer = setTimeout(() => setImmediate(giveUp), timeoutMs);
+  const clear = (): void => clearTimeout(timer);
+  this.promise.then(clear, clear);
 }
 
 /** Resolves when the client is connected, or after `timeoutMs`: a gateway starts without its Redis too. */
