@@ -34,5 +34,5 @@ export function toolPricesAtOpenAi(upstreamModel: string): Readonly<Record<strin
 /** Models that search for every request, once, and tell nothing of it. */
 export function requestPriceAtOpenAi(upstreamModel: string): string | undefined {
   if (/^gpt-4o(?:-mini)?-search-preview/.test(upstreamModel)) return '0.025';
-  return /^gpt-5-search-api/.test(upstreamModel) ? '0.01' : undefined;
+  return upstreamModel.startsWith('gpt-5-search-api') ? '0.01' : undefined;
 }
