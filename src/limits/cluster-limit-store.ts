@@ -1,3 +1,4 @@
+import { whenNotAnswered } from '../timing/late-reading.js';
 import { isLimitMessage, type LimitAnswer, type LimitQuestion } from './cluster-messages.js';
 import type { Charge, Decision, Slot } from './limit-store.js';
 import type { Heartbeat, RemoteLimitStore, Seed } from './remote-limit-store.js';
@@ -52,7 +53,8 @@ export class ClusterLimitStore implements RemoteLimitStore {
   #ask(ask: LimitQuestion['ask']): Promise<LimitAnswer['answer']> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#giveUp(id), ANSWER_TIMEOUT_MS);
+      const late = (): void => this.#fail(id, new Error('the primary process did not answer in time'));
+      const timer = whenNotAnswered(ANSWER_TIMEOUT_MS, late);
       this.#waiting.set(id, { resolve, reject, timer });
       this.#send({ channel: 'limits', id, ask });
     });
@@ -71,11 +73,6 @@ export class ClusterLimitStore implements RemoteLimitStore {
     this.#waiting.delete(id);
     clearTimeout(waiting.timer);
     waiting.resolve(answer);
-  }
-
-  /** Once more after what lies in the pipe was read: when this process itself was busy, timers come first. */
-  #giveUp(id: number): void {
-    setImmediate(() => this.#fail(id, new Error('the primary process did not answer in time')));
   }
 
   #fail(id: number, error: Error): void {

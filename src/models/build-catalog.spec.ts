@@ -119,6 +119,7 @@ describe('buildCatalog', () => {
         requestPrice: (model) => (model === 'always-searches' ? '0.025' : undefined),
       },
       `models:
+  gpt-4: { ${cheap} }
   own: { targets: [{ provider: openai, model: own }], price: { input_per_million: '1', output_per_million: '2', tool_calls: { web_search: '0' } } }
   always-searches: { targets: [{ provider: openai, model: always-searches }], ${cheap} }
   dearer: { targets: [{ provider: openai, model: always-searches }], price: { input_per_million: '1', output_per_million: '2', per_request: '0.04' } }
@@ -129,6 +130,7 @@ describe('buildCatalog', () => {
       return { ...toolCallPico, requestPico };
     };
     const tools = { web_search: 10_000_000_000n, code_execution: 30_000_000_000n };
+    expect(beside('gpt-4')).toEqual({ ...tools, requestPico: 0n });
     expect(beside('own')).toEqual({ ...tools, web_search: 0n, requestPico: 0n });
     expect(beside('always-searches')).toEqual({ ...tools, requestPico: 25_000_000_000n });
     expect(beside('dearer')).toEqual({ ...tools, requestPico: 40_000_000_000n });

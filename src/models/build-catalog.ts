@@ -129,9 +129,7 @@ class CatalogBuilder {
       provider: definition.name,
       upstreamModel,
       weight: 1,
-      price,
-      searchField: this.#searchField(definition.name, upstreamModel),
-      billsSearchesOnce: definition.billsSearchesOnce?.(upstreamModel),
+      ...this.#billing(definition.name, upstreamModel, price),
       ...limits(entry, card, undefined),
     };
     return assemble(id, entry, [withVersion(target)], card);
@@ -150,9 +148,9 @@ class CatalogBuilder {
     if (definition && !this.sources.configured.has(definition.name)) return undefined;
     const named = target.price ?? entry.price ?? this.#unnamedPrice(definition, target);
     if (!named) return this.#unpriced(entry, target, index);
-    const price = this.#withVendorsTools(definition, target.upstreamModel, named);
     const { provider, upstreamModel, weight } = target;
-    if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, price })) {
+    const billing = this.#billing(provider, upstreamModel, named);
+    if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, price: billing.price })) {
       this.#leftOut.push(
         `${entry.id}: ${upstreamModel} searches for every request, and has no price per_request`,
       );
@@ -164,9 +162,7 @@ class CatalogBuilder {
       provider,
       upstreamModel,
       weight,
-      price,
-      searchField: this.#searchField(provider, upstreamModel),
-      billsSearchesOnce: definition?.billsSearchesOnce?.(upstreamModel),
+      ...billing,
       ...limits(entry, card ?? sameName, this.#bookedContextWindow(definition, upstreamModel)),
     });
   }
@@ -177,6 +173,20 @@ class CatalogBuilder {
       `${pathOf('models', entry.id)}.targets[${index}]: ${what}; give the target or the model its \`price\``,
     );
     return undefined;
+  }
+
+  /** @param price  from the file, or the data: of the vendor's own tools it says little or nothing */
+  #billing(
+    provider: string,
+    upstreamModel: string,
+    price: PriceCard,
+  ): Pick<CatalogTarget, 'price' | 'searchField' | 'billsSearchesOnce'> {
+    const definition = this.#definitions.get(provider);
+    return {
+      price: this.#withVendorsTools(definition, upstreamModel, price),
+      searchField: this.#searchField(provider, upstreamModel),
+      billsSearchesOnce: definition?.billsSearchesOnce?.(upstreamModel),
+    };
   }
 
   #searchField(provider: string, upstreamModel: string): CatalogTarget['searchField'] {
@@ -205,11 +215,10 @@ class CatalogBuilder {
     const own = definition.ownPrices?.[upstreamModel];
     if (own) return this.sources.priceBook.ownCard(own);
     if (definition.priceBookId === undefined) return undefined;
-    const card = this.sources.priceBook.find(definition.priceBookId, upstreamModel)?.card;
-    return card && this.#withVendorsTools(definition, upstreamModel, card);
+    return this.sources.priceBook.find(definition.priceBookId, upstreamModel)?.card;
   }
 
-  /** The data leaves some out, and a price of the file's mostly all: searches and the like cost what the vendor takes. */
+  /** What the price does not name of searches and the like costs what the vendor takes. */
   #withVendorsTools(
     definition: ProviderDefinition | undefined,
     upstreamModel: string,

@@ -1,4 +1,5 @@
 import { type Command, Redis, type RedisOptions } from 'ioredis';
+import { whenNotAnswered } from '../timing/late-reading.js';
 
 /** Injection token of the shared `Redis` client on the hot path, `undefined` when no Redis is configured. */
 export const REDIS = Symbol('REDIS');
@@ -36,10 +37,7 @@ export function createRedis(address: string, options: RedisOptions = {}): Redis 
   return redis;
 }
 
-/**
- * After its time a command is given up once more behind what lies in the socket. When this process itself was busy its timers come
- * first, and answers that have long been there would count as a Redis that is slow: each of the commands under way, at once.
- */
+/** Takes what Redis answered in time, however late this process comes to read it. */
 class PatientRedis extends Redis {
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
     command.setTimeout = giveUpAfterReading;
@@ -48,10 +46,9 @@ class PatientRedis extends Redis {
 }
 
 function giveUpAfterReading(this: Command, timeoutMs: number): void {
-  const giveUp = (): void => {
+  const timer = whenNotAnswered(timeoutMs, () => {
     if (!this.isResolved) this.reject(new Error('Command timed out'));
-  };
-  const timer = setTimeout(() => setImmediate(giveUp), timeoutMs);
+  });
   const clear = (): void => clearTimeout(timer);
   this.promise.then(clear, clear);
 }

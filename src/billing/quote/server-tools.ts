@@ -105,8 +105,7 @@ export function serverToolUse(request: ChatRequest, most = Infinity): ServerTool
     tokensPerCall = Math.max(tokensPerCall, tokensBrought(type, tool));
   }
   calls = Math.min(calls, most);
-  turns = Math.min(turns, most + 1);
-  turns = Math.min(turns, MOST_TURNS);
+  turns = Math.min(turns, most + 1, MOST_TURNS);
   return {
     calls: Object.fromEntries(bounds),
     billed,

@@ -2,7 +2,7 @@ import type { ChatMessage } from '@app/contracts';
 import { assistantBlocks } from './anthropic.assistant.js';
 import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
 import { invalidBody } from './anthropic.unsupported.js';
-import { isThinking, textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
+import { isServerCall, isThinking, textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
 
 export interface Conversation {
   readonly system: WireBlock[];
@@ -184,10 +184,6 @@ function assistantMessages(turn: AssistantTurn, next: UserTurn | AssistantTurn |
     for (let last = content.at(-1); last && isThinking(last); last = content.at(-1)) content.pop();
   }
   return content.length > 0 ? [{ role: 'assistant', content }] : [];
-}
-
-function isServerCall({ type }: WireBlock): boolean {
-  return type === 'server_tool_use' || type === 'mcp_tool_use';
 }
 
 function userMessages(turn: UserTurn): WireMessage[] {

@@ -1,5 +1,5 @@
 import type { Usage } from '@app/contracts';
-import { isObject, type JsonObject, type WireBlock } from './anthropic.wire.js';
+import { isObject, isServerCall, type JsonObject, type WireBlock } from './anthropic.wire.js';
 
 /** More tokens than any call can have; a larger count is a fault, not a fact to bill. */
 const MAX_TOKENS = 1_000_000_000;
@@ -98,7 +98,7 @@ function turnsOf(content: readonly WireBlock[]): number {
 
 /** What the code of another call calls is no turn of the model. */
 function isCall(block: WireBlock | undefined): boolean {
-  if (block?.type !== 'server_tool_use' && block?.type !== 'mcp_tool_use') return false;
+  if (!block || !isServerCall(block)) return false;
   return !isObject(block.caller) || block.caller.type === 'direct';
 }
 

@@ -49,6 +49,11 @@ export function isBlock(value: unknown): value is WireBlock {
   return isObject(value) && typeof value.type === 'string';
 }
 
+/** A call of a tool that Anthropic runs. */
+export function isServerCall({ type }: WireBlock): boolean {
+  return type === 'server_tool_use' || type === 'mcp_tool_use';
+}
+
 export function isThinking(block: WireBlock): boolean {
   return block.type === 'thinking' || block.type === 'redacted_thinking';
 }
