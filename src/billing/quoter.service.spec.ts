@@ -58,8 +58,8 @@ const request = (messages: ChatMessage[], rest: Partial<ChatRequest> = {}): Chat
   ...rest,
 });
 const user = (content: ChatMessage['content']): ChatMessage => ({ role: 'user', content });
-const quoter = () =>
-  new QuoterService(new PriceVersions({} as never, { billing: { currency: 'USD' } } as never));
+const config = { billing: { enabled: true, currency: 'USD' } } as never;
+const quoter = () => new QuoterService(new PriceVersions({} as never, config), config);
 
 describe('the bound of the input', () => {
   const bound = (messages: ChatMessage[], rest: Partial<ChatRequest> = {}) =>

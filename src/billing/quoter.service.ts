@@ -1,6 +1,7 @@
 import { type ChatRequest, GatewayError, requestedMaxOutputTokens } from '@app/contracts';
 import { type UsageBound, worstCase } from '@app/money';
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
 import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
 import { PriceVersions } from './prices/price-versions.service.js';
@@ -27,14 +28,19 @@ interface TargetInput {
 /** Says what a request may cost at most, at prices pinned now. */
 @Injectable()
 export class QuoterService {
-  constructor(private readonly prices: PriceVersions) {}
+  constructor(
+    private readonly prices: PriceVersions,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
 
   /**
-   * The plan without the targets whose vendor would bill what has no price there: searches, pictures, containers.
+   * The plan without the targets whose vendor would bill what has no price there: searches, pictures, containers. Where
+   * nothing is billed nothing needs a price.
    *
    * @throws GatewayError  `unsupported_parameter` when none is left
    */
   priced(plan: RoutePlan, request: ChatRequest): RoutePlan {
+    if (!this.config.billing.enabled) return plan;
     const use = serverToolUse(request);
     const isPriced = (target: PlannedTarget): boolean => unpriced(target, use) === undefined;
     if (plan.targets.every(isPriced)) return plan;

@@ -52,8 +52,7 @@ export class CompletionExecution {
 
   private plan(run: CompletionRun): RoutePlan {
     const plan = this.planner.plan(run.catalogModel, run.request, new Planning(run, this.quoter));
-    // What is not billed needs no price.
-    return this.config.billing.enabled ? this.quoter.priced(plan, run.request) : plan;
+    return this.quoter.priced(plan, run.request);
   }
 
   /** What would be done, without doing it. */

@@ -186,7 +186,7 @@ export async function startMachine(
     journal,
     leases,
     prices,
-    quoter: new QuoterService(prices),
+    quoter: new QuoterService(prices, config),
     recovery,
     sessions,
     settler,

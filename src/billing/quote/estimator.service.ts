@@ -52,7 +52,7 @@ export class EstimatorService {
     // Looked up when asked: the planner lives in a module that needs this one.
     const planner = this.modules.get<EstimatePlanner>(ESTIMATE_PLANNER, { strict: false });
     const { request, plan: all } = await planner.plan(body, principal);
-    const plan = this.config.billing.enabled ? this.quoter.priced(all, request) : all;
+    const plan = this.quoter.priced(all, request);
     const quick = this.quoter.quote(plan, request, request.stream === true);
     const quote = (await quick.refine?.()) ?? quick;
     await this.settler.drain({ userId: principal.userId, timeoutMs: DRAIN_LIMIT_MS });
