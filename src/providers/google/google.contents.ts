@@ -273,7 +273,7 @@ class ContentsBuilder {
    * names for it; in `error` what a client marks as one, as Anthropic's do.
    */
   #response(content: string, isError: boolean): JsonObject {
-    const isRead = looksLikeJson(content) && this.#readable.covers(content);
+    const isRead = looksLikeJson(content) && !REFERENCE.test(content) && this.#readable.covers(content);
     const value = isRead ? readResult(content) : content;
     if (isError) return { error: value };
     return isObject(value) ? value : { output: value };
@@ -324,6 +324,13 @@ function readResult(content: string): unknown {
   const value = losesDigits(content) ? undefined : parseJson(content);
   return typeof value === 'object' ? value : content;
 }
+
+/**
+ * In a response it names a part that stands beside it; those of a schema (OpenAPI, MCP) name none, which is 400.
+ *
+ * @see https://github.com/vercel/ai/issues/14369, https://github.com/googleapis/python-genai/issues/2792
+ */
+const REFERENCE = /"\$ref"/;
 
 function looksLikeJson(content: string): boolean {
   return /^\s*[{[]/.test(content);

@@ -213,6 +213,18 @@ describe('calls and their results', () => {
     expect(responseTo(long(30_000))).toEqual({ output: long(30_000) });
   });
 
+  it('gives a result that has references as text: Gemini takes them for the names of media beside it', () => {
+    const responseTo = (content: string, fields = {}) => {
+      const answered = [...hi, { role: 'function' as const, name: 'f', content, ...fields }];
+      return contentsOf(answered).at(-1)?.parts[0]?.functionResponse?.response;
+    };
+    const schema = '{"a":{"schema":{"$ref":"#/components/schemas/A"}}}';
+    expect(responseTo(schema)).toEqual({ output: schema });
+    expect(responseTo(schema, { is_error: true })).toEqual({ error: schema });
+    expect(responseTo('{"ref":"$ref"}')).toEqual({ output: '{"ref":"$ref"}' });
+    expect(responseTo('{"costs":"$refund"}')).toEqual({ costs: '$refund' });
+  });
+
   it('takes the dialect before tools', () => {
     const body = bodyOf({
       messages: [
