@@ -1,4 +1,5 @@
 import type { ChatRequest } from '@app/contracts';
+import { toGeminiSchema } from './google.schema.js';
 import { toThinkingConfig } from './google.thinking.js';
 import { invalid, type UnsupportedParameters } from './google.unsupported.js';
 import { isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
@@ -171,7 +172,7 @@ function schemaOf(value: unknown): JsonObject | undefined {
   const named: JsonObject = isObject(value) ? value : {};
   if (!isObject(named.schema)) return undefined;
   const description = text(named.description);
-  return description ? { description, ...named.schema } : named.schema;
+  return toGeminiSchema(description ? { description, ...named.schema } : named.schema);
 }
 
 function applyEffort(value: unknown, draft: ParameterDraft, param: string): void {

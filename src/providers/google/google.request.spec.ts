@@ -338,6 +338,14 @@ describe('tools', () => {
     expect(declared({ properties })).toEqual({
       functionDeclarations: [{ name: 'f', parametersJsonSchema: { type: 'object', properties } }],
     });
+    expect(declared({ properties: { a: { const: 'x' } } })).toEqual({
+      functionDeclarations: [
+        {
+          name: 'f',
+          parametersJsonSchema: { type: 'object', properties: { a: { type: 'string', enum: ['x'] } } },
+        },
+      ],
+    });
   });
 
   it('lets Gemini 3 use Google’s own tools beside functions, which it does only when told to show them', () => {
@@ -527,14 +535,18 @@ describe('parameters', () => {
     expect(generationOf({ response_format: { type: 'json_object' } })).toEqual({
       responseMimeType: 'application/json',
     });
-    expect(
+    const asked = (given: Record<string, unknown>) =>
       generationOf({
         response_format: {
           type: 'json_schema',
-          json_schema: { name: 'n', description: 'd', strict: true, schema },
+          json_schema: { name: 'n', description: 'd', strict: true, schema: given },
         },
-      }),
-    ).toEqual({ responseMimeType: 'application/json', responseJsonSchema: { description: 'd', ...schema } });
+      });
+    expect(asked(schema)).toEqual({
+      responseMimeType: 'application/json',
+      responseJsonSchema: { description: 'd', ...schema },
+    });
+    expect(asked({ const: 1 })?.responseJsonSchema).toEqual({ description: 'd', type: 'integer', enum: [1] });
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
+import { toGeminiSchema } from './google.schema.js';
 import { invalid, type UnsupportedParameters } from './google.unsupported.js';
 import { isObject, type JsonObject, objects, text, toCamelCase, without } from './google.wire.js';
 
@@ -79,7 +80,7 @@ function declare({ name, description, parameters, ...others }: FunctionDefinitio
 function parametersOf(schema: unknown): JsonObject {
   if (!isObject(schema) || Object.keys(schema).length === 0) return {};
   const isTyped = schema.type !== undefined || !isObject(schema.properties);
-  return { parametersJsonSchema: isTyped ? schema : { type: 'object', ...schema } };
+  return { parametersJsonSchema: toGeminiSchema(isTyped ? schema : { type: 'object', ...schema }) };
 }
 
 function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParameters): JsonObject[] {
