@@ -132,6 +132,37 @@ describe('AnthropicStream', () => {
     expect(events[0]?.usage).toEqual({ inputTokens: 10, outputTokens: 1 } satisfies Usage);
   });
 
+  it('counts what tools of Anthropic’s have brought, which is told at the end only: a client may leave before', () => {
+    const result = (content: unknown) => ({ type: 'web_search_tool_result', tool_use_id: 's', content });
+    const found = [{ type: 'web_search_result', encrypted_content: 'x'.repeat(4000) }];
+    const page = (source: object) => ({ type: 'web_fetch_tool_result', content: { content: { source } } });
+    const usageAfter = (...blocks: WireBlock[]) =>
+      eventsOf([
+        start(),
+        ...blocks.flatMap((block, at) => [open(at, block), close(at)]),
+        open(9, text),
+        delta(9, { type: 'text_delta', text: 'So' }),
+        delta(9, { type: 'text_delta', text: ' it' }),
+      ]).map(({ usage }) => usage);
+    const search = { type: 'server_tool_use', id: 's', name: 'web_search', input: {} };
+    expect(usageAfter(search, result(found))).toEqual([
+      { inputTokens: 10, outputTokens: 1 },
+      { inputTokens: 1023, outputTokens: 1, modelCalls: 2, serverToolCalls: { web_search: 1 } },
+      undefined,
+    ]);
+    const twice = usageAfter(search, result(found), search, result(found))[1];
+    expect(twice).toMatchObject({ inputTokens: 2036, serverToolCalls: { web_search: 2 } });
+    const failed = { type: 'web_search_tool_result_error', error_code: 'unavailable' };
+    expect(usageAfter(search, result(failed))[1]).not.toHaveProperty('serverToolCalls');
+    const pdf = { type: 'base64', media_type: 'application/pdf', data: 'x'.repeat(4000) };
+    expect(usageAfter(search, page(pdf))[1]?.inputTokens).toBeLessThan(100);
+    expect(
+      usageAfter(search, page({ type: 'text', data: 'x'.repeat(4000) }))[1]?.inputTokens,
+    ).toBeGreaterThan(1000);
+    const whole = eventsOf([start(), open(0, search), open(1, result(found)), open(2, text), ...end()]);
+    expect(whole.at(-1)?.usage).toEqual({ inputTokens: 10, outputTokens: 9, modelCalls: 2 });
+  });
+
   it('replaces counts by later ones, and keeps those that are not repeated', () => {
     const first = {
       input_tokens: 10,

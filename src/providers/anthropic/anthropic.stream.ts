@@ -19,10 +19,11 @@ import {
   toServiceTier,
 } from './anthropic.response.js';
 import { toolUseExtras } from './anthropic.tools.js';
-import { type AnthropicUsage, mergeUsage, toUsage } from './anthropic.usage.js';
+import { type AnthropicUsage, mergeUsage, toUsage, withBrought } from './anthropic.usage.js';
 import {
   isBlock,
   isObject,
+  isServerResult,
   type JsonObject,
   textOf,
   type WireBlock,
@@ -60,6 +61,8 @@ export class AnthropicStream {
   /** Fields of the message itself: `stop_reason`, `container`, … */
   readonly #fields: JsonObject = {};
   #usage: JsonObject = {};
+  /** Tools of Anthropic's have brought something that no usage has told of. */
+  #hasBrought = false;
   #head = '';
   #calls = 0;
   #finish: FinishReason | undefined;
@@ -115,6 +118,7 @@ export class AnthropicStream {
     const callIndex = block.type === 'tool_use' ? this.#calls++ : undefined;
     this.#blocks.push(block);
     this.#open.set(indexOf(event), { block, callIndex, json: '' });
+    this.#hasBrought ||= isServerResult(block);
     if (callIndex !== undefined) return [this.#callStart(block, callIndex)];
     return block.type === 'text' ? this.#text(textOf(block.text)) : this.#thinking(textOf(block.thinking));
   }
@@ -235,6 +239,13 @@ export class AnthropicStream {
     return { json: `${this.#head},${tail.slice(1)}`, outputText: '', usage: usage.billed, usageOnly: true };
   }
 
+  /** Of what has come: told with the text behind it, as whoever leaves before the end has had that. */
+  #broughtUsage(): { usage?: Usage } {
+    this.#hasBrought = false;
+    const usage = this.#counted()?.billed;
+    return usage ? { usage: withBrought(usage, this.#blocks) } : {};
+  }
+
   #counted(): AnthropicUsage | undefined {
     return toUsage(this.#usage, this.#blocks);
   }
@@ -253,7 +264,8 @@ export class AnthropicStream {
       throw badResponse('does not begin with message_start', this.context.providerRequestId);
     const finish = finishReason === undefined ? 'null' : `"${finishReason}"`;
     const json = `${this.#head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]}`;
-    return { json, outputText, usageOnly: false };
+    const event = { json, outputText, usageOnly: false };
+    return this.#hasBrought ? { ...event, ...this.#broughtUsage() } : event;
   }
 }
 

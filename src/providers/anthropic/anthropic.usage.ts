@@ -1,5 +1,5 @@
 import type { Usage } from '@app/contracts';
-import { isObject, isServerCall, type JsonObject, type WireBlock } from './anthropic.wire.js';
+import { isObject, isServerCall, isServerResult, type JsonObject, type WireBlock } from './anthropic.wire.js';
 
 /** More tokens than any call can have; a larger count is a fault, not a fact to bill. */
 const MAX_TOKENS = 1_000_000_000;
@@ -43,6 +43,36 @@ export function mergeUsage(start: unknown, delta: unknown): JsonObject {
     if (value !== null && value !== undefined && !isBadCount(value, replacesCount)) merged[name] = value;
   }
   return merged;
+}
+
+/** What is text has no fewer bytes to a token, on average. */
+const BYTES_PER_TOKEN = 4;
+
+/**
+ * The usage of a stream that has told only how it began, with what its server tools brought since: the model has read it, and the
+ * searches are billed each.
+ */
+export function withBrought(usage: Usage, content: readonly WireBlock[]): Usage {
+  const results = content.filter(isServerResult);
+  const bytes = results.reduce((sum, result) => sum + bytesOf(result.content), 0);
+  // Instead of its pages one that failed has an error, and is not billed.
+  const searches = results.filter(({ type, content: found }) => type === SEARCHED && Array.isArray(found));
+  return {
+    ...usage,
+    inputTokens: usage.inputTokens + Math.floor(bytes / BYTES_PER_TOKEN),
+    ...(searches.length > 0 && {
+      serverToolCalls: { ...usage.serverToolCalls, web_search: searches.length },
+    }),
+  };
+}
+
+const SEARCHED = 'web_search_tool_result';
+
+/** A document by value is not read byte by byte. */
+function bytesOf(found: unknown): number {
+  const document = isObject(found) && isObject(found.content) ? found.content : {};
+  const isBinary = isObject(document.source) && document.source.type === 'base64';
+  return isBinary ? 0 : (JSON.stringify(found) ?? '').length;
 }
 
 /** The answer's own calls: its totals have them. */

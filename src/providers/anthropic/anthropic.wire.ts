@@ -54,6 +54,11 @@ export function isServerCall({ type }: WireBlock): boolean {
   return type === 'server_tool_use' || type === 'mcp_tool_use';
 }
 
+/** What such a call brought. */
+export function isServerResult({ type }: WireBlock): boolean {
+  return type.endsWith('_tool_result');
+}
+
 export function isThinking(block: WireBlock): boolean {
   return block.type === 'thinking' || block.type === 'redacted_thinking';
 }
