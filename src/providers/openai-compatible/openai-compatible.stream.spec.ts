@@ -73,6 +73,7 @@ const callsIn = (chunks: ChatChunk[]) => {
 
 const writtenIn = (events: ChatStreamEvent[]) => events.map((event) => event.outputText).join('');
 const sse = (...events: unknown[]) => events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
+const F = { name: 'f', arguments: '' };
 const TEXT = 'Good morning, "Zoë"!\\n\n\t😀 bye';
 
 describe('a text stream', () => {
@@ -151,6 +152,8 @@ describe('a text stream', () => {
       { obfuscation: fc.string({ maxLength: 4 }), usage: fc.constant(null), service_tier: fc.string() },
       { requiredKeys: [] },
     );
+    const called = [0, 1, 2].map((index) => ({ index, id: `c${index}`, type: 'function', function: F }));
+    const calls = [{ tool_calls: called }, {}] as const;
     const escaped = (json: string) =>
       json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
     fc.assert(
@@ -160,7 +163,7 @@ describe('a text stream', () => {
         (pieces, ascii) => {
           const translator = new ChatStreamTranslator(openAiContext);
           const out: ChatStreamEvent[] = [];
-          const chunks = pieces.map(([delta, rest]) => ({
+          const chunks = [calls, ...pieces].map(([delta, rest]) => ({
             id: 'c1',
             object: 'chat.completion.chunk',
             created: 7,
@@ -263,6 +266,110 @@ describe('tool calls', () => {
       { id: 'call_2', name: 'f', arguments: '{"a":2}' },
       { id: 'call_3', name: 'g', arguments: '{}' },
     ]);
+  });
+
+  describe('whatever a server does with index, id and name', () => {
+    const streamed = (...deltas: object[][]) =>
+      sse(...deltas.map((calls) => ({ id: 'c', choices: [{ index: 0, delta: { tool_calls: calls } }] })), {
+        id: 'c',
+        choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }],
+      });
+    const f = (name: string | undefined, args?: unknown) => ({ function: { name, arguments: args } });
+    const A = { id: 'call_1', name: 'f', arguments: '{"a":1}' };
+    const B = { id: 'call_2', name: 'g', arguments: '{"b":2}' };
+
+    it.each([
+      [
+        'counts other parts of the answer, too (gateways to Bedrock)',
+        streamed(
+          [{ index: 1, id: 'call_1', ...f('f', '') }],
+          [{ index: 1, ...f(undefined, '{"a":1}') }],
+          [{ index: 3, id: 'call_2', ...f('g', '') }],
+          [{ index: 3, ...f(undefined, '{"b":2}') }],
+        ),
+        [A, B],
+      ],
+      [
+        'repeats id and name, and has no index',
+        streamed(
+          [{ id: 'call_1', ...f('f', '{"a"') }],
+          [{ id: 'call_1', ...f('f', ':1}') }],
+          [{ id: 'call_2', ...f('g', '{"b":2}') }],
+        ),
+        [A, B],
+      ],
+      [
+        'tells calls apart by their ids only',
+        streamed(
+          [
+            { id: 'call_1', ...f('f', '') },
+            { id: 'call_2', ...f('g', '') },
+          ],
+          [{ id: 'call_1', ...f(undefined, '{"a":1}') }],
+          [{ id: 'call_2', ...f(undefined, '{"b":2}') }],
+        ),
+        [A, B],
+      ],
+      [
+        'gives the name later (vLLM)',
+        streamed(
+          [{ index: 0, id: 'call_1', type: 'function', ...f('', '') }],
+          [{ index: 0, ...f('f', '{"a"') }],
+          [{ index: 0, ...f(undefined, ':1}') }],
+        ),
+        [A],
+      ],
+      [
+        'gives the name behind some of the arguments, and has no index (SGLang)',
+        streamed(
+          [{ id: 'call_1', ...f(undefined, '{"a"') }],
+          [f('f', ':1}')],
+          [{ id: 'call_2', ...f('g', '{"b":2}') }],
+        ),
+        [A, B],
+      ],
+    ])('%s', async (_name, text, calls) => {
+      const { events, chunks, failure } = await read(text);
+      expect(failure).toBeUndefined();
+      expect(callsIn(chunks)).toEqual(calls);
+      const first = chunks
+        .flatMap((chunk) => chunk.choices[0]?.delta.tool_calls ?? [])
+        .filter(({ id }) => id);
+      expect(first.map(({ function: called }) => called?.name)).toEqual(calls.map(({ name }) => name));
+      expect(writtenIn(events)).toHaveLength(calls.map((call) => call.name + call.arguments).join('').length);
+    });
+
+    it('gives whole calls one index and no ids (Gemini’s endpoint)', async () => {
+      const { chunks } = await read(
+        streamed(
+          [
+            { index: 0, id: '', ...f('f', '{"a":1}') },
+            { index: 0, id: '', ...f('f', '{"a":2}') },
+          ],
+          [{ index: 0, id: '', ...f('g', { b: 2 }) }],
+        ),
+      );
+      const calls = callsIn(chunks);
+      expect(calls.map((call) => [call.name, call.arguments])).toEqual([
+        ['f', '{"a":1}'],
+        ['f', '{"a":2}'],
+        ['g', '{"b":2}'],
+      ]);
+      expect(new Set(calls.map(({ id }) => id)).size).toBe(3);
+    });
+
+    it('never names a call: it is told all the same', async () => {
+      const { chunks } = await read(
+        streamed([{ index: 0, id: 'call_1', ...f('', '{"a"') }], [{ index: 0, ...f('', ':1}') }]),
+      );
+      expect(callsIn(chunks)).toEqual([{ ...A, name: '' }]);
+    });
+
+    it('runs its own tools', async () => {
+      const search = { index: 0, id: 's', type: 'web_search', web_search: { input: 'x' } };
+      const { chunks } = await read(streamed([search]));
+      expect(chunks[0]?.choices[0]?.delta.tool_calls).toEqual([search]);
+    });
   });
 
   it('has an end of calls', async () => {

@@ -179,9 +179,9 @@ export class ChatStreamTranslator implements EventTranslator {
     const index = typeof wire.index === 'number' ? wire.index : position;
     const state = this.#stateOf(index);
     if (wire.error) throw bodyError(wire.error, this.begun);
-    const delta = state.normaliseDelta(state.deltaIn(wire));
-    if (state.hasRenumberedCalls) this.#learnNothingMore();
     const word = asText(wire.finish_reason);
+    const delta = state.normaliseDelta(state.deltaIn(wire), word !== undefined);
+    if (state.hasRetoldCalls) this.#learnNothingMore();
     const finish_reason =
       word === undefined ? null : finishReason(word, state.hasToolCalls, this.context.dialect);
     state.keepParts(delta, word !== undefined);
@@ -256,8 +256,8 @@ class ChoiceState {
     return this.#toolCalls.any;
   }
 
-  get hasRenumberedCalls(): boolean {
-    return this.#toolCalls.renumbered;
+  get hasRetoldCalls(): boolean {
+    return this.#toolCalls.retold;
   }
 
   /** Servers exist that put a whole message where the delta should be, or the text so far beside each delta. */
@@ -266,12 +266,14 @@ class ChoiceState {
     return delta ?? (this.#roleSaid ? {} : (asObject(wire.message) ?? {}));
   }
 
-  normaliseDelta(wire: WireObject): WireObject {
+  normaliseDelta(wire: WireObject, isLast: boolean): WireObject {
     const { role: _role, ...delta } = wire;
     normaliseText(delta);
-    const calls = asArray(delta.tool_calls);
-    if (calls.length > 0)
-      delta.tool_calls = calls.map((call) => this.#toolCalls.normalise(asObject(call) ?? {}));
+    const given = asArray(delta.tool_calls);
+    const calls = given.flatMap((call) => this.#toolCalls.normalise(asObject(call) ?? {}) ?? []);
+    if (isLast) calls.push(...this.#toolCalls.unnamed());
+    if (calls.length > 0) delta.tool_calls = calls;
+    else if (given.length > 0) delete delta.tool_calls;
     return { ...this.#firstRole(), ...delta };
   }
 

@@ -1,3 +1,4 @@
+import { parseJson } from '../parse-json.js';
 import { badResponse } from './openai-compatible.errors.js';
 import { argumentText, newToolCallId } from './openai-compatible.message.js';
 import { asObject, asText, type WireObject } from './openai-compatible.wire.js';
@@ -10,19 +11,24 @@ interface BegunCall {
   readonly index: number;
   /** As the server says it, when it does. */
   readonly wireIndex: unknown;
-  /** Its id or its name has come. */
+  /** Its id or its name has been told. */
   isIntroduced: boolean;
+  /** All of its arguments came with its name. */
+  isWhole: boolean;
   wireId: string | undefined;
   name: string | undefined;
+  /** What came of it before its name. */
+  held: WireObject | undefined;
 }
 
 /**
  * The tool calls of one choice, in OpenAI's form whatever the server's: the first delta of a call has its id, type and
- * name, the later ones its index and a piece of the arguments. Clients join what is said twice.
+ * name, the later ones its index and a piece of the arguments. Clients join what is said twice, want the name at once, and
+ * make a list by the index, which therefore has no gaps.
  */
 export class ToolCallDeltas {
-  /** Some call has another index than the server gave it: the server's text must not be passed on as it is. */
-  renumbered = false;
+  /** Some call is told otherwise than the server tells it: the server's text must not be passed on as it is. */
+  retold = false;
   #calls: BegunCall[] = [];
   #current: BegunCall | undefined;
 
@@ -30,45 +36,78 @@ export class ToolCallDeltas {
     return this.#calls.length > 0;
   }
 
-  normalise(wire: WireObject): WireObject {
-    const known = this.#knownCall(wire);
-    const call = known ?? this.#begin(wire);
+  /** @returns nothing for a call whose name has not come yet: the AI SDK takes none without */
+  normalise(given: WireObject): WireObject | undefined {
+    const known = this.#knownCall(given);
+    const call = known ?? this.#begin(given);
     this.#current = call;
-    if (call.isIntroduced || !introduces(wire))
-      return known ? continued(wire, call) : { ...wire, index: call.index };
-    call.isIntroduced = true;
-    call.wireId = asText(wire.id);
-    call.name = nameIn(wire);
+    if (call.isIntroduced) return continued(given, call);
+    call.wireId ??= asText(given.id);
+    const wire = call.held ? joined(call.held, given) : given;
+    if (isUnnamed(wire)) {
+      call.held = wire;
+      this.retold = true;
+      return undefined;
+    }
+    if (!introduces(wire)) return known ? continued(wire, call) : { ...wire, index: call.index };
     return introduced(wire, call);
+  }
+
+  /** The calls that were never named. */
+  unnamed(): WireObject[] {
+    return this.#calls.flatMap((call) => (call.held ? [introduced(call.held, call)] : []));
   }
 
   /** Ollama gave each of several calls the index 0, others give none: then another id, or a name, begins a call. */
   #knownCall(wire: WireObject): BegunCall | undefined {
-    const named = nameIn(wire) !== undefined;
-    if (typeof wire.index !== 'number') return named ? undefined : this.#current;
-    const known = this.#calls.findLast((call) => call.wireIndex === wire.index);
+    const isNamed = nameIn(wire) !== undefined;
+    if (typeof wire.index === 'number') {
+      const known = this.#calls.findLast((call) => call.wireIndex === wire.index);
+      return known && isNamed && isAnother(wire, known) ? undefined : known;
+    }
     const id = asText(wire.id);
-    return named && id !== undefined && known?.wireId !== undefined && known.wireId !== id
-      ? undefined
-      : known;
+    const named = id === undefined ? undefined : this.#calls.findLast((call) => call.wireId === id);
+    return named ?? (isNamed && !this.#current?.held ? undefined : this.#current);
   }
 
   #begin(wire: WireObject): BegunCall {
     if (this.#calls.length >= MAX_CALLS)
       throw badResponse('The provider sent more tool calls than any model makes.');
-    const index = this.#freeIndex(wire.index);
-    if (typeof wire.index === 'number' && wire.index !== index) this.renumbered = true;
-    const call = { index, wireIndex: wire.index, isIntroduced: false, wireId: undefined, name: undefined };
+    const call: BegunCall = {
+      index: this.#calls.length,
+      wireIndex: wire.index,
+      isIntroduced: false,
+      isWhole: isWhole(wire),
+      wireId: undefined,
+      name: undefined,
+      held: undefined,
+    };
+    if (typeof wire.index === 'number' && wire.index !== call.index) this.retold = true;
     this.#calls.push(call);
     return call;
   }
+}
 
-  #freeIndex(asked: unknown): number {
-    const isTaken = this.#calls.some((call) => call.index === asked);
-    return typeof asked === 'number' && !isTaken
-      ? asked
-      : this.#calls.reduce((next, call) => Math.max(next, call.index + 1), 0);
-  }
+/** Under the index of a call that is known. Gemini's endpoint gives parallel calls one index, and once gave no ids. */
+function isAnother(wire: WireObject, known: BegunCall): boolean {
+  const id = asText(wire.id);
+  if (id !== undefined && known.wireId !== undefined) return id !== known.wireId;
+  return known.isWhole && isWhole(wire);
+}
+
+function isWhole(wire: WireObject): boolean {
+  const text = argumentText(asObject(wire.function)?.arguments);
+  return text.startsWith('{') && text.endsWith('}') && parseJson(text) !== undefined;
+}
+
+function joined(held: WireObject, wire: WireObject): WireObject {
+  const [before, called] = [asObject(held.function), asObject(wire.function)];
+  const text = argumentText(before?.arguments) + argumentText(called?.arguments);
+  return { ...held, ...wire, id: held.id ?? wire.id, function: { ...before, ...called, arguments: text } };
+}
+
+function isUnnamed(wire: WireObject): boolean {
+  return asText(wire.id) !== undefined && asObject(wire.function) !== undefined && nameIn(wire) === undefined;
 }
 
 function introduces(wire: WireObject): boolean {
@@ -77,6 +116,9 @@ function introduces(wire: WireObject): boolean {
 
 function introduced(wire: WireObject, call: BegunCall): WireObject {
   const called = asObject(wire.function);
+  call.isIntroduced = true;
+  call.name = nameIn(wire);
+  call.held = undefined;
   return {
     ...wire,
     index: call.index,
