@@ -14,6 +14,8 @@ export interface SseSink {
    * @returns  the index behind the last one taken; `start` for none
    */
   skim?(text: string, start: number): number;
+  /** A line that is neither a comment nor `data` nor `event`: servers exist that say more than the format has words for. */
+  otherLine?(line: string): void;
 }
 
 export interface SseDecoderOptions {
@@ -44,7 +46,7 @@ const FIRST_NON_ASCII_BYTE = 0x80;
  * Takes LF, CRLF and CR as line ends, skips comments, a byte order mark, and the fields `id` and `retry`.
  * An event without a `data` line is none. The events do not depend on how the bytes were split.
  *
- * @throws SseTooLargeError  from `push` and `end`; the decoder is of no use afterwards
+ * @throws SseTooLargeError  from whatever takes bytes or their end; the decoder is of no use afterwards
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 export class SseDecoder {
@@ -86,11 +88,15 @@ export class SseDecoder {
    */
   end(): SseEvent[] {
     const events: SseEvent[] = [];
-    const sink: SseSink = { event: (event) => events.push(event) };
+    this.close({ event: (event) => events.push(event) });
+    return events;
+  }
+
+  /** The same, given as it is read. */
+  close(sink: SseSink): void {
     if (this.#midCharacter && this.#utf8) this.#takeText(this.#utf8.decode(), sink);
     if (this.#partialLine !== '') this.#takeText('\n', sink);
     this.#dispatch(sink);
-    return events;
   }
 
   #decode(chunk: Uint8Array): string {
@@ -146,6 +152,7 @@ export class SseDecoder {
     if (line === '') this.#dispatch(sink);
     else if (line.startsWith('data')) this.#takeData(line);
     else if (line.startsWith('event')) this.#event = fieldValue(line, 'event') ?? this.#event;
+    else if (line.charCodeAt(0) !== COLON) sink.otherLine?.(line);
   }
 
   #takeData(line: string): void {

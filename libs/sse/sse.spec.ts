@@ -46,6 +46,15 @@ describe('SseDecoder', () => {
     expect(decode(text)).toEqual([{ data: '1' }, { data: '2' }]);
   });
 
+  it('shows lines that are no fields to whoever wants them, and the unfinished last one', () => {
+    const lines: string[] = [];
+    const decoder = new SseDecoder();
+    const sink = { event: () => undefined, otherLine: (line: string) => lines.push(line) };
+    decoder.read(bytes('data: 1\nerror: {}\nevent: x\n: comment\n\n{"a":'), sink);
+    decoder.close(sink);
+    expect(lines).toEqual(['error: {}', '{"a":']);
+  });
+
   it('gives the last event when only its blank line is missing', () => {
     expect(decode('data: 1\n\ndata: 2')).toEqual([{ data: '1' }, { data: '2' }]);
     expect(decode('data: 1\n\ndata: 2\n')).toEqual([{ data: '1' }, { data: '2' }]);

@@ -9,6 +9,7 @@ import { asObject } from './openai-compatible.wire.js';
 const DONE_DATA = '[DONE]';
 /** With the spaces that some servers put around it. */
 const MAX_DONE_LENGTH = 16;
+const ERROR_FIELD = 'error:';
 const NONE: ChatStreamEvent[] = [];
 
 /** The data of a stream's events -> the client's. Pure; one for each stream. */
@@ -69,13 +70,13 @@ class ChatTranslation implements StreamTranslation, SseSink {
   /** The end of the body. Some servers leave `[DONE]` out, so that only the answer itself says whether it is whole. */
   end(out: ChatStreamEvent[]): void {
     this.#out = out;
-    for (const event of this.#decoder.end()) this.event(event);
+    this.#decoder.close(this);
     if (!this.#complete) this.#finish();
   }
 
   /** For the decoder. */
   event({ event, data }: SseEvent): void {
-    if (this.#complete) return;
+    if (this.#complete || event === 'ping') return;
     this.flush(this.#out);
     if (isDone(data)) this.#finish();
     else if (event === 'error') throw this.#namedError(data);
@@ -83,6 +84,12 @@ class ChatTranslation implements StreamTranslation, SseSink {
       this.translator.take(data, this.#out);
       if (this.translator.complete) this.#finish();
     }
+  }
+
+  /** For the decoder. llama.cpp told errors as a field `error` until late in 2025; others answer with bare JSON after all. */
+  otherLine(line: string): void {
+    if (line.startsWith(ERROR_FIELD)) this.event({ event: 'error', data: line.slice(ERROR_FIELD.length) });
+    else if (line.startsWith('{')) this.event({ data: line });
   }
 
   /** For the decoder. */

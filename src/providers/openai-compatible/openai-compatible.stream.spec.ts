@@ -551,6 +551,20 @@ describe('other servers', () => {
     expect(contentOf(chunks)).toBe('x');
   });
 
+  it('takes a whole answer as bare JSON, and says nothing of pings', async () => {
+    const whole = {
+      id: 'c',
+      created: 7,
+      choices: [{ index: 0, message: { content: 'Hi' }, finish_reason: 'stop' }],
+    };
+    const { events, chunks, failure } = await read(JSON.stringify(whole));
+    expect(failure).toBeUndefined();
+    expect([contentOf(chunks), events.at(-1)?.finishReason]).toEqual(['Hi', 'stop']);
+    const ping = 'event: ping\ndata: ping\n\nevent: ping\ndata: {"type":"ping"}\n\n';
+    const pinged = await read(`${ping}${sse(whole)}${ping}`);
+    expect(pinged).toEqual(await read(sse(whole)));
+  });
+
   it('splits parts into reasoning and text', async () => {
     const { chunks } = await read(
       sse(
@@ -681,6 +695,25 @@ describe('a stream that failed', () => {
       }
     },
   );
+
+  it.each([
+    [
+      'as a field of its own (llama.cpp of 2025)',
+      'error: {"code":400,"message":"no","type":"invalid_request_error"}\n\n',
+    ],
+    ['as bare JSON', '{"error":{"code":400,"message":"no","type":"invalid_request_error"}}'],
+  ])('is told %s', async (_name, error) => {
+    for (const before of [
+      '',
+      ': hello\n\n',
+      sse({ id: 'c', choices: [{ index: 0, delta: { content: 'x' } }] }),
+    ]) {
+      const { chunks, failure } = await read(`${before}${error}\n\ndata: [DONE]\n\n`);
+      expect(contentOf(chunks)).toBe(before.startsWith('data') ? 'x' : '');
+      expect(failure).toMatchObject({ code: 'provider_rejected', message: 'no', countsAsFailure: false });
+    }
+    expect((await read(error.trimEnd())).failure).toMatchObject({ message: 'no' });
+  });
 
   it('is not made complete by a [DONE]', async () => {
     const { failure } = await read(
