@@ -1,6 +1,7 @@
 import { type ProviderCall, ProviderError } from '@app/contracts';
 import type { OutputLimitField } from './openai-compatible.dialect.js';
 import { toProviderError } from './openai-compatible.errors.js';
+import { REASONING_FIELDS } from './openai-compatible.request.js';
 import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
 
 /** A body to try instead of one that the server refused, and the client's field that it lacks. */
@@ -61,8 +62,7 @@ export async function negotiate<Answer>(
   }
 }
 
-const REASONING = 'reasoning_content';
-const EXTRA = 'extra_content';
+const EXTRA = ['extra_content'] as const;
 
 /** Without these a request would mean something else. */
 const ESSENTIAL = new Set([
@@ -92,7 +92,7 @@ export function concede(body: WireObject, refusal: Error, dropUnsupported: boole
   return (
     renameLimit(body, refusal) ??
     dropStreamOptions(body, refusal) ??
-    dropOfTurns(REASONING, body, refusal, { withoutReasoningContent: true }) ??
+    dropOfTurns(REASONING_FIELDS, body, refusal, { withoutReasoningContent: true }) ??
     dropOfTurns(EXTRA, body, refusal, { withoutExtraContent: true }) ??
     dropField(body, refusal, dropUnsupported)
   );
@@ -119,7 +119,12 @@ function isAbout(field: string, refusal: ProviderError, body: WireObject): boole
     return refusal.code === 'unsupported_parameter' || NOT_KNOWN.test(refusal.message);
   // A field of a message may be told of as one of `messages`.
   const isAboutAnother = refusal.param !== null && refusal.param !== 'messages' && refusal.param in body;
-  return !isAboutAnother && refusal.message.includes(field) && NOT_KNOWN.test(refusal.message);
+  return !isAboutAnother && mentions(refusal.message, field) && NOT_KNOWN.test(refusal.message);
+}
+
+/** `reasoning` is not `reasoning_effort`. */
+function mentions(message: string, field: string): boolean {
+  return new RegExp(`\\b${field}\\b`).test(message);
 }
 
 function renameLimit(body: WireObject, refusal: ProviderError): Concession | undefined {
@@ -138,18 +143,19 @@ function dropStreamOptions(body: WireObject, refusal: ProviderError): Concession
 
 /** From messages and their calls. */
 function dropOfTurns(
-  field: string,
+  fields: readonly string[],
   body: WireObject,
   refusal: ProviderError,
   remembered: Omit<Concession, 'body'>,
 ): Concession | undefined {
   const messages = asArray(body.messages);
-  const hasField = messages.some((message) => [message, ...callsOf(message)].some((at) => isIn(at, field)));
-  if (!hasField || !isAbout(field, refusal, body)) return undefined;
+  const isRefused = (field: string): boolean => !(field in body) && isAbout(field, refusal, body);
+  const holders = messages.flatMap((message) => [message, ...callsOf(message)]);
+  if (!fields.some((field) => holders.some((at) => isIn(at, field)) && isRefused(field))) return undefined;
   const kept = messages.map((message) => {
-    const rest = without(message, field);
-    if (callsOf(rest).some((call) => isIn(call, field)))
-      rest.tool_calls = callsOf(rest).map((call) => without(call, field));
+    const rest = without(message, fields);
+    if (callsOf(rest).some((call) => fields.some((field) => isIn(call, field))))
+      rest.tool_calls = callsOf(rest).map((call) => without(call, fields));
     return rest;
   });
   return { body: { ...body, messages: kept }, ...remembered };
@@ -163,8 +169,9 @@ function isIn(holder: unknown, field: string): boolean {
   return asObject(holder)?.[field] !== undefined;
 }
 
-function without(holder: unknown, field: string): WireObject {
-  const { [field]: _dropped, ...rest } = asObject(holder) ?? {};
+function without(holder: unknown, fields: readonly string[]): WireObject {
+  const rest = { ...asObject(holder) };
+  for (const field of fields) delete rest[field];
   return rest;
 }
 

@@ -12,6 +12,8 @@ export interface OpenAiDialect {
   outputLimitField(request: ChatRequest, upstreamModel: string): OutputLimitField;
   /** Takes an earlier turn's `reasoning_content` back (DeepSeek, vLLM). OpenAI has no such field. */
   readonly takesReasoningContent: boolean;
+  /** Its name for reasoning, by which alone it may read it (vLLM, Ollama, Groq). To the client it is `reasoning_content`. */
+  readonly reasoningName: 'reasoning_content' | 'reasoning';
   /** Takes `extra_content` back (Gemini's own endpoint, whose signatures stand there). OpenAI has no such field. */
   readonly takesExtraContent: boolean;
   /** Knows the role `developer`. To others it is said as `system`, which OpenAI takes for the same. */
@@ -40,6 +42,7 @@ export function compatibleDialect(providerName: string): OpenAiDialect {
     closedParams: ({ request }) => closedParams(request),
     outputLimitField: () => 'max_tokens',
     takesReasoningContent: true,
+    reasoningName: 'reasoning_content',
     takesExtraContent: true,
     takesDeveloperRole: false,
     stopsWithForcedTools: false,

@@ -1,16 +1,23 @@
 import { randomBytes } from 'node:crypto';
+import type { AnswerContext } from './openai-compatible.response.js';
 import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
 
 /** What a message and a delta have in common: their text, and where servers hide reasoning. */
-export function normaliseText(message: WireObject): void {
+export function normaliseText(message: WireObject, onReasoning: AnswerContext['onReasoning']): void {
   if (Array.isArray(message.content)) splitParts(message, message.content);
-  if (typeof message.reasoning === 'string') renameReasoning(message, message.reasoning);
+  if (typeof message.reasoning === 'string') renameReasoning(message, message.reasoning, onReasoning);
 }
 
 /** OpenRouter, Groq, Ollama and newer vLLM call it `reasoning`; vLLM for a while by both names. */
-function renameReasoning(message: WireObject, reasoning: string): void {
+function renameReasoning(
+  message: WireObject,
+  reasoning: string,
+  onReasoning: AnswerContext['onReasoning'],
+): void {
   delete message.reasoning;
-  if (typeof message.reasoning_content !== 'string') message.reasoning_content = reasoning;
+  if (typeof message.reasoning_content === 'string') return;
+  message.reasoning_content = reasoning;
+  if (reasoning !== '') onReasoning?.();
 }
 
 /**

@@ -2,6 +2,9 @@ import type { ChatMessage, ChatRequest, ProviderCall, ToolCall } from '@app/cont
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
 import type { WireObject } from './openai-compatible.wire.js';
 
+/** What servers' answers have beside the text, and OpenAI does not know. */
+export const REASONING_FIELDS = ['reasoning_content', 'reasoning', 'reasoning_details'] as const;
+
 /**
  * The client's request -> the body for the upstream: as it came, except for the model's name, the output limit, the
  * request for usage in streams, the developer's role, and what only the gateway's own answers have.
@@ -45,7 +48,7 @@ function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
   return (
     'provider_specific_fields' in message ||
     (!dialect.takesDeveloperRole && message.role === 'developer') ||
-    (!dialect.takesReasoningContent && 'reasoning_content' in message) ||
+    hasOtherReasoning(message, dialect) ||
     (!dialect.takesExtraContent && 'extra_content' in message) ||
     (message.tool_calls?.some((call) => hasOthers(call, dialect)) ?? false)
   );
@@ -54,10 +57,23 @@ function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
 function changed(message: ChatMessage, dialect: OpenAiDialect): ChatMessage {
   const { provider_specific_fields: _fields, ...kept } = message;
   if (!dialect.takesDeveloperRole && kept.role === 'developer') kept.role = 'system';
-  if (!dialect.takesReasoningContent) delete kept.reasoning_content;
+  if (!dialect.takesReasoningContent) for (const field of REASONING_FIELDS) delete kept[field];
+  else if (dialect.reasoningName === 'reasoning') renameReasoning(kept);
   if (!dialect.takesExtraContent) delete kept.extra_content;
   if (kept.tool_calls) kept.tool_calls = kept.tool_calls.map((call) => withoutOthers(call, dialect));
   return kept;
+}
+
+function hasOtherReasoning(message: ChatMessage, dialect: OpenAiDialect): boolean {
+  return dialect.takesReasoningContent
+    ? dialect.reasoningName === 'reasoning' && 'reasoning_content' in message
+    : REASONING_FIELDS.some((field) => field in message);
+}
+
+function renameReasoning(message: ChatMessage): void {
+  const { reasoning_content: reasoning } = message;
+  delete message.reasoning_content;
+  if (reasoning) message.reasoning ??= reasoning;
 }
 
 function hasOthers(call: ToolCall, dialect: OpenAiDialect): boolean {

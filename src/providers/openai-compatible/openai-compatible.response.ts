@@ -12,6 +12,8 @@ export interface AnswerContext {
   readonly clientModel: string;
   readonly requestId: string;
   readonly dialect: OpenAiDialect;
+  /** Told when the server calls reasoning `reasoning`, and not `reasoning_content`. */
+  readonly onReasoning?: (() => void) | undefined;
 }
 
 /**
@@ -32,9 +34,7 @@ export function toChatCompletion(
   const error = errorIn(wire);
   if (error) throw bodyError(error, false);
   requireFewParts(wire);
-  const choices = asArray(wire.choices).map((choice, position) =>
-    toChoice(choice, position, context.dialect),
-  );
+  const choices = asArray(wire.choices).map((choice, position) => toChoice(choice, position, context));
   if (choices.length === 0) throw badResponse('The provider answered without a choice.');
   wire.id = asText(wire.id) ?? `chatcmpl-${context.requestId}`;
   wire.object = 'chat.completion';
@@ -52,14 +52,14 @@ export function unixSeconds(): number {
 }
 
 /** An answer that Azure filtered has a finish reason and no message. */
-function toChoice(choice: unknown, position: number, dialect: OpenAiDialect): ChatChoice {
+function toChoice(choice: unknown, position: number, context: AnswerContext): ChatChoice {
   const wire = asObject(choice) ?? {};
   if (wire.error) throw bodyError(wire.error, false);
   const message = asObject(wire.message) ?? {};
-  normaliseText(message);
+  normaliseText(message, context.onReasoning);
   const calls = asArray(message.tool_calls).map(normaliseToolCall);
   const word = asText(wire.finish_reason);
-  const reason = finishReason(word ?? 'stop', calls.length > 0, dialect);
+  const reason = finishReason(word ?? 'stop', calls.length > 0, context.dialect);
   if (typeof wire.index !== 'number') wire.index = position;
   wire.message = toMessage(message, calls);
   wire.finish_reason = reason;

@@ -87,6 +87,10 @@ const streamAnswer =
   (_request, response) =>
     response.writeHead(200, { 'content-type': 'text/event-stream', 'x-request-id': 'up-1' }).end(bytes);
 
+async function drained(stream: ReturnType<ProviderStrategy['stream']>): Promise<void> {
+  for await (const _event of (await stream).events);
+}
+
 async function failure(promise: Promise<unknown>): Promise<ProviderError> {
   const error = await promise.then(
     () => expect.unreachable('it should have failed'),
@@ -337,6 +341,82 @@ describe('a refusal about a field', () => {
       await failure(strategy.complete(call(signed)));
       await strategy.complete(call(signed));
       expect(requests[2]?.body.messages).toEqual(signed.messages);
+    });
+  });
+
+  describe('reasoning', () => {
+    const turn: Partial<ChatRequest> = {
+      messages: [
+        { role: 'assistant', content: 'Ho', reasoning_content: 'Hm', reasoning_details: [{ text: 'Hm' }] },
+        { role: 'assistant', content: 'He', reasoning_content: '' },
+      ],
+    };
+    const said = { ...completion, choices: [{ index: 0, message: { content: 'x', reasoning: 'Hm' } }] };
+    const saying = answer(200, said);
+    const chunk = { id: 'c', choices: [{ index: 0, delta: { reasoning: 'Hm' }, finish_reason: 'stop' }] };
+    const streaming = streamAnswer(Buffer.from(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`));
+    const unsupported = (field: string) =>
+      answer(400, { error: { message: `'messages.0' : property '${field}' is unsupported` } });
+    const sentBack = ({ requests }: Upstream) =>
+      requests.map(({ body }) => {
+        const [first, second] = body.messages as Record<string, unknown>[];
+        expect(second).not.toHaveProperty('reasoning');
+        return Object.keys(first ?? {}).filter((name) => name.startsWith('reasoning'));
+      });
+
+    it.each([
+      ['whole', saying],
+      ['streamed', streaming],
+    ])(
+      'goes back by the name that the server has for it, whose other name it reads as nothing: %s',
+      async (_name, first) => {
+        const server = await upstream(first, answer(200, completion));
+        if (first === saying) await server.strategy.complete(call(turn));
+        else await drained(server.strategy.stream(call(turn)));
+        await server.strategy.complete(call(turn));
+        await server.strategy.complete(call(turn, { upstreamModel: 'another' }));
+        expect(sentBack(server)).toEqual([
+          ['reasoning_content', 'reasoning_details'],
+          ['reasoning_details', 'reasoning'],
+          ['reasoning_content', 'reasoning_details'],
+        ]);
+        expect(server.requests[1]?.body.messages).toMatchObject([{ reasoning: 'Hm' }, { content: 'He' }]);
+      },
+    );
+
+    it('is tried by its other name once the first was refused, and left out when both were', async () => {
+      const server = await upstream(
+        unsupported('reasoning_content'),
+        saying,
+        saying,
+        unsupported('reasoning'),
+        saying,
+      );
+      for (let turns = 0; turns < 4; turns += 1) await server.strategy.complete(call(turn));
+      expect(sentBack(server)).toEqual([
+        ['reasoning_content', 'reasoning_details'],
+        [],
+        ['reasoning_details', 'reasoning'],
+        ['reasoning_details', 'reasoning'],
+        [],
+        [],
+      ]);
+    });
+
+    it('never goes back where the operator says so', async () => {
+      const server = await upstreamWith({ takesReasoningContent: false }, saying);
+      await server.strategy.complete(call(turn));
+      await server.strategy.complete(call(turn));
+      expect(sentBack(server)).toEqual([[], []]);
+    });
+
+    it('of a request is not that of its turns', async () => {
+      const refusing = answer(400, { error: { message: "property 'reasoning' is unsupported" } });
+      const server = await upstream(saying, refusing);
+      const asking = call({ ...turn, reasoning: { effort: 'low' } });
+      await server.strategy.complete(asking);
+      expect(await failure(server.strategy.complete(asking))).toMatchObject({ param: 'reasoning' });
+      expect(server.requests).toHaveLength(2);
     });
   });
 
@@ -760,10 +840,6 @@ describe('an error answer', () => {
       expect(`${error.message} ${JSON.stringify(error.toEnvelope())}`).not.toMatch(/sk-|org-|abcdef/);
     }
   });
-
-  async function drained(stream: ReturnType<ProviderStrategy['stream']>): Promise<void> {
-    for await (const _event of (await stream).events);
-  }
 
   it('knows that a refused connection processed nothing, a reset one perhaps', async () => {
     const nobody = await createOpenAiCompatible(

@@ -173,16 +173,30 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   #learn(model: string, concessions: readonly Concession[]): void {
     const before = this.#dialectFor(model);
     const after = concessions.reduce(adapted, before);
-    if (after === before) return;
+    if (after !== before) this.#remember(model, after);
+  }
+
+  /** What was refused before was perhaps the other name. */
+  #learnReasoningName(model: string): void {
+    const before = this.#dialectFor(model);
+    if (before.reasoningName === 'reasoning') return;
+    this.#remember(model, { ...before, takesReasoningContent: true, reasoningName: 'reasoning' });
+  }
+
+  #remember(model: string, after: OpenAiDialect): void {
     if (this.#learnt.has(model) || this.#learnt.size < MAX_REMEMBERED_MODELS) this.#learnt.set(model, after);
   }
 
   #context(call: ProviderCall): StreamContext {
+    const { upstreamModel: model } = call;
+    const isToLearn =
+      this.dialect.takesReasoningContent && this.#dialectFor(model).reasoningName !== 'reasoning';
     return {
       clientModel: call.clientModel,
       requestId: call.requestId,
       dialect: this.dialect,
       usageAsked: call.request.stream_options?.include_usage === true,
+      onReasoning: isToLearn ? () => this.#learnReasoningName(model) : undefined,
     };
   }
 }

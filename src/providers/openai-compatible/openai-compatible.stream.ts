@@ -196,7 +196,7 @@ export class ChatStreamTranslator implements EventTranslator {
     if (known) return known;
     if (this.#choices.length >= MAX_CHOICES)
       throw badResponse('The provider sent more choices than anybody asks for.');
-    const made = new ChoiceState(index);
+    const made = new ChoiceState(index, this.context.onReasoning);
     // A list that grows in place has room for seventeen.
     this.#choices = this.#choices.concat(made);
     return made;
@@ -250,7 +250,10 @@ class ChoiceState {
 
   #parts: unknown[] | undefined;
 
-  constructor(readonly index: number) {}
+  constructor(
+    readonly index: number,
+    private readonly onReasoning: StreamContext['onReasoning'],
+  ) {}
 
   get hasToolCalls(): boolean {
     return this.#toolCalls.any;
@@ -268,7 +271,7 @@ class ChoiceState {
 
   normaliseDelta(wire: WireObject, isLast: boolean): WireObject {
     const { role: _role, ...delta } = wire;
-    normaliseText(delta);
+    normaliseText(delta, this.onReasoning);
     const given = asArray(delta.tool_calls);
     const calls = given.flatMap((call) => this.#toolCalls.normalise(asObject(call) ?? {}) ?? []);
     if (isLast) calls.push(...this.#toolCalls.unnamed());

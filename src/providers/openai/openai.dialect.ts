@@ -11,6 +11,7 @@ export const OPENAI_DIALECT: OpenAiDialect = Object.freeze({
   closedParams: () => NONE,
   outputLimitField,
   takesReasoningContent: false,
+  reasoningName: 'reasoning_content',
   takesExtraContent: false,
   takesDeveloperRole: true,
   stopsWithForcedTools: true,
