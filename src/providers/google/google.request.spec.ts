@@ -195,6 +195,32 @@ describe('calls and their results', () => {
     expect(response('{"output":"x","code":7}')).toEqual({ error: { output: 'x', code: 7 } });
   });
 
+  it('gives each result to the first call of its id that has none', () => {
+    const answered = (...ids: string[]) =>
+      ids.map((id, at) => ({ role: 'tool' as const, tool_call_id: id, content: `r${at}` }));
+    const turn = (...calls: object[]) => ({ role: 'assistant' as const, tool_calls: calls as never });
+    const responses = (contents: ReturnType<typeof contentsOf>) =>
+      contents
+        .flatMap(({ parts }) => parts.map(({ functionResponse }) => functionResponse))
+        .filter((response) => response !== undefined)
+        .map(({ name, response }) => [name, response]);
+    expect(
+      responses(contentsOf([...hi, turn(call('', 'a'), call('', 'b')), ...answered('', '', '')])),
+    ).toEqual([
+      ['a', { output: 'r0' }],
+      ['b', { output: 'r1' }],
+      ['b', { output: 'r2' }],
+    ]);
+    const again = [turn(call('call_0', 'a')), ...answered('call_0'), turn(call('call_0', 'b'))];
+    expect(responses(contentsOf([...hi, ...again, ...answered('call_0')]))).toEqual([
+      ['a', { output: 'r0' }],
+      ['b', { output: 'r0' }],
+    ]);
+    // A call of an earlier turn that nobody answered is none of this turn's.
+    const lost = [turn(call('call_0', 'a')), ...hi, turn(call('call_0', 'b')), ...answered('call_0')];
+    expect(responses(contentsOf([...hi, ...lost]))).toEqual([['b', { output: 'r0' }]]);
+  });
+
   it('names the message whose arguments are no JSON object, or that answers nothing', () => {
     const broken = [{ role: 'assistant' as const, tool_calls: [call('i', 'f', '{"a":')] }];
     expect(faultOf({ messages: broken })).toBe('invalid_body messages[0].tool_calls[0].function.arguments');
