@@ -71,6 +71,14 @@ describe('toGeminiPart', () => {
     expect(translate({ type: 'file', file })).toEqual(expected);
   });
 
+  it('keeps what is said of how to speak a text', () => {
+    const speech_metadata = { speaker: 'A' };
+    expect(translate({ type: 'text', text: 'x', speech_metadata })).toEqual({
+      text: 'x',
+      speechMetadata: speech_metadata,
+    });
+  });
+
   it('takes audio and video', () => {
     expect(translate({ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } })).toEqual({
       inlineData: { mimeType: 'audio/wav', data: 'AAAA' },

@@ -36,8 +36,14 @@ const KINDS: Readonly<Record<string, Translate>> = {
   file: (part, path) => fromFile(part.file, `${path}.file`),
 };
 
-/** Gemini's own fields of a media part, beside OpenAI's or inside them. */
-const PART_OPTIONS = new Set(['videoMetadata', 'mediaResolution', 'mediaProcessing', 'partMetadata']);
+/** Gemini's own fields of a part, beside OpenAI's or inside them. */
+const PART_OPTIONS = new Set([
+  'videoMetadata',
+  'mediaResolution',
+  'mediaProcessing',
+  'partMetadata',
+  'speechMetadata',
+]);
 
 function partOptions(part: JsonObject): JsonObject {
   const inner = [part.image_url, part.video_url, part.audio_url, part.input_audio, part.file].filter(
