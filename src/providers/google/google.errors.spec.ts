@@ -36,6 +36,14 @@ describe('toHttpProviderError', () => {
     ],
     [
       400,
+      fault(400, 'INVALID_ARGUMENT', 'Request payload size exceeds the limit: 20971520 bytes.'),
+      'body_too_large',
+      'no',
+      false,
+      true,
+    ],
+    [
+      400,
       fault(400, 'INVALID_ARGUMENT', 'x', [{ reason: 'API_KEY_INVALID' }]),
       'provider_auth_failed',
       'no',

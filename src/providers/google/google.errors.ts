@@ -150,7 +150,7 @@ const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, mes
     if (isProjectFault(fault)) return notServed();
     if (isTooLong(message))
       return { ...rejected(message), code: 'context_length_exceeded', tryElsewhere: true };
-    return rejected(message);
+    return isTooLarge(message) ? tooLarge(message) : rejected(message);
   },
   401: unauthorized,
   403: (_, message) => (isForeignObject(message) ? rejected(message) : unauthorized()),
@@ -161,7 +161,7 @@ const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, mes
     return rejected(message);
   },
   408: (_, message) => failed('request_timeout', message, 'unknown'),
-  413: (_, message) => ({ ...rejected(message), code: 'body_too_large', tryElsewhere: true }),
+  413: (_, message) => tooLarge(message),
   429: (_, message) => ({
     ...failed('provider_rate_limited', aboutQuota(message), 'no'),
     countsAsFailure: false,
@@ -174,6 +174,10 @@ const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, mes
 /** The client's own fault: its request would fail again. */
 function rejected(message: string): Verdict {
   return { code: 'provider_rejected', message, processed: 'no', countsAsFailure: false, tryElsewhere: false };
+}
+
+function tooLarge(message: string): Verdict {
+  return { ...rejected(message), code: 'body_too_large', tryElsewhere: true };
 }
 
 function failed(code: GatewayErrorCode, message: string, processed: 'no' | 'unknown'): Verdict {
@@ -220,6 +224,11 @@ function isTooLong(message: string): boolean {
   return /token count.*exceeds|exceeds the maximum number of (input )?tokens|input is too long/is.test(
     message,
   );
+}
+
+/** "Request payload size exceeds the limit: 20971520 bytes." Only at the start: further on it may be the client's. */
+function isTooLarge(message: string): boolean {
+  return /^request payload size exceeds/i.test(message);
 }
 
 function messageOf(fault: GoogleFault | undefined, body: string, status: number): string {
