@@ -109,6 +109,8 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = Object.freeze({
   max_tokens: 'length',
   // Anthropic's own limit for the calls of its tools: the answer is not whole.
   pause_turn: 'length',
+  // It was told to pause when it had made its context shorter.
+  compaction: 'length',
   model_context_window_exceeded: 'length',
   tool_use: 'tool_calls',
   refusal: 'content_filter',
