@@ -146,19 +146,22 @@ function imageTypeOf(base64: string): string | undefined {
 function fileBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
   const file = isObject(part.file) ? part.file : {};
   const extras = documentExtras(part, file);
+  const named = textOf(file.format) || textOf(file.mime_type);
+  const blockOf = (source: JsonObject, isImage: boolean): WireBlock =>
+    isImage ? { type: 'image', source } : { type: 'document', source, ...extras };
   const url = addressOf(file);
   if (url !== undefined) {
-    const source = urlSource(url, `${path}.file.file_url`);
-    return [IMAGE_ADDRESS.test(url) ? { type: 'image', source } : { type: 'document', source, ...extras }];
+    const isImage = named ? named.startsWith('image/') : IMAGE_ADDRESS.test(url);
+    return [blockOf(urlSource(url, `${path}.file.file_url`), isImage)];
   }
   if (typeof file.file_id === 'string') {
     context.betas.add(FILES_BETA);
-    return [{ type: 'document', source: { type: 'file', file_id: file.file_id }, ...extras }];
+    return [blockOf({ type: 'file', file_id: file.file_id }, named.startsWith('image/'))];
   }
   if (typeof file.file_data !== 'string') {
     throw invalidBody(`${path}.file`, 'must have file_data, file_url or file_id');
   }
-  return documentBlocks(dataUrlOf(file.file_data, textOf(file.filename)), extras, path, context);
+  return documentBlocks(dataUrlOf(file.file_data, textOf(file.filename), named), extras, path, context);
 }
 
 /** LiteLLM's clients give an address as `file_id`, OpenRouter's as `file_data`. */
@@ -202,10 +205,10 @@ function urlSource(url: string, path: string): JsonObject {
 
 const TEXT_FILE = /\.(?:txt|md|csv|json|xml|html?|log|ya?ml)$/i;
 
-/** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then the filename tells the type. */
-function dataUrlOf(data: string, filename: string): string {
+/** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then type or filename tell what it is. */
+function dataUrlOf(data: string, filename: string, named: string): string {
   if (IS_DATA_URL.test(data)) return data;
-  return `data:${TEXT_FILE.test(filename) ? 'text/plain' : PDF};base64,${data}`;
+  return `data:${named || (TEXT_FILE.test(filename) ? 'text/plain' : PDF)};base64,${data}`;
 }
 
 interface DataUrl {

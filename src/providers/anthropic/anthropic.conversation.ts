@@ -58,7 +58,13 @@ function countLeadingSystem(messages: readonly ChatMessage[]): number {
   return count;
 }
 
+/** Fields of a system message that Anthropic has in beta, for its own form of the turns. */
+const OWN_OF_SYSTEM = ['clear_at', 'output_config'] as const;
+
 function systemBlocks(message: ChatMessage, path: string, context: ContentContext): WireBlock[] {
+  for (const name of OWN_OF_SYSTEM) {
+    if (message[name]) context.unsupported.refuse(`${path}.${name}`, 'is not taken by the gateway');
+  }
   return closedByCacheControl(named(contentBlocks(message, path, context), message.name), message);
 }
 

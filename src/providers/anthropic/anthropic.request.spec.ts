@@ -82,6 +82,18 @@ describe('messages', () => {
     ]);
   });
 
+  it.each([{ clear_at: 'next_user_message' }, { output_config: { effort: 'low' } }])(
+    'refuses what Anthropic alone has beside a system message: %j',
+    (fields) => {
+      const messages = [hello, { role: 'system' as const, content: 'be brief', ...fields }];
+      const [name] = Object.keys(fields);
+      expect(refusal({ messages }, { model: 'claude-opus-5' })).toEqual({
+        code: 'unsupported_parameter',
+        param: `messages[1].${name}`,
+      });
+    },
+  );
+
   it('never lets a system turn stand behind an assistant’s', () => {
     const { messages } = messagesOf(late.slice(0, 3), { model: 'claude-opus-4-8' });
     expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
@@ -525,6 +537,21 @@ describe('content parts', () => {
     const image = { type: 'image', source: { type: 'url', url } };
     expect(blockOf({ type: 'file', file: { file_url: url } })).toEqual(image);
     expect(blockOf({ type: 'image_url', image_url: url })).toEqual(image);
+  });
+
+  it('takes the type that clients name beside a file', () => {
+    const typed = (file: object) => blockOf({ type: 'file', file: { ...file, format: 'image/png' } });
+    expect(typed({ file_id: 'f' })).toEqual({ type: 'image', source: { type: 'file', file_id: 'f' } });
+    const url = 'https://example.org/a';
+    expect(typed({ file_url: url })).toEqual({ type: 'image', source: { type: 'url', url } });
+    expect(typed({ file_data: 'AAAA' })).toEqual({
+      type: 'image',
+      source: { type: 'base64', media_type: 'image/png', data: 'AAAA' },
+    });
+    expect(blockOf({ type: 'file', file: { file_data: 'aGk=', mime_type: 'text/plain' } })).toEqual({
+      type: 'document',
+      source: { type: 'text', media_type: 'text/plain', data: 'hi' },
+    });
   });
 
   it('keeps title, citations and cache mark of a document, and asks for the beta that files need', () => {
