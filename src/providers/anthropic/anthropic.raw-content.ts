@@ -17,12 +17,13 @@ const PLAIN_BLOCKS: Readonly<Record<string, PlainBlock>> = Object.freeze({
 });
 
 /**
- * The OpenAI form (`thinking_blocks`, `content`, `tool_calls`) cannot rebuild these blocks exactly: another order,
- * citations, server tools, blocks and fields that we do not know.
+ * The OpenAI form (`thinking_blocks`, `content`, `tool_calls`) cannot rebuild these blocks exactly: another order, two texts in
+ * a row, citations, server tools, blocks and fields that we do not know.
  */
 export function needsRawContent(blocks: readonly WireBlock[]): boolean {
   let rank = 0;
-  return blocks.some((block) => {
+  return blocks.some((block, at) => {
+    if (block.type === 'text' && blocks[at - 1]?.type === 'text') return true;
     const plain = Object.hasOwn(PLAIN_BLOCKS, block.type) ? PLAIN_BLOCKS[block.type] : undefined;
     if (!plain || plain.rank < rank || hasMore(block, plain.fields)) return true;
     rank = plain.rank;

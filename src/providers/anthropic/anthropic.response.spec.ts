@@ -29,7 +29,7 @@ const call = { type: 'tool_use', id: 'toolu_1', name: 'f', input: { a: [1] } };
 
 describe('toChatCompletion', () => {
   it('has OpenAI’s form and the client’s model', () => {
-    expect(toChatCompletion(answer([text('a'), text('b')], { stop_sequence: null }), CONTEXT)).toEqual({
+    expect(toChatCompletion(answer([text('ab')], { stop_sequence: null }), CONTEXT)).toEqual({
       id: 'msg_1',
       object: 'chat.completion',
       created: 1_700_000_000,
@@ -101,6 +101,13 @@ describe('toChatCompletion', () => {
     ['an unknown field', [{ ...call, mood: 'good' }]],
   ])('keeps the raw blocks for %s', (_, content) => {
     expect(choiceOf(content).message.provider_specific_fields?.anthropic_content).toEqual(content);
+  });
+
+  it('keeps the blocks of two texts apart: thoughts behind them are bound to what stood before', () => {
+    const { message } = choiceOf([text('a'), text('b')]);
+    expect(message.content).toBe('ab');
+    expect(message.provider_specific_fields?.anthropic_content).toEqual([text('a'), text('b')]);
+    expect(choiceOf([text('ab')]).message.provider_specific_fields).not.toHaveProperty('anthropic_content');
   });
 
   it('gives web citations as annotations over their block’s text', () => {
