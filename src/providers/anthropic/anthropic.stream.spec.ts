@@ -163,6 +163,24 @@ describe('AnthropicStream', () => {
     expect(whole.at(-1)?.usage).toEqual({ inputTokens: 10, outputTokens: 9, modelCalls: 2 });
   });
 
+  it('counts thoughts whose text is kept back by their signature: they are billed, and told of at the end only', () => {
+    const usageAfter = (thinking: string, signature: string) =>
+      eventsOf([
+        start(),
+        open(0, { type: 'thinking', thinking: '', signature: '' }),
+        ...(thinking === '' ? [] : [delta(0, { type: 'thinking_delta', thinking })]),
+        delta(0, { type: 'signature_delta', signature }),
+        close(0),
+        open(1, text),
+        delta(1, { type: 'text_delta', text: 'So' }),
+      ]).at(-1)?.usage?.outputTokens;
+    // Recorded: 540 characters for 47 tokens, and 364 for 9.
+    expect(usageAfter('', 'x'.repeat(540))).toBe(1 + 41);
+    expect(usageAfter('', 'x'.repeat(364))).toBe(1 + 8);
+    expect(usageAfter('', 'x')).toBe(1);
+    expect(usageAfter('Hm.', 'x'.repeat(540))).toBe(1);
+  });
+
   it('replaces counts by later ones, and keeps those that are not repeated', () => {
     const first = {
       input_tokens: 10,

@@ -61,7 +61,7 @@ export class AnthropicStream {
   /** Fields of the message itself: `stop_reason`, `container`, … */
   readonly #fields: JsonObject = {};
   #usage: JsonObject = {};
-  /** Tools of Anthropic's have brought something that no usage has told of. */
+  /** Tools of Anthropic's have brought something, or a thought has ended: no usage has told of it. */
   #hasBrought = false;
   #head = '';
   #calls = 0;
@@ -155,6 +155,7 @@ export class AnthropicStream {
         return NO_EVENTS;
       default:
         mergeDelta(open.block, delta);
+        this.#hasBrought ||= delta.type === 'signature_delta';
         return NO_EVENTS;
     }
   }

@@ -1,5 +1,12 @@
 import type { Usage } from '@app/contracts';
-import { isObject, isServerCall, isServerResult, type JsonObject, type WireBlock } from './anthropic.wire.js';
+import {
+  isObject,
+  isServerCall,
+  isServerResult,
+  type JsonObject,
+  textOf,
+  type WireBlock,
+} from './anthropic.wire.js';
 
 /** More tokens than any call can have; a larger count is a fault, not a fact to bill. */
 const MAX_TOKENS = 1_000_000_000;
@@ -49,8 +56,8 @@ export function mergeUsage(start: unknown, delta: unknown): JsonObject {
 const BYTES_PER_TOKEN = 4;
 
 /**
- * The usage of a stream that has told only how it began, with what its server tools brought since: the model has read it, and the
- * searches are billed each.
+ * The usage of a stream that has told only how it began, with what its server tools brought since (the model has read it, and the
+ * searches are billed each) and what it has thought in silence.
  */
 export function withBrought(usage: Usage, content: readonly WireBlock[]): Usage {
   const results = content.filter(isServerResult);
@@ -60,10 +67,25 @@ export function withBrought(usage: Usage, content: readonly WireBlock[]): Usage 
   return {
     ...usage,
     inputTokens: usage.inputTokens + Math.floor(bytes / BYTES_PER_TOKEN),
+    outputTokens: usage.outputTokens + hiddenThoughts(content),
     ...(searches.length > 0 && {
       serverToolCalls: { ...usage.serverToolCalls, web_search: searches.length },
     }),
   };
+}
+
+/** Of a signature, in characters, the most that is not the thought; it is in base64. Counted over recorded traffic. */
+const SIGNATURE_FRAME = 320;
+const SIGNATURE_PER_TOKEN = (BYTES_PER_TOKEN * 4) / 3;
+
+/** Tokens of thoughts whose text is kept back. What has one is counted by that. */
+function hiddenThoughts(content: readonly WireBlock[]): number {
+  let tokens = 0;
+  for (const { type, thinking, signature } of content) {
+    if (type !== 'thinking' || thinking !== '') continue;
+    tokens += Math.floor(Math.max(0, textOf(signature).length - SIGNATURE_FRAME) / SIGNATURE_PER_TOKEN);
+  }
+  return tokens;
 }
 
 const SEARCHED = 'web_search_tool_result';
