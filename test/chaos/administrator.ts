@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mintToken } from '../../libs/testing/tokens.ts';
 import type { Acknowledgement, Operation } from './clients.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 import { UntilTold } from './until-told.ts';
 
 const TOPUP = '1000';

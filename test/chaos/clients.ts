@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mintToken } from '../../libs/testing/tokens.ts';
 import { type CallOutcome, callCompletion } from './completion-call.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 import type { Scenario } from './scenario.ts';
 import { UntilTold } from './until-told.ts';
 

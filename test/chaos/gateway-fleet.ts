@@ -6,7 +6,7 @@ import { eventually } from '../../libs/testing/eventually.ts';
 import { freePort } from '../../src/database/embedded/free-port.ts';
 import { noteProcess } from '../../libs/testing/run-directory.ts';
 import { TEST_JWT_SECRET } from '../../libs/testing/tokens.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 
 const READY_MS = 180_000;
 /** Of the log of a gateway that fell over. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GatewayFleet, GatewayProcess } from './gateway-fleet.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../support/random.ts';
 import type { NemesisAction, Scenario } from './scenario.ts';
 import type { PostgresServer, RedisServer } from './stores.ts';
 

@@ -14,7 +14,7 @@ import { Clients, type Operation } from './clients.ts';
 import { chargedKeys, compare, type Disagreements, type Tally } from './compare.ts';
 import { GatewayFleet } from './gateway-fleet.ts';
 import { Nemesis } from './nemesis.ts';
-import { Random } from './random.ts';
+import { Random } from '../support/random.ts';
 import { CRASH_POINTS, type Scenario } from './scenario.ts';
 import { PostgresServer, RedisServer } from './stores.ts';
 

@@ -3,7 +3,7 @@ import { describeRequest } from '../../libs/testing/fake-upstream/describe-reque
 import { openaiAnswer } from '../../libs/testing/fake-upstream/openai-answers.ts';
 import type { Answer, RecordedRequest } from '../../libs/testing/fake-upstream/script.ts';
 import { Gates, sendAnswer } from '../../libs/testing/fake-upstream/send-answer.ts';
-import { Random } from './random.ts';
+import { Random } from '../support/random.ts';
 import type { Scenario, UpstreamFault } from './scenario.ts';
 
 type Settings = Scenario['upstream'];

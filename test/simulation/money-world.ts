@@ -1,5 +1,5 @@
+import { Random } from '../support/random.js';
 import { MoneyTables, type Settlement } from './money-tables.js';
-import { Random } from './random.js';
 
 /** The rules that keep the money right. Each can be broken, and then the checks must find it. */
 export interface Rules {
@@ -120,7 +120,7 @@ export class MoneyWorld {
     if (random.chance(0.3)) this.#deliver();
     if (random.chance(0.02)) this.#tables.sweep(this.rules.evidence ? this.#now - 100_000 : this.#now);
     if (random.chance(0.05) && this.#processes.size < PROCESSES) this.#boot();
-    const process = random.pick([...this.#processes.values()]);
+    const process = this.#anyOf([...this.#processes.values()]);
     if (!process) return this.#boot();
     if (random.chance(0.01)) return this.#kill(process);
     if (random.chance(0.02)) process.isFrozen = !process.isFrozen;
@@ -146,6 +146,10 @@ export class MoneyWorld {
     }
   }
 
+  #anyOf<T>(items: readonly T[]): T | undefined {
+    return items[this.#random.below(items.length)];
+  }
+
   #begin(process: Process): void {
     if (process.isFenced) return;
     this.#lastId += 1;
@@ -159,7 +163,7 @@ export class MoneyWorld {
   }
 
   #grow(process: Process): void {
-    const request = this.#random.pick([...process.running.values()]);
+    const request = this.#anyOf([...process.running.values()]);
     if (!request) return;
     const by = 1 + this.#random.below(10);
     let extended = false;
@@ -171,7 +175,7 @@ export class MoneyWorld {
 
   /** Costs are never above what is held, so that every shortfall is a fault of the rules. */
   #end(process: Process): void {
-    const request = this.#random.pick([...process.running.values()]);
+    const request = this.#anyOf([...process.running.values()]);
     if (!request) return;
     process.running.delete(request.id);
     const cost = this.#random.chance(0.2) ? undefined : this.#random.below(request.amount + 1);
@@ -196,7 +200,7 @@ export class MoneyWorld {
   #takeOver(process: Process): void {
     if (!process.takingOver) {
       const dead = [...this.#journals.keys()].filter((epoch) => !this.#processes.has(epoch));
-      const epoch = this.#random.pick(dead);
+      const epoch = this.#anyOf(dead);
       if (epoch === undefined) return;
       process.takingOver = { epoch, left: [...(this.#journals.get(epoch) ?? [])] };
       if (!this.rules.replayFirst) this.#tables.markReplayed(epoch);

@@ -1,4 +1,4 @@
-/** Numbers that depend on the seed alone (mulberry32). */
+/** Numbers that depend on the seed alone (mulberry32), so that a history can be played again. */
 export class Random {
   #state: number;
 
@@ -19,13 +19,18 @@ export class Random {
     return this.next() < probability;
   }
 
+  /** A whole number from 0 up to, and without, the limit. */
+  below(limit: number): number {
+    return Math.floor(this.next() * limit);
+  }
+
   /** A whole number, both ends included. */
   between(low: number, high: number): number {
-    return low + Math.floor(this.next() * (high - low + 1));
+    return low + this.below(high - low + 1);
   }
 
   pick<T>(items: readonly T[]): T {
-    const item = items[Math.floor(this.next() * items.length)];
+    const item = items[this.below(items.length)];
     if (item === undefined) throw new Error('nothing to pick from');
     return item;
   }
