@@ -68,18 +68,18 @@ export class ClusterLimitStore implements RemoteLimitStore {
   }
 
   #settle({ id, answer }: LimitAnswer): void {
-    const waiting = this.#waiting.get(id);
-    if (!waiting) return;
-    this.#waiting.delete(id);
-    clearTimeout(waiting.timer);
-    waiting.resolve(answer);
+    this.#taken(id)?.resolve(answer);
   }
 
   #fail(id: number, error: Error): void {
+    this.#taken(id)?.reject(error);
+  }
+
+  /** Whoever waits for this, no longer. */
+  #taken(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
-    if (!waiting) return;
     this.#waiting.delete(id);
-    clearTimeout(waiting.timer);
-    waiting.reject(error);
+    clearTimeout(waiting?.timer);
+    return waiting;
   }
 }
