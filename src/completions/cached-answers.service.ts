@@ -1,4 +1,4 @@
-import type { ChatChunk, ChatCompletion, ChatStreamEvent } from '@app/contracts';
+import type { ChatChunk, ChatStreamEvent } from '@app/contracts';
 import { Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import type { CachePlan } from '../cache/cache-plan.js';
@@ -27,7 +27,7 @@ export class CachedAnswers {
 
   async #wholeOrKnown(run: CompletionRun, plan: CachePlan): Promise<WholeAnswer> {
     const found = await this.#lookUp(plan, run);
-    if (found.known) return { json: JSON.stringify(wholeOf(found.known, run)) };
+    if (found.known) return { json: wholeJson(found.known, run) };
     let kept: CachedAnswer | undefined;
     try {
       const fresh = await this.execution.complete(run);
@@ -107,22 +107,17 @@ export class CachedAnswers {
   }
 }
 
-/** The kind of answer is part of the key, so only the right one is ever found. */
-function completionOf(answer: CachedAnswer): ChatCompletion {
-  if (answer.kind !== 'whole') throw new Error('a stream under the key of a whole answer');
-  return answer.completion;
-}
-
-/** It may have been asked for under another name of the same model. */
-function wholeOf(answer: CachedAnswer, run: CompletionRun): ChatCompletion {
-  return { ...completionOf(answer), model: run.request.model };
-}
-
 function textOf(answer: CachedAnswer, run: CompletionRun): string {
-  if (answer.kind === 'whole') return JSON.stringify(wholeOf(answer, run));
+  if (answer.kind === 'whole') return wholeJson(answer, run);
   return shownEvents(answer.events, run)
     .map((event) => shownJson(event, run))
     .join('\n');
+}
+
+/** It may have been asked for under another name of the same model. */
+function wholeJson(answer: CachedAnswer, run: CompletionRun): string {
+  if (answer.kind !== 'whole') throw new Error('a stream under the key of a whole answer');
+  return JSON.stringify({ ...answer.completion, model: run.request.model });
 }
 
 function shownEvents(events: readonly ChatStreamEvent[], run: CompletionRun): readonly ChatStreamEvent[] {
@@ -133,6 +128,7 @@ function shownJson(event: ChatStreamEvent, run: CompletionRun): string {
   return JSON.stringify({ ...(JSON.parse(event.json) as ChatChunk), model: run.request.model });
 }
 
+/** The kind of answer is part of the key, so only the right one is ever found. */
 function eventsOf(answer: CachedAnswer): readonly ChatStreamEvent[] {
   if (answer.kind !== 'stream') throw new Error('a whole answer under the key of a stream');
   return answer.events;
