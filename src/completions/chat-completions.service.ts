@@ -37,7 +37,7 @@ export class ChatCompletionsService {
 
   /** Promises are handed on and not awaited: the fewer the cheaper. Resolves when a whole answer is sent, or a stream has begun. */
   answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
-    const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
+    const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(incoming));
     run.context.hasRecord = true;
     const failed = (error: unknown): void => this.failed(run, response, error);
     try {
@@ -90,7 +90,7 @@ export class ChatCompletionsService {
     const principal = requirePrincipal(incoming.gateway);
     if (principal.role !== 'admin')
       throw new GatewayError('admin_only', 'Only an administrator may see routes.');
-    const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(request, incoming));
+    const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(incoming));
     run.model = this.catalog.require(request.model, principal);
     sendJson(response, JSON.stringify(this.execution.explain(run)));
   }
@@ -168,10 +168,10 @@ function captureOf({ observability: { langfuse } }: AppConfig): Capture {
   return langfuse.captureContent ? 'everything' : 'parameters';
 }
 
-function stickyKey(request: ChatRequest, incoming: Request): string | undefined {
+/** Without it the planner goes by the request's `user`. */
+function stickyKey(incoming: Request): string | undefined {
   const session = incoming.headers['x-session-id'];
-  if (typeof session === 'string' && session.length <= 256) return session;
-  return request.user ?? undefined;
+  return typeof session === 'string' && session.length <= 256 ? session : undefined;
 }
 
 /** Node keeps a request as long as its answer: the token and the rest of what it said is not kept for a stream. */
