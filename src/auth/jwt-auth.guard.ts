@@ -3,6 +3,7 @@ import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import { AuthGuard } from '@nestjs/passport';
 import type { Request } from 'express';
+import { type Decorated, RouteMemory } from '../edge/route-memory.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import { IS_ADMIN_ONLY } from './admin-only.decorator.js';
 import { bearerToken, refusal } from './bearer-token.js';
@@ -25,8 +26,7 @@ interface RouteRules {
 @Injectable()
 export class JwtAuthGuard extends AuthGuard('jwt') {
   readonly #verified = new VerifiedTokens();
-  /** By class and handler: a handler may be inherited by classes with other decorators. */
-  readonly #rules = new WeakMap<object, WeakMap<object, RouteRules>>();
+  readonly #rules = new RouteMemory((decorated) => this.#readRules(decorated));
 
   constructor(
     private readonly reflector: Reflector,
@@ -37,7 +37,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
   }
 
   override canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    const rules = this.#rulesOf(context);
+    const rules = this.#rules.of(context);
     if (rules.isPublic) return true;
     const request = context.switchToHttp().getRequest<Request>();
     let known: Principal | undefined;
@@ -118,20 +118,10 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     return refused;
   }
 
-  #rulesOf(context: ExecutionContext): RouteRules {
-    const handler = context.getHandler();
-    const controller = context.getClass();
-    const known = this.#rules.get(controller)?.get(handler);
-    if (known) return known;
-    const rules = {
-      isPublic:
-        this.reflector.getAllAndOverride<boolean | undefined>(IS_PUBLIC, [handler, controller]) === true,
-      isAdminOnly:
-        this.reflector.getAllAndOverride<boolean | undefined>(IS_ADMIN_ONLY, [handler, controller]) === true,
-    };
-    const ofClass = this.#rules.get(controller) ?? new WeakMap<object, RouteRules>();
-    this.#rules.set(controller, ofClass.set(handler, rules));
-    return rules;
+  #readRules(decorated: Decorated): RouteRules {
+    const says = (key: symbol): boolean =>
+      this.reflector.getAllAndOverride<boolean | undefined>(key, decorated) === true;
+    return { isPublic: says(IS_PUBLIC), isAdminOnly: says(IS_ADMIN_ONLY) };
   }
 }
 

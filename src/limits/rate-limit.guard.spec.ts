@@ -40,6 +40,20 @@ class Routes {
   }
 }
 
+class Inherited {
+  @Get()
+  answer(): string {
+    return 'ok';
+  }
+}
+
+@Controller('counted')
+class Counted extends Inherited {}
+
+@SkipThrottle()
+@Controller('uncounted')
+class Uncounted extends Inherited {}
+
 /** What the gateway's own filter does, as far as this test looks. */
 @Catch(GatewayError)
 class ErrorFilter implements ExceptionFilter<GatewayError> {
@@ -85,7 +99,7 @@ async function start(
 
   const module = await Test.createTestingModule({
     imports: [Surroundings, LimitsModule],
-    controllers: [Routes],
+    controllers: [Routes, Counted, Uncounted],
     providers: [
       { provide: APP_GUARD, useExisting: RateLimitGuard },
       { provide: APP_FILTER, useClass: ErrorFilter },
@@ -140,6 +154,13 @@ describe('RateLimitGuard', () => {
     expect(await refused.json()).toMatchObject({ error: { code: 'global_rate_limited' } });
     expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('10');
     expect(refused.headers.get('ratelimit-policy')).toBe('"rpm";q=10;w=60');
+  });
+
+  it('goes by the decorators of the class that inherits a handler', async () => {
+    const get = await start({ requestsPerMinute: 1 });
+    expect((await get('counted', 'ann')).status).toBe(200);
+    expect((await get('uncounted', 'ann')).status).toBe(200);
+    expect((await get('counted', 'ann')).status).toBe(429);
   });
 
   it('leaves requests without a principal and skipped routes alone', async () => {

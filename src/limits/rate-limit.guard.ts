@@ -1,12 +1,13 @@
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { Request, Response } from 'express';
+import { type Decorated, RouteMemory } from '../edge/route-memory.js';
 import type { Decision } from './limit-store.js';
 import { RateLimitHeaders } from './rate-limit-headers.js';
 import { RequestLimiter } from './request-limiter.service.js';
 import { RouteThrottler } from './route-throttler.js';
 
-/** What a route's decorators say; read once per handler. */
+/** What a route's decorators say. */
 interface RouteLimits {
   /** `@SkipThrottle()` */
   readonly isSkipped: boolean;
@@ -25,7 +26,7 @@ interface RouteLimits {
 @Injectable()
 export class RateLimitGuard implements CanActivate {
   readonly #headers: RateLimitHeaders;
-  readonly #routes = new WeakMap<object, RouteLimits>();
+  readonly #routes = new RouteMemory((decorated) => this.#readRoute(decorated));
 
   constructor(
     private readonly reflector: Reflector,
@@ -38,7 +39,7 @@ export class RateLimitGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const userId = context.switchToHttp().getRequest<Request>().gateway?.principal?.userId;
     if (userId === undefined) return true;
-    const route = this.#route(context);
+    const route = this.#routes.of(context);
     if (route.isSkipped) return true;
     if (this.limiter.isOff) return this.#throttle(context, route);
     const decision = this.limiter.take(userId);
@@ -63,19 +64,11 @@ export class RateLimitGuard implements CanActivate {
     return true;
   }
 
-  #route(context: ExecutionContext): RouteLimits {
-    const handler = context.getHandler();
-    let route = this.#routes.get(handler);
-    if (!route) this.#routes.set(handler, (route = this.#readRoute(context)));
-    return route;
-  }
-
-  #readRoute(context: ExecutionContext): RouteLimits {
-    const targets = [context.getHandler(), context.getClass()];
+  #readRoute(decorated: Decorated): RouteLimits {
     const has = (key: string): boolean =>
-      this.reflector.getAllAndOverride<unknown>(key, targets) !== undefined;
+      this.reflector.getAllAndOverride<unknown>(key, decorated) !== undefined;
     return {
-      isSkipped: this.reflector.getAllAndOverride<boolean>('THROTTLER:SKIPdefault', targets) === true,
+      isSkipped: this.reflector.getAllAndOverride<boolean>('THROTTLER:SKIPdefault', decorated) === true,
       hasOwn: has('THROTTLER:LIMITminute') || has('THROTTLER:LIMIThour'),
     };
   }
