@@ -56,6 +56,28 @@ describe('JwksKeys', () => {
     expect(requests).toBe(2);
   });
 
+  it('passes over what verifies no token of ours', async () => {
+    const privateKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    const good = jwk(first, 'one');
+    keys = [
+      { ...jwk(second, 'for encryption'), use: 'enc' },
+      { ...jwk(second, 'for another algorithm'), alg: 'ES512' },
+      { ...privateKey.export({ format: 'jwk' }), kid: 'private' },
+      { kty: 'oct', k: 'AAAA', kid: 'shared' },
+      jwk(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey, 'short'),
+      jwk(generateKeyPairSync('ed25519').publicKey, 'ed25519'),
+      jwk(generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey, 'P-384'),
+      { ...good, kid: 'off the curve', x: good.y },
+      { ...good, kid: 'halved', y: undefined },
+      { kty: 'RSA', n: 7, e: [], kid: 'nonsense' },
+      null as unknown as object,
+      good,
+    ];
+    expect(await codeOf('one')).toBe('ok');
+    const others = keys.flatMap((key) => (key as { kid?: string } | null)?.kid ?? []).slice(0, -1);
+    for (const kid of others) expect([kid, await codeOf(kid)]).toEqual([kid, 'invalid_token']);
+  });
+
   it('forgets a withdrawn key within ten minutes and one request', async () => {
     expect(await codeOf('one')).toBe('ok');
     keys = [jwk(second, 'two')];

@@ -1,6 +1,5 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
 import { GatewayError } from '@app/contracts';
-import jwksRsa from 'jwks-rsa';
 import { Agent, fetch } from 'undici';
 import { lookupOutbound } from '../outbound/metadata-addresses.js';
 import { refusal } from './bearer-token.js';
@@ -17,6 +16,8 @@ const FETCH_TIMEOUT_MS = 5000;
 const MAX_SET_BYTES = 1024 * 1024;
 const LEAST_RSA_BITS = 2048;
 
+type Jwk = webcrypto.JsonWebKey & { readonly kid?: unknown };
+
 interface VerifyingKey {
   readonly kid: string | undefined;
   readonly algorithm: JwksAlgorithm;
@@ -28,7 +29,6 @@ interface VerifyingKey {
  * An unknown `kid` has the set fetched again, so a rotated key works at once; a fetch that fails keeps the keys it has.
  */
 export class JwksKeys {
-  readonly #client;
   #keys: readonly VerifyingKey[] | undefined;
   #fetchedAtMs = Number.NEGATIVE_INFINITY;
   #triedAtMs = Number.NEGATIVE_INFINITY;
@@ -37,11 +37,9 @@ export class JwksKeys {
 
   /** @param nowMs  a monotonic clock */
   constructor(
-    url: string,
+    private readonly url: string,
     private readonly nowMs: () => number = () => performance.now(),
-  ) {
-    this.#client = jwksRsa({ jwksUri: url, cache: false, rateLimit: false, fetcher: fetchSet });
-  }
+  ) {}
 
   /**
    * @throws GatewayError  `invalid_token` when the set has no such key, `auth_unavailable` when the set cannot be had
@@ -85,7 +83,7 @@ export class JwksKeys {
 
   async #fetch(): Promise<void> {
     try {
-      const keys = (await this.#client.getSigningKeys()).flatMap((key) => toVerifyingKey(key) ?? []);
+      const keys = (await fetchSet(this.url)).flatMap((jwk) => toVerifyingKey(jwk) ?? []);
       if (keys.length === 0) throw new Error('the set has no key for RS256 or ES256');
       this.#keys = keys;
       this.#fetchedAtMs = this.nowMs();
@@ -96,16 +94,22 @@ export class JwksKeys {
   }
 }
 
-/** Pins each key to the one algorithm it is for. */
-function toVerifyingKey(key: {
-  kid?: string;
-  alg?: string;
-  getPublicKey(): string;
-}): VerifyingKey | undefined {
-  const object = createPublicKey(key.getPublicKey());
-  const algorithm = algorithmOf(object);
-  if (!algorithm || (key.alg !== undefined && key.alg !== algorithm)) return undefined;
-  return { kid: key.kid, algorithm, key: object };
+/** Pins each key to the one algorithm it is for. Of a set with keys for other purposes, or that nobody can read, the rest is used. */
+function toVerifyingKey(jwk: Jwk): VerifyingKey | undefined {
+  const { kid, alg, use = 'sig' } = jwk;
+  if (use !== 'sig' || 'd' in jwk) return undefined;
+  const key = readKey(jwk);
+  const algorithm = key && algorithmOf(key);
+  if (!algorithm || (alg && alg !== algorithm)) return undefined;
+  return { kid: typeof kid === 'string' ? kid : undefined, algorithm, key };
+}
+
+function readKey(jwk: Jwk): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: jwk, format: 'jwk' });
+  } catch {
+    return undefined;
+  }
 }
 
 function algorithmOf(key: KeyObject): JwksAlgorithm | undefined {
@@ -118,7 +122,7 @@ function algorithmOf(key: KeyObject): JwksAlgorithm | undefined {
 const dispatcher = new Agent({ connect: { timeout: FETCH_TIMEOUT_MS, lookup: lookupOutbound } });
 
 /** No redirects: the address was configured, not the one it points to. */
-async function fetchSet(url: string): Promise<{ keys: Record<string, unknown>[] }> {
+async function fetchSet(url: string): Promise<Jwk[]> {
   const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
   const response = await fetch(url, { dispatcher, redirect: 'error', signal });
   if (!response.ok || !response.body) throw new Error(`the key set answers ${response.status}`);
@@ -132,7 +136,5 @@ async function fetchSet(url: string): Promise<{ keys: Record<string, unknown>[] 
   const set: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
   const keys: unknown = typeof set === 'object' && set !== null ? Reflect.get(set, 'keys') : undefined;
   if (!Array.isArray(keys)) throw new Error('the key set has no keys');
-  return {
-    keys: keys.filter((key): key is Record<string, unknown> => typeof key === 'object' && key !== null),
-  };
+  return keys.filter((key): key is Jwk => typeof key === 'object' && key !== null);
 }

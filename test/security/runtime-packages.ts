@@ -31,7 +31,6 @@ export const ROOT = new URL('../../', import.meta.url);
  */
 const READ_BY_HAND: Readonly<Record<string, string>> = {
   busboy: 'MIT',
-  limiter: 'MIT',
   'passport-strategy': 'MIT',
   pause: 'MIT',
   streamsearch: 'MIT',

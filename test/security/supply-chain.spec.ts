@@ -25,7 +25,7 @@ const PERMISSIVE = new Set([
 ]);
 
 /** What was measured when this was written. It may fall; to let it rise is a decision. */
-const MOST_RUNTIME_PACKAGES = 318;
+const MOST_RUNTIME_PACKAGES = 310;
 
 describe('what runs in production', () => {
   it('has licences that let everybody use it', () => {
