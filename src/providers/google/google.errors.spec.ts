@@ -36,6 +36,18 @@ describe('toHttpProviderError', () => {
     ],
     [
       400,
+      fault(
+        400,
+        'INVALID_ARGUMENT',
+        'Unable to submit request because the input token count is 9 but model only supports up to 8. Reduce it.',
+      ),
+      'context_length_exceeded',
+      'no',
+      false,
+      true,
+    ],
+    [
+      400,
       fault(400, 'INVALID_ARGUMENT', 'Request payload size exceeds the limit: 20971520 bytes.'),
       'body_too_large',
       'no',
@@ -155,6 +167,19 @@ describe('toHttpProviderError', () => {
       '17',
     );
     expect(judge(502, '<html>stack</html>').message).toBe('Google answered with status 502.');
+  });
+
+  it('names the fields that Google found fault with, where its words do not', () => {
+    const violations = (...fieldViolations: object[]) => [
+      { '@type': 'type.googleapis.com/google.rpc.BadRequest', fieldViolations },
+    ];
+    const saying = (message: string, ...fields: object[]) =>
+      judge(400, fault(400, 'INVALID_ARGUMENT', message, violations(...fields))).message;
+    const field = { field: 'generation_config.top_k', description: 'must be below 41' };
+    expect(saying('Request contains an invalid argument.', field, { field: 'x' }, { description: 'y' })).toBe(
+      'Request contains an invalid argument. (generation_config.top_k: must be below 41; y)',
+    );
+    expect(saying('top_k must be below 41', field)).toBe('top_k must be below 41');
   });
 
   it("keeps the gateway's own quota to itself", () => {

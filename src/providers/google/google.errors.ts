@@ -221,7 +221,7 @@ function isKeyFault(fault: GoogleFault | undefined): boolean {
 
 /** "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)." */
 function isTooLong(message: string): boolean {
-  return /token count.*exceeds|exceeds the maximum number of (input )?tokens|input is too long/is.test(
+  return /token count.*exceeds|token count is \d+ but model only supports|exceeds the maximum number of (input )?tokens|input is too long/is.test(
     message,
   );
 }
@@ -232,7 +232,17 @@ function isTooLarge(message: string): boolean {
 }
 
 function messageOf(fault: GoogleFault | undefined, body: string, status: number): string {
-  return fault?.message || plainText(body) || `Google answered with status ${status}.`;
+  const said = fault?.message || plainText(body) || `Google answered with status ${status}.`;
+  const unsaid = violations(fault).filter(({ description }) => !said.includes(description));
+  if (unsaid.length === 0) return said;
+  return `${said} (${unsaid.map(({ field, description }) => (field ? `${field}: ` : '') + description).join('; ')})`;
+}
+
+/** What Google found fault with, field by field; mostly its message says it, too. */
+function violations(fault: GoogleFault | undefined) {
+  return (fault?.details ?? [])
+    .flatMap(({ fieldViolations }) => objects(fieldViolations))
+    .map(({ field, description }) => ({ field: text(field), description: text(description) ?? '' }));
 }
 
 /** Front proxies answer in plain text; an HTML page or broken JSON tells a client nothing. */
