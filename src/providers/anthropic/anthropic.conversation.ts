@@ -36,6 +36,10 @@ export function toConversation(messages: readonly ChatMessage[], context: Conver
   return { system, messages: wire };
 }
 
+export function hasThoughts(messages: readonly WireMessage[]): boolean {
+  return messages.some(({ content }) => content.some(isThinking));
+}
+
 /** The last turn has got results of its tools, and has no thinking. A turn goes on as long as the user only brings results. */
 export function isThoughtlessTurn(messages: readonly WireMessage[]): boolean {
   let hasCalled = false;

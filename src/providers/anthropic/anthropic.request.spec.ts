@@ -394,6 +394,45 @@ describe('thinking and raw blocks of earlier turns', () => {
     );
   });
 
+  describe('bound to the conversation before them', () => {
+    const signed = { thinking_blocks: [{ type: 'thinking', thinking: '', signature: 's' }] };
+    const thought = { role: 'assistant' as const, content: 'b', provider_specific_fields: signed };
+    const bound = 'thinking-binding-controls-2026-08-01';
+    const of = (model: string, fields: Partial<ChatRequest> = {}) => {
+      const messages = [hello, thought, hello];
+      const { body, betas } = translate({ messages, ...fields }, { model, maxOutputTokens: 9000 });
+      return { thinking: body.thinking, betas };
+    };
+    const dropped = { block_binding: { prefix_mismatch_behavior: 'drop_block' } };
+
+    it('are left out by Anthropic where that has changed, which it would refuse', () => {
+      for (const model of ['claude-opus-5-5', 'claude-sonnet-5-5', 'claude-haiku-5-5', 'claude-fable-5-2']) {
+        expect(of(model)).toEqual({ thinking: { type: 'adaptive', ...dropped }, betas: [bound] });
+      }
+      expect(of('claude-opus-5-5', { reasoning_effort: 'low' })).toEqual({
+        thinking: { type: 'adaptive', display: 'summarized', ...dropped },
+        betas: [bound],
+      });
+    });
+
+    it.each([
+      ['of a model that binds none', 'claude-opus-5', {}],
+      ['of a conversation without any', 'claude-opus-5-5', { messages: [hello] }],
+    ])('are nothing to speak of: %s', (_what, model, fields) => {
+      expect(of(model, fields)).toEqual({ thinking: undefined, betas: [] });
+    });
+
+    it('go as the client says, with the beta that its own words need', () => {
+      expect(of('claude-sonnet-5-5', { reasoning_effort: 'none' }).thinking).toEqual({
+        type: 'between_tools',
+      });
+      const own = { type: 'adaptive' };
+      expect(of('claude-opus-5-5', { thinking: own })).toEqual({ thinking: own, betas: [] });
+      const strict = { ...own, block_binding: { prefix_mismatch_behavior: 'error' } };
+      expect(of('claude-opus-5-5', { thinking: strict })).toEqual({ thinking: strict, betas: [bound] });
+    });
+  });
+
   describe('a turn that was paused in a search', () => {
     const found = [
       { type: 'text', text: 'a' },
@@ -727,22 +766,25 @@ describe('tools', () => {
     expect(refusal({ tool_choice: 'required' })).toEqual({ code: 'invalid_body', param: 'tool_choice' });
   });
 
-  it.each(['claude-opus-5-5', 'claude-fable-5-1', 'claude-sonnet-5-5'])(
-    'cannot force a tool on %s',
-    (model) => {
-      const one = { type: 'function', function: { name: 'f' } } as const;
-      for (const choice of ['required', one] as const) {
-        const fields = { tools: [tool], tool_choice: choice, parallel_tool_calls: false };
-        expect(refusal(fields, { model })).toEqual({ code: 'unsupported_parameter', param: 'tool_choice' });
-        const { body, droppedParams } = translate(fields, { model, drop: true });
-        expect(droppedParams).toEqual(['tool_choice']);
-        expect(body.tool_choice).toEqual({ type: 'auto', disable_parallel_tool_use: true });
-      }
-      const legacy = { functions: [tool.function], function_call: { name: 'f' } };
-      expect(refusal(legacy, { model }).param).toBe('function_call');
-      expect(bodyOf({ tools: [tool], tool_choice: 'none' }, { model }).tool_choice).toEqual({ type: 'none' });
-    },
-  );
+  it.each([
+    'claude-opus-5-5',
+    'claude-fable-5-1',
+    'claude-fable-5-2',
+    'claude-mythos-5-1',
+    'claude-sonnet-5-5',
+  ])('cannot force a tool on %s', (model) => {
+    const one = { type: 'function', function: { name: 'f' } } as const;
+    for (const choice of ['required', one] as const) {
+      const fields = { tools: [tool], tool_choice: choice, parallel_tool_calls: false };
+      expect(refusal(fields, { model })).toEqual({ code: 'unsupported_parameter', param: 'tool_choice' });
+      const { body, droppedParams } = translate(fields, { model, drop: true });
+      expect(droppedParams).toEqual(['tool_choice']);
+      expect(body.tool_choice).toEqual({ type: 'auto', disable_parallel_tool_use: true });
+    }
+    const legacy = { functions: [tool.function], function_call: { name: 'f' } };
+    expect(refusal(legacy, { model }).param).toBe('function_call');
+    expect(bodyOf({ tools: [tool], tool_choice: 'none' }, { model }).tool_choice).toEqual({ type: 'none' });
+  });
 
   it('refuses what Anthropic does not have', () => {
     expect(refusal({ tools: [{ type: 'custom', custom: { name: 'c' } }] }).param).toBe('tools[0]');

@@ -2,7 +2,12 @@ import { hash } from 'node:crypto';
 import type { ChatRequest, ProviderCall } from '@app/contracts';
 import { ExactJsonParser } from '../../text/exact-json.js';
 import type { ContentContext } from './anthropic.content.js';
-import { type Conversation, isThoughtlessTurn, toConversation } from './anthropic.conversation.js';
+import {
+  type Conversation,
+  hasThoughts,
+  isThoughtlessTurn,
+  toConversation,
+} from './anthropic.conversation.js';
 import { nativeFields } from './anthropic.fields.js';
 import { ToolUseIds } from './anthropic.ids.js';
 import { maxOutputTokensOf } from './anthropic.models.js';
@@ -61,8 +66,8 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
     ...tools,
     ...toSamplingFields(request, traits, reasoning.thinking !== undefined, unsupported),
     ...accountFields(request, unsupported),
+    ...thinkingField(conversation, reasoning, traits),
     ...native,
-    ...(reasoning.thinking && { thinking: reasoning.thinking }),
     ...outputConfig(request, native, reasoning, traits, unsupported),
     ...(stream && { stream: true as const }),
   };
@@ -84,6 +89,24 @@ function isBetaName(value: unknown): value is string {
   return typeof value === 'string' && /^[\w.-]+$/.test(value);
 }
 
+/**
+ * A block that is bound to something else would end the conversation: every request that brings it back is 400, and clients of
+ * OpenAI's form change their system message or their tools as they like. Anthropic leaves such blocks out instead, and the answer
+ * names them (`input_transformations`).
+ */
+const LENIENT = { block_binding: { prefix_mismatch_behavior: 'drop_block' } } as const;
+
+function thinkingField(
+  { messages }: Conversation,
+  { thinking }: Reasoning,
+  { bindsThoughts }: ModelTraits,
+): JsonObject {
+  const { type } = thinking ?? { type: 'adaptive' };
+  const isBound = bindsThoughts && type === 'adaptive' && hasThoughts(messages);
+  if (isBound) return { thinking: { type, ...thinking, ...LENIENT } };
+  return thinking ? { thinking } : {};
+}
+
 /** Fields that are in beta, with what switches each on; a client that names its own version of one keeps it. */
 const NATIVE_BETAS: Readonly<Record<string, string>> = Object.freeze({
   output_format: 'structured-outputs-2025-11-13',
@@ -101,12 +124,19 @@ function addNativeBetas(body: JsonObject, betas: Set<string>): void {
   }
 }
 
+const BINDING_BETA = 'thinking-binding-controls-2026-08-01';
+
 /** The first of a family counts. */
 function nativeBetas(body: JsonObject): string[] {
   const tools: unknown[] = Array.isArray(body.tools) ? body.tools : [];
   const hasToolset = tools.some((tool) => isObject(tool) && tool.type === 'mcp_toolset');
   const ofFields = Object.entries(NATIVE_BETAS).filter(([field]) => body[field] !== undefined);
-  return [...(hasToolset ? [MCP_TOOLSET_BETA] : []), ...ofFields.map(([, beta]) => beta)];
+  const isBound = isObject(body.thinking) && isObject(body.thinking.block_binding);
+  return [
+    ...(hasToolset ? [MCP_TOOLSET_BETA] : []),
+    ...(isBound ? [BINDING_BETA] : []),
+    ...ofFields.map(([, beta]) => beta),
+  ];
 }
 
 const JSON_ONLY = 'Answer with one valid JSON object and nothing else: no prose around it, no code fence.';

@@ -19,6 +19,8 @@ export interface ModelTraits {
   readonly forcedTools: boolean;
   /** Messages of the role `system` between the turns. */
   readonly systemTurns: boolean;
+  /** Thoughts that come back are refused when system, tools or messages before them are no longer the same. */
+  readonly bindsThoughts: boolean;
 }
 
 const BASE: ModelTraits = Object.freeze({
@@ -30,6 +32,7 @@ const BASE: ModelTraits = Object.freeze({
   structuredOutputs: false,
   forcedTools: true,
   systemTurns: false,
+  bindsThoughts: false,
 });
 const BUDGET: ModelTraits = { ...BASE, thinking: 'budget' };
 const BUDGET_ONE_SAMPLER: ModelTraits = { ...BUDGET, sampling: 'one', structuredOutputs: true };
@@ -47,14 +50,15 @@ const ADAPTIVE_4_7: ModelTraits = {
 /** From generation 5 on, thinking is on unless the request turns it off. */
 const ADAPTIVE_5: ModelTraits = { ...ADAPTIVE_4_7, thinkingOff: 'disabled', systemTurns: true };
 const ALWAYS_THINKING: ModelTraits = { ...ADAPTIVE_5, thinkingOff: 'impossible' };
-const ALWAYS_FREE: ModelTraits = { ...ALWAYS_THINKING, forcedTools: false };
+const ALWAYS_FREE: ModelTraits = { ...ALWAYS_THINKING, forcedTools: false, bindsThoughts: true };
 
 /**
  * By beginning of the model's name, more special ones first.
  *
  * @see https://platform.claude.com/docs/en/build-with-claude/effort, …/extended-thinking, …/structured-outputs,
  *      …/mid-conversation-system-messages, …/api/migration-2026-10-21, all read 2026-11-23;
- *      …/models/opus-5-5/migration-guide (which holds for Fable 5.1 too), read 2026-11-29
+ *      …/models/opus-5-5/migration-guide (which holds for Fable 5.1 too), read 2026-11-29; …/models/fable-5-2/whats-new-fable-5-2,
+ *      …/models/haiku-5-5/migration-guide, read 2026-11-30
  */
 const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] = [
   ['claude-2', BASE],
@@ -71,14 +75,21 @@ const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] =
   ['claude-haiku-4-5', BUDGET_ONE_SAMPLER],
   ['claude-sonnet-4', BUDGET],
   ['claude-opus-4', BUDGET],
-  ['claude-sonnet-5-5', { ...ADAPTIVE_5, thinkingOff: 'between_tools', forcedTools: false }],
+  [
+    'claude-sonnet-5-5',
+    { ...ADAPTIVE_5, thinkingOff: 'between_tools', forcedTools: false, bindsThoughts: true },
+  ],
   // Its documentation and its SDKs disagree about system turns; folding them is safe either way.
   ['claude-sonnet-5', { ...ADAPTIVE_5, systemTurns: false }],
   ['claude-opus-5-5', ALWAYS_FREE],
   ['claude-opus-5', ADAPTIVE_5],
+  ['claude-haiku-5-5', { ...ADAPTIVE_5, bindsThoughts: true }],
   ['claude-haiku-5', ADAPTIVE_5],
   ['claude-fable-5-1', ALWAYS_FREE],
+  ['claude-fable-5-2', ALWAYS_FREE],
   ['claude-fable', ALWAYS_THINKING],
+  ['claude-mythos-5-1', ALWAYS_FREE],
+  ['claude-mythos-5-2', ALWAYS_FREE],
   ['claude-mythos', ALWAYS_THINKING],
 ];
 
