@@ -21,6 +21,7 @@ import {
   isTooLong,
   namesIn,
   NO_SUCH_MODEL,
+  SHUT_OUT,
   UNKNOWN_MODEL,
   unknownField,
   UNSUPPORTED,
@@ -109,14 +110,32 @@ export function bodyError(error: unknown, begun: boolean): ProviderError {
 }
 
 /**
- * The error that a body with status 200 is about, wherever the server put it: `error`, Groq's `x_groq.error`, or no
- * envelope at all (vLLM, FastAPI), for which there must be no choice. `undefined` when there is none.
+ * The error that a body with status 200 is about, wherever the server put it: `error`, Groq's `x_groq.error`, or, where there
+ * is no choice, a list, MiniMax's `base_resp`, or no envelope at all (vLLM, FastAPI). `undefined` when there is none.
  */
 export function errorIn(body: WireObject): unknown {
   const named = body.error || asObject(body.x_groq)?.error;
   if (named) return named;
-  const isBare = body.object === 'error' || Boolean(body.message) || Boolean(body.detail);
-  return isBare && asArray(body.choices).length === 0 ? body : undefined;
+  if (asArray(body.choices).length > 0) return undefined;
+  if (body.object === 'error' || body.message || body.detail) return body;
+  return asArray(body.errors)[0] ?? errorOfMiniMax(asObject(body.base_resp) ?? {});
+}
+
+/** What its codes mean as a status; all others are failures of its own. */
+const MINIMAX_STATUS: Readonly<Record<number, number>> = {
+  1002: 429,
+  1004: 401,
+  1008: 402,
+  1026: 400,
+  1027: 400,
+  1039: 429,
+  1041: 429,
+  2013: 400,
+  2049: 401,
+};
+
+function errorOfMiniMax({ status_code: status, status_msg: message }: WireObject): unknown {
+  return typeof status === 'number' && status !== 0 ? { message, code: MINIMAX_STATUS[status] } : undefined;
 }
 
 /** An answer that is none. `unknown`: the model may have worked for it. */
@@ -186,11 +205,14 @@ function verdictOf(failure: Failure): Verdict {
     case 403:
       return BLOCKED.test(message) || asObject(error.metadata)?.reasons ? VERDICTS.rejected : VERDICTS.auth;
     case 404:
-      if (/model|deployment|endpoints found/i.test(message)) return VERDICTS.unknownModel;
+      if (/model|deployment|endpoints found|not found for account/i.test(message))
+        return VERDICTS.unknownModel;
       return isMissingObject(error, message) ? VERDICTS.rejected : VERDICTS.wrongAddress;
     case 405:
     case 410:
       return VERDICTS.wrongAddress;
+    case 424: // TGI, Azure; OpenAI for a client's MCP server
+      return /\bmcp\b|connector/i.test(`${message} ${names.join(' ')}`) ? VERDICTS.rejected : VERDICTS.failed;
     case 429:
       return VERDICTS.rateLimited;
     case 498: // Groq
@@ -207,19 +229,22 @@ function verdictOf(failure: Failure): Verdict {
 function rejection(failure: Failure, names: readonly string[], message: string): Verdict {
   if (isTooLong(names, message) || isTooLong([], wordsBehind(failure.error) ?? '')) return VERDICTS.tooLong;
   if (names.includes('rate_limit_exceeded')) return VERDICTS.rateLimited; // Groq: 413 for more tokens than a minute has
-  if (names.includes('invalid_api_key') || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint: 400
+  if (names.some((name) => SHUT_OUT.has(name)) || BAD_KEY.test(message)) return VERDICTS.auth; // Gemini's endpoint, Groq: 400
   if (NO_SUCH_MODEL.test(message)) return VERDICTS.unknownModel;
   const param = unknownField(failure.error, message);
   if (param !== undefined) return { ...VERDICTS.unsupported, param };
   return names.some((name) => UNSUPPORTED.has(name)) ? VERDICTS.unsupported : VERDICTS.rejected;
 }
 
-/** OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`. */
+/**
+ * OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`;
+ * Cloudflare and watsonx a list in `errors`. Nest's and Spring's `error` beside a `message` is the status in words.
+ */
 function errorObject(body: unknown): WireObject {
   const envelope = asObject(Array.isArray(body) ? body[0] : body) ?? {};
   if (typeof body === 'string') return { message: body };
-  if (typeof envelope.error === 'string') return { ...envelope, message: envelope.error };
-  return asObject(envelope.error) ?? envelope;
+  if (typeof envelope.error === 'string') return { ...envelope, message: envelope.message || envelope.error };
+  return asObject(envelope.error) ?? asObject(asArray(envelope.errors)[0]) ?? envelope;
 }
 
 function messageIn(error: WireObject): string | undefined {
@@ -281,6 +306,9 @@ function withoutAccount(message: string): string {
   return message
     .replace(/\b((sk|rk|gsk|xai|csk|pplx|nvapi|hf|fw)[-_]|AIza)[-_A-Za-z0-9*]{5,}/g, '[hidden]')
     .replace(/\b(team|key id|account)(:? )[0-9a-f]{8}-[0-9a-f-]{27}/gi, '$1$2[hidden]')
+    .replace(/\b(account) '[^']{4,}'/gi, "$1 '[hidden]'")
+    .replace(/\b(projects\/)[^/\s`'"]+/g, '$1[hidden]')
+    .replace(/\b(arn:aws[\w-]*:[\w-]*:[\w-]*:)\d{12}\b/g, '$1[hidden]')
     .replace(/\b(org|proj)[-_][A-Za-z0-9]{4,}/g, '[hidden]');
 }
 

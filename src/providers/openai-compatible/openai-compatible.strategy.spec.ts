@@ -448,6 +448,13 @@ describe('an error answer', () => {
       answer(403, { error: { message: 'no' } }),
       { code: 'provider_auth_failed', tryElsewhere: true },
     ],
+    ...(['organization_restricted', 'blocked_api_access'] as const).map(
+      (code): [string, RequestListener, Record<string, unknown>] => [
+        `an organisation that is shut out (Groq): ${code}`,
+        answer(400, { error: { message: 'Organization has been restricted.', code } }),
+        { code: 'provider_auth_failed', countsAsFailure: true },
+      ],
+    ),
     [
       'Gemini’s bad key',
       answer(400, [{ error: { code: 400, message: 'API key not valid. Please pass a valid API key.' } }]),
@@ -569,6 +576,63 @@ describe('an error answer', () => {
     ],
     ['JSON text', answer(400, '"no such thing"'), { code: 'provider_rejected', message: 'no such thing' }],
     [
+      'a status in words beside what was wrong (Nest, Spring)',
+      answer(400, { statusCode: 400, error: 'Bad Request', message: 'n is too large' }),
+      { code: 'provider_rejected', message: 'n is too large' },
+    ],
+    [
+      'several things that were wrong, as texts',
+      answer(400, { statusCode: 400, error: 'Bad Request', message: ['n is too large', 'stop is too long'] }),
+      { code: 'provider_rejected', message: '["n is too large","stop is too long"]' },
+    ],
+    [
+      'a list of errors (Cloudflare, watsonx)',
+      answer(400, { success: false, errors: [{ code: 5006, message: 'Bad input' }], result: {} }),
+      { code: 'provider_rejected', message: 'Bad input' },
+    ],
+    [
+      'a list of errors with status 200',
+      answer(200, { success: false, errors: [{ code: 5006, message: 'Bad input' }], result: {} }),
+      { code: 'provider_bad_response', message: 'Bad input' },
+    ],
+    ...(
+      [
+        [1002, 'provider_rate_limited', 'no'],
+        [1004, 'provider_auth_failed', 'The provider does not accept the credentials of the gateway.'],
+        [1008, 'provider_rate_limited', "The gateway's account at the provider is out of quota."],
+        [1026, 'provider_rejected', 'no'],
+        [2013, 'provider_rejected', 'no'],
+        [1013, 'provider_bad_response', 'no'],
+      ] as const
+    ).map(([status_code, code, message]): [string, RequestListener, Record<string, unknown>] => [
+      `a status inside a 200 (MiniMax): ${status_code}`,
+      answer(200, { id: 'x', choices: null, base_resp: { status_code, status_msg: 'no' } }),
+      { code, message },
+    ]),
+    [
+      'a server that failed behind its front (TGI, Azure)',
+      answer(424, { error: 'Request failed during generation', error_type: 'generation' }),
+      { code: 'provider_bad_response', processed: 'unknown', countsAsFailure: true, tryElsewhere: true },
+    ],
+    [
+      'a client’s own server that failed (OpenAI)',
+      answer(424, { error: { message: "Error retrieving tool list from MCP server: 's'", type: 'x' } }),
+      { code: 'provider_rejected', countsAsFailure: false },
+    ],
+    [
+      'names of our accounts',
+      answer(404, {
+        error: {
+          message:
+            'Publisher Model `projects/my-project/locations/us/models/x` was not found, nor arn:aws:bedrock:us-east-1:123456789012:model/x',
+        },
+      }),
+      {
+        message:
+          'Publisher Model `projects/[hidden]/locations/us/models/x` was not found, nor arn:aws:bedrock:us-east-1:[hidden]:model/x',
+      },
+    ],
+    [
       'a page',
       answer(413, '<html>Too Large</html>'),
       { code: 'provider_rejected', message: 'The provider answered with status 413.' },
@@ -591,6 +655,14 @@ describe('an error answer', () => {
           'foo',
         ],
         [{ message: "Additional properties are not allowed ('foo' was unexpected)" }, 'foo'],
+        [{ message: "Extra inputs are not permitted, field: 'foo', value: 1" }, 'foo'],
+        [{ message: 'Invalid JSON payload received. Unknown name "foo": Cannot find field.' }, 'foo'],
+        [{ message: 'Argument not supported on this model: stop' }, 'stop'],
+        [{ message: 'Model m does not support parameter presencePenalty.' }, 'presence_penalty'],
+        [
+          { message: "litellm.UnsupportedParamsError: m does not support parameters: ['foo'], for model=m." },
+          'foo',
+        ],
       ] as const
     ).map(([error, param]): [string, RequestListener, Record<string, unknown>] => [
       `a field that is not known: ${error.message}`,
@@ -610,6 +682,9 @@ describe('an error answer', () => {
       'input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000',
       'litellm.ContextWindowExceededError: too much',
       'the request exceeds the available context size. try increasing the context size',
+      'Prompt exceeds max length',
+      'length of prompt_tokens (40000) must be less than max_seq_len (32768).',
+      "Invalid input argument for Model 'm': the number of input tokens 9000 cannot exceed the total tokens limit 8192 for this model",
     ].map((message): [string, RequestListener, Record<string, unknown>] => [
       `a prompt that is too long: ${message}`,
       answer(400, { error: { message, type: 'invalid_request_error' } }),
@@ -629,6 +704,19 @@ describe('an error answer', () => {
         [400, { message: 'Invalid model: foo', type: 'invalid_model', code: '1500' }],
         [400, { message: 'The model `x` has been decommissioned', code: 'model_decommissioned' }],
         [404, { message: 'No endpoints found for foo/bar.', code: 404 }],
+        [400, { message: 'Unknown Model, please check the model code.', code: '1211' }],
+        [400, { message: 'Unknown model: x', code: 'unknown_model' }],
+        [400, { message: 'Model does not exist. Please check it carefully.' }],
+        [400, { message: 'The provided model identifier is invalid.' }],
+        [
+          400,
+          {
+            message: "The requested model 'x' is not supported by any provider",
+            code: 'model_not_supported',
+          },
+        ],
+        [400, { message: '/chat/completions: Invalid model name passed in model=x. Call `/v1/models`' }],
+        [404, { message: "Function '0e1f': Not found for account 'xYz-123_abcdef'" }],
       ] as const
     ).map(([status, error]): [string, RequestListener, Record<string, unknown>] => [
       `a model that is not there: ${error.message}`,
@@ -651,6 +739,20 @@ describe('an error answer', () => {
         [412, { message: 'Account x is suspended, possibly due to reaching the monthly spending limit' }],
         [403, { message: "Your team doesn't have any credits yet." }],
         [401, { message: 'You exceeded your current quota', type: 'insufficient_quota', code: 401 }],
+        [403, { message: 'Sorry, your account balance is insufficient', code: 30001 }],
+        [403, { message: 'not enough balance', code: 403 }],
+        [403, { message: 'Key limit exceeded (total limit).', code: 403 }],
+        [
+          403,
+          { message: 'The free tier of the model has been exhausted.', code: 'AllocationQuota.FreeTierOnly' },
+        ],
+        [403, { message: 'The request failed because your account has an overdue balance.' }],
+        [429, { message: '余额不足或无可用资源包,请充值。', code: '1113' }],
+        [
+          400,
+          { message: 'Budget has been exceeded! Current cost: 1.0', type: 'budget_exceeded', code: '400' },
+        ],
+        [400, { message: 'Your credit balance is too low to access the Anthropic API.' }],
       ] as const
     ).map(([status, error]): [string, RequestListener, Record<string, unknown>] => [
       `an account without money: ${error.message}`,

@@ -8,7 +8,8 @@ export function namesIn(error: WireObject): string[] {
 }
 
 export function isOutOfQuota(status: number | undefined, names: readonly string[], message: string): boolean {
-  if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name))) return true;
+  if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name)) || UNPAID_FIRST.test(message))
+    return true;
   return status !== undefined && REFUSES_CALLER.has(status) && UNPAID.test(message);
 }
 
@@ -29,21 +30,29 @@ const OUT_OF_QUOTA = new Set([
   'account_deactivated',
   'exceeded_current_quota_error', // Moonshot
   'Arrearage', // DashScope
+  'AllocationQuota.FreeTierOnly',
+  'budget_exceeded', // LiteLLM
 ]);
 /** Other refusals may quote the client, who must not be able to say that the account is at fault: that opens a breaker. */
 const REFUSES_CALLER = new Set([401, 403, 412, 429]);
 const UNPAID =
-  /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits/i;
+  /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits|balance is insufficient|not enough balance|overdue balance|key limit exceeded|余额不足/i;
+/** Only at the start, as with `BAD_KEY`: these come with status 400. */
+const UNPAID_FIRST = /^your credit balance is too low/i;
+/** Whose names say that the gateway's own account is shut out, whatever the status. */
+export const SHUT_OUT = new Set(['invalid_api_key', 'organization_restricted', 'blocked_api_access']);
 export const UNKNOWN_MODEL = new Set([
   'model_not_found',
   'DeploymentNotFound',
   'model_decommissioned',
   'model_not_available',
   'invalid_model',
+  'unknown_model', // GitHub Models
+  'model_not_supported', // Hugging Face
 ]);
-/** DeepSeek, OpenRouter, Mistral, Together: with status 400. */
+/** DeepSeek, OpenRouter, Mistral, Together, Zhipu, SiliconFlow, Bedrock, LiteLLM: with status 400. */
 export const NO_SUCH_MODEL =
-  /^model not exist|is not a valid model\b|^invalid model\b|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
+  /^model (?:does )?not exist|^unknown model\b|is not a valid model\b|^invalid model\b|model identifier is invalid|\binvalid model name passed in model=|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
 const MISSING_OBJECT =
   /^no such \w+ object\b|\b(file|vector store|container|conversation|prompt|response|item)\b.{0,120}\bnot found\b/i;
 /** What was asked for is at fault, not our key. */
@@ -58,6 +67,7 @@ const TOO_LONG = new RegExp(
     'context[ _](length|window|size|limit)|contextwindow|maximum (context|prompt length|model length)',
     '(too many (input )?|exceeded model )token|(prompt|input) is too long|reduce the length of the messages',
     'input (token count|length).{0,40} exceeds|range of input length should be',
+    'prompt exceeds max length|prompt_tokens \\(\\d+\\) must be less|number of input tokens \\d+ cannot exceed',
     '`inputs` (tokens \\+ `max_new_tokens` must be <=|must have less than)',
   ].join('|'),
   'i',
@@ -66,12 +76,17 @@ const TOO_LONG = new RegExp(
 export const BAD_KEY = /^(api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key)/i;
 
 /** How servers name a field of the body that they do not take. */
-const UNKNOWN_FIELD = [
+const UNKNOWN_FIELD: readonly RegExp[] = [
   /^(?:unsupported|unknown) (?:parameter|value|argument): '([\w.[\]]+)'/i,
   /unrecognized request arguments? supplied: (\w+)/i,
   /^(?:body\.\w+: )?property '(?:body\.)?(\w+)' is unsupported/i,
+  /^(?:\d+ request validation errors?: )?extra inputs are not permitted, field: '([\w.[\]]+)'/i,
+  /\bunknown name "([\w.]+)": cannot find field/i,
+  /^argument not supported on this model: (\w+)/i,
   /additional properties are not allowed \('(\w+)' was unexpected\)(?! - 'messages)/i,
 ];
+
+const NOT_OF_MODEL = /\bdoes not support parameters?:? \[?'?(\w+)/i;
 
 /** The field of the body that a server does not take, as it names it. */
 export function unknownField(error: WireObject, message: string): string | undefined {
@@ -83,13 +98,17 @@ export function unknownField(error: WireObject, message: string): string | undef
     const field = form.exec(message)?.[1];
     if (field !== undefined) return field;
   }
-  return undefined;
+  // xAI writes it as its own programs do.
+  const unsupported = NOT_OF_MODEL.exec(message)?.[1];
+  return unsupported?.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** FastAPI's list of what is wrong: in `detail`, or where Mistral has it. */
 export function complaints(error: WireObject): WireObject[] {
   const places = [error.detail, error.message, asObject(error.message)?.detail];
-  return asArray(places.find(Array.isArray)).map((complaint) => asObject(complaint) ?? {});
+  return asArray(places.find(Array.isArray))
+    .map(asObject)
+    .filter((complaint) => complaint !== undefined);
 }
 
 /** Azure and Gemini write the status as a code, Azure as text. */
