@@ -43,8 +43,17 @@ const SAID_BY: Readonly<Record<string, string>> = {
 /** Tools that a search for tools finds; those that OpenAI bills by the call are held for where the request names them. */
 const FOUND_TOOLS = new Set<unknown>(['function', 'custom', 'namespace', 'mcp']);
 
-/** @returns `undefined` when the message says it all, or when one of the items could not be taken back */
-export function carriedFields(output: readonly WireObject[]): { [FIELD]: WireObject[] } | undefined {
+/**
+ * @param status  of the response: reasoning at the end of an incomplete one led to nothing, and is not taken back
+ * @returns `undefined` when the message says it all, or when one of the items could not be taken back
+ */
+export function carriedFields(
+  whole: readonly WireObject[],
+  status: unknown,
+): { [FIELD]: WireObject[] } | undefined {
+  const end =
+    status === 'incomplete' ? whole.findLastIndex(({ type }) => type !== 'reasoning') + 1 : undefined;
+  const output = whole.slice(0, end);
   if (!output.some(isOpaque) || output.some(hasRefusal) || !output.every(isOfAnAnswer)) return undefined;
   return { [FIELD]: output.map(withoutSaid) };
 }
@@ -112,8 +121,18 @@ export function partsOf(item: WireObject, type: string): WireObject[] {
 
 function isOpaque(item: WireObject): boolean {
   if (item.type === 'message') return asText(item.phase) !== undefined;
-  if (item.type === 'function_call') return asText(item.namespace) !== undefined;
-  return item.type !== 'custom_tool_call';
+  if (!isToolCall(item)) return true;
+  return Boolean(item.namespace) || item.async === true || callerOf(item) !== undefined;
+}
+
+/** The program that made a call; most are the model's own. */
+export function callerOf(item: WireObject | undefined): WireObject | undefined {
+  const caller = asObject(item?.caller);
+  return caller?.type === 'program' ? caller : undefined;
+}
+
+export function isToolCall({ type }: WireObject): boolean {
+  return type === 'function_call' || type === 'custom_tool_call';
 }
 
 function hasRefusal(item: WireObject): boolean {
@@ -140,7 +159,7 @@ function withoutSaid(item: WireObject): WireObject {
 function fits(carried: readonly WireObject[], message: ChatMessage): boolean {
   const said = saidText(message).length;
   const length = carried.reduce((total, item) => total + (item.type === 'message' ? lengthOf(item) : 0), 0);
-  const calls = carried.filter((item) => item.type === 'function_call' || item.type === 'custom_tool_call');
+  const calls = carried.filter(isToolCall);
   const known = new Set((message.tool_calls ?? []).map(({ id }) => id));
   return (
     said === length &&

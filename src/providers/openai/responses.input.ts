@@ -1,6 +1,6 @@
 import { GatewayError, type ChatMessage, type ContentPart } from '@app/contracts';
 import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
-import { carriedAt, isOfAnAnswer, replayedItems, saidText } from './responses.carry.js';
+import { callerOf, carriedAt, isOfAnAnswer, isToolCall, replayedItems, saidText } from './responses.carry.js';
 
 /** What becomes of what this wire has no place for: it is refused by name, or the call returns and it is left out. */
 export type Refuse = (param: string, what: string) => void;
@@ -14,14 +14,17 @@ export function inputItems(
   messages: readonly ChatMessage[],
   refuse: Refuse = refuseUnsupported,
 ): WireObject[] {
-  const customCalls = customCallIds(messages);
+  const calls = new Map<unknown, WireObject>();
   return messages.flatMap((message, position) => {
     const path = `messages[${position}]`;
     switch (message.role) {
-      case 'assistant':
-        return replayed(message, path, refuse) ?? assistantItems(message, path, refuse);
+      case 'assistant': {
+        const items = replayed(message, path, refuse) ?? assistantItems(message, path, refuse);
+        for (const item of items) if (isToolCall(item)) calls.set(item.call_id, item);
+        return items;
+      }
       case 'tool':
-        return [toolOutput(message, customCalls, path, refuse)];
+        return [toolOutput(message, calls.get(message.tool_call_id), path, refuse)];
       case 'function':
         refuse(`${path}.role`, 'messages with the role "function"');
         return [];
@@ -86,21 +89,20 @@ function callItem(call: WireObject): WireObject {
   return { type: 'function_call', call_id: call.id, name: called?.name, arguments: called?.arguments };
 }
 
-function customCallIds(messages: readonly ChatMessage[]): Set<string> {
-  const calls = messages.flatMap((message) => message.tool_calls ?? []);
-  return new Set(calls.filter((call) => asObject(call.custom)).map((call) => call.id));
-}
-
+/** A program that made the call is told of again with the result: it waits for it. */
 function toolOutput(
   message: ChatMessage,
-  customCalls: Set<string>,
+  call: WireObject | undefined,
   path: string,
   refuse: Refuse,
 ): WireObject {
-  const callId = message.tool_call_id;
-  const type =
-    callId !== undefined && customCalls.has(callId) ? 'custom_tool_call_output' : 'function_call_output';
-  return { type, call_id: callId, output: inputContent(message.content ?? '', path, refuse) };
+  const caller = callerOf(call);
+  return {
+    type: call?.type === 'custom_tool_call' ? 'custom_tool_call_output' : 'function_call_output',
+    call_id: message.tool_call_id,
+    output: inputContent(message.content ?? '', path, refuse),
+    ...(caller ? { caller } : {}),
+  };
 }
 
 /** This wire has no names: the speaker is written before what he says, as in a script. */

@@ -14,7 +14,7 @@ import {
   asUnixSeconds,
   type WireObject,
 } from '../openai-compatible/openai-compatible.wire.js';
-import { carriedFields, partsOf, textOf } from './responses.carry.js';
+import { carriedFields, isToolCall, partsOf, textOf } from './responses.carry.js';
 import { readResponsesUsage, responsesCompletionUsage } from './responses.usage.js';
 
 export interface ResponsesContext {
@@ -34,7 +34,7 @@ export function responseToCompletion(body: unknown, context: ResponsesContext): 
   const wire = asObject(body);
   if (!wire || !Array.isArray(wire.output)) throw wire?.error ? responseFailure(wire) : notAResponse();
   const output = outputItems(wire);
-  const message = messageOf(output);
+  const message = messageOf(output, wire.status);
   const finish = finishReasonOf(wire, message.tool_calls !== undefined);
   const usage = responsesCompletionUsage(wire.usage, readResponsesUsage(wire.usage, output, wire.tool_usage));
   return {
@@ -102,10 +102,6 @@ export function toolCallOf(item: WireObject): WireObject {
   };
 }
 
-export function isToolCall(item: WireObject): boolean {
-  return item.type === 'function_call' || item.type === 'custom_tool_call';
-}
-
 /**
  * Responses put a citation's fields beside its type, chat completions below it; and they count from the beginning of the
  * part that is cited in, where a message has one text.
@@ -133,14 +129,14 @@ export function annotationsIn(messages: readonly WireObject[]): unknown[] {
     });
 }
 
-function messageOf(output: readonly WireObject[]): AssistantMessage {
+function messageOf(output: readonly WireObject[], status: unknown): AssistantMessage {
   const messages = output.filter((item) => item.type === 'message');
   const texts = messages.map(textOf);
   const refusal = refusalIn(messages);
   const annotations = annotationsIn(messages);
   const reasoning = reasoningOf(output);
   const calls = output.filter(isToolCall).map(toolCallOf);
-  const carried = carriedFields(output);
+  const carried = carriedFields(output, status);
   return {
     role: 'assistant',
     content: messages.some((item) => partsOf(item, 'output_text').length > 0) ? texts.join('') : null,

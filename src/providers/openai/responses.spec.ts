@@ -490,6 +490,43 @@ describe('the answer', () => {
     expect(inputItems([message as ChatMessage])).toEqual([item]);
   });
 
+  it.each<WireObject>([
+    { type: 'function_call', id: 'fc_1', call_id: 'c', name: 'f', arguments: '{}' },
+    { type: 'custom_tool_call', id: 'ctc_1', call_id: 'c', name: 'f', input: 'x' },
+  ])('brings what a call has beside itself back, and names its caller with the result: %j', (item) => {
+    const caller = { type: 'program', caller_id: 'call_p' };
+    const asked = (more: WireObject) => {
+      const output = [{ ...item, ...more }];
+      const { message } = responseToCompletion({ ...toolsResponse, output }, context).choices[0]!;
+      return inputItems([message as ChatMessage, { role: 'tool', tool_call_id: 'c', content: '7' }]);
+    };
+    const result = { type: `${String(item.type)}_output`, call_id: 'c', output: '7' };
+    expect(asked({ caller })).toEqual([
+      { ...item, caller },
+      { ...result, caller },
+    ]);
+    for (const more of [{ namespace: 'n' }, { async: true }])
+      expect(asked(more)).toEqual([{ ...item, ...more }, result]);
+    const { id: _id, ...plain } = item;
+    expect(asked({ caller: { type: 'direct' }, async: false })).toEqual([plain, result]);
+  });
+
+  it('brings no reasoning back that was cut: OpenAI takes none without what it led to', async () => {
+    const reasoning = { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'gAAAA' };
+    const search = { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search' } };
+    for (const [output, carried] of [
+      [[reasoning], undefined],
+      [[reasoning, search, { ...reasoning, id: 'rs_2' }], { response_output: [reasoning, search] }],
+    ] as const) {
+      const response = { ...toolsResponse, status: 'incomplete', output };
+      const whole = responseToCompletion(response, context).choices[0];
+      const { chunks } = await read(sse({ type: 'response.incomplete', response }));
+      const streamed = chunks.map((chunk) => chunk.choices[0]?.delta.provider_specific_fields);
+      expect([whole?.finish_reason, whole?.message.provider_specific_fields]).toEqual(['length', carried]);
+      expect(streamed.find(Boolean)).toEqual(carried);
+    }
+  });
+
   it.each([
     [{ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, 'length'],
     [{ status: 'incomplete', incomplete_details: { reason: 'content_filter' } }, 'content_filter'],

@@ -8,12 +8,11 @@ import {
   parseAnswer,
   type WireObject,
 } from '../openai-compatible/openai-compatible.wire.js';
-import { carriedFields, textOf } from './responses.carry.js';
+import { carriedFields, isToolCall, textOf } from './responses.carry.js';
 import {
   annotationsIn,
   envelopeOf,
   finishReasonOf,
-  isToolCall,
   outputItems,
   PARAGRAPH,
   reasoningOf,
@@ -154,7 +153,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
     const finish = finishReasonOf(response, output.some(isToolCall) || this.#calls.size > 0);
     this.#complete = true;
     this.#closeEnvelope(response);
-    const carried = carriedFields(output);
+    const carried = carriedFields(output, response.status);
     // Told once, here, where all of them are: the official SDKs can put together no list that comes in parts.
     const annotations = annotationsIn(output.filter((item) => item.type === 'message'));
     const kept = {
