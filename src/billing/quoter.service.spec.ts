@@ -361,11 +361,11 @@ describe('the quote', () => {
     it('needs none where a request has one, and the server takes the field as it is', () => {
       const field = { web_search_options: {} };
       const server = { provider: 'local', searchField: 'passed' } as const;
-      const price = { ...CARD, toolCallPico: {}, requestPico: 5_000_000_000n };
-      expect(quoting(field, {}, { ...server, price })).not.toThrow();
+      const priced = { ...server, hasRequestPrice: true };
+      expect(quoting(field, {}, priced)).not.toThrow();
       expect(quoting(field, {}, server)).toThrow('web_search');
-      expect(quoting(field, {}, { price })).toThrow('web_search');
-      expect(quoting(tools({ type: 'web_search' }), {}, { ...server, price })).toThrow('web_search');
+      expect(quoting(field, {}, { hasRequestPrice: true })).toThrow('web_search');
+      expect(quoting(tools({ type: 'web_search' }), {}, priced)).toThrow('web_search');
     });
 
     it('is one container, however often code runs in it', () => {

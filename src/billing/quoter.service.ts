@@ -137,11 +137,14 @@ async function refine(
 }
 
 /** What of a request the target would be billed for and has no price for; a price of 0 is one. */
-function unpriced({ price, searchField }: PlannedTarget, { billed }: ServerToolUse): string | undefined {
+function unpriced(
+  { price, hasRequestPrice, searchField }: PlannedTarget,
+  { billed }: ServerToolUse,
+): string | undefined {
   for (const [tool, field] of billed) {
     if (Object.hasOwn(price.toolCallPico, tool)) continue;
     // Whoever searches by the field alone searches once a request, whatever else stands in it.
-    const isInRequest = searchField === 'passed' && price.requestPico > 0n && field === SEARCH_FIELD;
+    const isInRequest = searchField === 'passed' && hasRequestPrice && field === SEARCH_FIELD;
     if (!isInRequest) return tool;
   }
   return undefined;

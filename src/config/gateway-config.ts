@@ -1,5 +1,5 @@
 import type { ModelCapabilities } from '@app/contracts';
-import type { PriceCard } from '@app/money';
+import type { PriceCard, TokenPrices } from '@app/money';
 import type { ProviderSettings } from '../providers/provider-definition.js';
 
 /** Injection token of the `GatewayConfig` read at boot. Whoever follows reloads asks `GatewayConfigStore` instead. */
@@ -23,14 +23,24 @@ export interface GatewayProvider {
   readonly timeoutMs: number | undefined;
 }
 
+/**
+ * A `price:` block: a whole price, or (without `base`) an addition to the price that holds without it.
+ * Of a model that is the vendor's, of a target the model's.
+ */
+export interface GatewayPrice extends Pick<PriceCard, 'tiers' | 'toolCallPico'> {
+  readonly base: TokenPrices | undefined;
+  /** `undefined` = not named. */
+  readonly requestPico: bigint | undefined;
+}
+
 /** A model of the file: a new one, or changes to a built-in one. `undefined` = as built in, or the default. */
 export interface GatewayModel {
   /** Ends in `*` for a wildcard: every name with that beginning, `*` in a target's model standing for the rest. */
   readonly id: string;
   readonly targets: readonly GatewayTarget[] | undefined;
   readonly fallbacks: readonly string[] | undefined;
-  /** In BILLING_CURRENCY; for every target that names none of its own. */
-  readonly price: PriceCard | undefined;
+  /** In BILLING_CURRENCY; for every target that names no whole one of its own. */
+  readonly price: GatewayPrice | undefined;
   readonly contextWindow: number | undefined;
   readonly maxOutputTokens: number | undefined;
   readonly capabilities: Partial<ModelCapabilities>;
@@ -43,7 +53,7 @@ export interface GatewayTarget {
   readonly upstreamModel: string;
   /** Share of the traffic; 0 = only when the weighted ones failed. */
   readonly weight: number;
-  readonly price: PriceCard | undefined;
+  readonly price: GatewayPrice | undefined;
 }
 
 export const EMPTY_GATEWAY_CONFIG: GatewayConfig = Object.freeze({

@@ -123,6 +123,7 @@ describe('buildCatalog', () => {
   own: { targets: [{ provider: openai, model: own }], price: { input_per_million: '1', output_per_million: '2', tool_calls: { web_search: '0' } } }
   always-searches: { targets: [{ provider: openai, model: always-searches }], ${cheap} }
   dearer: { targets: [{ provider: openai, model: always-searches }], price: { input_per_million: '1', output_per_million: '2', per_request: '0.04' } }
+  free: { targets: [{ provider: openai, model: always-searches }], price: { input_per_million: '1', output_per_million: '2', per_request: '0' } }
 `,
     );
     const beside = (name: string) => {
@@ -134,6 +135,50 @@ describe('buildCatalog', () => {
     expect(beside('own')).toEqual({ ...tools, web_search: 0n, requestPico: 0n });
     expect(beside('always-searches')).toEqual({ ...tools, requestPico: 25_000_000_000n });
     expect(beside('dearer')).toEqual({ ...tools, requestPico: 40_000_000_000n });
+    expect(beside('free')).toEqual({ ...tools, requestPico: 0n });
+  });
+
+  it('adds a price without tokens to the one that holds without it', () => {
+    const { snapshot, faults } = build(`${local}models:
+  gpt-4: { price: { tool_calls: { web_search: '0.02' } } }
+  echo: { price: { per_request: '0.5' } }
+  mine:
+    targets:
+      - { provider: openai, model: gpt-3.5-turbo, price: { per_request: '0.25' } }
+      - { provider: local, model: x, price: { tool_calls: { web_search: '0' } } }
+      - { provider: local, model: y, price: { input_per_million: '7', output_per_million: '8' } }
+    price: { input_per_million: '3', output_per_million: '4', per_request: '0.125', tool_calls: { maps: '1', web_search: '1' } }
+  elsewhere: { targets: [{ provider: local, model: x, price: { per_request: '0' } }] }
+  vendors: { targets: [{ provider: openai, model: gpt-4 }], price: { per_request: '0.0625' } }
+`);
+    expect(faults).toEqual([]);
+    const prices = (id: string) =>
+      snapshot.find(id)?.targets.map(({ price: { base, requestPico, toolCallPico } }) => ({
+        input: Number(base.inputPico) / 1e6,
+        request: Number(requestPico) / 1e12,
+        ...Object.fromEntries(
+          Object.entries(toolCallPico).map(([tool, pico]) => [tool, Number(pico) / 1e12]),
+        ),
+      }));
+    expect(prices('gpt-4')).toEqual([{ input: 30, request: 0, web_search: 0.02 }]);
+    expect(prices('echo')).toEqual([{ input: 1, request: 0.5 }]);
+    expect(prices('mine')).toEqual([
+      { input: 3, request: 0.25, maps: 1, web_search: 1 },
+      { input: 3, request: 0.125, maps: 1, web_search: 0 },
+      { input: 7, request: 0 },
+    ]);
+    expect(prices('elsewhere')).toEqual([{ input: 3, request: 0, maps: 1, web_search: 0 }]);
+    expect(prices('vendors')).toEqual([{ input: 30, request: 0.0625 }]);
+  });
+
+  it('has no price where one without tokens has nothing beneath it', () => {
+    expect(
+      build(
+        `${local}models: { a: { targets: [{ provider: local, model: x }], price: { per_request: '1' } } }`,
+      ).faults,
+    ).toEqual([
+      'models.a.targets[0]: has no price of tokens; give the target or the model `input_per_million` and `output_per_million` in its `price`',
+    ]);
   });
 
   it('knows who closes the field for searches, and who passes it on', () => {
@@ -162,8 +207,8 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
     const upstream = ({ snapshot }: ReturnType<typeof build>, name: string) =>
       snapshot.find(name)?.targets.map(({ upstreamModel }) => upstreamModel);
 
-    it.each([cheap, cheap.replace('}', ", per_request: '0' }")])('serves none with %s', (price) => {
-      const built = build(searching(price));
+    it('serves none without a price of the request', () => {
+      const built = build(searching(cheap));
       expect(upstream(built, 'search')).toEqual(['gpt-4']);
       for (const name of ['alone', 'or/openai/gpt-4o-search-preview', 'quick'])
         expect(upstream(built, name)).toBeUndefined();
@@ -178,9 +223,11 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
       ]);
     });
 
-    it('serves them with a price of the request, or where nothing is billed', () => {
-      const priced = build(searching(cheap.replace('}', ", per_request: '0.025' }")));
-      for (const built of [priced, build(searching(cheap), undefined, false)]) {
+    it('serves them with a price of the request, be it 0, or where nothing is billed', () => {
+      const [priced, free] = ['0.025', '0'].map((price) =>
+        build(searching(cheap.replace('}', `, per_request: '${price}' }`))),
+      ) as [ReturnType<typeof build>, ReturnType<typeof build>];
+      for (const built of [priced, free, build(searching(cheap), undefined, false)]) {
         expect(upstream(built, 'search')).toEqual(['gpt-4o-search-preview', 'gpt-4']);
         expect(upstream(built, 'alone')).toEqual(['openai/gpt-5-search-api']);
         expect(upstream(built, 'quick')).toEqual(['openai/gpt-4o-search-preview']);
@@ -286,14 +333,14 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
 
   it('names the targets of the file that have no price, or several', () => {
     expect(build(`${local}models: { a.b: { targets: [{ provider: local, model: x }] } }`).faults).toEqual([
-      'models["a.b"].targets[0]: has no price; give the target or the model its `price`',
+      'models["a.b"].targets[0]: has no price of tokens; give the target or the model `input_per_million` and `output_per_million` in its `price`',
     ]);
     const { faults } = build(`${local}models:
   one: { targets: [{ provider: local, model: x }], ${cheap} }
   two: { targets: [{ provider: local, model: x, price: { input_per_million: 9, output_per_million: 9 } }] }
   all: { targets: [{ provider: local, model: x }] }`);
     expect(faults).toEqual([
-      'models.all.targets[0]: has several prices in this file; give the target or the model its `price`',
+      'models.all.targets[0]: has several prices in this file; give the target or the model `input_per_million` and `output_per_million` in its `price`',
     ]);
     expect(
       build('models: { mine: { targets: [{ provider: openai, model: gpt-nobody-knows }] } }').faults,

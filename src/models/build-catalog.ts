@@ -1,12 +1,12 @@
 import type { ModelCapabilities, ModelCard } from '@app/contracts';
 import { type PriceCard, priceVersionOf } from '@app/money';
-import type { GatewayConfig, GatewayModel, GatewayTarget } from '../config/gateway-config.js';
+import type { GatewayConfig, GatewayModel, GatewayPrice, GatewayTarget } from '../config/gateway-config.js';
 import { pathOf } from '../config/gateway-file/config-node.js';
 import type { ProviderDefinition } from '../providers/provider-definition.js';
 import { isAllowed } from '../providers/openai-compatible/closed-params.js';
-import { targetKey } from '../providers/resilience/target-key.js';
 import type { CatalogModel, CatalogTarget } from './catalog.js';
 import { Snapshot } from './catalog-snapshot.js';
+import { FilePrices, ofFile, over, toPriceCard } from './file-prices.js';
 import type { PriceBook } from './price-book.js';
 import { hasUnpricedSearch, searchesUntold } from './untold-searches.js';
 
@@ -120,8 +120,9 @@ class CatalogBuilder {
   #builtIn(id: string, definition: ProviderDefinition, card: ModelCard): CatalogModel | undefined {
     const entry = this.sources.gatewayConfig.models.get(id);
     const upstreamModel = card.upstreamModel ?? card.id;
-    const price = entry?.price ?? this.#builtInPrice(definition, upstreamModel);
-    if (!price) {
+    const { price: vendors } = this.sources.priceBook.ofVendor(definition, upstreamModel);
+    const billing = this.#billing(definition.name, upstreamModel, over(entry?.price, vendors));
+    if (!billing) {
       this.#leftOut.push(`${id}: has no complete price at ${definition.name}`);
       return undefined;
     }
@@ -129,7 +130,7 @@ class CatalogBuilder {
       provider: definition.name,
       upstreamModel,
       weight: 1,
-      ...this.#billing(definition.name, upstreamModel, price),
+      ...billing,
       ...limits(entry, card, undefined),
     };
     return assemble(id, entry, [withVersion(target)], card);
@@ -146,11 +147,11 @@ class CatalogBuilder {
   #target(entry: GatewayModel, target: GatewayTarget, index: number): CatalogTarget | undefined {
     const definition = this.#definitions.get(target.provider);
     if (definition && !this.sources.configured.has(definition.name)) return undefined;
-    const named = target.price ?? entry.price ?? this.#unnamedPrice(definition, target);
-    if (!named) return this.#unpriced(entry, target, index);
     const { provider, upstreamModel, weight } = target;
-    const billing = this.#billing(provider, upstreamModel, named);
-    if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, price: billing.price })) {
+    const vendors = definition && this.sources.priceBook.ofVendor(definition, upstreamModel);
+    const billing = this.#billing(provider, upstreamModel, this.#priceOf(entry, target, vendors?.price));
+    if (!billing) return this.#unpriced(entry, target, index);
+    if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, ...billing })) {
       this.#leftOut.push(
         `${entry.id}: ${upstreamModel} searches for every request, and has no price per_request`,
       );
@@ -163,30 +164,46 @@ class CatalogBuilder {
       upstreamModel,
       weight,
       ...billing,
-      ...limits(entry, card ?? sameName, this.#bookedContextWindow(definition, upstreamModel)),
+      ...limits(entry, card ?? sameName, vendors?.contextWindow),
     });
   }
 
   #unpriced(entry: GatewayModel, target: GatewayTarget, index: number): undefined {
-    const what = this.#filePrices.isAmbiguous(target) ? 'has several prices in this file' : 'has no price';
+    const what = this.#filePrices.isAmbiguous(target)
+      ? 'has several prices in this file'
+      : 'has no price of tokens';
     this.#faults.push(
-      `${pathOf('models', entry.id)}.targets[${index}]: ${what}; give the target or the model its \`price\``,
+      `${pathOf('models', entry.id)}.targets[${index}]: ${what}; ` +
+        'give the target or the model `input_per_million` and `output_per_million` in its `price`',
     );
     return undefined;
   }
 
-  /** @param price  from the file, or the data: of the vendor's own tools it says little or nothing */
+  /** Tokens that the file does not price here cost what the vendor takes, else what they cost at the same target elsewhere. */
+  #priceOf(
+    entry: GatewayModel,
+    target: GatewayTarget,
+    vendors: GatewayPrice | undefined,
+  ): GatewayPrice | undefined {
+    const here = ofFile(target.price, entry.price);
+    const isPriced = here?.base !== undefined || vendors?.base !== undefined;
+    return over(isPriced ? here : over(here, this.#filePrices.of(target)), vendors);
+  }
+
   #billing(
     provider: string,
     upstreamModel: string,
-    price: PriceCard,
-  ): Pick<CatalogTarget, 'price' | 'searchField' | 'billsSearchesOnce'> {
-    const definition = this.#definitions.get(provider);
-    return {
-      price: this.#withVendorsTools(definition, upstreamModel, price),
-      searchField: this.#searchField(provider, upstreamModel),
-      billsSearchesOnce: definition?.billsSearchesOnce?.(upstreamModel),
-    };
+    price: GatewayPrice | undefined,
+  ): Pick<CatalogTarget, 'price' | 'hasRequestPrice' | 'searchField' | 'billsSearchesOnce'> | undefined {
+    const card = toPriceCard(price);
+    return (
+      card && {
+        price: card,
+        hasRequestPrice: price?.requestPico !== undefined,
+        searchField: this.#searchField(provider, upstreamModel),
+        billsSearchesOnce: this.#definitions.get(provider)?.billsSearchesOnce?.(upstreamModel),
+      }
+    );
   }
 
   #searchField(provider: string, upstreamModel: string): CatalogTarget['searchField'] {
@@ -195,47 +212,6 @@ class CatalogBuilder {
     if (definition) return searchesUntold(upstreamModel) ? 'passed' : undefined;
     const options = this.sources.gatewayConfig.providers.get(provider)?.settings.options;
     return isAllowed('web_search_options', options?.['allowedParams']) ? 'passed' : 'closed';
-  }
-
-  #bookedContextWindow(
-    definition: ProviderDefinition | undefined,
-    upstreamModel: string,
-  ): number | undefined {
-    if (definition?.priceBookId === undefined) return undefined;
-    return this.sources.priceBook.find(definition.priceBookId, upstreamModel)?.contextWindow;
-  }
-
-  /** The price of a target that names none: the vendor's own, else the one the file gives the same target elsewhere. */
-  #unnamedPrice(definition: ProviderDefinition | undefined, target: GatewayTarget): PriceCard | undefined {
-    const builtIn = definition && this.#builtInPrice(definition, target.upstreamModel);
-    return builtIn ?? this.#filePrices.of(target);
-  }
-
-  #builtInPrice(definition: ProviderDefinition, upstreamModel: string): PriceCard | undefined {
-    const own = definition.ownPrices?.[upstreamModel];
-    if (own) return this.sources.priceBook.ownCard(own);
-    if (definition.priceBookId === undefined) return undefined;
-    return this.sources.priceBook.find(definition.priceBookId, upstreamModel)?.card;
-  }
-
-  /** What the price does not name of searches and the like costs what the vendor takes. */
-  #withVendorsTools(
-    definition: ProviderDefinition | undefined,
-    upstreamModel: string,
-    price: PriceCard,
-  ): PriceCard {
-    if (definition?.priceBookId === undefined) return price;
-    const { toolCallPico, requestPico } = this.sources.priceBook.beside(
-      definition.priceBookId,
-      upstreamModel,
-      definition.toolPrices?.(upstreamModel),
-      definition.requestPrice?.(upstreamModel),
-    );
-    return {
-      ...price,
-      requestPico: price.requestPico > 0n ? price.requestPico : requestPico,
-      toolCallPico: { ...toolCallPico, ...price.toolCallPico },
-    };
   }
 
   #cardOf(id: string): ModelCard | undefined {
@@ -269,32 +245,6 @@ function follow(
   let name = alias;
   for (let next = fileAliases.get(name); next !== undefined; next = fileAliases.get(name)) name = next;
   return builtIn.get(name) ?? name;
-}
-
-/** Prices that the file gives to a target somewhere, for the places where it names none. */
-class FilePrices {
-  readonly #prices = new Map<string, Map<string, PriceCard>>();
-
-  constructor(config: GatewayConfig) {
-    for (const model of config.models.values()) {
-      for (const target of model.targets ?? []) {
-        const price = target.price ?? model.price;
-        if (!price) continue;
-        const key = targetKey(target.provider, target.upstreamModel);
-        const versions = this.#prices.get(key) ?? new Map<string, PriceCard>();
-        this.#prices.set(key, versions.set(priceVersionOf(price), price));
-      }
-    }
-  }
-
-  of({ provider, upstreamModel }: GatewayTarget): PriceCard | undefined {
-    const versions = this.#prices.get(targetKey(provider, upstreamModel));
-    return versions?.size === 1 ? versions.values().next().value : undefined;
-  }
-
-  isAmbiguous({ provider, upstreamModel }: GatewayTarget): boolean {
-    return (this.#prices.get(targetKey(provider, upstreamModel))?.size ?? 0) > 1;
-  }
 }
 
 function limits(

@@ -28,6 +28,8 @@ export interface CatalogTarget {
   readonly maxOutputTokens: number;
   readonly capabilities: ModelCapabilities;
   readonly price: PriceCard;
+  /** Somebody says what a request costs, be it 0: a card does not tell that from nothing said. */
+  readonly hasRequestPrice?: boolean | undefined;
   /** What becomes of `web_search_options`: no search, passed on as it is, or (`undefined`) a search of the vendor's. */
   readonly searchField?: 'closed' | 'passed' | undefined;
   /** However often a prompt searches, that is billed as one call. */

@@ -50,21 +50,36 @@ describe('PriceBook', () => {
     expect(book.find('perplexity', 'sonar')?.card.requestPico).toBeGreaterThan(0n);
   });
 
-  it('takes what the data leaves out, and no more, in the gateway’s currency', () => {
-    const own = { web_search: '9', code_execution: '0.03' };
-    expect(book.beside('openai', 'gpt-4o', own)).toEqual({
-      requestPico: 0n,
-      toolCallPico: {
-        web_search: 10_000_000_000n,
-        file_search: 2_500_000_000n,
-        code_execution: 30_000_000_000n,
+  it('takes of a vendor’s folder what the data leaves out, and no more, in the gateway’s currency', () => {
+    const vendor = {
+      priceBookId: 'openai',
+      toolPrices: () => ({ web_search: '9', code_execution: '0.03' }),
+      requestPrice: (model: string) => (model === 'unknown' ? '0.01' : undefined),
+    };
+    const known = book.find('openai', 'gpt-4o');
+    expect(book.ofVendor(vendor, 'gpt-4o')).toEqual({
+      price: {
+        ...known?.card,
+        requestPico: undefined,
+        toolCallPico: {
+          web_search: 10_000_000_000n,
+          file_search: 2_500_000_000n,
+          code_execution: 30_000_000_000n,
+        },
       },
+      contextWindow: known?.contextWindow,
     });
     const euros = new PriceBook({ usdRate: '0.5', now });
-    expect(euros.beside('openai', 'unknown', { code_execution: '0.03' }, '0.01')).toEqual({
+    expect(euros.ofVendor(vendor, 'unknown').price).toEqual({
+      base: undefined,
+      tiers: [],
       requestPico: 5_000_000_000n,
-      toolCallPico: { code_execution: 15_000_000_000n },
+      toolCallPico: { web_search: 4_500_000_000_000n, code_execution: 15_000_000_000n },
     });
+    const data = { priceBookId: 'perplexity', requestPrice: () => '9' };
+    expect(book.ofVendor(data, 'sonar').price?.requestPico).toBe(
+      book.find('perplexity', 'sonar')?.card.requestPico,
+    );
   });
 
   it('takes the price of the day', () => {
@@ -126,8 +141,8 @@ describe('PriceBook', () => {
 
 it('has a price for searches of the web and of files at every model of OpenAI', () => {
   const unpriced = OPENAI.models.filter(({ id, upstreamModel = id }) => {
-    const { toolCallPico } = book.beside('openai', upstreamModel, OPENAI.toolPrices?.(upstreamModel));
-    return toolCallPico['web_search'] !== 10_000_000_000n || toolCallPico['file_search'] === undefined;
+    const { web_search, file_search } = book.ofVendor(OPENAI, upstreamModel).price?.toolCallPico ?? {};
+    return web_search !== 10_000_000_000n || file_search === undefined;
   });
   expect(unpriced.map(({ id }) => id)).toEqual([]);
 });

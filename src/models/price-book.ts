@@ -1,6 +1,8 @@
 import { type PriceCard, type PriceTier, type TokenPrices } from '@app/money';
 import { calcPrice, type ModelInfo, type ModelPrice, type TieredPrices } from '@pydantic/genai-prices';
+import type { GatewayPrice } from '../config/gateway-config.js';
 import { parseDecimal } from '../config/parse-decimal.js';
+import type { ProviderDefinition } from '../providers/provider-definition.js';
 
 /** What the price data knows of one model. */
 export interface BookEntry {
@@ -69,22 +71,31 @@ export class PriceBook {
     return { card: this.convert(card), contextWindow: entry.model.context_window };
   }
 
-  /**
-   * What a vendor takes beside tokens, in BILLING_CURRENCY, also for a model that the data does not know.
-   *
-   * @param toolPrices  what the data leaves out, US dollars a call, decimals
-   * @param requestPrice  of any request, US dollars, a decimal
-   */
-  beside(
-    providerId: string,
+  /** What a vendor takes for a model: for tokens, where its folder or the data knows them, and beside them. */
+  ofVendor(
+    vendor: Pick<ProviderDefinition, 'priceBookId' | 'ownPrices' | 'toolPrices' | 'requestPrice'>,
     upstreamModel: string,
-    toolPrices: Readonly<Record<string, string>> = {},
-    requestPrice = '0',
-  ): Pick<PriceCard, 'toolCallPico' | 'requestPico'> {
-    const { toolCallPico: booked } = this.find(providerId, upstreamModel)?.card ?? { toolCallPico: {} };
-    const requestPico = parseDecimal(requestPrice, PER_CALL_DIGITS)!;
-    const own = this.convert({ base: FREE, tiers: [], requestPico, toolCallPico: perCall(toolPrices) });
-    return { requestPico: own.requestPico, toolCallPico: { ...own.toolCallPico, ...booked } };
+  ): { price: GatewayPrice | undefined; contextWindow: number | undefined } {
+    const own = vendor.ownPrices?.[upstreamModel];
+    if (own) return { price: this.ownCard(own), contextWindow: undefined };
+    if (vendor.priceBookId === undefined) return { price: undefined, contextWindow: undefined };
+    const { card, contextWindow } = this.find(vendor.priceBookId, upstreamModel) ?? {};
+    const beside = this.convert({
+      base: FREE,
+      tiers: [],
+      requestPico: parseDecimal(vendor.requestPrice?.(upstreamModel) ?? '0', PER_CALL_DIGITS)!,
+      toolCallPico: perCall(vendor.toolPrices?.(upstreamModel) ?? {}),
+    });
+    return {
+      price: {
+        base: card?.base,
+        tiers: card?.tiers ?? [],
+        // Data and folders say nothing of most requests: 0 is no price of theirs.
+        requestPico: [card?.requestPico, beside.requestPico].find(Boolean),
+        toolCallPico: { ...beside.toolCallPico, ...card?.toolCallPico },
+      },
+      contextWindow,
+    };
   }
 
   /** Prices of a folder of ours, per million tokens in US dollars. `undefined` when they are no decimals. */

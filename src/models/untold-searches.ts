@@ -1,4 +1,4 @@
-import type { PriceCard } from '@app/money';
+import type { CatalogTarget } from './catalog.js';
 
 /** OpenAI's models that search for every request, once, and do not tell: only a price of the request can charge it. */
 const SEARCHES_UNTOLD = /(?:^|\/)gpt-[^/]*-search-(?:preview|api)/;
@@ -7,10 +7,7 @@ export function searchesUntold(upstreamModel: string): boolean {
   return SEARCHES_UNTOLD.test(upstreamModel);
 }
 
-/** Such a one without a price of the request. A card does not tell a price of 0 from none. */
-export function hasUnpricedSearch(target: {
-  readonly upstreamModel: string;
-  readonly price: PriceCard;
-}): boolean {
-  return target.price.requestPico === 0n && searchesUntold(target.upstreamModel);
+/** Such a one without a price of the request. */
+export function hasUnpricedSearch(target: Pick<CatalogTarget, 'upstreamModel' | 'hasRequestPrice'>): boolean {
+  return !target.hasRequestPrice && searchesUntold(target.upstreamModel);
 }

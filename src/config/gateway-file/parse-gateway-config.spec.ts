@@ -60,7 +60,7 @@ describe('parseGatewayConfig', () => {
       price: {
         base: { inputPico: 100_000n, outputPico: 400_000n, cacheReadPico: 50_000n },
         tiers: [],
-        requestPico: 0n,
+        requestPico: undefined,
       },
       contextWindow: 8192,
       maxOutputTokens: 2048,
@@ -115,6 +115,19 @@ describe('parseGatewayConfig', () => {
         prices: { inputPico: 3_000_000n, outputPico: 2_000_000n, cacheReadPico: 500_000n },
       },
     ]);
+  });
+
+  it('reads a price that names no tokens', () => {
+    const { config, faults } = parse(
+      'models: { gpt-4: { price: { per_request: "0", tool_calls: { web_search: "0.01" } } } }',
+    );
+    expect(faults).toEqual([]);
+    expect(config.models.get('gpt-4')?.price).toEqual({
+      base: undefined,
+      tiers: [],
+      requestPico: 0n,
+      toolCallPico: { web_search: 10_000_000_000n },
+    });
   });
 
   it('reads how a server differs from others of its dialect', () => {
@@ -314,6 +327,19 @@ describe('parseGatewayConfig', () => {
       'models["or/*"].price: is required for a wildcard',
     ],
     [
+      'a wildcard without a price of tokens',
+      small('')
+        .replace('small:', '"or/*":')
+        .replace('model: m', 'model: "*"')
+        .replace(/ {4}price.*\n/, '    price: { per_request: "1" }\n'),
+      'models["or/*"].price: is required for a wildcard',
+    ],
+    [
+      'a part of the input’s price without the whole',
+      'models: { gpt-4: { price: { cached_input_per_million: "1", input_per_million: "2" } } }',
+      'models.gpt-4.price.output_per_million: is required',
+    ],
+    [
       'a wildcard over a fixed target',
       small('').replace('small:', '"or/*":'),
       'models["or/*"].targets[0].model: must be',
@@ -342,6 +368,16 @@ describe('parseGatewayConfig', () => {
       'aliases.d: leads back to itself (d -> a -> b -> c -> a)',
     ]);
   });
+
+  it.each(['', 'cached_input_per_million: "1"', 'tiers: [{ above_input_tokens: 5 }], per_request: "1"'])(
+    'wants input and output in a price of {%s}',
+    (fields) => {
+      expect(faultsOf(`models: { gpt-4: { price: { ${fields} } } }`)).toEqual([
+        expect.stringMatching(/^models\.gpt-4\.price\.input_per_million: is required/),
+        expect.stringMatching(/^models\.gpt-4\.price\.output_per_million: is required/),
+      ]);
+    },
+  );
 
   it('finds all faults of a file', () => {
     const text = `

@@ -60,8 +60,10 @@ export function parseModel(id: string, node: ConfigNode, known: KnownNames): Gat
     field('targets').fault('is required: no built-in model has this name');
   const price = field('price').isSet ? parsePrice(field('price')) : undefined;
   const targets = field('targets').isSet ? parseTargets(field('targets'), wildcard, known) : undefined;
-  if (wildcard && !field('price').isSet && targets?.some((target) => target.price === undefined)) {
-    field('price').fault('is required for a wildcard');
+  // A block with faults has told them.
+  const isFaulty = field('price').isSet && price === undefined;
+  if (wildcard && !isFaulty && !price?.base && targets?.some((target) => !target.price?.base)) {
+    field('price').fault('is required for a wildcard, with input_per_million and output_per_million');
   }
   return checkLimits(field, {
     id,

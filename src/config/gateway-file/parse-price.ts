@@ -1,4 +1,5 @@
-import type { PriceCard, PriceTier, TokenPrices } from '@app/money';
+import type { PriceTier, TokenPrices } from '@app/money';
+import type { GatewayPrice } from '../gateway-config.js';
 import { parseDecimal } from '../parse-decimal.js';
 import type { ConfigNode } from './config-node.js';
 
@@ -29,19 +30,24 @@ const MAX_TOOLS = 50;
 const PER_MILLION_DIGITS = 6;
 const PER_CALL_DIGITS = 12;
 
-/** A `price:` block. Input and output must be named, so that nothing is charged by accident at zero. */
-export function parsePrice(node: ConfigNode): PriceCard | undefined {
+/**
+ * A `price:` block. Input and output must be named, so that nothing is charged by accident at zero, unless all that is named
+ * stands beside tokens.
+ */
+export function parsePrice(node: ConfigNode): GatewayPrice | undefined {
   const field = node.fields([...tokenPriceKeys, 'per_request', 'tool_calls', 'tiers']);
   const prices = tokenPrices(field);
+  const namesTokens = ([...tokenPriceKeys, 'tiers'] as const).some((key) => field(key).isSet);
+  const isAddition = !namesTokens && (field('per_request').isSet || field('tool_calls').isSet);
   for (const key of ['input_per_million', 'output_per_million'] as const) {
-    if (!field(key).isSet) field(key).fault('is required');
+    if (!isAddition && !field(key).isSet) field(key).fault('is required');
   }
   const tiers = field('tiers').isSet ? parseTiers(field('tiers'), prices) : [];
-  const requestPico = field('per_request').isSet ? amount(field('per_request'), PER_CALL_DIGITS) : 0n;
+  const requestPico = field('per_request').isSet ? amount(field('per_request'), PER_CALL_DIGITS) : undefined;
   const toolCallPico = parseToolCalls(field('tool_calls'));
   const { inputPico, outputPico } = prices;
-  if (inputPico === undefined || outputPico === undefined || requestPico === undefined || !tiers)
-    return undefined;
+  if (isAddition) return { base: undefined, tiers: [], requestPico, toolCallPico };
+  if (inputPico === undefined || outputPico === undefined || !tiers) return undefined;
   return { base: { ...prices, inputPico, outputPico }, tiers, requestPico, toolCallPico };
 }
 
