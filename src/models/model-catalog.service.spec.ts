@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type INestApplication, Module } from '@nestjs/common';
+import { type INestApplication, Logger, Module } from '@nestjs/common';
 import { CACHE_MANAGER } from '@nestjs/cache-manager';
 import { Test } from '@nestjs/testing';
 import { createCache } from 'cache-manager';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Principal } from '../auth/principal.js';
 import { APP_CONFIG } from '../config/app-config.js';
 import { GATEWAY_CONFIG_FILE } from '../config/gateway-config.js';
@@ -293,6 +293,24 @@ describe('the models of a gateway', () => {
     catalog.reload();
     expect(catalog.snapshot()).not.toBe(before);
     expect(await ids()).toEqual(list);
+  });
+
+  it('are missed in the log once, when a file leaves them out', async () => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    try {
+      await start();
+      writeFileSync(path, fileOf(model('search').replace('model: m', 'model: gpt-x-search-api'), model('m')));
+      expect(await app.get(GatewayConfigStore).reload()).toEqual([]);
+      const lines = [
+        'not served: search: gpt-x-search-api searches for every request, and has no price per_request',
+        'not served: search: none of its targets can be served',
+      ];
+      expect(warn.mock.calls.map(([line]) => line as string)).toEqual(lines);
+      app.get(ModelCatalog).reload();
+      expect(warn).toHaveBeenCalledTimes(2);
+    } finally {
+      warn.mockRestore();
+    }
   });
 
   it('are read again at SIGHUP', async () => {

@@ -35,7 +35,7 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   }
 
   onModuleInit(): void {
-    for (const line of this.#built.leftOut) this.#logger.warn(`not served: ${line}`);
+    this.#tellLeftOut();
     this.#logger.log(`${this.#built.snapshot.list().length} models are served`);
     this.file.onReload((next) => this.#prepare(next));
     this.#refresh = setInterval(() => this.reload(), REFRESH_MS);
@@ -82,8 +82,16 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   #prepare(next: GatewayConfig): () => void {
     const built = this.#build(next);
     return () => {
+      const told = new Set(this.#built.leftOut);
       this.#built = built;
+      this.#tellLeftOut(told);
     };
+  }
+
+  #tellLeftOut(told: ReadonlySet<string> = new Set()): void {
+    for (const line of this.#built.leftOut) {
+      if (!told.has(line)) this.#logger.warn(`not served: ${line}`);
+    }
   }
 
   #build(gatewayConfig: GatewayConfig): BuiltCatalog {
