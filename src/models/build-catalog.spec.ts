@@ -344,7 +344,9 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
     ]);
     expect(
       build('models: { mine: { targets: [{ provider: openai, model: gpt-nobody-knows }] } }').faults,
-    ).toHaveLength(1);
+    ).toEqual([
+      expect.stringMatching(/^models\.mine\.targets\[0\]: is no model that the price data knows; give/),
+    ]);
   });
 
   it('follows the file’s aliases, over built-in ones', () => {

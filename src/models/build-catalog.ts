@@ -169,9 +169,9 @@ class CatalogBuilder {
   }
 
   #unpriced(entry: GatewayModel, target: GatewayTarget, index: number): undefined {
-    const what = this.#filePrices.isAmbiguous(target)
-      ? 'has several prices in this file'
-      : 'has no price of tokens';
+    const isBuiltIn = this.#definitions.has(target.provider);
+    const unknown = isBuiltIn ? 'is no model that the price data knows' : 'has no price of tokens';
+    const what = this.#filePrices.isAmbiguous(target) ? 'has several prices in this file' : unknown;
     this.#faults.push(
       `${pathOf('models', entry.id)}.targets[${index}]: ${what}; ` +
         'give the target or the model `input_per_million` and `output_per_million` in its `price`',

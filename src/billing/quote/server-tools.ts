@@ -44,6 +44,19 @@ const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/^image_?generation/i, 'image_generation'],
 ];
 
+/** OpenAI's older search is a search, and has a price of its own as well. */
+const OLDER_SEARCH = 'web_search_preview';
+
+/** The name under which usage and prices speak of what a request, or a vendor, calls `type`. */
+export function countedAs(type: string): string {
+  if (type === OLDER_SEARCH) return type;
+  return nameOf(type);
+}
+
+function nameOf(type: string): string {
+  return TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
+}
+
 const HAS_CONTAINER = /^code_?interpreter/i;
 const IS_OLDER_SEARCH = /^web_?search_?preview/i;
 /**
@@ -96,7 +109,7 @@ export function serverToolUse(request: ChatRequest, most = Infinity): ServerTool
   let calls = 0;
   for (const [type, tool] of asked) {
     const limit = Math.min(most, callLimit(TAKES_LIMIT.test(type) ? tool['max_uses'] : undefined));
-    const name = TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
+    const name = nameOf(type);
     bounds.set(name, (bounds.get(name) ?? 0) + (HAS_CONTAINER.test(type) ? 1 : limit));
     for (const price of pricesOf(type, name, tool))
       billed.set(price, tool === NO_TOOL ? SEARCH_FIELD : 'tools');
@@ -140,7 +153,7 @@ export const SEARCH_FIELD = 'web_search_options';
 
 /** What the tool has to have a price for. */
 function pricesOf(type: string, name: string, tool: Fields): string[] {
-  if (IS_OLDER_SEARCH.test(type)) return [name, 'web_search_preview'];
+  if (IS_OLDER_SEARCH.test(type)) return [name, OLDER_SEARCH];
   if (HAS_CONTAINER.test(type) && isLarger(tool)) return [`${name} with memory_limit`];
   return BILLED_BY_CALL.test(type) || 'vector_store_ids' in tool ? [name] : [];
 }

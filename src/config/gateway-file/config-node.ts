@@ -63,7 +63,7 @@ export class ConfigNode {
     const texts = new Map<string, unknown>();
     if (!this.isSet) return texts;
     if (!(this.value instanceof Map)) {
-      this.fault('must be a mapping');
+      this.fault('must be a mapping ({} is an empty one)');
       return texts;
     }
     for (const [key, value] of this.value) {

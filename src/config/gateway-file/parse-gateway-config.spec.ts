@@ -190,6 +190,17 @@ describe('parseGatewayConfig', () => {
     ['two documents', 'models: {}\n---\nmodels: {}', 'GATEWAY_CONFIG: line 2, column 1: multiple docs'],
     ['a tag', 'models: !!js/function "x"', 'GATEWAY_CONFIG: line 1, column 9: tag resolve failed'],
     ['models that are a list', 'models: []', 'models: must be a mapping'],
+    ['models without any', 'models:', 'models: must be a mapping ({} is an empty one)'],
+    [
+      'a tab',
+      'aliases:\n\tfast: gpt-4',
+      'GATEWAY_CONFIG: line 2, column 1: tab as indent (indent by spaces)',
+    ],
+    [
+      'a star without quotes',
+      'aliases: { fast: * }',
+      'GATEWAY_CONFIG: line 1, column 18: bad alias (quote what begins with *)',
+    ],
     ['a key that is no text', 'models: { [a]: {} }', 'models: has a key that is not text'],
     [
       'a dangling provider',
@@ -261,6 +272,21 @@ describe('parseGatewayConfig', () => {
       'models.small.price.input_per_million: must be a decimal',
     ],
     [
+      'the price of one token with too many digits',
+      price('input_per_million: "0.00000015", output_per_million: "1"'),
+      'models.small.price.input_per_million: must be a decimal such as "0.15", not negative, with at most 6 fraction digits: what a million tokens cost',
+    ],
+    [
+      'the price of one token',
+      price('input_per_million: "1", output_per_million: "0.000015"'),
+      'models.small.price.output_per_million: must be what a million tokens cost',
+    ],
+    [
+      'a tool by OpenAI’s name',
+      price('input_per_million: "0", output_per_million: "0.0001", tool_calls: { code_interpreter: "1" }'),
+      'models.small.price.tool_calls.code_interpreter: is called code_execution here',
+    ],
+    [
       'a price that is a list',
       price('input_per_million: [1], output_per_million: "1"'),
       'models.small.price.input_per_million: must be a decimal',
@@ -312,6 +338,11 @@ describe('parseGatewayConfig', () => {
       'a reserved header',
       provider('base_url: "http://h", headers: { Authorization: x }'),
       'providers.local.headers.Authorization: is set by the gateway',
+    ],
+    [
+      'an address that goes too far',
+      provider('base_url: "http://h/v1/chat/completions/"'),
+      'providers.local.base_url: must end before /chat/completions',
     ],
     [
       'a header of two lines',
@@ -496,8 +527,17 @@ aliases: { q: r }
       ]);
       writeFileSync(path, example);
       expect(readGatewayConfig(path, env, builtIns).faults).toEqual([]);
-      writeFileSync(path, Buffer.from([0x61, 0xff, 0xfe]));
-      expect(readGatewayConfig(path, env, builtIns).faults[0]).toContain('cannot be read');
+      for (const bytes of [Buffer.from([0x61, 0xff, 0xfe]), Buffer.from('aliases: {}', 'utf16le')]) {
+        writeFileSync(path, bytes);
+        expect(readGatewayConfig(path, env, builtIns).faults).toEqual([
+          'GATEWAY_CONFIG: the file cannot be read (not UTF-8)',
+        ]);
+      }
+      writeFileSync(path, '\ufeffaliases:\r\n  fast: gpt-4\r\n');
+      expect(readGatewayConfig(path, env, builtIns)).toMatchObject({
+        faults: [],
+        config: { aliases: new Map([['fast', 'gpt-4']]) },
+      });
       writeFileSync(path, '#'.repeat(1024 * 1024 + 1));
       expect(readGatewayConfig(path, env, builtIns).faults).toEqual([
         'GATEWAY_CONFIG: is larger than 1048576 bytes',

@@ -1,5 +1,6 @@
 import type { PriceTier, TokenPrices } from '@app/money';
 import type { GatewayPrice } from '../gateway-config.js';
+import { countedAs } from '../../billing/quote/server-tools.js';
 import { parseDecimal } from '../parse-decimal.js';
 import type { ConfigNode } from './config-node.js';
 
@@ -54,7 +55,7 @@ export function parsePrice(node: ConfigNode): GatewayPrice | undefined {
 function tokenPrices(field: (key: TokenPriceKey) => ConfigNode): Partial<TokenPrices> {
   const prices: { -readonly [Key in keyof TokenPrices]?: TokenPrices[Key] } = {};
   for (const key of tokenPriceKeys) {
-    if (field(key).isSet) prices[TOKEN_PRICE_KEYS[key]] = amount(field(key), PER_MILLION_DIGITS);
+    if (field(key).isSet) prices[TOKEN_PRICE_KEYS[key]] = perMillion(field(key));
   }
   return prices;
 }
@@ -80,18 +81,28 @@ function parseToolCalls(node: ConfigNode): Record<string, bigint> {
   for (const [tool, item] of node.entries(MAX_TOOLS)) {
     const price = amount(item, PER_CALL_DIGITS);
     if (!/^[a-z][a-z0-9_]{0,63}$/.test(tool)) item.fault('is not the name of a tool');
+    else if (countedAs(tool) !== tool) item.fault(`is called ${countedAs(tool)} here, by every vendor`);
     else if (price !== undefined) prices[tool] = price;
   }
   return prices;
 }
 
-function amount(node: ConfigNode, fractionDigits: number): bigint | undefined {
+/** Below that of any model, in whatever currency: somebody wrote down the price of one token. */
+const LEAST_PICO = 100n;
+
+function perMillion(node: ConfigNode): bigint | undefined {
+  const price = amount(node, PER_MILLION_DIGITS, ': what a million tokens cost');
+  if (price === undefined || price === 0n || price >= LEAST_PICO) return price;
+  return node.fault('must be what a million tokens cost: no model is that cheap');
+}
+
+function amount(node: ConfigNode, fractionDigits: number, what = ''): bigint | undefined {
   const isPlain = typeof node.value === 'string' && /^\d{1,9}(\.\d+)?$/.test(node.value);
   const parsed = isPlain ? parseDecimal(String(node.value), fractionDigits) : undefined;
   return (
     parsed ??
     node.fault(
-      `must be a decimal such as "0.15", not negative, with at most ${fractionDigits} fraction digits`,
+      `must be a decimal such as "0.15", not negative, with at most ${fractionDigits} fraction digits${what}`,
     )
   );
 }

@@ -147,6 +147,8 @@ function parseBaseUrl(node: ConfigNode): string | undefined {
   const url = new URL(text);
   if (url.username || url.password) return node.fault('must not contain user or password; use api_key_env');
   if (url.search || url.hash) return node.fault('must not have a query or a fragment');
+  if (/\/chat\/completions\/*$/.test(url.pathname))
+    return node.fault('must end before /chat/completions, which the gateway adds');
   if (isMetadataHost(url.hostname)) return node.fault('must not be a metadata or unspecified address');
   return url.href.replace(/\/+$/, '');
 }

@@ -1,5 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { LineCounter, parseDocument, type YAMLError } from 'yaml';
+import { type ErrorCode, LineCounter, parseDocument, type YAMLError } from 'yaml';
 
 /** Far above any real file; a wrong path (a log, a device) must not fill the memory. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -19,7 +20,10 @@ export function readBounded(path: string): { text: string } | { fault: string } 
       read = readSync(file, buffer, length, buffer.length - length, null);
     }
     if (length > MAX_FILE_BYTES) return { fault: `is larger than ${MAX_FILE_BYTES} bytes` };
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length)) };
+    const bytes = buffer.subarray(0, length);
+    // By its bytes, UTF-16 may be UTF-8, too.
+    if (!isUtf8(bytes) || bytes.includes(0)) return { fault: 'the file cannot be read (not UTF-8)' };
+    return { text: new TextDecoder().decode(bytes) };
   } catch (error) {
     return { fault: `the file cannot be read (${errorCode(error)})` };
   } finally {
@@ -28,7 +32,7 @@ export function readBounded(path: string): { text: string } | { fault: string } 
 }
 
 function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'not UTF-8';
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
 }
 
 /**
@@ -55,7 +59,17 @@ export function readYaml(text: string): { value: unknown; faults: string[] } {
   }
 }
 
+/** What the parser's names for faults leave open. */
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  TAB_AS_INDENT: 'indent by spaces',
+  BAD_ALIAS: 'quote what begins with *',
+  BAD_INDENT: 'it stands neither under nor beside what is above it',
+  MISSING_CHAR: 'a quote, a bracket or a comma before this place',
+};
+
 function describe(error: YAMLError, lines: LineCounter): string {
   const { line, col } = lines.linePos(error.pos[0]);
-  return `GATEWAY_CONFIG: line ${line}, column ${col}: ${error.code.toLowerCase().replaceAll('_', ' ')}`;
+  const what = error.code.toLowerCase().replaceAll('_', ' ');
+  const advice = ADVICE[error.code];
+  return `GATEWAY_CONFIG: line ${line}, column ${col}: ${what}${advice === undefined ? '' : ` (${advice})`}`;
 }
