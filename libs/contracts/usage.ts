@@ -12,7 +12,7 @@ export interface Usage {
   cacheReadInputTokens?: number;
   /** All cache writes, whatever their lifetime. */
   cacheCreationInputTokens?: number;
-  /** The part of `cacheCreationInputTokens` with the one-hour lifetime (Anthropic prices it apart). */
+  /** The part of `cacheCreationInputTokens` with the long lifetime: an hour at Anthropic, which prices it apart; twelve at OpenAI. */
   cacheCreation1hInputTokens?: number;
   audioInputTokens?: number;
   cacheReadAudioInputTokens?: number;

@@ -8,7 +8,7 @@ export interface TokenPrices {
   readonly outputPico: bigint;
   readonly cacheReadPico?: bigint | undefined;
   readonly cacheWritePico?: bigint | undefined;
-  /** Cache writes with the one-hour lifetime. */
+  /** Cache writes with the long lifetime: an hour at Anthropic, twelve at OpenAI. */
   readonly cacheWrite1hPico?: bigint | undefined;
   readonly audioInputPico?: bigint | undefined;
   readonly cacheReadAudioPico?: bigint | undefined;

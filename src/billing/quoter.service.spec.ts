@@ -57,6 +57,7 @@ const request = (messages: ChatMessage[], rest: Partial<ChatRequest> = {}): Chat
   messages,
   ...rest,
 });
+const LONG = { type: 'ephemeral', ttl: '1h' };
 const user = (content: ChatMessage['content']): ChatMessage => ({ role: 'user', content });
 const config = { billing: { enabled: true, currency: 'USD' } } as never;
 const quoter = () => new QuoterService(new PriceVersions({} as never, config), config);
@@ -444,5 +445,33 @@ describe('the quote', () => {
     expect(cost([part])).toBe(2000n);
     expect(cost('hi', { cache_control: part.cache_control })).toBe(2000n);
     expect(cost('hi', { cache_control: { type: 'ephemeral' } })).toBe(1000n);
+  });
+
+  it.each<[string, Partial<ChatRequest>, Partial<ChatMessage>?]>([
+    ['a call of an earlier turn', {}, { tool_calls: [{ cache_control: LONG }] as never }],
+    [
+      'Anthropic’s own blocks of one',
+      {},
+      { provider_specific_fields: { anthropic_content: [{ cache_control: LONG }] } },
+    ],
+    ['a function', { tools: [{ type: 'function', function: { name: 'f', cache_control: LONG } }] as never }],
+    ['a function in the older form', { functions: [{ name: 'f', cache_control: LONG }] as never }],
+    ['a tool', { tools: [{ type: 'function', function: { name: 'f' }, cache_control: LONG }] as never }],
+    [
+      'OpenAI’s breakpoint',
+      {},
+      { content: [{ type: 'text', text: '', prompt_cache_breakpoint: { ttl: '12h' } }] },
+    ],
+    ['OpenAI’s options', { prompt_cache_options: { mode: 'implicit', ttl: '12h' } }],
+  ])('holds for long cache writes that %s asks for', (_what, rest, turn = {}) => {
+    const asked = (text: string): ChatRequest => {
+      const all = request([user('hi'), { role: 'assistant', content: '', ...turn } as ChatMessage], rest);
+      return JSON.parse(JSON.stringify(all).replace(/"(1|12)h"/, `"${text}"`)) as ChatRequest;
+    };
+    const price = { ...CARD, base: { ...CARD.base, cacheWrite1hPico: 9_000_000n } };
+    const held = (text: string) =>
+      quoter().quote(plan(target({ price })), asked(text), false).bounds[0]!.worst.fixedPico;
+    expect(held('1h')).toBe(9n * held('5m'));
+    expect(held('12h')).toBe(9n * held('30m'));
   });
 });

@@ -7,6 +7,7 @@ import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
 import { PriceVersions } from './prices/price-versions.service.js';
 import { TextCount } from './quote/count-text.js';
 import { boundInput, type InputBound, totalTokens } from './quote/input-bound.js';
+import { asksForLongCache } from './quote/long-cache.js';
 import {
   billedTokens,
   largestCall,
@@ -212,23 +213,4 @@ function usageBound(target: PlannedTarget, input: TargetInput | undefined, wishe
 
 function searchedOnce(calls: ServerToolUse['calls']): ServerToolUse['calls'] {
   return 'web_search' in calls ? { ...calls, web_search: 1 } : calls;
-}
-
-/** `cache_control: { ttl: "1h" }` may stand on any part, message or tool, or on the request: for its last block. */
-function asksForLongCache(request: ChatRequest): boolean {
-  if (!mentionsCacheControl(request)) return false;
-  return JSON.stringify([request['cache_control'], request.messages, request.tools]).includes('"ttl":"1h"');
-}
-
-function mentionsCacheControl(request: ChatRequest): boolean {
-  if (hasCacheControl(request) || request.tools?.some(hasCacheControl)) return true;
-  for (const message of request.messages) {
-    if (hasCacheControl(message)) return true;
-    if (Array.isArray(message.content) && message.content.some(hasCacheControl)) return true;
-  }
-  return false;
-}
-
-function hasCacheControl(value: object): boolean {
-  return 'cache_control' in value;
 }

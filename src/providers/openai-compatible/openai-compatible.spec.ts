@@ -344,6 +344,11 @@ describe('usage', () => {
     const written = (details: Record<string, unknown>) =>
       readUsage({ ...totals, prompt_tokens_details: details })?.cacheCreationInputTokens;
     expect(written({ cached_tokens: 0, cache_write_tokens: 1494 })).toBe(1494);
+    const long = (written: number, tokens: number) => {
+      const details = { cache_write_tokens: written, cache_write_tokens_details: { ttl_12h_tokens: tokens } };
+      return readUsage({ ...totals, prompt_tokens_details: details })?.cacheCreation1hInputTokens;
+    };
+    expect([long(9, 4), long(9, 0), long(4, 9)]).toEqual([4, 0, undefined]);
     expect(written({ cached_tokens: 0, cache_creation_tokens: 1494 })).toBe(1494); // LiteLLM
     expect(written({ cached_tokens: 0, cache_creation_input_tokens: 1494 })).toBe(1494); // DashScope
     expect(written({ cached_tokens: 0 })).toBeUndefined();

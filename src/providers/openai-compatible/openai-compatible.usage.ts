@@ -64,6 +64,8 @@ function withParts(usage: Usage, wire: WireObject): Usage {
   const written =
     prompt?.cache_write_tokens ?? prompt?.cache_creation_tokens ?? prompt?.cache_creation_input_tokens;
   set(usage, 'cacheCreationInputTokens', part(written, inputTokens));
+  const long = asObject(prompt?.cache_write_tokens_details)?.ttl_12h_tokens;
+  set(usage, 'cacheCreation1hInputTokens', part(long, usage.cacheCreationInputTokens ?? 0));
   set(usage, 'audioInputTokens', part(prompt?.audio_tokens, inputTokens));
   set(usage, 'imageInputTokens', part(prompt?.image_tokens, inputTokens));
   const thought = completion?.reasoning_tokens ?? wire.reasoning_tokens;
