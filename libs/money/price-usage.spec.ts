@@ -146,6 +146,35 @@ describe('priceUsage', () => {
     );
   });
 
+  it('comes to the same from what is stored, and never to less than all of it at the cheapest price', () => {
+    fc.assert(
+      fc.property(cardArbitrary, usageArbitrary, (card, usage) => {
+        const stored = JSON.parse(
+          JSON.stringify({ card: priceCardToJson(card), usage: saneUsage(usage) }),
+        ) as {
+          card: ReturnType<typeof priceCardToJson>;
+          usage: UsageQuantities;
+        };
+        const { costPico, costNano } = priceUsage(card, usage);
+        expect(priceUsage(priceCardFromJson(stored.card), stored.usage)).toEqual(priceUsage(card, usage));
+        const cheapest = (output: boolean): bigint => {
+          const prices = [card.base, ...card.tiers.map((tier) => tier.prices)].flatMap((each) =>
+            Object.entries(each).filter(([name]) => /output/i.test(name) === output),
+          );
+          return prices.reduce(
+            (least, [, pico]) => (pico !== undefined && pico < least ? pico : least),
+            HUGE,
+          );
+        };
+        const least =
+          BigInt(usage.inputTokens) * cheapest(false) + BigInt(usage.outputTokens) * cheapest(true);
+        expect(costPico >= least + card.requestPico).toBe(true);
+        expect(costNano * 1000n - costPico >= 0n && costNano * 1000n - costPico < 1000n).toBe(true);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   it('is monotone in output and, without a cheaper tier, in input', () => {
     fc.assert(
       fc.property(usageArbitrary, fc.nat(5000), fc.nat(5000), (usage, moreInput, moreOutput) => {
@@ -221,4 +250,28 @@ const usageArbitrary = fc.record({
   outputTokens: fc.nat(10_000),
   audioOutputTokens: part,
   imageOutputTokens: part,
+});
+
+const HUGE = 10n ** 30n;
+const pico = fc.bigInt({ min: 0n, max: 100_000_000n });
+const maybe = fc.option(pico, { nil: undefined });
+const pricesArbitrary = fc.record({
+  inputPico: pico,
+  outputPico: pico,
+  cacheReadPico: maybe,
+  cacheWritePico: maybe,
+  cacheWrite1hPico: maybe,
+  audioInputPico: maybe,
+  cacheReadAudioPico: maybe,
+  audioOutputPico: maybe,
+  imageInputPico: maybe,
+  imageOutputPico: maybe,
+});
+const cardArbitrary: fc.Arbitrary<PriceCard> = fc.record({
+  base: pricesArbitrary,
+  tiers: fc
+    .option(fc.record({ aboveInputTokens: fc.nat(9000), prices: pricesArbitrary }), { nil: undefined })
+    .map((tier) => (tier ? [tier] : [])),
+  requestPico: pico,
+  toolCallPico: fc.record({ web_search: pico }),
 });
