@@ -13,6 +13,7 @@ import { PreparedStatements } from './prepared-statements.js';
 import { describeTarget } from './connection-target.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth, type DatabaseTurn } from './database-health.js';
+import { outageReason } from './outage-reason.js';
 import { readPatiently } from './read-patiently.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
 
@@ -20,6 +21,8 @@ const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 5_000;
 /** While the database is down somebody has to notice that it is back, also without traffic. */
 const PROBE_INTERVAL_MS = 1_000;
+/** Locks no row and writes nothing; a database that takes no writes refuses it. */
+const WRITABLE = 'SELECT 1 FROM account LIMIT 0 FOR UPDATE';
 /** What a report may take. */
 const LONG_READ_MS = 60_000;
 
@@ -31,6 +34,10 @@ export interface DatabaseStatus {
   readonly embedded: boolean;
   /** Message of the latest failure while it is down; never holds the connection string. */
   readonly lastError: string | undefined;
+  /** That failure in words for everybody, where it has some. */
+  readonly reason: string | undefined;
+  /** It is there, and not as this version needs it: `DATABASE_MIGRATE=false`, and nobody has migrated it yet. */
+  readonly lacksMigrations: boolean;
   readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
 }
 
@@ -45,6 +52,9 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   #announceReady: () => void = () => undefined;
   readonly #prepared: PreparedStatements;
   #ready = false;
+  #lacksMigrations = false;
+  /** What the log was told of a database that answers, and not as it should. */
+  #toldTrouble: string | undefined;
   #closing = false;
   #retry: NodeJS.Timeout | undefined;
   #probe: NodeJS.Timeout | undefined;
@@ -67,7 +77,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  /** Connected once, and migrated (or told not to migrate). Stays true when the database goes away later. */
+  /** Connected once, and migrated by us or somebody else. Stays true when the database goes away later. */
   get ready(): boolean {
     return this.#ready;
   }
@@ -135,10 +145,16 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     },
   };
 
-  /** @returns milliseconds of one round trip */
+  /** Asks for what money needs: a standby after a failover answers every read. @returns milliseconds of one round trip */
   async ping(): Promise<number> {
     const startMs = performance.now();
-    await this.query('SELECT 1');
+    try {
+      await this.query(WRITABLE);
+    } catch (error) {
+      this.#noteTrouble(error);
+      throw error;
+    }
+    this.#noteTrouble(undefined);
     return performance.now() - startMs;
   }
 
@@ -161,6 +177,8 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       lastAnswerMs: this.health.lastAnswerMs,
       embedded: this.endpoint.embedded,
       lastError: this.health.lastError?.message,
+      reason: outageReason(this.health.lastError),
+      lacksMigrations: this.#lacksMigrations,
       pool: {
         total: total + (pool?.totalCount ?? 0),
         idle: idle + (pool?.idleCount ?? 0),
@@ -175,10 +193,12 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     try {
       await this.#becomeReady();
     } catch (error) {
-      if (!isAway(error)) throw error;
-      this.#logger.warn(
-        `${describeTarget(this.endpoint.url)} is not reachable yet (${messageOf(error)}); trying on`,
-      );
+      if (error instanceof DatabaseRefusesError) throw this.#refused(error);
+      if (!isAway(error) && !(error instanceof PendingMigrationsError)) throw error;
+      if (isAway(error))
+        this.#logger.warn(
+          `${describeTarget(this.endpoint.url)} is not reachable yet (${messageOf(error)}); trying on`,
+        );
       this.#tryLater(FIRST_RETRY_MS);
     }
   }
@@ -197,9 +217,22 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (this.config.database.migrateOnBoot) {
       const applied = await this.runMigrations();
       if (applied.length > 0) this.#logger.log(`applied ${applied.length} migrations: ${applied.join(', ')}`);
-    }
+    } else await this.#requireMigrations();
     this.#ready = true;
     this.#announceReady();
+  }
+
+  /** @throws PendingMigrationsError  tells the log the first time */
+  async #requireMigrations(): Promise<void> {
+    const pending = await this.pendingMigrations();
+    const isNews = pending.length > 0 && !this.#lacksMigrations;
+    this.#lacksMigrations = pending.length > 0;
+    if (isNews)
+      this.#logger.error(
+        `${describeTarget(this.endpoint.url)} lacks ${pending.length} migrations (${pending.join(', ')}), and DATABASE_MIGRATE is ` +
+          'false: not ready until `migration:run` has applied them (or our role may read the table gateway_migrations)',
+      );
+    if (pending.length > 0) throw new PendingMigrationsError();
   }
 
   #tryLater(delayMs: number): void {
@@ -214,7 +247,8 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
 
   #afterFailedRetry(error: unknown, delayMs: number): void {
     if (this.#closing) return;
-    if (!isAway(error)) this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
+    if (!isAway(error) && !(error instanceof PendingMigrationsError))
+      this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
     this.#tryLater(Math.min(delayMs * 2, MAX_RETRY_MS));
   }
 
@@ -228,10 +262,26 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       );
   }
 
+  /** That it is away is told by `#tell`; this is for one that answers reads, or those who are connected already. */
+  #noteTrouble(error: unknown): void {
+    const trouble = outageReason(error);
+    if (trouble === undefined && error !== undefined) return;
+    if (trouble === this.#toldTrouble || this.#closing || !this.health.isUp) return;
+    this.#toldTrouble = trouble;
+    const target = describeTarget(this.endpoint.url);
+    if (trouble === undefined) this.#logger.log(`the database ${target} is as it should be again`);
+    else this.#logger.error(`the database ${target} is not as it should be: ${trouble}`);
+  }
+
+  #refused(error: DatabaseRefusesError): DatabaseRefusesError {
+    const text = `the database ${describeTarget(this.endpoint.url)} refuses the connection: ${error.message}`;
+    return new DatabaseRefusesError(new Error(text, { cause: error }));
+  }
+
   async #probeWhileDown(): Promise<void> {
     if (!this.#ready || this.health.isUp || this.#closing) return;
     // its outcome is seen by the connection itself
-    await this.ping().catch(() => undefined);
+    await this.query('SELECT 1').catch(() => undefined);
   }
 
   #pool(): Pool {
@@ -243,6 +293,11 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   #settings(): DataSourceSettings {
     return { url: this.endpoint.url, poolSize: this.config.database.poolSize, health: this.health };
   }
+}
+
+/** The boot would not apply them (`DATABASE_MIGRATE=false`): somebody else has to, and may be about to. */
+class PendingMigrationsError extends Error {
+  override readonly name = 'PendingMigrationsError';
 }
 
 /** A third of the connections is for everything that is not a prepared statement; each kind has one at least. */

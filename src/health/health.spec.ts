@@ -307,6 +307,8 @@ describe('the database probe', () => {
     embedded: false,
     lastAnswerMs: 0,
     lastError: undefined,
+    reason: undefined,
+    lacksMigrations: false,
     pool: { total: 1, idle: 1, waiting: 0 },
   };
   const signal = () => new AbortController().signal;
@@ -320,6 +322,33 @@ describe('the database probe', () => {
   it('is degraded, not down, when a frozen database would not be missed', async () => {
     probes.add(new DatabaseProbe({ ping: () => NEVER, status: () => status }, () => true));
     expect((await checks.readiness()).ready).toBe(true);
+  });
+
+  it('says why: what the server answered to whoever asked, or that it answers nothing', async () => {
+    const details = async (error: Error) =>
+      (
+        await new DatabaseProbe(
+          { ping: () => Promise.reject(error), status: () => status },
+          () => true,
+        ).check(signal())
+      ).details;
+    const full = Object.assign(new Error('sorry, too many clients already'), { code: '53300' });
+    expect(await details(new Error('down', { cause: full }))).toMatchObject({
+      error: 'database_unavailable',
+      reason: 'it has too many connections',
+    });
+    expect(await details(new Error('timeout expired'))).toMatchObject({ reason: 'it does not answer' });
+  });
+
+  it('is down while migrations are pending, whatever credit there is: a rollout that forgot them has to stop', async () => {
+    const port = {
+      ping: () => Promise.resolve(1),
+      status: () => ({ ...status, ready: false, lacksMigrations: true }),
+    };
+    expect(await new DatabaseProbe(port, () => true).check(signal())).toMatchObject({
+      status: 'down',
+      details: { migrated: false, reason: 'migrations are pending' },
+    });
   });
 
   it('does not ask a database that was never there', async () => {

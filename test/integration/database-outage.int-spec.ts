@@ -104,10 +104,27 @@ describe('away at boot', () => {
     for (const app of apps.splice(0)) await app.close();
   });
 
-  it('is not taken for away when the database refuses us', async () => {
+  it('waits for the migrations that it was told to leave to others', async () => {
+    await using empty = await createEmptyDatabase();
+    const service = await boot(empty.url, { migrateOnBoot: false });
+    expect(service.status()).toMatchObject({ ready: false, lacksMigrations: true });
+    const probe = new DatabaseProbe(service, () => true);
+    expect(await probe.check(new AbortController().signal)).toMatchObject({
+      status: 'down',
+      details: { migrated: false, reason: 'migrations are pending' },
+    });
+    await service.runMigrations();
+    await eventually('it is ready', isReady(service));
+    expect((await probe.check(new AbortController().signal)).status).toBe('up');
+    for (const app of apps.splice(0)) await app.close();
+  });
+
+  it('is not taken for away when the database refuses us, and says which', async () => {
     const url = new URL(database.url);
     url.password = 'wrong';
-    await expect(boot(url.toString())).rejects.toThrow('password authentication failed');
+    await expect(boot(url.toString())).rejects.toThrow(
+      `${url.host}${url.pathname} refuses the connection: password authentication failed`,
+    );
   });
 });
 
@@ -200,9 +217,17 @@ describe('away while running', () => {
         ),
       );
     }
+    // It answers whatever is only read.
+    expect(await new DatabaseProbe(service, () => true).check(new AbortController().signal)).toMatchObject({
+      status: 'degraded',
+      details: { reason: 'it is read only, as a standby is' },
+    });
     const reset = `ALTER DATABASE "${name}" RESET default_transaction_read_only`;
     await runSql(database.url, `BEGIN READ WRITE; ${reset}; COMMIT`);
     for (const way of ways) expect(await way.query(write)).toEqual([]);
+    expect((await new DatabaseProbe(service, () => true).check(new AbortController().signal)).status).toBe(
+      'up',
+    );
   });
 
   it('survives every connection being reset in the middle of a statement', async () => {
@@ -274,7 +299,10 @@ describe('a database that refuses us while we run', () => {
   const role = 'rotating';
   /** A user of its own, on the database behind the proxy. */
   async function bootAsRole(): Promise<DatabaseService> {
-    await runSql(database.url, `CREATE ROLE ${role} LOGIN PASSWORD 'old'`);
+    await runSql(
+      database.url,
+      `CREATE ROLE ${role} LOGIN PASSWORD 'old'; GRANT SELECT ON gateway_migrations TO ${role}`,
+    );
     const url = new URL(proxy.through(database.url));
     url.username = role;
     url.password = 'old';
@@ -452,7 +480,9 @@ describe('a read that takes long', () => {
   });
 
   it('that finds no connection left is no outage', async () => {
-    await database.query(`CREATE ROLE limited LOGIN PASSWORD 'limited' CONNECTION LIMIT 1`);
+    await database.query(
+      `CREATE ROLE limited LOGIN PASSWORD 'limited' CONNECTION LIMIT 1; GRANT SELECT ON gateway_migrations TO limited`,
+    );
     const url = new URL(database.url);
     Object.assign(url, { username: 'limited', password: 'limited' });
     const service = await boot(url.href, { poolSize: 1, migrateOnBoot: false });
@@ -463,7 +493,7 @@ describe('a read that takes long', () => {
     expect(service.isUp()).toBe(true);
     expect(service.status().lastError).toBeUndefined();
     for (const app of apps.splice(0)) await app.close();
-    await database.query('DROP ROLE limited');
+    await database.query('DROP OWNED BY limited; DROP ROLE limited');
   });
 
   it('has its end, also when the database says no goodbye', async () => {

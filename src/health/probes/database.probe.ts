@@ -1,5 +1,8 @@
 import type { DatabaseService } from '../../database/database.service.js';
+import { outageReason } from '../../database/outage-reason.js';
 import type { ComponentHealth, HealthProbe } from '../health-probe.js';
+
+const SILENT = 'it does not answer';
 
 /** What `DatabaseService` is needed for here. */
 export type DatabasePort = Pick<DatabaseService, 'ping' | 'status'>;
@@ -8,6 +11,8 @@ export type DatabasePort = Pick<DatabaseService, 'ping' | 'status'>;
  * The database. Away, it costs the instance its readiness unless somebody can still be served without it: with billing
  * off, or while there is outage credit left. A question that waits for a connection while others are answered says that
  * the instance is busy, not that the database is away: taken out, it would make the other instances busier still.
+ *
+ * Without this version's tables nobody is served on credit: a rollout that forgot its migrations has to stop here.
  */
 export class DatabaseProbe implements HealthProbe {
   readonly name = 'database';
@@ -20,27 +25,38 @@ export class DatabaseProbe implements HealthProbe {
 
   async check(signal: AbortSignal): Promise<ComponentHealth> {
     const startedMs = performance.now();
-    const isUp = await this.#answers(signal);
-    const { embedded, ready, pool } = this.database.status();
+    const fault = await this.#fault(signal);
+    const { embedded, ready, pool, lacksMigrations } = this.database.status();
+    const isMissed = lacksMigrations || !this.servesWithout();
     return {
-      status: isUp ? 'up' : this.servesWithout() ? 'degraded' : 'down',
+      status: fault === undefined ? 'up' : isMissed ? 'down' : 'degraded',
       latencyMs: performance.now() - startedMs,
-      details: { embedded, migrated: ready, pool, ...(!isUp && { error: 'database_unavailable' }) },
+      details: {
+        embedded,
+        migrated: ready,
+        pool,
+        ...(fault !== undefined && { error: 'database_unavailable', reason: fault }),
+      },
     };
   }
 
-  async #answers(signal: AbortSignal): Promise<boolean> {
-    if (!this.database.status().ready) return false;
+  /** @returns what is wrong; `undefined` when it answers */
+  async #fault(signal: AbortSignal): Promise<string | undefined> {
+    const { ready, lacksMigrations, reason } = this.database.status();
+    if (lacksMigrations) return 'migrations are pending';
+    if (!ready) return reason ?? SILENT;
     const askedMs = performance.now();
-    const gaveUp = new Promise<boolean>((resolve) =>
-      signal.addEventListener('abort', () => resolve(this.database.status().lastAnswerMs > askedMs), {
-        once: true,
-      }),
+    const gaveUp = new Promise<string | undefined>((resolve) =>
+      signal.addEventListener(
+        'abort',
+        () => resolve(this.database.status().lastAnswerMs > askedMs ? undefined : SILENT),
+        { once: true },
+      ),
     );
     return Promise.race([
       this.database.ping().then(
-        () => true,
-        () => false,
+        () => undefined,
+        (error: unknown) => outageReason(error) ?? SILENT,
       ),
       gaveUp,
     ]);

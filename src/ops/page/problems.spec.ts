@@ -72,6 +72,14 @@ describe('what is wrong', () => {
     expect(problems(health(), traffic({}, { requests: { total: 100, failed: 1 } }))).toEqual([]);
   });
 
+  it('is told with its reason where the component says one', () => {
+    const database = { ...up, status: 'degraded', details: { reason: 'it has too many connections' } };
+    expect(problems(health({ components: { database } }), traffic())[0]).toMatchObject({
+      severity: 'bad',
+      title: 'The database is away: it has too many connections',
+    });
+  });
+
   it.each([
     [
       'a database that is away',

@@ -97,7 +97,9 @@ function componentProblem([name, { status, details }]: [string, Component]): Pro
     advice: 'See the details below and the log.',
     runbook: 'GatewayUnexpectedErrors',
   };
-  return { severity: status === 'down' || name === 'database' ? 'bad' : 'warn', ...known };
+  const { reason } = details;
+  const title = typeof reason === 'string' ? `${known.title}: ${reason}` : known.title;
+  return { severity: status === 'down' || name === 'database' ? 'bad' : 'warn', ...known, title };
 }
 
 function ofProviders({ detailed, breakers }: Health): Problem[] {
