@@ -55,7 +55,7 @@ function createLimitStore(
   if (!remote) return new MemoryLimitStore();
   const { storage } = config.rateLimit;
   return new ResilientLimitStore(remote, {
-    onMode: (isDegraded) => reporter.report(isDegraded ? 'degraded' : storage),
+    onMode: (isDegraded, reason) => reporter.report(isDegraded ? 'degraded' : storage, reason),
     instances: config.http.workers,
   });
 }

@@ -14,10 +14,12 @@ export class RateLimitModeReporter {
 
   constructor(private readonly telemetry: Telemetry) {}
 
-  report(mode: RateLimitMode): void {
+  report(mode: RateLimitMode, reason = 'no answer'): void {
     this.telemetry.event({ kind: 'rate-limit-mode', mode });
     if (mode === 'degraded')
-      this.#logger.warn('the shared counts are out of reach: limits are kept by this instance alone');
+      this.#logger.warn(
+        `the shared counts are out of reach (${reason}): limits are kept by this instance alone`,
+      );
     else this.#logger.log(`counting in ${mode}`);
   }
 }

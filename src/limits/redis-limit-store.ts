@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 import { ACQUIRE_SLOT, CORRECT, HEARTBEAT, type LimitScript, RENEW_SLOTS, TAKE } from './limit-scripts.js';
 import { type Charge, type Decision, type Slot, SLOT_LIFETIME_MS, type WindowState } from './limit-store.js';
 import type { Heartbeat, RemoteLimitStore, Seed } from './remote-limit-store.js';
@@ -68,8 +68,9 @@ export class RedisLimitStore implements RemoteLimitStore {
     this.redis.on('close', () => listener(false));
   }
 
-  reconnect(): void {
-    this.redis.disconnect(true);
+  reconnect(error: unknown): void {
+    // It answers: the next connection would be told the same.
+    if (!(error instanceof ReplyError)) this.redis.disconnect(true);
   }
 
   #windowKey({ rule, key }: Charge): string {

@@ -26,8 +26,8 @@ export interface RemoteLimitStore {
   heartbeat(): Promise<Heartbeat>;
   /** Tells when the connection comes and goes, where the store knows. */
   onConnection?(listener: (isUp: boolean) => void): void;
-  /** Drops a connection that takes requests and gives no answers. */
-  reconnect?(): void;
+  /** Drops a connection that takes requests and gives no answers. `error`: how the last one failed. */
+  reconnect?(error: unknown): void;
 }
 
 export const NO_SEED: Seed = Object.freeze({ floor: 0, granted: 0 });

@@ -22,8 +22,8 @@ const MAX_SEEDS = 10_000;
 const MAX_SLOTS_PER_CALL = 200;
 
 export interface ResilientLimitStoreOptions {
-  /** Called on every change, and once at the start. */
-  readonly onMode: (isDegraded: boolean) => void;
+  /** Called on every change, and once at the start. `reason`: how the store failed. */
+  readonly onMode: (isDegraded: boolean, reason?: string) => void;
   /** Instances known to share the store before it has told: who was never told must not think itself alone. Default 1. */
   readonly instances?: number;
   readonly now?: () => number;
@@ -174,7 +174,7 @@ export class ResilientLimitStore implements LimitStore {
       this.#switch.worked();
     } catch (error) {
       this.#switch.failed(error);
-      if (++this.#failedProbes % PROBES_TO_RECONNECT === 0) this.remote.reconnect?.();
+      if (++this.#failedProbes % PROBES_TO_RECONNECT === 0) this.remote.reconnect?.(error);
     }
     this.#beatIn(this.#failedProbes > 0 ? PROBE_INTERVAL_MS : SLOT_RENEWAL_MS);
   }
@@ -205,7 +205,7 @@ export class ResilientLimitStore implements LimitStore {
   }
 
   #changed(isAway: boolean): void {
-    this.options.onMode(isAway);
+    this.options.onMode(isAway, isAway ? this.#switch.lastError : undefined);
     if (isAway) this.#beatIn(PROBE_INTERVAL_MS);
     else void this.#tellWindows();
   }

@@ -9,6 +9,9 @@ import {
 import type { Redis } from 'ioredis';
 import { REDIS } from './redis-client.js';
 
+/** A connection that is back by then was not lost: a failover, or a restart of Redis. */
+const LOSS_MS = 1_000;
+
 export interface RedisHealth {
   /** `off` = not configured. */
   readonly state: 'off' | 'up' | 'down';
@@ -18,7 +21,7 @@ export interface RedisHealth {
   readonly lastError: string | undefined;
 }
 
-/** What health pages ask about Redis. Logs each going and coming once, not every failed reconnect. */
+/** What health pages ask about Redis. Logs each going and coming once, and each reason once, not every failed reconnect. */
 @Injectable()
 export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('Redis');
@@ -26,6 +29,9 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   /** The connection stands, and Redis does not answer: since the first question of those. */
   #silentSince: Date | undefined;
   #isUp = false;
+  /** As the log was told. */
+  #isLost = false;
+  #loss: NodeJS.Timeout | undefined;
   #isClosing = false;
   #lastError: string | undefined;
 
@@ -34,8 +40,9 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   onModuleInit(): void {
     if (!this.redis) return;
     this.#isUp = this.redis.status === 'ready';
-    if (!this.#isUp) this.#logger.warn('not reachable; limits and cache work from memory until it is');
-    this.redis.on('error', (error: Error) => (this.#lastError = errorText(error)));
+    this.#isLost = !this.#isUp;
+    if (this.#isLost) this.#logger.warn('not reachable; limits and cache work from memory until it is');
+    this.redis.on('error', (error: Error) => this.#failed(errorText(error)));
     this.redis.on('ready', () => this.#turn(true));
     this.redis.on('close', () => this.#turn(false));
   }
@@ -43,6 +50,7 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   /** From here on it is we who hang up. */
   onApplicationShutdown(): void {
     this.#isClosing = true;
+    clearTimeout(this.#loss);
   }
 
   /** Asks Redis now. Never throws, and ends within the command timeout. */
@@ -52,6 +60,7 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
     try {
       await this.redis.ping();
       this.#silentSince = undefined;
+      this.#lastError = undefined;
       return {
         state: 'up',
         latencyMs: performance.now() - startedMs,
@@ -71,14 +80,24 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
     this.#isUp = isUp;
     this.#silentSince = undefined;
     this.#since = new Date();
+    clearTimeout(this.#loss);
     if (isUp) {
       this.#lastError = undefined;
-      this.#logger.log('connected');
-    } else {
-      this.#logger.warn(
-        `connection lost${this.#lastError ? ` (${this.#lastError})` : ''}; limits and cache work from memory`,
-      );
-    }
+      if (this.#isLost) this.#logger.log('connected');
+      this.#isLost = false;
+    } else this.#loss = setTimeout(() => this.#tellLoss(), LOSS_MS).unref();
+  }
+
+  #tellLoss(): void {
+    this.#isLost = true;
+    const why = this.#lastError ? ` (${this.#lastError})` : '';
+    this.#logger.warn(`connection lost${why}; limits and cache work from memory`);
+  }
+
+  #failed(text: string): void {
+    if (text === this.#lastError) return;
+    this.#lastError = text;
+    if (this.#isLost) this.#logger.warn(`still away: ${text}`);
   }
 }
 

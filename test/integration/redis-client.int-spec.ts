@@ -1,6 +1,12 @@
-import { startRedis, type TestRedis } from '@app/testing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import { eventually, startRedis, type TestRedis } from '@app/testing';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { RedisLimitStore } from '../../src/limits/redis-limit-store.js';
+import { ResilientLimitStore } from '../../src/limits/resilient-limit-store.js';
 import { closeRedis, createRedis, waitUntilReady } from '../../src/redis/redis-client.js';
+import { redisReason } from '../../src/redis/redis-reason.js';
+import { RedisStatus } from '../../src/redis/redis-status.service.js';
 
 let server: TestRedis;
 beforeAll(async () => {
@@ -32,5 +38,94 @@ describe('the shared Redis client', () => {
     expect(performance.now() - startedMs).toBeLessThan(500);
     server.resume();
     await closeRedis(redis);
+  });
+});
+
+describe('a Redis that answers, and takes nothing', () => {
+  async function connect() {
+    const redis = createRedis(server.url);
+    expect(await waitUntilReady(redis, 5_000)).toBe(true);
+    let losses = 0;
+    redis.on('close', () => losses++);
+    return { redis, losses: () => losses };
+  }
+  /** With what it is told at each change. */
+  async function limitsOn(redis: ReturnType<typeof createRedis>) {
+    const reasons: (string | undefined)[] = [];
+    const store = new ResilientLimitStore(new RedisLimitStore(redis), {
+      onMode: (_isDegraded, reason) => reasons.push(reason),
+    });
+    await store.start();
+    return { store, reasons };
+  }
+  const rule = { name: 'minute', limit: 1000, windowMs: 60_000 };
+
+  it('as a replica is connected to once more, and not ten times a second', async () => {
+    const { redis, losses } = await connect();
+    const { store, reasons } = await limitsOn(redis);
+    await redis.config('SET', 'replica-read-only', 'yes');
+    await redis.replicaof('127.0.0.1', 1);
+    const untilMs = performance.now() + 2_500;
+    while (performance.now() < untilMs) {
+      await store.take([{ rule, key: 'u', cost: 1 }]);
+      await sleep(20);
+    }
+    expect(losses()).toBe(1);
+    expect(store.isDegraded).toBe(true);
+    expect(reasons).toHaveLength(2);
+    await redis.replicaof('NO', 'ONE');
+    await eventually('it counts again', () => !store.isDegraded);
+    store.stop();
+    await closeRedis(redis);
+  });
+
+  it('for want of memory keeps its connection, and is told by that', async () => {
+    const { redis, losses } = await connect();
+    const { store, reasons } = await limitsOn(redis);
+    await redis.config('SET', 'maxmemory', '1');
+    for (let index = 0; index < 5; index++) await store.take([{ rule, key: 'u', cost: 1 }]);
+    expect(reasons.at(-1)).toMatch(/^OOM /);
+    expect(redisReason(store.status.lastError)).toBe('Redis has no memory left (maxmemory)');
+    const error = await redis.set('a', 'b').catch((reason: unknown) => reason);
+    new RedisLimitStore(redis).reconnect(error);
+    await sleep(200);
+    expect(losses()).toBe(0);
+    await redis.config('SET', 'maxmemory', '0');
+    store.stop();
+    await closeRedis(redis);
+  });
+});
+
+describe('what the log is told of Redis', () => {
+  it('is each loss once, with the reason of today, and none that is over at once', async () => {
+    const warn = vi.spyOn(Logger.prototype, 'warn').mockReturnValue();
+    const log = vi.spyOn(Logger.prototype, 'log').mockReturnValue();
+    const redis = createRedis(server.url);
+    expect(await waitUntilReady(redis, 5_000)).toBe(true);
+    const status = new RedisStatus(redis);
+    status.onModuleInit();
+    redis.disconnect(true);
+    await eventually('it is back', () => redis.status === 'ready');
+    await sleep(1_200);
+    expect([...warn.mock.calls, ...log.mock.calls]).toEqual([]);
+
+    const other = createRedis(server.url);
+    expect(await waitUntilReady(other, 5_000)).toBe(true);
+    await other.config('SET', 'requirepass', 'another');
+    redis.disconnect(true);
+    await eventually('it is told', () => warn.mock.calls.length > 0);
+    await sleep(1_500);
+    expect(warn.mock.calls.map(([text]) => String(text))).toEqual([
+      expect.stringMatching(/^connection lost \(.*NOAUTH/),
+    ]);
+    expect(await status.check()).toMatchObject({
+      state: 'down',
+      lastError: expect.stringContaining('NOAUTH'),
+    });
+    await other.config('SET', 'requirepass', '');
+    await eventually('it is back', () => log.mock.calls.some(([text]) => text === 'connected'), 5_000);
+    expect(await status.check()).toMatchObject({ state: 'up', lastError: undefined });
+    vi.restoreAllMocks();
+    for (const client of [redis, other]) await closeRedis(client);
   });
 });

@@ -1,4 +1,5 @@
 import type { RateLimitStatus } from '../../limits/rate-limit-status.service.js';
+import { redisReason } from '../../redis/redis-reason.js';
 import type { RedisStatus } from '../../redis/redis-status.service.js';
 import type { ComponentHealth, HealthProbe } from '../health-probe.js';
 
@@ -10,11 +11,17 @@ export class CacheProbe implements HealthProbe {
   constructor(private readonly redis: Pick<RedisStatus, 'check'>) {}
 
   async check(): Promise<ComponentHealth> {
-    const { state, latencyMs, since } = await this.redis.check();
+    const { state, latencyMs, since, lastError } = await this.redis.check();
+    const reason = redisReason(lastError);
     return {
       status: state === 'down' ? 'degraded' : 'up',
       latencyMs: latencyMs ?? 0,
-      details: { store: state === 'off' ? 'memory' : 'redis', redis: state, since: since.toISOString() },
+      details: {
+        store: state === 'off' ? 'memory' : 'redis',
+        redis: state,
+        since: since.toISOString(),
+        ...(reason !== undefined && { reason }),
+      },
     };
   }
 }
@@ -27,11 +34,12 @@ export class RateLimitsProbe implements HealthProbe {
   constructor(private readonly limits: Pick<RateLimitStatus, 'current'>) {}
 
   check(): Promise<ComponentHealth> {
-    const { mode, since, instances } = this.limits.current();
+    const { mode, since, instances, lastError } = this.limits.current();
+    const reason = redisReason(lastError);
     return Promise.resolve({
       status: mode === 'degraded' ? 'degraded' : 'up',
       latencyMs: 0,
-      details: { mode, since: since.toISOString(), instances },
+      details: { mode, since: since.toISOString(), instances, ...(reason !== undefined && { reason }) },
     });
   }
 }

@@ -1,0 +1,18 @@
+/** What Redis, or the system, says first, in words for everybody: messages of theirs may name hosts. */
+const REASONS: readonly (readonly [said: RegExp, reason: string])[] = [
+  [/\bECONNREFUSED\b/, 'nobody listens there'],
+  [/\b(ENOTFOUND|EAI_\w+)\b/, 'its name is not found'],
+  [/^OOM\b/, 'Redis has no memory left (maxmemory)'],
+  [/^READONLY\b/, 'Redis is a replica, read only'],
+  [/^MASTERDOWN\b/, 'Redis is a replica without its primary'],
+  [/\b(NOAUTH|WRONGPASS|NOPERM)\b/, 'Redis refuses our user or password'],
+  [/\bLOADING\b/, 'Redis is loading its data'],
+  [/^MISCONF\b/, 'Redis cannot save, so it takes no writes'],
+  [/^(MOVED|ASK|CLUSTERDOWN|CROSSSLOT)\b/, 'Redis is a node of a cluster'],
+  [/^Command timed out/, 'Redis does not answer'],
+];
+
+/** @param text  of an error; `undefined` where nothing is known of it */
+export function redisReason(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : REASONS.find(([said]) => said.test(text))?.[1];
+}
