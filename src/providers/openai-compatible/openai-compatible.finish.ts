@@ -13,6 +13,8 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   max_tokens: 'length',
   model_length: 'length',
   max_output_tokens: 'length',
+  token_limit: 'length',
+  time_limit: 'length',
   model_context_window_exceeded: 'length',
   safety: 'content_filter',
   refusal: 'content_filter',
@@ -27,6 +29,7 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   image_prohibited_content: 'content_filter',
   image_recitation: 'content_filter',
   guardrail_intervened: 'content_filter',
+  content_filtered: 'content_filter',
   // Gemini's endpoint keeps back what is no valid call; as a `stop` without words nobody would see it.
   function_call_filter: 'content_filter',
   malformed_function_call: 'content_filter',

@@ -5,6 +5,7 @@ import { asArray, asObject, asText, type WireObject } from './openai-compatible.
 /** What a message and a delta have in common: their text, and where servers hide reasoning. */
 export function normaliseText(message: WireObject, onReasoning: AnswerContext['onReasoning']): void {
   if (Array.isArray(message.content)) splitParts(message, message.content);
+  else if (asObject(message.content)) message.content = JSON.stringify(message.content);
   if (typeof message.reasoning === 'string') renameReasoning(message, message.reasoning, onReasoning);
 }
 
@@ -21,9 +22,9 @@ function renameReasoning(
 }
 
 /**
- * Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`. Parts
- * that are neither (its `reference` between two texts, files that a tool made) have no place in OpenAI's message and are
- * given beside it, as they came.
+ * Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`,
+ * Databricks' with `{type: "reasoning", summary: [{text, signature}]}`. What is more than text (a `reference` between two texts,
+ * files that a tool made, signatures) has no place in OpenAI's message and is given beside it, as it came.
  */
 function splitParts(message: WireObject, parts: unknown[]): void {
   const text: string[] = [];
@@ -33,6 +34,7 @@ function splitParts(message: WireObject, parts: unknown[]): void {
     const part = typeof given === 'string' ? { type: 'text', text: given } : asObject(given);
     if (part?.type === 'text') text.push(asText(part.text) ?? '');
     else if (part?.type === 'thinking') thinking.push(...thoughtsIn(part.thinking));
+    else if (part?.type === 'reasoning') thinking.push(...thoughtsIn(part.summary));
     if (part && !isAllText(part)) others.push(part);
   }
   message.content = text.length > 0 ? text.join('') : null;

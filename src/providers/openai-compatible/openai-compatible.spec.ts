@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { ProviderError, type ChatRequest, type ProviderCall } from '@app/contracts';
+import { ProviderError, type ChatRequest, type ChatStreamEvent, type ProviderCall } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
 import { concede } from './negotiate-request.js';
 import { compatibleDialect } from './openai-compatible.dialect.js';
 import { bodyError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
 import { toChatCompletion } from './openai-compatible.response.js';
+import { ChatStreamTranslator } from './openai-compatible.stream.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';
 
 const dialect = compatibleDialect('compatible');
@@ -236,6 +237,9 @@ describe('the finish reason', () => {
     ['sensitive', 'content_filter'],
     ['PROHIBITED_CONTENT', 'content_filter'],
     ['guardrail_intervened', 'content_filter'],
+    ['content_filtered', 'content_filter'],
+    ['token_limit', 'length'],
+    ['time_limit', 'length'],
   ])('%j is %j', (word, expected) => {
     const body = { choices: [{ message: { content: 'x' }, finish_reason: word }] };
     expect(toChatCompletion(body, context).choices[0]?.finish_reason).toBe(expected);
@@ -258,6 +262,31 @@ describe('parts of a text', () => {
       content: 'Ho',
       reasoning_content: 'Hm',
     });
+  });
+});
+
+describe('a text that is none', () => {
+  it.each([
+    ['JSON that was asked for (Cloudflare)', { a: 1 }, { content: '{"a":1}' }],
+    [
+      'reasoning with its signature among the parts (Databricks)',
+      [
+        { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Hm', signature: 's' }] },
+        { type: 'text', text: 'Ho' },
+      ],
+      {
+        content: 'Ho',
+        reasoning_content: 'Hm',
+        provider_specific_fields: { content_parts: [{ type: 'reasoning', summary: [{ signature: 's' }] }] },
+      },
+    ],
+  ])('is told as one, whole and streamed: %s', (_name, content, told) => {
+    const whole = { choices: [{ message: { content }, finish_reason: 'stop' }] };
+    expect(toChatCompletion(structuredClone(whole), context).choices[0]?.message).toMatchObject(told);
+    const out: ChatStreamEvent[] = [];
+    const chunk = { choices: [{ index: 0, delta: { content }, finish_reason: 'stop' }] };
+    new ChatStreamTranslator({ ...context, usageAsked: false }).take(JSON.stringify(chunk), out);
+    expect(JSON.parse(out[0]!.json)).toMatchObject({ choices: [{ delta: told }] });
   });
 });
 
