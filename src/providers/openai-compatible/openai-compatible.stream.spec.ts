@@ -365,6 +365,46 @@ describe('tool calls', () => {
       expect(callsIn(chunks)).toEqual([{ ...A, name: '' }]);
     });
 
+    it.each([
+      ['tool_calls', '{}'],
+      ['stop', '{}'],
+      ['length', ''],
+      ['content_filter', ''],
+    ])('gives a call no arguments (finish %s)', async (finish_reason, args) => {
+      const piece = (delta: object) => ({
+        id: 'c',
+        choices: [{ index: 0, delta, finish_reason: null }],
+      });
+      const call = (index: number, name: string) =>
+        piece({
+          tool_calls: [{ index, id: `call_${index}`, type: 'function', function: { name, arguments: '' } }],
+        });
+      const part = (index: number, text: string) =>
+        piece({ tool_calls: [{ index, function: { arguments: text } }] });
+      const { events, chunks } = await read(
+        sse(
+          ...['a', 'b', 'c'].map((content) => piece({ content })),
+          call(0, 'f'),
+          call(1, 'g'),
+          part(1, ''),
+          part(1, '{"b"'),
+          part(1, ':2}'),
+          call(2, 'f'),
+          call(3, 'g'),
+          part(3, '{}'),
+          { id: 'c', choices: [{ index: 0, delta: {}, finish_reason }] },
+          { id: 'c', choices: [{ index: 0, delta: {}, finish_reason }] },
+        ),
+      );
+      expect(callsIn(chunks).map((call) => [call.name, call.arguments])).toEqual([
+        ['f', args],
+        ['g', '{"b":2}'],
+        ['f', args],
+        ['g', '{}'],
+      ]);
+      expect(writtenIn(events)).toBe(`abcfg{"b":2}fg{}${args}${args}`);
+    });
+
     it('runs its own tools', async () => {
       const search = { index: 0, id: 's', type: 'web_search', web_search: { input: 'x' } };
       const { chunks } = await read(streamed([search]));

@@ -47,6 +47,8 @@ export class ChatStreamTranslator implements EventTranslator {
   readonly complete = false;
   #templates: ChunkTemplate[] = [];
   #fruitlessLessons = 0;
+  /** Some call has no arguments yet: chunks are parsed until it has, or the answer ends. */
+  #looksAtCalls = false;
   /** Nearly always one: a map would cost more than it saves. */
   #choices: readonly ChoiceState[] = [];
   #id: string | undefined;
@@ -104,6 +106,7 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #rewriteAt(text: string, at: number): RewrittenChunk | undefined {
+    if (this.#looksAtCalls) return undefined;
     for (const template of this.#templates) {
       const chunk = template.rewriteAt(text, at);
       if (chunk) {
@@ -123,7 +126,7 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #learn(json: string, chunk: WireObject): void {
-    if (this.#fruitlessLessons >= MAX_FRUITLESS_LESSONS) return;
+    if (this.#looksAtCalls || this.#fruitlessLessons >= MAX_FRUITLESS_LESSONS) return;
     const template = ChunkTemplate.learn(json, chunk, (frame) => this.#normaliseFrame(frame));
     if (!template) return;
     this.#fruitlessLessons += 1;
@@ -171,6 +174,7 @@ export class ChatStreamTranslator implements EventTranslator {
       if (choice.index === 0) finish ??= choice.finish_reason ?? undefined;
       return choice;
     });
+    this.#looksAtCalls = this.#choices.some((choice) => choice.hasEmptyCalls);
     const json = JSON.stringify(this.#envelope(chunk, choices));
     return event(json, text, readUsage(chunk.usage) && this.#usage, finish);
   }
@@ -180,10 +184,11 @@ export class ChatStreamTranslator implements EventTranslator {
     const state = this.#stateOf(index);
     if (wire.error) throw bodyError(wire.error, this.begun);
     const word = asText(wire.finish_reason);
-    const delta = state.normaliseDelta(state.deltaIn(wire), word !== undefined);
+    const delta = state.normaliseDelta(state.deltaIn(wire));
     if (state.hasRetoldCalls) this.#learnNothingMore();
     const finish_reason =
       word === undefined ? null : finishReason(word, state.hasToolCalls, this.context.dialect);
+    if (finish_reason !== null) state.endCalls(delta, finish_reason);
     state.keepParts(delta, word !== undefined);
     if (word !== undefined) state.ended = true;
     const native = word !== undefined && word !== finish_reason && wire.native_finish_reason === undefined;
@@ -259,6 +264,10 @@ class ChoiceState {
     return this.#toolCalls.any;
   }
 
+  get hasEmptyCalls(): boolean {
+    return this.#toolCalls.hasEmpty;
+  }
+
   get hasRetoldCalls(): boolean {
     return this.#toolCalls.retold;
   }
@@ -269,15 +278,19 @@ class ChoiceState {
     return delta ?? (this.#roleSaid ? {} : (asObject(wire.message) ?? {}));
   }
 
-  normaliseDelta(wire: WireObject, isLast: boolean): WireObject {
+  normaliseDelta(wire: WireObject): WireObject {
     const { role: _role, ...delta } = wire;
     normaliseText(delta, this.onReasoning);
     const given = asArray(delta.tool_calls);
     const calls = given.flatMap((call) => this.#toolCalls.normalise(asObject(call) ?? {}) ?? []);
-    if (isLast) calls.push(...this.#toolCalls.unnamed());
     if (calls.length > 0) delta.tool_calls = calls;
     else if (given.length > 0) delete delta.tool_calls;
     return { ...this.#firstRole(), ...delta };
+  }
+
+  endCalls(delta: WireObject, reason: FinishReason): void {
+    const rest = this.#toolCalls.rest(reason === 'length' || reason === 'content_filter');
+    if (rest.length > 0) delta.tool_calls = [...asArray(delta.tool_calls), ...rest];
   }
 
   /**

@@ -19,6 +19,8 @@ interface BegunCall {
   name: string | undefined;
   /** What came of it before its name. */
   held: WireObject | undefined;
+  /** It is one of a function, and was told without a word of its arguments so far. */
+  isEmpty: boolean;
 }
 
 /**
@@ -30,6 +32,7 @@ export class ToolCallDeltas {
   /** Some call is told otherwise than the server tells it: the server's text must not be passed on as it is. */
   retold = false;
   #calls: BegunCall[] = [];
+  #empty = 0;
   #current: BegunCall | undefined;
 
   get any(): boolean {
@@ -41,7 +44,7 @@ export class ToolCallDeltas {
     const known = this.#knownCall(given);
     const call = known ?? this.#begin(given);
     this.#current = call;
-    if (call.isIntroduced) return continued(given, call);
+    if (call.isIntroduced) return this.#fill(call, continued(given, call));
     call.wireId ??= asText(given.id);
     const wire = call.held ? joined(call.held, given) : given;
     if (isUnnamed(wire)) {
@@ -50,12 +53,40 @@ export class ToolCallDeltas {
       return undefined;
     }
     if (!introduces(wire)) return known ? continued(wire, call) : { ...wire, index: call.index };
-    return introduced(wire, call);
+    return this.#introduce(wire, call);
   }
 
-  /** The calls that were never named. */
-  unnamed(): WireObject[] {
-    return this.#calls.flatMap((call) => (call.held ? [introduced(call.held, call)] : []));
+  /** Whether the server's text may have the first arguments of some call, which are to be seen. */
+  get hasEmpty(): boolean {
+    return this.#empty > 0;
+  }
+
+  /**
+   * What is left to be told of calls that were never named, and of those without arguments, for which clients want an object.
+   *
+   * @param isCut  the answer ended before its time: then more arguments were to come
+   */
+  rest(isCut: boolean): WireObject[] {
+    return this.#calls.flatMap((call) => {
+      if (call.held) return [introduced(call.held, call)];
+      const piece = { index: call.index, function: { arguments: '{}' } };
+      return call.isEmpty && !isCut ? [this.#fill(call, piece)] : [];
+    });
+  }
+
+  #introduce(wire: WireObject, call: BegunCall): WireObject {
+    const told = introduced(wire, call);
+    call.isEmpty = asObject(told.function)?.arguments === '';
+    if (call.isEmpty) this.#empty += 1;
+    return told;
+  }
+
+  #fill(call: BegunCall, told: WireObject): WireObject {
+    if (call.isEmpty && asObject(told.function)?.arguments) {
+      call.isEmpty = false;
+      this.#empty -= 1;
+    }
+    return told;
   }
 
   /** Ollama gave each of several calls the index 0, others give none: then another id, or a name, begins a call. */
@@ -81,6 +112,7 @@ export class ToolCallDeltas {
       wireId: undefined,
       name: undefined,
       held: undefined,
+      isEmpty: false,
     };
     if (typeof wire.index === 'number' && wire.index !== call.index) this.retold = true;
     this.#calls.push(call);
