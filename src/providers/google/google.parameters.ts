@@ -1,6 +1,7 @@
 import type { ChatRequest } from '@app/contracts';
 import { toGeminiSchema } from './google.schema.js';
 import { toThinkingConfig } from './google.thinking.js';
+import { takesPenalties } from './google.traits.js';
 import { invalid, type UnsupportedParameters } from './google.unsupported.js';
 import { isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
@@ -48,8 +49,8 @@ const PARAMETERS: Readonly<Record<string, Apply>> = {
   temperature: generation('temperature'),
   top_p: generation('topP'),
   seed: generation('seed'),
-  frequency_penalty: generationUnless(0, 'frequencyPenalty'),
-  presence_penalty: generationUnless(0, 'presencePenalty'),
+  frequency_penalty: penalty('frequencyPenalty'),
+  presence_penalty: penalty('presencePenalty'),
   n: generationUnless(1, 'candidateCount'),
   stop: (value, { generation }) => {
     generation.stopSequences = Array.isArray(value) ? value : [value];
@@ -142,6 +143,14 @@ function generation(name: string): Apply {
 function generationUnless(neutral: unknown, name: string): Apply {
   return (value, draft) => {
     if (value !== neutral) draft.generation[name] = value;
+  };
+}
+
+function penalty(name: string): Apply {
+  return (value, { generation, model, unsupported }, param) => {
+    if (value === 0) return;
+    if (takesPenalties(model)) generation[name] = value;
+    else unsupported.refuse(param, 'is not taken by this model');
   };
 }
 

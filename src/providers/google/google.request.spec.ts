@@ -464,6 +464,17 @@ describe('parameters', () => {
     });
   });
 
+  it.each(['gemini-3.6-flash', 'gemini-3.8-flash', 'gemini-3.5-flash', 'gemini-flash-latest'])(
+    'has no penalties for %s, which takes none',
+    (upstreamModel) => {
+      for (const param of ['frequency_penalty', 'presence_penalty']) {
+        expect(faultOf({ [param]: 0.5 }, upstreamModel)).toBe(`unsupported_parameter ${param}`);
+        expect(faultOf({ [param]: 0 }, upstreamModel)).toBe('accepted');
+        expect(faultOf({ [param]: 0.5 }, 'gemini-3.1-pro-preview')).toBe('accepted');
+      }
+    },
+  );
+
   it('finds no fault in what says nothing', () => {
     const request = {
       n: 1,

@@ -41,6 +41,16 @@ export function takesMediaInResults(model: string): boolean {
   return isGemini3OrLater(model);
 }
 
+/**
+ * Newer models answer 400 for penalties. (Their temperature, top_p and top_k are taken and passed over.) Google has 3.6 Flash answer
+ * for 3.5 Flash.
+ *
+ * @see https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/gemini/3-6-flash, read 2026-11-30
+ */
+export function takesPenalties(model: string): boolean {
+  return !/gemini-(?:3\.[5-9]|flash(?:-lite)?-latest)/.test(model);
+}
+
 function isGemini3OrLater(model: string): boolean {
   return thinkingControl(model).kind === 'level';
 }
