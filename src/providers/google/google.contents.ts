@@ -277,12 +277,12 @@ class ContentsBuilder {
     };
   }
 
-  /** Text is the response; images and documents stand beside it, as far as the model takes them there: by value. */
+  /** Text is the response; images and documents stand beside it, as far as the model takes them there. */
   #answer(message: ChatMessage, path: string): ResultContent {
     const parts = this.#parts(message.content, `${path}.content`);
     const said = parts.map((part) => part.text).filter((part) => part !== undefined);
     const media = parts.filter((part) => part.text === undefined);
-    const isInside = (part: GeminiPart) => this.options.mediaInResults && part.inlineData !== undefined;
+    const isInside = (part: GeminiPart) => this.options.mediaInResults && fitsIntoResult(part);
     const inside = media.filter(isInside);
     const response = this.#response(said.join('\n'), message.is_error === true);
     const fields = { response, ...(inside.length > 0 ? { parts: inside } : {}) };
@@ -319,6 +319,13 @@ function named(name: string, parts: GeminiPart[]): GeminiPart[] {
   const [first, ...rest] = parts;
   if (first?.text !== undefined) return [{ ...first, text: `${name}: ${first.text}` }, ...rest];
   return [{ text: `${name}:` }, ...parts];
+}
+
+const RESULT_MEDIA = new Set(['image/png', 'image/jpeg', 'image/webp', 'application/pdf', 'text/plain']);
+
+/** Of these kinds, by value, with nothing said beside. */
+function fitsIntoResult(part: GeminiPart): boolean {
+  return Object.keys(part).length === 1 && RESULT_MEDIA.has(part.inlineData?.mimeType ?? '');
 }
 
 function hasSignature(part: GeminiPart): boolean {

@@ -184,6 +184,29 @@ describe('calls and their results', () => {
     ]);
   });
 
+  it('puts no media into a result but those of the kinds that Gemini takes there', () => {
+    const media = (url: string, fields = {}) => ({ type: 'image_url', image_url: { url, ...fields } });
+    const content = [
+      media('data:image/webp;base64,AA=='),
+      media('data:image/gif;base64,AA=='),
+      media('data:audio/wav;base64,AA=='),
+      media('data:image/png;base64,AA==', { media_resolution: { level: 'L' } }),
+    ];
+    const [, results, beside] = contentsOf(
+      [...hi, { role: 'function', name: 'f', content }] as ChatRequest['messages'],
+      'gemini-3.8-flash',
+    );
+    expect(results?.parts[0]?.functionResponse?.parts).toEqual([
+      { inlineData: { mimeType: 'image/webp', data: 'AA==' } },
+    ]);
+    expect(beside?.parts.map(({ inlineData }) => inlineData?.mimeType)).toEqual([
+      undefined,
+      'image/gif',
+      'audio/wav',
+      'image/png',
+    ]);
+  });
+
   it('says which result is an error', () => {
     const response = (content: string) => {
       const result = { role: 'tool' as const, tool_call_id: 'i', content, is_error: true };
