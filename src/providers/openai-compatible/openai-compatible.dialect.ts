@@ -16,6 +16,8 @@ export interface OpenAiDialect {
   readonly reasoningName: 'reasoning_content' | 'reasoning';
   /** Takes `extra_content` back (Gemini's own endpoint, whose signatures stand there). OpenAI has no such field. */
   readonly takesExtraContent: boolean;
+  /** Takes fields of OpenAI's messages that say nothing (`refusal: null`). Others may not know them at all. */
+  readonly takesEmptyFields: boolean;
   /** Knows the role `developer`. To others it is said as `system`, which OpenAI takes for the same. */
   readonly takesDeveloperRole: boolean;
   /** `stop` beside tool calls is meant so (OpenAI: a forced tool); elsewhere it becomes `tool_calls`. */
@@ -44,6 +46,7 @@ export function compatibleDialect(providerName: string): OpenAiDialect {
     takesReasoningContent: true,
     reasoningName: 'reasoning_content',
     takesExtraContent: true,
+    takesEmptyFields: false,
     takesDeveloperRole: false,
     stopsWithForcedTools: false,
     requestIdHeader: 'x-request-id',

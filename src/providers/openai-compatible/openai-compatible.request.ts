@@ -5,6 +5,17 @@ import type { WireObject } from './openai-compatible.wire.js';
 /** What servers' answers have beside the text, and OpenAI does not know. */
 export const REASONING_FIELDS = ['reasoning_content', 'reasoning', 'reasoning_details'] as const;
 
+/** What OpenAI's answers have though there is nothing to say, and what its SDKs add. Clients send it all back. */
+const OFTEN_EMPTY = [
+  'refusal',
+  'annotations',
+  'audio',
+  'function_call',
+  'tool_calls',
+  'parsed',
+  'name',
+] as const;
+
 /**
  * The client's request -> the body for the upstream: as it came, except for the model's name, the output limit, the
  * request for usage in streams, the developer's role, and what only the gateway's own answers have.
@@ -49,6 +60,7 @@ function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
     'provider_specific_fields' in message ||
     (!dialect.takesDeveloperRole && message.role === 'developer') ||
     hasOtherReasoning(message, dialect) ||
+    (!dialect.takesEmptyFields && OFTEN_EMPTY.some((field) => isEmpty(message[field]))) ||
     (!dialect.takesExtraContent && 'extra_content' in message) ||
     (message.tool_calls?.some((call) => hasOthers(call, dialect)) ?? false)
   );
@@ -56,12 +68,18 @@ function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
 
 function changed(message: ChatMessage, dialect: OpenAiDialect): ChatMessage {
   const { provider_specific_fields: _fields, ...kept } = message;
+  if (!dialect.takesEmptyFields)
+    for (const field of OFTEN_EMPTY) if (isEmpty(kept[field])) delete kept[field];
   if (!dialect.takesDeveloperRole && kept.role === 'developer') kept.role = 'system';
   if (!dialect.takesReasoningContent) for (const field of REASONING_FIELDS) delete kept[field];
   else if (dialect.reasoningName === 'reasoning') renameReasoning(kept);
   if (!dialect.takesExtraContent) delete kept.extra_content;
   if (kept.tool_calls) kept.tool_calls = kept.tool_calls.map((call) => withoutOthers(call, dialect));
   return kept;
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || (Array.isArray(value) && value.length === 0);
 }
 
 function hasOtherReasoning(message: ChatMessage, dialect: OpenAiDialect): boolean {

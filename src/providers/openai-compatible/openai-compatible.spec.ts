@@ -100,6 +100,26 @@ describe('the request', () => {
     expect(toWireRequest(call({ messages }), knowing, false).messages).toEqual(messages);
   });
 
+  it('leaves out what OpenAI’s answers and SDKs say of nothing: servers exist that know no such fields (Mistral, Groq)', () => {
+    const tool_calls = [
+      { id: 'call_1', type: 'function' as const, function: { name: 'f', arguments: '{}' } },
+    ];
+    const said = { role: 'assistant' as const, content: null };
+    const nothing = { refusal: null, annotations: [], audio: null, function_call: null, parsed: null };
+    const messages: ChatRequest['messages'] = [
+      { ...said, ...nothing, tool_calls },
+      { ...said, content: 'x', ...nothing, tool_calls: null, reasoning_content: '' },
+      { ...said, refusal: 'No', annotations: [{ type: 'url_citation' }], x: null },
+    ];
+    expect(toWireRequest(call({ messages }), dialect, false).messages).toEqual([
+      { ...said, tool_calls },
+      { ...said, content: 'x', reasoning_content: '' },
+      messages[2],
+    ]);
+    const openAi = { ...dialect, takesEmptyFields: true };
+    expect(toWireRequest(call({ messages }), openAi, false).messages).toEqual(messages);
+  });
+
   it('keeps the gateway’s own fields to itself', () => {
     const messages: ChatRequest['messages'] = [
       { role: 'user', content: 'Hi' },

@@ -13,6 +13,7 @@ export const OPENAI_DIALECT: OpenAiDialect = Object.freeze({
   takesReasoningContent: false,
   reasoningName: 'reasoning_content',
   takesExtraContent: false,
+  takesEmptyFields: true,
   takesDeveloperRole: true,
   stopsWithForcedTools: true,
   requestIdHeader: 'x-client-request-id',
