@@ -77,6 +77,42 @@ describe('a running request', () => {
     expect(await booksOf(db.dataSource, user)).toMatchObject({ balance: 999_997_000n, charges: 1 });
   });
 
+  it.each([
+    ['an outage longer than its term', (): number => -3_600_000, (nowMs: number): number => nowMs],
+    ['a step of the database’s clock', (): number => 0, (nowMs: number): number => nowMs - 3_600_000],
+  ])('keeps its hold and its lease over %s', async (_what, sentMs, databaseMs) => {
+    await using machine = await startMachine(db.dataSource, { leases: true }, dataDir);
+    await using other = await startMachine(db.dataSource, {}, dataDir);
+    const plan = machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false);
+    // The prices are stored with the first, of a lease is the third.
+    const sessions = [1, 2, 3].map(() => machine.sessions.open(identityOf(user)));
+    for (const session of sessions) await session.hold(plan);
+    expect(machine.leases.heldNano(user)).toBeGreaterThan(0n);
+    // The first word of each: it has seen the database's clock once.
+    for (const { upkeep } of [other, machine]) await upkeep.runOnce();
+    await db.dataSource.query("UPDATE hold SET expires_at = now() - interval '45 minutes'");
+    await db.dataSource.query("UPDATE lease SET expires_at = now() - interval '45 minutes'");
+    await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '1 hour'");
+    for (const { instance } of [other, machine]) {
+      instance.heard(performance.now() + sentMs(), databaseMs(Date.now()));
+      if (sentMs() === 0) expect(instance.isInTouch).toBe(false);
+    }
+    // Who does not hold it is there first.
+    await other.upkeep.runOnce();
+    await machine.upkeep.runOnce();
+    await machine.leases.tend();
+    const rows = await db.dataSource.query<unknown[]>(
+      `SELECT DISTINCT state, expires_at > now() + interval '10 minutes' AS renewed FROM hold
+       UNION ALL SELECT 'lease', expires_at > now() + interval '10 minutes' FROM lease`,
+    );
+    expect(rows).toEqual([
+      { state: 'open', renewed: true },
+      { state: 'lease', renewed: true },
+    ]);
+    expect([...machine.events, ...other.events].filter(({ kind }) => kind === 'orphan-released')).toEqual([]);
+    for (const session of sessions) await session.settle({ kind: 'release', reason: 'x' });
+  });
+
   it('that this process knows nothing of is given back, but not one that is young', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
     const forgotten = order(user, 10n);

@@ -113,12 +113,13 @@ export const FIND_FORGOTTEN_LEASES = `
 /**
  * Gives back what dead instances had reserved ahead, by the same evidence as their holds (see SWEEP_ORPHANS): the journal
  * was replayed, so no charge is still to come out of it; or, last, nobody could replay it and the term is over.
+ * $1 false: not by time
  */
 export const SWEEP_LEASES = `
   WITH found AS MATERIALIZED (
     SELECT l.id, l.user_id, g.replayed_at IS NOT NULL AS evident
       FROM lease l LEFT JOIN gateway_instance g ON g.id = l.instance_id
-     WHERE g.replayed_at IS NOT NULL OR l.expires_at < now()
+     WHERE g.replayed_at IS NOT NULL OR $1::boolean AND l.expires_at < now()
      ORDER BY l.id LIMIT 500),
   locked AS MATERIALIZED (
     SELECT user_id FROM account WHERE user_id IN (SELECT user_id FROM found) ORDER BY user_id FOR UPDATE),

@@ -345,7 +345,8 @@ export class Leases {
   }
 
   async #renew(): Promise<void> {
-    const dueMs = this.#validUntil(performance.now()) - this.config.billing.holdTtlMs * RENEW_AFTER_PART;
+    const quarterMs = this.config.billing.holdTtlMs * RENEW_AFTER_PART;
+    const dueMs = this.#validUntil(Math.max(performance.now() - quarterMs, this.instance.backInTouchMs));
     const due = this.#all().filter((lease) => lease.validUntilMs < dueMs && !this.#isForgotten(lease));
     for (let at = 0; at < due.length; at += BATCH_SIZE)
       await this.#renewBatch(due.slice(at, at + BATCH_SIZE));

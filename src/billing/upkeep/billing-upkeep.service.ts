@@ -109,7 +109,8 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     await this.#beat();
     if (this.config.billing.enabled) await this.recovery.recover();
     await this.#sweep();
-    if (this.#rounds % THOROUGH_EVERY === 0) {
+    // At once when it is back in touch: what it holds may be past its term, and others spare it for a while only.
+    if (this.#rounds % THOROUGH_EVERY === 0 || !this.instance.isInTouch) {
       await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
       await this.#purgeResponses();
       await this.database.query(PURGE_INSTANCES);
@@ -127,8 +128,9 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
 
   async #beat(): Promise<void> {
     const sentMs = performance.now();
-    const [row] = await this.database.query<{ fenced: boolean }>(HEARTBEAT, [this.instance.id]);
-    if (!row) await this.database.query(REGISTER_INSTANCE, [this.instance.id, this.instance.host]);
+    const [row] = await this.database.query<Beat>(HEARTBEAT, [this.instance.id]);
+    if (row?.fenced == null)
+      await this.database.query(REGISTER_INSTANCE, [this.instance.id, this.instance.host]);
     else if (row.fenced && !this.instance.isFenced) {
       this.instance.fence();
       this.#tell(
@@ -137,7 +139,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
         ),
       );
     }
-    this.instance.heard(sentMs);
+    this.instance.heard(sentMs, row?.now_ms);
   }
 
   #refuseBooks(currency: string): void {
@@ -163,7 +165,9 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
 
   /** @returns how many were given back */
   async #free(statement: string): Promise<number> {
-    const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(statement);
+    const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(statement, [
+      this.instance.isInTouch,
+    ]);
     if (!row) return 0;
     if (row.by_evidence > 0) {
       this.telemetry.event({ kind: 'orphan-released', reason: 'evidence', count: row.by_evidence });
@@ -183,4 +187,9 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   #tell(error: unknown): void {
     this.telemetry.event({ kind: 'unexpected-error', where: 'billing upkeep', requestId: undefined, error });
   }
+}
+
+interface Beat {
+  fenced: boolean | null;
+  now_ms: number;
 }

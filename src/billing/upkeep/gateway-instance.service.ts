@@ -6,7 +6,10 @@ import { uuidV7 } from '../../edge/uuid-v7.js';
 export const SILENCE_MS = 120_000;
 /** A process counts on being taken for alive for this part of it. */
 const SAFE_PART = 0.8;
-/** A process that was out of touch for so long says nothing of others for as long: they may have been, too. */
+/**
+ * A process that was out of touch for so long says nothing of others for as long: they may have been, too. No more does one
+ * that sees the database's clock step so far: by it they all are silent, and everything is past its term.
+ */
 const OUT_OF_TOUCH_MS = 30_000;
 
 /**
@@ -19,6 +22,7 @@ export class GatewayInstance {
   readonly host = hostname();
   #fenced = false;
   #heardMs = performance.now();
+  #databaseMs: number | undefined;
   #backInTouchMs = -Infinity;
 
   /** Somebody declared this process dead and freed its holds (it was frozen, or cut off): it must take no new ones. */
@@ -31,15 +35,28 @@ export class GatewayInstance {
     return this.#heardMs + SILENCE_MS * SAFE_PART;
   }
 
-  /** Whether it has been in touch with the database for long enough to call others silent. */
+  /** Whether it has been in touch with the database for long enough to call others silent, or what they hold past its term. */
   get isInTouch(): boolean {
     return performance.now() - this.#backInTouchMs > OUT_OF_TOUCH_MS;
   }
 
-  /** The database has heard of this process. @param sentMs  `performance.now()` when that was sent */
-  heard(sentMs: number): void {
-    if (sentMs - this.#heardMs > OUT_OF_TOUCH_MS) this.#backInTouchMs = performance.now();
+  /** `performance.now()`: what was renewed before then may be past its term. */
+  get backInTouchMs(): number {
+    return this.#backInTouchMs;
+  }
+
+  /**
+   * The database has heard of this process.
+   *
+   * @param sentMs      `performance.now()` when that was sent
+   * @param databaseMs  what its clock said then
+   */
+  heard(sentMs: number, databaseMs?: number): void {
+    const passedMs = sentMs - this.#heardMs;
+    const steppedMs = Math.abs((databaseMs ?? NaN) - (this.#databaseMs ?? NaN) - passedMs);
+    if (passedMs > OUT_OF_TOUCH_MS || steppedMs > OUT_OF_TOUCH_MS) this.#backInTouchMs = performance.now();
     this.#heardMs = sentMs;
+    this.#databaseMs = databaseMs;
   }
 
   fence(): void {

@@ -4,10 +4,10 @@ import { isBroken } from '../broken-guarantees.js';
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
 
-/** $1 id. Returns whether somebody has declared this instance dead. */
+/** $1 id. Returns whether somebody has declared this instance dead, null before it is registered; and what time it is. */
 export const HEARTBEAT = `
   WITH beat AS (UPDATE gateway_instance SET heartbeat_at = now() WHERE id = $1 RETURNING replayed_at)
-  SELECT replayed_at IS NOT NULL AS fenced FROM beat`;
+  SELECT (SELECT replayed_at IS NOT NULL FROM beat) AS fenced, (extract(epoch FROM now()) * 1000)::float8 AS now_ms`;
 
 /**
  * Everything this instance ever wrote down is booked: the evidence that lets the sweep free what it still holds. An
@@ -29,12 +29,13 @@ const PAST_ITS_TERM = isBroken('timer-release')
  * Gives back what dead instances hold. Evidence first: the instance's journal was replayed, so no settlement of it is
  * still to come. Time last: nobody could replay it (its disk is gone), and the hold is past its term.
  * Locks holds in order, then accounts in order.
+ * $1 false: not by time, for those who live may not have been able to renew what they hold
  */
 export const SWEEP_ORPHANS = `
   WITH found AS MATERIALIZED (
     SELECT h.id, h.user_id, h.amount_nano, g.replayed_at IS NOT NULL AS evident
       FROM hold h LEFT JOIN gateway_instance g ON g.id = h.instance_id
-     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR ${PAST_ITS_TERM})
+     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR $1::boolean AND ${PAST_ITS_TERM})
      ORDER BY h.id LIMIT 500 FOR UPDATE OF h SKIP LOCKED),
   orphaned AS (
     UPDATE hold SET state = 'orphaned', outcome = CASE WHEN evident THEN 'gateway-died' ELSE 'expired' END, closed_at = now()
