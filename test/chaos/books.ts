@@ -1,3 +1,4 @@
+import { readShortfalls, type ShortfallRow } from './shortfalls.ts';
 import type { PostgresServer } from './stores.ts';
 
 export interface ChargeRow {
@@ -53,6 +54,7 @@ export interface Books {
   /** Keys with more than one charged hold. */
   readonly keysChargedTwice: readonly string[];
   readonly credits: readonly CreditRow[];
+  readonly shortfalls: readonly ShortfallRow[];
 }
 
 export async function readBooks(postgres: PostgresServer): Promise<Books> {
@@ -91,6 +93,7 @@ export async function readBooks(postgres: PostgresServer): Promise<Books> {
     holds,
     keysChargedTwice: twice.map((row) => row.idem_key),
     credits,
+    shortfalls: await readShortfalls(postgres),
   };
 }
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -70,6 +70,7 @@ for (const scenario of scenarios) {
 if (values.keep) {
   // Out of the reach of the next run, which sweeps what dead runs left.
   const kept = join(tmpdir(), `chaos-kept-${seed}`);
+  await rm(kept, { recursive: true, force: true });
   await cp(directory, kept, { recursive: true });
   console.log(`kept: ${kept}`);
 }

@@ -3,6 +3,7 @@ import type { Order } from './administrator.ts';
 import type { AccountRow, Books, ChargeRow, CreditRow } from './books.ts';
 import type { Acknowledgement, Operation } from './clients.ts';
 import { compare, type Disagreements } from './compare.ts';
+import type { ShortfallRow } from './shortfalls.ts';
 
 /** 10 × 1000 + 5 × 2000 nano. */
 const USAGE = { prompt_tokens: 10, completion_tokens: 5 };
@@ -83,6 +84,22 @@ const refundOrder = (change: Partial<Order> = {}): Order =>
     ...change,
   });
 
+/** Of a request on credit whose user had nothing free any more. */
+const short = (change: Partial<ShortfallRow> = {}): ShortfallRow => ({
+  hold_id: 'h1',
+  request_id: 'r1',
+  user_id: 'ample-1',
+  shortfall: DUE,
+  charged: '0',
+  ceiling: '100000',
+  on_credit: true,
+  written_off: false,
+  free: '0',
+  held: '0',
+  leased: '0',
+  ...change,
+});
+
 interface History {
   readonly operations?: readonly Operation[];
   readonly orders?: readonly Order[];
@@ -90,6 +107,7 @@ interface History {
   readonly credits?: readonly CreditRow[];
   readonly accounts?: readonly AccountRow[];
   readonly keysChargedTwice?: readonly string[];
+  readonly shortfalls?: readonly ShortfallRow[];
 }
 
 /** The names of what is found. */
@@ -99,6 +117,7 @@ function findingsOf(history: History): (keyof Disagreements)[] {
     accounts: history.accounts ?? [],
     credits: history.credits ?? [],
     keysChargedTwice: history.keysChargedTwice ?? [],
+    shortfalls: history.shortfalls ?? [],
     holds: {
       open: 0,
       released: 0,
@@ -124,6 +143,12 @@ const keyed = { key: 'k' };
 describe('compare', () => {
   it.each<[string, History]>([
     ['an answer and its charge', { operations: [operation([call()])], charges: [charge()] }],
+    ['a shortfall of who had nothing free', { shortfalls: [short()] }],
+    ['one above the ceiling', { shortfalls: [short({ charged: '100000', free: '1', on_credit: false })] }],
+    [
+      'one of a key that another attempt paid',
+      { shortfalls: [short({ written_off: true, on_credit: false })] },
+    ],
     ['a failure that cost nothing', { operations: [operation([call(cut)])] }],
     [
       'a failure whose retry with the same key was charged',
@@ -300,6 +325,9 @@ describe('compare', () => {
       },
       'answersDiffer',
     ],
+    ['a shortfall with money left', { shortfalls: [short({ free: '1' })] }, 'unexplainedShortfalls'],
+    ['one of money that was held', { shortfalls: [short({ on_credit: false })] }, 'unexplainedShortfalls'],
+    ['one that nobody saw', { shortfalls: [short({ free: null })] }, 'unexplainedShortfalls'],
   ])('notices %s', (_what, history, finding) => {
     expect(findingsOf(history)).toEqual([finding]);
   });

@@ -1,6 +1,7 @@
 import type { Booked, Order } from './administrator.ts';
 import type { Books, ChargeRow, CreditRow } from './books.ts';
 import type { Acknowledgement, Operation } from './clients.ts';
+import { shortfallFault } from './shortfalls.ts';
 
 /** Nano-units a token, by upstream model: input, output. The same as in the gateways' file (rig.ts). */
 export const PRICES: Readonly<Record<string, readonly [bigint, bigint]>> = {
@@ -15,6 +16,8 @@ export interface Disagreements {
   /** One wish, two charges. */
   readonly doubled: string[];
   readonly wrongAmount: string[];
+  /** Money that nobody paid although its user had it, or it had been held. */
+  readonly unexplainedShortfalls: string[];
   /** Charged for a failure that the client was there to be told. */
   readonly chargedFailures: string[];
   /** A top-up, refund or first credit that is not there once, with its amount. */
@@ -42,8 +45,11 @@ export interface Tally {
   internalErrors: number;
   /** Charged keys that were asked once more when all was over. */
   askedAgain: number;
-  /** Shortfall of requests served on the operator's credit while the database was away. */
-  creditLossNano: bigint;
+  /** Requests that their users did not pay in full, */
+  short: number;
+  /** and what was held by requests, and what was reserved ahead, of what those users had at that moment: nano-units, all added up. */
+  shortBesideHeld: bigint;
+  shortBesideLeased: bigint;
   /** Top-ups and refunds that were answered. */
   bookings: number;
 }
@@ -62,6 +68,7 @@ export function compare(
     wrongAmount: books.charges
       .filter(isAboveCeiling)
       .map((row) => `above its ceiling: ${JSON.stringify(row)}`),
+    unexplainedShortfalls: books.shortfalls.flatMap((row) => shortfallFault(row) ?? []),
     chargedFailures: [],
     wrongBookings: bookingFaults(orders, books.credits, rows),
     negative: books.accounts.filter(isImpossible).map((row) => JSON.stringify(row)),
@@ -70,14 +77,19 @@ export function compare(
     answersDiffer: [],
   };
   const tally = emptyTally();
+  tally.short = books.shortfalls.length;
+  for (const { held, leased } of books.shortfalls) {
+    tally.shortBesideHeld += BigInt(held ?? 0);
+    tally.shortBesideLeased += BigInt(leased ?? 0);
+  }
   tally.bookings = orders.filter(({ answers }) => answers.length > 0).length;
   for (const operation of operations) {
     count(operation, tally);
     checkRefusals(operation, balances, found);
     if (operation.key === undefined) {
-      for (const call of operation.calls) checkCharge([call], operation, rows, found, tally);
+      for (const call of operation.calls) checkCharge([call], operation, rows, found);
     } else {
-      checkCharge(operation.calls, operation, rows, found, tally);
+      checkCharge(operation.calls, operation, rows, found);
       checkAnswers(operation, found);
     }
   }
@@ -89,7 +101,6 @@ function checkCharge(
   operation: Operation,
   rows: ReadonlyMap<string, ChargeRow[]>,
   found: Disagreements,
-  tally: Tally,
 ): void {
   const charges = calls.flatMap((call) => rows.get(call.requestId) ?? []);
   const acknowledged = calls.filter((call) => call.complete);
@@ -105,7 +116,6 @@ function checkCharge(
   }
   if (operation.key === undefined && calls.some(wasToldOfFailure) && isAboveZero(charge))
     found.chargedFailures.push(`${what}: ${calls[0]?.code}, charged ${charge.charged}`);
-  if (charge.on_credit) tally.creditLossNano += BigInt(charge.shortfall);
 }
 
 function checkAnswers(operation: Operation, found: Disagreements): void {
@@ -262,7 +272,9 @@ function emptyTally(): Tally {
     unavailable: 0,
     internalErrors: 0,
     askedAgain: 0,
-    creditLossNano: 0n,
+    short: 0,
+    shortBesideHeld: 0n,
+    shortBesideLeased: 0n,
     bookings: 0,
   };
 }

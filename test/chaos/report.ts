@@ -23,7 +23,7 @@ export function describe(result: RunResult): string {
     `                postgres killed ${result.postgresKills}, frozen ${result.postgresFreezes}; redis killed ${result.redisKills}, frozen ${result.redisFreezes}`,
     `  traffic       ${tally.acknowledged} acknowledged (${tally.replays} replays) in ${tally.calls} calls, ${tally.operations} operations, ${tally.unanswered} unanswered`,
     `                402 empty ${tally.emptyAccounts}, 402 reserved ${tally.reserved}, 503 ${tally.unavailable}, 500 ${tally.internalErrors}; charged keys asked again ${tally.askedAgain}; top-ups and refunds ${tally.bookings}`,
-    `  books         ${result.charges} charges, ${holds.released} released, ${holds.orphaned} swept, ${holds.on_credit} on credit, ${holds.leased} leased, ${holds.written_off} written off, shortfall ${holds.shortfall} nano`,
+    `  books         ${result.charges} charges, ${holds.released} released, ${holds.orphaned} swept, ${holds.on_credit} on credit, ${holds.leased} leased, ${holds.written_off} written off, shortfall ${holds.shortfall} nano of ${tally.short} (beside ${tally.shortBesideHeld} held, ${tally.shortBesideLeased} reserved ahead)`,
     `  time          ${result.seconds} s in all (${phases(result)}), serving again ${result.recoverySeconds.toFixed(1)} s after the last fault`,
     `  findings      ${counts(findings)}`,
   ];

@@ -16,6 +16,7 @@ import { GatewayFleet } from './gateway-fleet.ts';
 import { Nemesis } from './nemesis.ts';
 import { Random } from '../support/random.ts';
 import { CRASH_POINTS, type Scenario } from './scenario.ts';
+import { watchShortfalls } from './shortfalls.ts';
 import { PostgresServer, RedisServer } from './stores.ts';
 
 const INSTANCES = 3;
@@ -101,6 +102,7 @@ export class Rig {
       crashPassages: this.#scenario.crashPassages,
       crashPoints: this.#scenario.crashPoints ?? CRASH_POINTS,
     }));
+    await watchShortfalls(postgres);
     const clients = (this.#clients = new Clients(this.#scenario, this.#random.fork(), fleet.ports));
     const administrator = (this.#administrator = new Administrator(this.#random.fork(), fleet.ports));
     await administrator.fund(clients.ampleUsers);
@@ -137,6 +139,7 @@ export class Rig {
     ];
     const books = await readBooks(postgres);
     await writeFile(join(this.#directory, 'history.jsonl'), clients.operations.map(toLine).join(''));
+    await writeFile(join(this.#directory, 'shortfalls.jsonl'), books.shortfalls.map(toLine).join(''));
     await fleet.stop();
     const { disagreements, tally } = compare(clients.operations, administrator.orders, books);
     const reservedLeft = await reservedSums(postgres);
@@ -313,8 +316,8 @@ function secondsBetween(startMs: number, endMs: number): number {
   return Math.round((endMs - startMs) / 100) / 10;
 }
 
-function toLine(operation: Operation): string {
-  return `${JSON.stringify(operation)}\n`;
+function toLine(row: object): string {
+  return `${JSON.stringify(row)}\n`;
 }
 
 /** Two models of one provider at different prices, the second behind the first. Prices: see compare.ts. */
