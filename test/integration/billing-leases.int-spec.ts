@@ -9,7 +9,7 @@ import { eventually, FaultProxy } from '@app/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import type { BillingSession } from '../../src/billing/billing-session.js';
-import { BookingsService } from '../../src/billing/bookings/bookings.service.js';
+import { type Booking, BookingsService } from '../../src/billing/bookings/bookings.service.js';
 import { EXTEND_HOLD } from '../../src/billing/holds/hold-statements.js';
 import { LOOK_FOR_FREE, RECALL_LEASES } from '../../src/billing/leases/lease-statements.js';
 import {
@@ -483,6 +483,26 @@ describe('what is reserved ahead', () => {
     expect(looks).toEqual([6, 1]);
     await running.settle({ kind: 'release', reason: 'x' });
     await expectCleanBooks(user);
+  });
+
+  it('is left alone by a top-up that is sent again: it waits for no money', async () => {
+    const [holder, asker] = [await start(), await start()];
+    const user = await funded(UNIT);
+    for (const machine of [holder, asker]) await (await leased(machine, user)).settle(usage());
+    const bookings = new BookingsService(asker.database, asker.accounts, asker.leases);
+    const topUp = (): Promise<Booking> =>
+      bookings.book({
+        userId: user,
+        kind: 'topup',
+        amountNano: 5n,
+        description: 'twice',
+        idempotencyKey: 'invoice-1',
+        actor: 'admin',
+      });
+    expect((await topUp()).isReplay).toBe(false);
+    expect((await topUp()).isReplay).toBe(true);
+    expect(await leasesOf(user)).toHaveLength(2);
+    expect(await db.dataSource.query('SELECT id FROM lease WHERE recalled')).toEqual([]);
   });
 
   it('is recalled by an administrator’s adjustment, here and elsewhere', async () => {

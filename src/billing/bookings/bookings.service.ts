@@ -56,7 +56,7 @@ export class BookingsService {
     let row = await this.#write<BookingRow>(BOOK_ENTRY, parameters);
     // What is reserved ahead for the user's next requests is available: it is called back, and waited for. By the balance:
     // what requests elsewhere hold of it is some seconds old news.
-    if (!row && balanceNano + order.amountNano >= 0n)
+    if (!row && order.amountNano < 0n && balanceNano + order.amountNano >= 0n)
       row = await this.leases.recallAndRetry(order.userId, () =>
         this.#write<BookingRow>(BOOK_ENTRY, parameters),
       );
