@@ -451,6 +451,53 @@ describe('every ending has its price', () => {
     expect(row?.usage.outputTokens).toBeLessThan(60);
   });
 
+  it('the client leaves when Anthropic has searched: the search is charged, and what it brought', async () => {
+    const search = { type: 'server_tool_use', id: 's', name: 'web_search', input: {} };
+    const page = { type: 'web_search_result', url: 'https://e.org', encrypted_content: 'x'.repeat(4000) };
+    const events = [
+      {
+        type: 'message_start',
+        message: { ...ANTHROPIC_MESSAGE, content: [], usage: { ...ANTHROPIC_INPUT, output_tokens: 1 } },
+      },
+      { type: 'content_block_start', index: 0, content_block: search },
+      { type: 'content_block_stop', index: 0 },
+      {
+        type: 'content_block_start',
+        index: 1,
+        content_block: { type: 'web_search_tool_result', tool_use_id: 's', content: [page] },
+      },
+      { type: 'content_block_stop', index: 1 },
+      { type: 'content_block_start', index: 2, content_block: { type: 'text', text: '' } },
+      { type: 'content_block_delta', index: 2, delta: { type: 'text_delta', text: 'Found.' } },
+    ];
+    const sse = events.map((event) => `${nameOf(event)}data: ${JSON.stringify(event)}\n\n`).join('');
+    await upstream.answerNext({ body: { sse }, fault: { kind: 'stall', afterBytes: sse.length } });
+    const leave = new AbortController();
+    const response = await gateway.fetch('/v1/chat/completions', {
+      method: 'POST',
+      as: user,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: 'claude-haiku-4-5',
+        stream: true,
+        messages: [{ role: 'user', content: 'hi' }],
+        tools: [{ type: 'web_search_20250305', name: 'web_search', max_uses: 2 }],
+      }),
+      signal: leave.signal,
+    });
+    await (async () => {
+      for await (const { data } of readEvents(response)) if (data.includes('Found.')) leave.abort();
+    })().catch(() => undefined);
+    await eventually('the charge', async () => (await money()).charges.length === 1);
+    const [row] = await database.query<{ usage_source: string; usage: { inputTokens: number } }>(
+      `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
+      [user],
+    );
+    expect(row).toMatchObject({ usage_source: 'own', usage: { serverToolCalls: { web_search: 1 } } });
+    expect(row?.usage.inputTokens).toBeGreaterThan(2000);
+    expect((await money()).spent).toBeGreaterThan(0.01);
+  });
+
   it('the client leaves a provider that bills on: read to the end, the provider usage is charged', async () => {
     await upstream.builtIn({ chunkDelayMs: 10, words: 40 });
     const leave = new AbortController();
