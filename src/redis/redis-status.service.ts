@@ -9,7 +9,7 @@ import {
 import type { Redis } from 'ioredis';
 import { REDIS } from './redis-client.js';
 
-/** A connection that is back by then was not lost: a failover, or a restart of Redis. */
+/** A connection that is there by then was not lost: a busy start, a failover, a restart of Redis. */
 const LOSS_MS = 1_000;
 
 export interface RedisHealth {
@@ -40,8 +40,7 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   onModuleInit(): void {
     if (!this.redis) return;
     this.#isUp = this.redis.status === 'ready';
-    this.#isLost = !this.#isUp;
-    if (this.#isLost) this.#logger.warn('not reachable; limits and cache work from memory until it is');
+    if (!this.#isUp) this.#loss = setTimeout(() => this.#tellLoss('not reachable'), LOSS_MS).unref();
     this.redis.on('error', (error: Error) => this.#failed(errorText(error)));
     this.redis.on('ready', () => this.#turn(true));
     this.redis.on('close', () => this.#turn(false));
@@ -85,13 +84,13 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
       this.#lastError = undefined;
       if (this.#isLost) this.#logger.log('connected');
       this.#isLost = false;
-    } else this.#loss = setTimeout(() => this.#tellLoss(), LOSS_MS).unref();
+    } else this.#loss = setTimeout(() => this.#tellLoss('connection lost'), LOSS_MS).unref();
   }
 
-  #tellLoss(): void {
+  #tellLoss(what: string): void {
     this.#isLost = true;
     const why = this.#lastError ? ` (${this.#lastError})` : '';
-    this.#logger.warn(`connection lost${why}; limits and cache work from memory`);
+    this.#logger.warn(`${what}${why}; limits and cache work from memory`);
   }
 
   #failed(text: string): void {
