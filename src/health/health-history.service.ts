@@ -23,7 +23,8 @@ export class HealthHistory implements OnApplicationBootstrap, OnApplicationShutd
   constructor(private readonly checks: HealthChecks) {}
 
   onApplicationBootstrap(): void {
-    void this.record();
+    // After the hooks of this round: one of them registers the probes.
+    setImmediate(() => void this.record());
     this.#timer = setInterval(() => void this.record(), HISTORY_INTERVAL_MS).unref();
   }
 

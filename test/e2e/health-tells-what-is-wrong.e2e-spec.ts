@@ -108,7 +108,14 @@ describe('a healthy instance', () => {
     const { body } = await timed('/health/history?limit=1');
     expect(body).toMatchObject({
       count: 1,
-      history: [{ timestamp: expect.any(String), status: expect.any(String) }],
+      // Also in the first look.
+      history: [
+        {
+          timestamp: expect.any(String),
+          status: expect.any(String),
+          components: { billing_journal: { status: 'up' } },
+        },
+      ],
     });
     for (const limit of ['0', '-1', '1001', 'all', '1.5', '']) {
       const refused = await timed(`/health/history?limit=${limit}`);
