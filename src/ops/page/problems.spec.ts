@@ -78,6 +78,12 @@ describe('what is wrong', () => {
       severity: 'bad',
       title: 'The database is away: it has too many connections',
     });
+    const missed = { ...database, status: 'down', details: { reason: 'migrations are pending' } };
+    expect(problems(health({ components: { database: missed } }), traffic())[0]).toMatchObject({
+      severity: 'bad',
+      title: 'Nobody is served without the database: migrations are pending',
+      runbook: 'GatewayCannotServe',
+    });
   });
 
   it.each([

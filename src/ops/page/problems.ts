@@ -57,6 +57,15 @@ const COMPONENTS: Readonly<Record<string, Omit<Problem, 'severity'>>> = {
   },
 };
 
+/** Nobody is served on credit: it is used up, or none is given. */
+const NO_DATABASE: Omit<Problem, 'severity'> = {
+  title: 'Nobody is served without the database',
+  advice:
+    'The outage credit is used up, or none is given (BILLING_OUTAGE_MODE, BILLING_OUTAGE_CREDIT). Bring PostgreSQL back, or apply what ' +
+    'is pending (migration:run); npm run check:db tells what is wrong.',
+  runbook: 'GatewayCannotServe',
+};
+
 export function problems(health: Health, traffic: TrafficWindow): Problem[] {
   const found = [
     ...ofState(health),
@@ -92,7 +101,8 @@ function ofState({ detailed }: Health): Problem[] {
 
 function componentProblem([name, { status, details }]: [string, Component]): Problem {
   if (name === 'event_loop') return lateLoop(details as unknown as EventLoop);
-  const known = COMPONENTS[name] ?? {
+  const isMissed = name === 'database' && status === 'down';
+  const known = (isMissed ? NO_DATABASE : COMPONENTS[name]) ?? {
     title: `${name.replaceAll('_', ' ')} is ${status}`,
     advice: 'See the details below and the log.',
     runbook: 'GatewayUnexpectedErrors',
