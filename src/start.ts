@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import './telemetry/sentry/instrument.js';
+import { answerPulse } from './cluster/worker-pulse.js';
 import { CONFIGURATION_FAULT, runsAsPrimary, superviseWorkers } from './cluster/supervise-workers.js';
 import { ConfigurationError } from './config/configuration-error.js';
 import { loadConfiguration } from './config/load-configuration.js';
@@ -9,7 +10,10 @@ export async function start(): Promise<void> {
   try {
     const { config } = loadConfiguration();
     if (runsAsPrimary(config)) await superviseWorkers(config);
-    else await (await import('./server.js')).startServer();
+    else {
+      await (await import('./server.js')).startServer();
+      if (cluster.isWorker) answerPulse();
+    }
   } catch (error) {
     const lines = error instanceof ConfigurationError ? error.faults : [textOf(error)];
     process.stderr.write(`${lines.join('\n')}\n`);

@@ -7,6 +7,7 @@ import { serveLimitsToWorkers } from '../limits/cluster-limit-server.js';
 import { onStopSignal } from '../boot-signals.js';
 import { logOptions, Logs } from '../telemetry/logging/logs.js';
 import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
+import { watchPulse } from './worker-pulse.js';
 
 /** How a worker ends that a further one would only repeat (`EX_CONFIG` of sysexits.h). */
 export const CONFIGURATION_FAULT = 78;
@@ -21,7 +22,7 @@ export function runsAsPrimary(config: AppConfig): boolean {
 }
 
 /**
- * One process per core on one port. A dead worker is replaced (slower and slower while it dies young), signals are
+ * One process per core on one port. A dead worker is replaced (slower and slower while it dies young), one that hangs is killed, signals are
  * passed on, and the primary exits when the last worker has drained. What the workers share without Redis belongs to the
  * primary: the embedded database, the counts of the rate limits, the sum of the metrics.
  */
@@ -69,6 +70,13 @@ function startWorker(
   const worker = cluster.fork({
     WORKER_INDEX: String(index),
     ...(database ? { DATABASE_URL: database.url } : {}),
+  });
+  watchPulse(worker, (silentMs) => {
+    state.logs.lines.error(
+      { context: 'Workers', worker: index },
+      `worker ${index} has not answered for ${silentMs / 1000} s, and is killed`,
+    );
+    worker.process.kill('SIGKILL');
   });
   worker.on('exit', (code, signal) => {
     if (state.stopping) return;
