@@ -111,8 +111,13 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
         client.release();
       }
     } catch (error) {
-      throw toGatewayError(error);
+      throw this.toGatewayError(error);
     }
+  }
+
+  /** A connection error, and whatever is refused before the tables are those of this version, is `database_unavailable`. */
+  toGatewayError(error: unknown): unknown {
+    return this.#ready ? toGatewayError(error) : databaseUnavailable(error);
   }
 
   /**
@@ -140,7 +145,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
           read<Row>(sql, parameters),
         );
       } catch (error) {
-        throw toGatewayError(error);
+        throw this.toGatewayError(error);
       }
     },
   };

@@ -3,7 +3,7 @@ import { ApiBearerAuth, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { AdminOnly } from '../../auth/admin-only.decorator.js';
-import { toGatewayError } from '../../database/connection-error.js';
+import { DatabaseService } from '../../database/database.service.js';
 import { ApiAnswer } from '../../docs/api-answer.decorator.js';
 import { ApiErrors } from '../../docs/api-errors.decorator.js';
 import { AuditAlarms } from '../audit/audit-alarms.service.js';
@@ -21,6 +21,7 @@ export class LedgerAuditController {
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
+    private readonly database: DatabaseService,
     private readonly alarms: AuditAlarms,
   ) {}
 
@@ -59,7 +60,7 @@ export class LedgerAuditController {
     this.#waiting = undefined;
     const audit = await runLedgerAudit(this.dataSource, { examples: MOST_EXAMPLES }).catch(
       (error: unknown) => {
-        throw toGatewayError(error);
+        throw this.database.toGatewayError(error);
       },
     );
     this.alarms.report(audit);
