@@ -10,18 +10,6 @@ import type { Request, Response } from 'express';
 import { Telemetry } from '../telemetry/telemetry.js';
 import { describeMissingRoute } from './missing-route.js';
 
-const CODE_BY_HTTP_STATUS: Readonly<Record<number, GatewayErrorCode>> = {
-  // A path that cannot be decoded: Nest makes this of it.
-  400: 'invalid_http_request',
-  401: 'invalid_token',
-  403: 'model_not_allowed',
-  404: 'not_found',
-  413: 'body_too_large',
-  415: 'unsupported_media_type',
-  429: 'rate_limited',
-  503: 'draining',
-};
-
 /** The official SDKs wait for no longer, or for so long without a word: to wait on is the program's own decision. */
 const LONG_WAIT_MS = 60_000;
 
@@ -63,24 +51,16 @@ export class GatewayErrorFilter implements ExceptionFilter {
   }
 }
 
-/** @returns the error itself, or what a framework error means in our codes; `internal_error` for the unknown */
+/**
+ * @returns the error itself; `invalid_http_request` for what Nest or Express refuse by themselves (a path that cannot be
+ *          decoded, a range that a file does not have), with their word for it; `internal_error` for the unknown
+ */
 export function toGatewayError(exception: unknown): GatewayError {
   if (exception instanceof GatewayError) return exception;
-  if (exception instanceof HttpException) {
-    const code = CODE_BY_HTTP_STATUS[exception.getStatus()];
-    if (code !== undefined) return new GatewayError(code, describe(exception), { cause: exception });
-  }
+  if (exception instanceof HttpException && exception.getStatus() < 500)
+    return new GatewayError('invalid_http_request', exception.message, { cause: exception });
   const message = 'The gateway failed. The error is logged under this request id.';
   return new GatewayError('internal_error', message, { cause: exception });
-}
-
-function describe(exception: HttpException): string {
-  const body = exception.getResponse();
-  if (typeof body === 'object' && 'message' in body) {
-    const message = body.message;
-    return Array.isArray(message) ? message.join('; ') : String(message);
-  }
-  return exception.message;
 }
 
 /** Writes the envelope; does nothing when the answer has already begun. */

@@ -88,6 +88,16 @@ describe('a refusal', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'invalid_http_request' } });
   });
 
+  it.each([{ range: 'bytes=99999999-' }, { 'if-match': '"another"' }])(
+    'of a file of the pages with %j is the request’s fault, and no error of ours',
+    async (headers) => {
+      const response = await gateway.fetch('/docs/swagger-ui.css', { headers });
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { code: 'invalid_http_request' } });
+      expect(gateway.logRecords.filter(({ level }) => level === 'error')).toEqual([]);
+    },
+  );
+
   it.each(['/v1/embeddings', '/openai/v1/responses', '/v1/audio/speech', '/v1/completions', '/v1/messages'])(
     'of %s says that there are chat completions only',
     async (path) => {
