@@ -1,5 +1,6 @@
 import { createServer, type Server, Socket, connect } from 'node:net';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** What happens to the bytes of one direction. Everything is off when absent. */
 export interface DirectionFaults {
@@ -232,8 +233,4 @@ class Direction {
     if (resetAfterBytes !== undefined && this.#passed >= resetAfterBytes) this.pair.reset();
     else if (cutAfterBytes !== undefined && this.#passed >= cutAfterBytes) this.pair.cut();
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

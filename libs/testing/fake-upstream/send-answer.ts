@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createGzip } from 'node:zlib';
 import type { Answer, AnswerBody, RecordedRequest } from './script.js';
 import { splitBytes } from './split-bytes.js';
@@ -185,8 +186,4 @@ function contentType(body: AnswerBody): string {
   if ('sse' in body) return 'text/event-stream';
   if ('contentType' in body && body.contentType) return body.contentType;
   return 'text/plain';
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

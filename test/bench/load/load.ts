@@ -1,4 +1,5 @@
 /** The load generator as a process: takes a LoadPlan by message, answers with a LoadResult. One plan at a time. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { spreadOf } from '../measure/statistics.ts';
 import { ArrivalClock, monotonicMs } from './arrival-clock.ts';
 import { Connection } from './connection.ts';
@@ -143,10 +144,6 @@ function requestBytes(plan: LoadPlan, token: string | undefined): Buffer {
     ...(token === undefined ? [] : [`authorization: Bearer ${token}`]),
   ];
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${plan.body}`);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function send(message: LoadMessage): void {
