@@ -14,7 +14,7 @@ import { ClusterLimitStore } from './cluster-limit-store.js';
 import { ConcurrencyLimiter } from './concurrency-limiter.service.js';
 import { LIMIT_STORE, type LimitStore } from './limit-store.js';
 import { MemoryLimitStore } from './memory-limit-store.js';
-import { HEALTHY_MODE, type HealthyRateLimitMode, RateLimitModeReporter } from './rate-limit-mode.js';
+import { RateLimitModeReporter } from './rate-limit-mode.js';
 import { RateLimitStatus } from './rate-limit-status.service.js';
 import { RateLimitGuard } from './rate-limit.guard.js';
 import { RouteThrottler } from './route-throttler.js';
@@ -31,18 +31,13 @@ import { TokenLimiter } from './token-limiter.service.js';
   providers: [
     RateLimitModeReporter,
     {
-      provide: HEALTHY_MODE,
-      inject: [APP_CONFIG],
-      useFactory: ({ rateLimit }: AppConfig): HealthyRateLimitMode => rateLimit.storage,
-    },
-    {
       provide: LIMIT_STORE,
       inject: [APP_CONFIG, RateLimitModeReporter, { token: REDIS, optional: true }],
       useFactory: createLimitStore,
     },
     SlidingWindowThrottlerStorage,
   ],
-  exports: [LIMIT_STORE, HEALTHY_MODE, RateLimitModeReporter, SlidingWindowThrottlerStorage],
+  exports: [LIMIT_STORE, RateLimitModeReporter, SlidingWindowThrottlerStorage],
 })
 class LimitStoreModule {}
 
@@ -110,13 +105,13 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 export class LimitsModule implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(
     @Inject(LIMIT_STORE) private readonly store: LimitStore,
-    @Inject(HEALTHY_MODE) private readonly healthyMode: HealthyRateLimitMode,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
     private readonly reporter: RateLimitModeReporter,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
     if (this.store instanceof ResilientLimitStore) await this.store.start();
-    else this.reporter.report(this.healthyMode);
+    else this.reporter.report(this.config.rateLimit.storage);
   }
 
   onApplicationShutdown(): void {

@@ -3,9 +3,6 @@ import { Telemetry } from '../telemetry/telemetry.js';
 
 /** `degraded`: the shared store is away and this instance decides alone. */
 export type RateLimitMode = 'redis' | 'memory' | 'degraded';
-export type HealthyRateLimitMode = Exclude<RateLimitMode, 'degraded'>;
-/** Injection token of the mode while all is well: where the counts live. */
-export const HEALTHY_MODE = Symbol('HEALTHY_MODE');
 
 /** Where the mode of the limits is known, told and logged on every change. */
 @Injectable()

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { LIMIT_STORE, type LimitStore } from './limit-store.js';
-import { HEALTHY_MODE, type HealthyRateLimitMode, type RateLimitMode } from './rate-limit-mode.js';
+import type { RateLimitMode } from './rate-limit-mode.js';
 import { ResilientLimitStore } from './resilient-limit-store.js';
 
 export interface RateLimitState {
@@ -18,17 +19,18 @@ export class RateLimitStatus {
 
   constructor(
     @Inject(LIMIT_STORE) private readonly store: LimitStore,
-    @Inject(HEALTHY_MODE) private readonly healthyMode: HealthyRateLimitMode,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   current(): RateLimitState {
+    const { storage } = this.config.rateLimit;
     if (!(this.store instanceof ResilientLimitStore)) {
-      return { mode: this.healthyMode, since: this.#startedAt, instances: 1, lastError: undefined };
+      return { mode: storage, since: this.#startedAt, instances: 1, lastError: undefined };
     }
     const { since, instances, lastError } = this.store.status;
     const isDegraded = this.store.isDegraded;
     return {
-      mode: isDegraded ? 'degraded' : this.healthyMode,
+      mode: isDegraded ? 'degraded' : storage,
       since,
       instances,
       lastError: isDegraded ? lastError : undefined,
