@@ -4,8 +4,6 @@ import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { closeRedis, createRedis, REDIS, waitUntilReady } from './redis-client.js';
 import { RedisStatus } from './redis-status.service.js';
 
-export { REDIS } from './redis-client.js';
-
 /** How long the boot waits for Redis before it goes on without. */
 const BOOT_WAIT_MS = 1000;
 

@@ -11,7 +11,8 @@ import type { CachedAnswer } from '../../src/cache/cached-answer.js';
 import { ResponseCache } from '../../src/cache/response-cache.service.js';
 import { APP_CONFIG } from '../../src/config/app-config.js';
 import { Secret } from '../../src/config/secret.js';
-import { REDIS, RedisModule } from '../../src/redis/redis.module.js';
+import { REDIS } from '../../src/redis/redis-client.js';
+import { RedisModule } from '../../src/redis/redis.module.js';
 import { RedisStatus } from '../../src/redis/redis-status.service.js';
 import { type GatewayEvent, Telemetry } from '../../src/telemetry/telemetry.js';
 
