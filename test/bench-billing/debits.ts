@@ -25,7 +25,7 @@ import {
  * Requests charged per second, three ways side by side: on a thousand accounts and on one hot account, 64 callers, on a
  * real PostgreSQL that waits for its disk. Ways take turns, so that a busy moment of the machine hits all of them.
  *
- *   node --import ./test/integration/typescript-hooks.mjs test/bench-billing/debits.ts [seconds per turn] [turns] [callers]
+ *   node --import ./test/support/typescript-hooks.mjs test/bench-billing/debits.ts [seconds per turn] [turns] [callers]
  */
 const SECONDS = Number(process.argv[2] ?? 2);
 const TURNS = Number(process.argv[3] ?? 3);

@@ -5,6 +5,6 @@
  *
  * Exit code 0: the books agree with what every client saw. For `controls`: every broken guarantee was noticed.
  */
-import './source-hooks.ts';
+import '../../libs/testing/source-hooks.ts';
 
 await import('./command.ts');

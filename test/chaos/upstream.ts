@@ -3,7 +3,7 @@
  *
  * `node test/chaos/upstream.ts '<seed>' '<Scenario.upstream as JSON>'` prints `{"port": …}` and ends with its stdin.
  */
-import './source-hooks.ts';
+import '../../libs/testing/source-hooks.ts';
 
 const { serveUpstream } = await import('./upstream-server.ts');
 const [, , seed = '1', settings = '{}'] = process.argv;

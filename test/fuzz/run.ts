@@ -5,7 +5,7 @@
  * printed with the seed and path that bring it back. Exit code 0: every promise held.
  */
 import { readCommandLine } from '../support/command-line.ts';
-import './load-source.ts';
+import '../support/typescript-hooks.mjs';
 
 const USAGE = 'usage: node test/fuzz/run.ts <target>|all|list [--seed N] [--runs N] [--seconds N] [--path P]';
 

@@ -22,7 +22,7 @@ import {
   userId,
 } from './billing-support.js';
 
-const HOOKS = fileURLToPath(new URL('./typescript-hooks.mjs', import.meta.url));
+const HOOKS = fileURLToPath(new URL('../support/typescript-hooks.mjs', import.meta.url));
 const CHILD = fileURLToPath(new URL('./billing-child.ts', import.meta.url));
 const PLENTY = 1_000_000_000_000n;
 

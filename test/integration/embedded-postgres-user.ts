@@ -1,15 +1,8 @@
 /**
  * A process that uses the embedded database of the folder given to it, until it is told to stop: stands for another
- * gateway, and for one that is killed. Runs from the sources (see libs/testing/fake-upstream/main.ts).
+ * gateway, and for one that is killed.
  */
-import { registerHooks } from 'node:module';
-
-registerHooks({
-  resolve(specifier, context, next) {
-    const ours = specifier.startsWith('.') && context.parentURL?.endsWith('.ts');
-    return next(ours ? specifier.replace(/\.js$/, '.ts') : specifier, context);
-  },
-});
+import '../../libs/testing/source-hooks.ts';
 
 const { startEmbeddedPostgres } = await import('../../src/database/embedded-postgres.js');
 const server = await startEmbeddedPostgres({

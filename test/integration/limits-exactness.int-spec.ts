@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 
-const HOOKS = fileURLToPath(new URL('./typescript-hooks.mjs', import.meta.url));
+const HOOKS = fileURLToPath(new URL('../support/typescript-hooks.mjs', import.meta.url));
 const PROGRAM = fileURLToPath(new URL('./limits-process.mjs', import.meta.url));
 const PROCESSES = 4;
 const LIMIT = 200;

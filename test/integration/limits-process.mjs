@@ -1,5 +1,5 @@
 // A process of its own for the limit tests: src/limits without the rest of the gateway, compiled on the way in.
-// Run as `node --import typescript-hooks.mjs limits-process.mjs <overload|control|cluster> <json settings>`; prints one line of JSON.
+// Run as `node --import ../support/typescript-hooks.mjs limits-process.mjs <overload|control|cluster> <json settings>`; prints one line of JSON.
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

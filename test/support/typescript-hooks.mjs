@@ -4,7 +4,7 @@ import { createRequire, registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-// Lets a plain `node --import` run the sources with their decorators: for tests that need a process to kill.
+// Lets plain Node run the sources with their decorators, without a build: for processes that a test kills, and for commands.
 // What one process has compiled the next ones take from COMPILED_SOURCES, a folder; most never load the compiler.
 const { COMPILED_SOURCES } = process.env;
 const require = createRequire(import.meta.url);
@@ -26,17 +26,17 @@ registerHooks({
     if (!url.endsWith('.ts')) return nextLoad(url, context);
     return {
       format: 'module',
-      source: compiled(readFileSync(fileURLToPath(url), 'utf8')),
+      source: compiled(readFileSync(fileURLToPath(url), 'utf8'), url),
       shortCircuit: true,
     };
   },
 });
 
-function compiled(source) {
-  if (!COMPILED_SOURCES) return compile(source);
+function compiled(source, url) {
+  if (!COMPILED_SOURCES) return compile(source, url);
   const file = join(COMPILED_SOURCES, `${createHash('sha256').update(source).digest('hex')}.js`);
   if (existsSync(file)) return readFileSync(file, 'utf8');
-  const output = compile(source);
+  const output = compile(source, url);
   mkdirSync(COMPILED_SOURCES, { recursive: true });
   const own = `${file}.${process.pid}`;
   writeFileSync(own, output);
@@ -44,15 +44,17 @@ function compiled(source) {
   return output;
 }
 
-function compile(source) {
+function compile(source, fileName) {
   const ts = require('typescript');
   return ts.transpileModule(source, {
+    fileName,
     compilerOptions: {
       target: ts.ScriptTarget.ES2023,
       module: ts.ModuleKind.ESNext,
       experimentalDecorators: true,
       emitDecoratorMetadata: true,
       verbatimModuleSyntax: false,
+      inlineSourceMap: true,
     },
   }).outputText;
 }
