@@ -72,6 +72,14 @@ describe('what is wrong', () => {
     expect(problems(health(), traffic({}, { requests: { total: 100, failed: 1 } }))).toEqual([]);
   });
 
+  it('is a refused key once, whoever met it: the look at the provider, or a request', () => {
+    const openai = { ...up, status: 'down', details: { error: 'provider_auth_failed' } };
+    const refused = health({ components: { providers: { openai } } });
+    const used = { attempts: { openai: { provider_auth_failed: 3 } } };
+    expect(found(refused)).toEqual(['ProviderKeyRefused']);
+    expect(found(refused, traffic({}, used))).toEqual(['ProviderKeyRefused']);
+  });
+
   it('is told with its reason where the component says one', () => {
     const database = { ...up, status: 'degraded', details: { reason: 'it has too many connections' } };
     expect(problems(health({ components: { database } }), traffic())[0]).toMatchObject({

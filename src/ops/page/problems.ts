@@ -75,8 +75,9 @@ export function problems(health: Health, traffic: TrafficWindow): Problem[] {
     ...ofProcess(health),
     ...ofWorkers(traffic),
   ];
+  const byTitle = new Map(found.map((problem) => [problem.title, problem]));
   const isBad = ({ severity }: Problem) => severity === 'bad';
-  return [...found.filter(isBad), ...found.filter((problem) => !isBad(problem))];
+  return [...byTitle.values()].sort((left, right) => Number(isBad(right)) - Number(isBad(left)));
 }
 
 export function notReachable(lastAnswer: Date | undefined): Problem {
@@ -113,13 +114,14 @@ function componentProblem([name, { status, details }]: [string, Component]): Pro
 }
 
 function ofProviders({ detailed, breakers }: Health): Problem[] {
-  return Object.entries(groupOf(detailed, 'providers')).flatMap(([provider, { status }]) => {
+  return Object.entries(groupOf(detailed, 'providers')).flatMap(([provider, { status, details }]) => {
     const open = Object.entries(breakers[provider]?.models ?? {}).filter(
       ([, { state }]) => state !== 'closed',
     );
     if (open.length > 0)
       return open.map(([model, breaker]) => circuitProblem(`${provider} / ${model}`, breaker));
     if (status === 'up') return [];
+    if (details['error'] === 'provider_auth_failed') return [keyRefused(provider)];
     return [
       warn(
         `${provider} does not answer`,
@@ -128,6 +130,14 @@ function ofProviders({ detailed, breakers }: Health): Problem[] {
       ),
     ];
   });
+}
+
+function keyRefused(provider: string): Problem {
+  return bad(
+    `${provider} refuses our key`,
+    'Replace the key and restart; it never heals by itself.',
+    'ProviderKeyRefused',
+  );
 }
 
 function circuitProblem(name: string, breaker: Breaker): Problem {
@@ -202,13 +212,7 @@ function ofTraffic(traffic: TrafficWindow): Problem[] {
   const found = traffic
     .attempts('provider_auth_failed')
     .filter(([, count]) => count > 0)
-    .map(([provider]) =>
-      bad(
-        `${provider} refuses our key`,
-        'Replace the key and restart; it never heals by itself.',
-        'ProviderKeyRefused',
-      ),
-    );
+    .map(([provider]) => keyRefused(provider));
   if (requests >= FEW_REQUESTS && failed / requests > FAILED_SHARE) {
     const title = `${percent(failed / requests)} of the completions failed in the last minutes`;
     found.push(bad(title, 'The error codes are below.', 'GatewayErrorRateHigh'));
