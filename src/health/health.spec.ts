@@ -287,7 +287,7 @@ describe('a provider', () => {
 });
 
 describe('the billing journal', () => {
-  const journal = { isHealthy: true };
+  const journal = { isHealthy: true, directory: import.meta.dirname };
   const probeOf = (oldestSeconds: number, isFenced = false) =>
     new BillingJournalProbe(journal, { isFenced }, { pending: 3, oldestSeconds }).check();
 
@@ -297,6 +297,13 @@ describe('the billing journal', () => {
     expect((await probeOf(0, true)).status).toBe('down');
     journal.isHealthy = false;
     expect((await probeOf(0)).status).toBe('down');
+    journal.isHealthy = true;
+  });
+
+  it('costs it, too, when its folder was taken away: the open files are written on, for nobody', async () => {
+    const gone = { ...journal, directory: '/nowhere/journal' };
+    const probe = new BillingJournalProbe(gone, { isFenced: false }, { pending: 0, oldestSeconds: 0 });
+    expect(await probe.check()).toMatchObject({ status: 'down', details: { reason: 'its folder is gone' } });
   });
 });
 

@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import type { BillingJournal } from '../../billing/journal/billing-journal.service.js';
 import type { Settler } from '../../billing/settle/settler.service.js';
 import type { GatewayInstance } from '../../billing/upkeep/gateway-instance.service.js';
@@ -7,30 +8,41 @@ const LATE_SECONDS = 60;
 
 /**
  * Where charges become durable. An instance that cannot write it, or that others declared dead, could not book what it
- * serves, so it takes no traffic. Charges that only wait for the database are safe.
+ * serves, so it takes no traffic. Charges that only wait for the database are safe. Files whose folder was taken away are written
+ * on without a fault, and nobody would find them after a crash.
  */
 export class BillingJournalProbe implements HealthProbe {
   readonly name = 'billing_journal';
   readonly critical = true;
 
   constructor(
-    private readonly journal: Pick<BillingJournal, 'isHealthy'>,
+    private readonly journal: Pick<BillingJournal, 'isHealthy' | 'directory'>,
     private readonly instance: Pick<GatewayInstance, 'isFenced'>,
     private readonly settler: Pick<Settler, 'pending' | 'oldestSeconds'>,
   ) {}
 
-  check(): Promise<ComponentHealth> {
-    const canBook = this.journal.isHealthy && !this.instance.isFenced;
+  async check(): Promise<ComponentHealth> {
+    const reason = await this.#fault();
     const isLate = this.settler.oldestSeconds > LATE_SECONDS;
-    return Promise.resolve({
-      status: !canBook ? 'down' : isLate ? 'degraded' : 'up',
+    return {
+      status: reason !== undefined ? 'down' : isLate ? 'degraded' : 'up',
       latencyMs: 0,
       details: {
         writable: this.journal.isHealthy,
         fenced: this.instance.isFenced,
         unsettled_records: this.settler.pending,
         oldest_seconds: Math.round(this.settler.oldestSeconds),
+        ...(reason !== undefined && { reason }),
       },
-    });
+    };
+  }
+
+  async #fault(): Promise<string | undefined> {
+    if (this.instance.isFenced) return 'this instance was declared dead';
+    if (!this.journal.isHealthy) return 'its disk is full, or cannot be written';
+    return access(this.journal.directory).then(
+      () => undefined,
+      () => 'its folder is gone',
+    );
   }
 }
