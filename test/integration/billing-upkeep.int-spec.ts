@@ -113,6 +113,18 @@ describe('a running request', () => {
     for (const session of sessions) await session.settle({ kind: 'release', reason: 'x' });
   });
 
+  it('keeps its hold although another instance starts before it is back from an outage', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const running = order(user, 10n);
+    await machine.holds.hold(running);
+    await db.dataSource.query("UPDATE hold SET expires_at = now() - interval '45 minutes'");
+    await using started = await startMachine(db.dataSource, {}, dataDir);
+    await started.upkeep.onApplicationBootstrap();
+    expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
+    await started.upkeep.beforeApplicationShutdown();
+    expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
+  });
+
   it('that this process knows nothing of is given back, but not one that is young', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
     const forgotten = order(user, 10n);

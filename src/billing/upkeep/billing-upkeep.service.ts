@@ -74,6 +74,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
 
   /** @throws ConfigurationError  when the books are kept in another currency than BILLING_CURRENCY */
   async onApplicationBootstrap(): Promise<void> {
+    this.instance.begin();
     await Promise.race([this.#next(), sleep(FIRST_ROUND_LIMIT_MS, undefined, { ref: false })]);
     if (!this.#currencyFault) return;
     await this.beforeApplicationShutdown();

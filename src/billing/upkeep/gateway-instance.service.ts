@@ -59,6 +59,11 @@ export class GatewayInstance {
     this.#databaseMs = databaseMs;
   }
 
+  /** It starts, perhaps just after an outage: others may not have found back to the database yet. */
+  begin(): void {
+    this.#backInTouchMs = performance.now();
+  }
+
   fence(): void {
     this.#fenced = true;
   }

@@ -22,8 +22,8 @@ export const SILENCE_OF_INSTANCE = `
   SELECT extract(epoch FROM now() - heartbeat_at)::float8 AS seconds FROM gateway_instance WHERE id = $1`;
 
 const PAST_ITS_TERM = isBroken('timer-release')
-  ? `h.created_at < now() - interval '1 second'`
-  : 'h.expires_at < now()';
+  ? `$1::boolean IS NOT NULL AND h.created_at < now() - interval '1 second'`
+  : '$1::boolean AND h.expires_at < now()';
 
 /**
  * Gives back what dead instances hold. Evidence first: the instance's journal was replayed, so no settlement of it is
@@ -35,7 +35,7 @@ export const SWEEP_ORPHANS = `
   WITH found AS MATERIALIZED (
     SELECT h.id, h.user_id, h.amount_nano, g.replayed_at IS NOT NULL AS evident
       FROM hold h LEFT JOIN gateway_instance g ON g.id = h.instance_id
-     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR $1::boolean AND ${PAST_ITS_TERM})
+     WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR ${PAST_ITS_TERM})
      ORDER BY h.id LIMIT 500 FOR UPDATE OF h SKIP LOCKED),
   orphaned AS (
     UPDATE hold SET state = 'orphaned', outcome = CASE WHEN evident THEN 'gateway-died' ELSE 'expired' END, closed_at = now()
