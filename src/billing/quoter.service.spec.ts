@@ -77,7 +77,7 @@ describe('the bound of the input', () => {
       type: 'json_schema' as const,
       json_schema: { name: 's', schema: { a: 'x'.repeat(90) } },
     };
-    expect(bound([user('')], { response_format: schema }) - plain).toBeGreaterThan(90);
+    expect(bound([user('')], { response_format: schema }) - plain).toBeGreaterThan(690);
     const tools = [{ type: 'function', function: { name: 'f', description: 'x'.repeat(90) } }];
     expect(bound([user('')], { tools }) - plain).toBeGreaterThan(690);
   });

@@ -30,7 +30,13 @@ const VENDORS: Record<string, Vendor> = {
   anthropic: {
     translation: () =>
       new AnthropicEvents(
-        { clientModel: 'm', created: 1, legacyFunctions: false, providerRequestId: undefined },
+        {
+          clientModel: 'm',
+          created: 1,
+          legacyFunctions: false,
+          answersByTool: false,
+          providerRequestId: undefined,
+        },
         SIGNAL,
       ),
     stream: (texts) =>

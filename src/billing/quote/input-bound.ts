@@ -50,7 +50,7 @@ export function boundInput(
   const sum = new InputSum(upstreamModel, contextWindow, texts);
   for (const message of request.messages) sum.addMessage(message);
   if (request.tools?.length || request.functions?.length) sum.addTools(request);
-  if (request.response_format?.type === 'json_schema') sum.addJson(request.response_format.json_schema);
+  if (request.response_format?.type === 'json_schema') sum.addFormat(request.response_format.json_schema);
   sum.addOtherFields(request);
   return sum;
 }
@@ -149,6 +149,12 @@ class InputSum extends MediaSum implements InputBound {
     this.overheadTokens += TOKENS_FOR_TOOLS;
     if (request.tools) this.addJson(request.tools);
     if (request.functions) this.addJson(request.functions);
+  }
+
+  /** It may go as a tool, and has words put in front of it otherwise, too. */
+  addFormat(schema: unknown): void {
+    this.overheadTokens += TOKENS_FOR_TOOLS;
+    this.addJson(schema);
   }
 
   addOtherFields(request: ChatRequest): void {

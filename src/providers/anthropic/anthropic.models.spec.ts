@@ -32,6 +32,11 @@ describe('ANTHROPIC_MODELS', () => {
     );
   });
 
+  it('says that a schema can be asked of every model that has tools', () => {
+    const without = ANTHROPIC_MODELS.filter(({ capabilities }) => !capabilities.jsonSchema);
+    expect(without.map(({ id }) => id)).toEqual(['claude-2.0', 'claude-2.1']);
+  });
+
   it('finds the output limit by any name', () => {
     expect(maxOutputTokensOf('claude-3')).toBe(64_000);
     expect(maxOutputTokensOf('claude-3-haiku-20240307')).toBe(4096);

@@ -150,7 +150,7 @@ function card(id: string, facts: Facts): ModelCard {
       vision: !textOnly,
       documents: !textOnly && facts.documents !== false,
       audioInput: false,
-      jsonSchema: traits.structuredOutputs,
+      jsonSchema: traits.structuredOutputs || traits.tools,
       reasoning: traits.thinking !== 'none',
     },
     aliases: upstreamModel === id ? aliases : [...aliases, upstreamModel],

@@ -976,10 +976,80 @@ describe('response_format', () => {
       expect(schemaOf(same)).toEqual(same);
   });
 
-  it('is refused for models that have none', () => {
-    expect(refusal({ response_format: format }, { model: 'claude-3-opus-20240229' }).param).toBe(
-      'response_format',
+  describe('without structured outputs', () => {
+    const model = 'claude-sonnet-4-20250514';
+    const tools = [{ type: 'function', function: { name: 'f' } }];
+
+    it.each(['claude-3-haiku-20240307', 'claude-3-7-sonnet-20250219', model])(
+      'is the input of a tool that %s has to call, whole as it was given',
+      (upstreamModel) => {
+        const recursive = {
+          type: 'object',
+          properties: { next: { $ref: '#/$defs/node' }, n: { type: 'integer', minimum: 1 } },
+          $defs: { node: { type: 'object', properties: { next: { $ref: '#/$defs/node' } } } },
+        };
+        const json_schema = { name: 'x', description: 'A list.', schema: recursive, strict: true };
+        const { body, answersByTool } = translate(
+          { response_format: { type: 'json_schema', json_schema } },
+          { model: upstreamModel },
+        );
+        expect(body).toMatchObject({
+          tools: [{ name: 'answer', input_schema: recursive }],
+          tool_choice: { type: 'tool', name: 'answer', disable_parallel_tool_use: true },
+        });
+        expect(JSON.stringify(body.tools)).toContain('A list.');
+        expect(body).not.toHaveProperty('output_config');
+        expect(answersByTool).toBe(true);
+      },
     );
+
+    it('says that its top is an object where the schema does not', () => {
+      const schema = { $ref: '#/$defs/a', $defs: { a: { type: 'object' } } };
+      const { tools } = bodyOf(
+        { response_format: { type: 'json_schema', json_schema: { name: 'x', schema } } },
+        { model },
+      );
+      expect(tools).toMatchObject([{ input_schema: { ...schema, type: 'object' } }]);
+    });
+
+    it('stands in for tools that may not be called, and beside thinking that is off', () => {
+      const off = {
+        tools,
+        tool_choice: 'none',
+        thinking: { type: 'disabled' },
+        reasoning_effort: 'none',
+      } as const;
+      const body = bodyOf({ response_format: format, ...off }, { model });
+      expect(body.tools).toMatchObject([{ name: 'answer' }]);
+      const legacy = { functions: [{ name: 'answer' }], function_call: 'none' as const };
+      expect(bodyOf({ response_format: format, ...legacy }, { model }).tools).toHaveLength(1);
+    });
+
+    const other = (schema: Record<string, unknown>) => ({
+      response_format: { type: 'json_schema', json_schema: { name: 'x', schema } } as const,
+    });
+    it.each([
+      ['tools', { tools }, model],
+      ['a forced tool', { tools, tool_choice: 'required' }, model],
+      ['functions', { functions: [{ name: 'f' }] }, model],
+      ['a search', { web_search_options: {} }, model],
+      ['servers of tools', { mcp_servers: [{ type: 'url', url: 'https://x', name: 'x' }] }, model],
+      ['thinking', { thinking: { type: 'enabled', budget_tokens: 1024 } }, model],
+      ['an effort', { reasoning_effort: 'low' }, model],
+      ['a model without tools', {}, 'claude-2.1'],
+      ['a model without tools', {}, 'claude-instant-1.2'],
+      ['a list', other({ type: 'array', items: {} }), model],
+      ['an object or nothing', other({ type: ['object', 'null'] }), model],
+      ['one of several', other({ anyOf: [{ type: 'object' }, { type: 'object' }] }), model],
+    ] as const)('is refused, or left out, with %s', (_, fields, upstreamModel) => {
+      const asked = { response_format: format, ...fields } as Partial<ChatRequest>;
+      const options = { model: upstreamModel, maxOutputTokens: 4000 };
+      expect(refusal(asked, options)).toEqual({ code: 'unsupported_parameter', param: 'response_format' });
+      const { body, droppedParams, answersByTool } = translate(asked, { ...options, drop: true });
+      expect(droppedParams).toEqual(['response_format']);
+      expect(answersByTool).toBe(false);
+      expect(JSON.stringify(body)).not.toContain('"answer"');
+    });
   });
 
   it('asks for JSON in words where any object will do', () => {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import type { ChatRequest, ProviderCall } from '@app/contracts';
 import { ExactJsonParser } from '../../text/exact-json.js';
+import { type AskedFormat, toAnswerTool } from './anthropic.answer-tool.js';
 import type { ContentContext } from './anthropic.content.js';
 import {
   type Conversation,
@@ -25,6 +26,7 @@ export interface TranslatedRequest {
   readonly betas: readonly string[];
   readonly droppedParams: readonly string[];
   readonly legacyFunctions: boolean;
+  readonly answersByTool: boolean;
 }
 
 export type TranslatableCall = Pick<
@@ -58,17 +60,21 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
     inThoughtlessTurn: isThoughtlessTurn(conversation.messages),
   };
   const reasoning = toReasoning(request, traits, limits, unsupported);
+  const format = askedFormat(request);
+  const beside = { tools, thinking: native.thinking ?? reasoning.thinking, mcpServers: native.mcp_servers };
+  const answerTool =
+    format && !traits.structuredOutputs ? toAnswerTool(format, traits, beside, unsupported) : undefined;
   const body: WireRequest = {
     model: upstreamModel,
     max_tokens: maxTokens,
     ...systemField(conversation, request),
     messages: conversation.messages,
-    ...tools,
+    ...(answerTool ?? tools),
     ...toSamplingFields(request, traits, reasoning.thinking !== undefined, unsupported),
     ...accountFields(request, unsupported),
     ...thinkingField(conversation, reasoning, traits),
     ...native,
-    ...outputConfig(request, native, reasoning, traits, unsupported),
+    ...outputConfig(traits.structuredOutputs ? format : undefined, native, reasoning),
     ...(stream && { stream: true as const }),
   };
   addNativeBetas(body, betas);
@@ -77,6 +83,7 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
     betas: [...betas],
     droppedParams: unsupported.dropped,
     legacyFunctions: usesLegacyFunctions(request),
+    answersByTool: answerTool !== undefined,
   };
 }
 
@@ -149,27 +156,17 @@ function systemField(conversation: Conversation, request: ChatRequest): { system
 }
 
 /** `response_format` and `reasoning_effort` share a field with what the client may give in Anthropic's own words. */
-function outputConfig(
-  request: ChatRequest,
-  native: JsonObject,
-  reasoning: Reasoning,
-  traits: ModelTraits,
-  unsupported: UnsupportedParams,
-): JsonObject {
-  const format = outputFormat(request, traits, unsupported);
+function outputConfig(asked: AskedFormat | undefined, native: JsonObject, reasoning: Reasoning): JsonObject {
   const config = {
     ...(reasoning.effort && { effort: reasoning.effort }),
-    ...(format && { format }),
+    ...(asked && { format: { type: 'json_schema', schema: toEnforceableSchema(describedSchema(asked)) } }),
     ...(isObject(native.output_config) ? native.output_config : {}),
   };
   return Object.keys(config).length > 0 ? { output_config: config } : {};
 }
 
-function outputFormat(
-  request: ChatRequest,
-  traits: ModelTraits,
-  unsupported: UnsupportedParams,
-): JsonObject | undefined {
+/** `undefined` for the types that need no schema. */
+function askedFormat(request: ChatRequest): AskedFormat | undefined {
   const format: JsonObject | null | undefined = request.response_format;
   const type = textOf(format?.type);
   if (!format || type === 'text' || type === 'json_object') return undefined;
@@ -178,18 +175,12 @@ function outputFormat(
   if (!isObject(format.json_schema) || !isObject(format.json_schema.schema)) {
     throw invalidBody('response_format.json_schema.schema', 'must be a JSON Schema object');
   }
-  if (traits.structuredOutputs) {
-    return { type: 'json_schema', schema: toEnforceableSchema(describedSchema(format.json_schema)) };
-  }
-  unsupported.refuse('response_format', 'of the type json_schema is not supported by this model');
-  return undefined;
+  const { schema, description } = format.json_schema;
+  return { schema, description: textOf(description) };
 }
 
-function describedSchema({ schema, description }: JsonObject): JsonObject {
-  if (!isObject(schema)) return {};
-  return typeof description === 'string' && schema.description === undefined
-    ? { ...schema, description }
-    : schema;
+function describedSchema({ schema, description }: AskedFormat): JsonObject {
+  return description !== '' && schema.description === undefined ? { ...schema, description } : schema;
 }
 
 const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({

@@ -2,7 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { type AnswerContext, toChatCompletion } from './anthropic.response.js';
 import type { WireAnswer, WireBlock } from './anthropic.wire.js';
 
-const CONTEXT: AnswerContext = { clientModel: 'asked', created: 1_700_000_000, legacyFunctions: false };
+const CONTEXT: AnswerContext = {
+  clientModel: 'asked',
+  created: 1_700_000_000,
+  legacyFunctions: false,
+  answersByTool: false,
+};
 
 function answer(content: WireBlock[], fields: Record<string, unknown> = {}): WireAnswer {
   const usage = { input_tokens: 1, output_tokens: 2 };
@@ -66,6 +71,46 @@ describe('toChatCompletion', () => {
       },
     ]);
     expect(message.provider_specific_fields).toEqual({ stop_reason: 'tool_use' });
+  });
+
+  describe('of a request that asked for its answer by a tool', () => {
+    const byTool = { ...CONTEXT, answersByTool: true };
+    const input = { type: 'tool_use', id: 'toolu_1', name: 'answer', input: { a: [1], b: 'é' } };
+
+    it('is the call’s input as text, with nothing of the call', () => {
+      for (const legacyFunctions of [false, true]) {
+        expect(choiceOf([input], { stop_reason: 'tool_use' }, { ...byTool, legacyFunctions })).toEqual({
+          index: 0,
+          message: {
+            role: 'assistant',
+            content: '{"a":[1],"b":"é"}',
+            refusal: null,
+            provider_specific_fields: { stop_reason: 'tool_use' },
+          },
+          logprobs: null,
+          finish_reason: 'stop',
+        });
+      }
+    });
+
+    it('leaves out what was said or called beside it', () => {
+      const cited = { ...text('Well.'), citations: [{ url: 'https://example.org', title: 'T' }] };
+      const { message } = choiceOf([cited, input, call, text('Done.')], { stop_reason: 'tool_use' }, byTool);
+      expect(message.content).toBe('{"a":[1],"b":"é"}');
+      expect(message).not.toHaveProperty('tool_calls');
+      expect(message).not.toHaveProperty('annotations');
+    });
+
+    it.each([
+      ['max_tokens', [input], '{"a":[1],"b":"é"}', 'length'],
+      ['max_tokens', [{ ...input, input: {} }], '{}', 'length'],
+      ['end_turn', [text('In words.')], 'In words.', 'stop'],
+      ['refusal', [text('I cannot')], 'I cannot', 'content_filter'],
+      ['refusal', [], '', 'content_filter'],
+    ])('ends as ever: %s', (reason, content, shown, finish) => {
+      const choice = choiceOf(content, { stop_reason: reason }, byTool);
+      expect(choice).toMatchObject({ message: { content: shown }, finish_reason: finish });
+    });
   });
 
   it('answers a legacy request in its dialect', () => {

@@ -6,8 +6,9 @@ import {
   toCompletionUsage,
   type ToolCall,
 } from '@app/contracts';
+import { asText } from './anthropic.answer-tool.js';
 import { needsRawContent, textOfBlocks } from './anthropic.raw-content.js';
-import { toolUseExtras } from './anthropic.tools.js';
+import { toArguments, toolUseExtras } from './anthropic.tools.js';
 import { type AnthropicUsage, sideCalls, toUsage } from './anthropic.usage.js';
 import {
   isObject,
@@ -26,11 +27,14 @@ export interface AnswerContext {
   readonly created: number;
   /** The request used `functions`: the answer does, too. */
   readonly legacyFunctions: boolean;
+  /** The request asked for its answer by a tool. */
+  readonly answersByTool: boolean;
 }
 
 /** Anthropic's message -> OpenAI's `chat.completion`. */
 export function toChatCompletion(answer: WireAnswer, context: AnswerContext): ChatCompletion {
-  const { id, content, usage } = answer;
+  const { id, usage } = answer;
+  const content = context.answersByTool ? asText(answer.content) : answer.content;
   const completion: ChatCompletion = {
     id,
     object: 'chat.completion',
@@ -39,7 +43,7 @@ export function toChatCompletion(answer: WireAnswer, context: AnswerContext): Ch
     choices: [
       {
         index: 0,
-        message: toAssistantMessage(answer, context),
+        message: toAssistantMessage(answer, content, context),
         logprobs: null,
         finish_reason: toFinishReason(answer.stop_reason, content, context),
       },
@@ -51,8 +55,11 @@ export function toChatCompletion(answer: WireAnswer, context: AnswerContext): Ch
   return tier === undefined ? completion : { ...completion, service_tier: tier };
 }
 
-function toAssistantMessage(answer: WireAnswer, context: AnswerContext): AssistantMessage {
-  const { content } = answer;
+function toAssistantMessage(
+  answer: WireAnswer,
+  content: readonly WireBlock[],
+  context: AnswerContext,
+): AssistantMessage {
   const text = textOfBlocks(content);
   const calls = content.filter((block) => block.type === 'tool_use').map(toToolCall);
   const message: AssistantMessage = {
@@ -80,10 +87,6 @@ function toToolCall(block: WireBlock): ToolCall {
     function: { name: textOf(block.name), arguments: toArguments(block.input) },
     ...(Object.keys(extras).length > 0 && { provider_specific_fields: extras }),
   };
-}
-
-export function toArguments(input: unknown): string {
-  return isObject(input) ? JSON.stringify(input) : '{}';
 }
 
 /** Fields of a message that have a place in the OpenAI form; every other one is kept as it is. */

@@ -86,6 +86,31 @@ describe('AnthropicStrategy', () => {
     expect((await strategy.complete(call())).usage?.modelCalls).toBe(2);
   });
 
+  it('asks for JSON by a tool where there are no structured outputs, and gives it digit for digit', async () => {
+    const input = '{"id":12345678901234567890,"of":["é",1.5]}';
+    const block = { type: 'tool_use', id: 'toolu_1', name: 'answer', input: {} };
+    const answer = { ...MESSAGE, content: [block], stop_reason: 'tool_use' };
+    answerWith(JSON.stringify(answer).replace('"input":{}', `"input":${input}`));
+    const schema = { type: 'object', properties: { id: { type: 'integer' } } };
+    const response_format = { type: 'json_schema' as const, json_schema: { name: 'x', schema } };
+    const request = { ...call().request, response_format };
+    const asked = { request, upstreamModel: 'claude-3-7-sonnet-20250219' };
+    const { completion, usage } = await strategy.complete(call(asked));
+    expect(completion.choices[0]).toMatchObject({ message: { content: input }, finish_reason: 'stop' });
+    expect(usage).toEqual({ inputTokens: 3, outputTokens: 2 });
+    expect(server.received?.body).toMatchObject({ tools: [{ name: 'answer', input_schema: schema }] });
+
+    const events = [
+      EVENTS[0],
+      { type: 'content_block_start', index: 0, content_block: block },
+      { type: 'content_block_delta', index: 0, delta: { type: 'input_json_delta', partial_json: input } },
+      ...EVENTS.slice(3),
+    ];
+    answerWith(sse(events as typeof EVENTS), { headers: { 'content-type': 'text/event-stream' } });
+    const { texts } = await read((await strategy.stream(call(asked))).events);
+    expect(texts.join('')).toBe(input);
+  });
+
   it('sends what the API of its version wants, and the key in its header only', async () => {
     answerWith(JSON.stringify(MESSAGE));
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';

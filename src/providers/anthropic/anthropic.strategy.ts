@@ -101,6 +101,7 @@ export class AnthropicStrategy implements ProviderStrategy {
       clientModel: call.clientModel,
       created: Math.floor(this.nowMs() / 1000),
       legacyFunctions: translated.legacyFunctions,
+      answersByTool: translated.answersByTool,
     };
   }
 }

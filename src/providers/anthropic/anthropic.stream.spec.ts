@@ -11,6 +11,7 @@ const CONTEXT: StreamContext = {
   clientModel: 'asked "model"',
   created: 1_700_000_000,
   legacyFunctions: false,
+  answersByTool: false,
   providerRequestId: 'req_1',
 };
 
@@ -303,6 +304,62 @@ describe('AnthropicStream', () => {
     );
   });
 
+  describe('of a request that asked for its answer by a tool', () => {
+    const byTool = { ...CONTEXT, answersByTool: true };
+    const input = (json: string) => delta(0, { type: 'input_json_delta', partial_json: json });
+    const called = open(0, { type: 'tool_use', id: 'toolu_1', name: 'answer', input: {} });
+
+    it('gives the call’s input as it comes, digit for digit', () => {
+      const events = eventsOf(
+        [
+          start(),
+          called,
+          input(''),
+          input('{"id": 12345678901234567'),
+          input('890}'),
+          close(0),
+          ...end('tool_use'),
+        ],
+        byTool,
+      );
+      const deltas = events.map(({ json }) => (JSON.parse(json) as ChatChunk).choices[0]?.delta);
+      expect(deltas.map((each) => each?.content)).toEqual([
+        '',
+        '{"id": 12345678901234567',
+        '890}',
+        undefined,
+        undefined,
+      ]);
+      expect(events.map(({ outputText }) => outputText).join('')).toBe('{"id": 12345678901234567890}');
+      expect(JSON.stringify(deltas)).not.toContain('tool_calls');
+      expect(events.at(-2)?.finishReason).toBe('stop');
+      expect(events.at(-1)?.usage).toMatchObject({ inputTokens: 10, outputTokens: 9 });
+    });
+
+    it('keeps what is said before until it knows, and charges who leaves before', () => {
+      const said = [start(), open(0, text), delta(0, { type: 'text_delta', text: 'Well.' }), close(0)];
+      const kept = eventsOf(said, byTool);
+      expect(kept.map(({ outputText }) => outputText).join('')).toBe('Well.');
+      expect(
+        foldChunks(kept.map(({ json }) => JSON.parse(json) as ChatChunk)).choices[0]?.message.content,
+      ).toBe('');
+      expect(foldChunks(chunksOf([...said, ...end('refusal')], byTool)).choices[0]).toMatchObject({
+        message: { content: 'Well.', refusal: null },
+        finish_reason: 'content_filter',
+      });
+      const all = eventsOf([...said, ...end()], byTool);
+      expect(all.map(({ outputText }) => outputText).join('')).toBe('Well.');
+    });
+
+    it('is cut by the limit as any text', () => {
+      const cut = [start(), called, input('{"a": "b'), close(0), ...end('max_tokens')];
+      expect(foldChunks(chunksOf(cut, byTool)).choices[0]).toMatchObject({
+        message: { content: '{"a": "b' },
+        finish_reason: 'length',
+      });
+    });
+  });
+
   it('judges an error event, before and after output', () => {
     const error = {
       type: 'error',
@@ -383,15 +440,25 @@ describe('a stream and a whole answer', () => {
 
   it('say the same', () => {
     fc.assert(
-      fc.property(answer, telling, fc.boolean(), (whole: WireAnswer, how, legacyFunctions) => {
-        fc.pre(!legacyFunctions || whole.content.filter(({ type }) => type === 'tool_use').length <= 1);
-        const context = { ...CONTEXT, legacyFunctions };
-        const events = eventsOf(toEvents(whole, how), context);
-        const folded = foldChunks(events.map((event) => JSON.parse(event.json) as ChatChunk));
-        const expected = toChatCompletion(whole, context);
-        if (!expected.usage) delete expected.service_tier;
-        expect(folded).toEqual(expected);
-      }),
+      fc.property(
+        answer,
+        telling,
+        fc.boolean(),
+        fc.boolean(),
+        (whole: WireAnswer, how, legacyFunctions, answersByTool) => {
+          fc.pre(
+            !legacyFunctions ||
+              answersByTool ||
+              whole.content.filter(({ type }) => type === 'tool_use').length <= 1,
+          );
+          const context = { ...CONTEXT, legacyFunctions, answersByTool };
+          const events = eventsOf(toEvents(whole, how), context);
+          const folded = foldChunks(events.map((event) => JSON.parse(event.json) as ChatChunk));
+          const expected = toChatCompletion(whole, context);
+          if (!expected.usage) delete expected.service_tier;
+          expect(folded).toEqual(expected);
+        },
+      ),
       { numRuns: 1000 },
     );
   });

@@ -7,6 +7,7 @@ import {
   type Usage,
 } from '@app/contracts';
 import { parseJson } from '../parse-json.js';
+import { asText } from './anthropic.answer-tool.js';
 import { badResponse, toStreamError } from './anthropic.errors.js';
 import {
   type AnswerContext,
@@ -14,11 +15,11 @@ import {
   closingFields,
   refusalOf,
   shownUsage,
-  toArguments,
   toFinishReason,
   toServiceTier,
 } from './anthropic.response.js';
-import { toolUseExtras } from './anthropic.tools.js';
+import { textOfBlocks } from './anthropic.raw-content.js';
+import { toArguments, toolUseExtras } from './anthropic.tools.js';
 import { type AnthropicUsage, mergeUsage, toUsage, withBrought } from './anthropic.usage.js';
 import {
   isBlock,
@@ -119,7 +120,8 @@ export class AnthropicStream {
     this.#blocks.push(block);
     this.#open.set(indexOf(event), { block, callIndex, json: '' });
     this.#hasBrought ||= isServerResult(block);
-    if (callIndex !== undefined) return [this.#callStart(block, callIndex)];
+    if (callIndex !== undefined)
+      return this.context.answersByTool ? NO_EVENTS : [this.#callStart(block, callIndex)];
     return block.type === 'text' ? this.#text(textOf(block.text)) : this.#thinking(textOf(block.thinking));
   }
 
@@ -162,7 +164,16 @@ export class AnthropicStream {
 
   #text(text: string): readonly ChatStreamEvent[] {
     if (text === '') return NO_EVENTS;
-    return [this.#chunkOf(`{"content":${JSON.stringify(text)}}`, text)];
+    return [this.context.answersByTool ? this.#kept(text) : this.#content(text)];
+  }
+
+  #content(text: string): ChatStreamEvent {
+    return this.#chunkOf(`{"content":${JSON.stringify(text)}}`, text);
+  }
+
+  /** Not shown until it is known whether the answer stands behind it: but it has come, and counts. */
+  #kept(text: string): ChatStreamEvent {
+    return this.#chunkOf('{}', text);
   }
 
   #thinking(text: string): readonly ChatStreamEvent[] {
@@ -176,6 +187,7 @@ export class AnthropicStream {
 
   #arguments(index: number, json: string): readonly ChatStreamEvent[] {
     if (json === '') return NO_EVENTS;
+    if (this.context.answersByTool) return [index === 0 ? this.#content(json) : this.#kept(json)];
     if (!this.context.legacyFunctions)
       return [this.#callDelta({ index, function: { arguments: json } }, json)];
     return [this.#chunk({ function_call: { arguments: json } }, { outputText: json })];
@@ -206,14 +218,21 @@ export class AnthropicStream {
     Object.assign(this.#fields, fields, isObject(delta) ? delta : {});
     this.#usage = mergeUsage(this.#usage, usage);
     if (this.#finish !== undefined || typeof this.#fields.stop_reason !== 'string') return NO_EVENTS;
-    this.#finish = toFinishReason(this.#fields.stop_reason, this.#blocks, this.context);
-    return [this.#closing(this.#finish)];
+    const content = this.context.answersByTool ? asText(this.#blocks) : this.#blocks;
+    this.#finish = toFinishReason(this.#fields.stop_reason, content, this.context);
+    return [...this.#textInstead(), this.#closing(content, this.#finish)];
   }
 
-  #closing(finishReason: FinishReason): ChatStreamEvent {
-    const refusal = refusalOf(this.#fields, this.#blocks);
-    const annotations = annotationsOf(this.#blocks);
-    const fields: ProviderSpecificFields = closingFields(this.#fields, this.#blocks);
+  /** The model did not call the tool that it was to answer by: then its text is the answer, and has been counted. */
+  #textInstead(): readonly ChatStreamEvent[] {
+    const text = this.context.answersByTool && this.#calls === 0 ? textOfBlocks(this.#blocks) : '';
+    return text === '' ? NO_EVENTS : [{ ...this.#content(text), outputText: '' }];
+  }
+
+  #closing(content: readonly WireBlock[], finishReason: FinishReason): ChatStreamEvent {
+    const refusal = refusalOf(this.#fields, content);
+    const annotations = annotationsOf(content);
+    const fields: ProviderSpecificFields = closingFields(this.#fields, content);
     const delta = {
       ...(refusal !== undefined && { refusal }),
       ...(annotations.length > 0 && { annotations }),

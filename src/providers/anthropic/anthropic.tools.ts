@@ -237,6 +237,11 @@ function withoutTools(choice: JsonObject | undefined, request: ChatRequest): Too
   return {};
 }
 
+/** A call's input, as text. */
+export function toArguments(input: unknown): string {
+  return isObject(input) ? JSON.stringify(input) : '{}';
+}
+
 /** Extra fields of a `tool_use` block that must come back with it, e.g. `caller`. */
 export const TOOL_USE_EXTRAS = ['caller', 'toolset_name'] as const;
 

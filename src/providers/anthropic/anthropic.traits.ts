@@ -13,7 +13,8 @@ export interface ModelTraits {
   readonly efforts: readonly Effort[];
   /** `one`: temperature or top_p, not both. `fixed`: only the defaults. */
   readonly sampling: 'free' | 'one' | 'fixed';
-  /** `output_config.format` and strict tools. */
+  readonly tools: boolean;
+  /** `output_config.format` and strict tools. Without it a schema is a tool's (anthropic.answer-tool.ts). */
   readonly structuredOutputs: boolean;
   /** A request can demand that a tool be called. */
   readonly forcedTools: boolean;
@@ -29,11 +30,14 @@ const BASE: ModelTraits = Object.freeze({
   hidesThoughts: false,
   efforts: [],
   sampling: 'free',
+  tools: true,
   structuredOutputs: false,
   forcedTools: true,
   systemTurns: false,
   bindsThoughts: false,
 });
+/** Before Claude 3. */
+const TEXT_ONLY: ModelTraits = { ...BASE, tools: false };
 const BUDGET: ModelTraits = { ...BASE, thinking: 'budget' };
 const BUDGET_ONE_SAMPLER: ModelTraits = { ...BUDGET, sampling: 'one', structuredOutputs: true };
 const ADAPTIVE_4_6: ModelTraits = {
@@ -61,8 +65,8 @@ const ALWAYS_FREE: ModelTraits = { ...ALWAYS_THINKING, forcedTools: false, binds
  *      …/models/haiku-5-5/migration-guide, read 2026-11-30
  */
 const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] = [
-  ['claude-2', BASE],
-  ['claude-instant', BASE],
+  ['claude-2', TEXT_ONLY],
+  ['claude-instant', TEXT_ONLY],
   ['claude-3-7', BUDGET],
   ['claude-3', BASE],
   ['claude-sonnet-4-6', ADAPTIVE_4_6],

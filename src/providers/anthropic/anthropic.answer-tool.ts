@@ -1,0 +1,93 @@
+import { toArguments, type ToolFields } from './anthropic.tools.js';
+import type { ModelTraits } from './anthropic.traits.js';
+import type { UnsupportedParams } from './anthropic.unsupported.js';
+import { isObject, type JsonObject, type WireBlock } from './anthropic.wire.js';
+
+/** `response_format` of the type `json_schema`. */
+export interface AskedFormat {
+  readonly schema: JsonObject;
+  /** Empty: none. */
+  readonly description: string;
+}
+
+/** What else the request has in it. */
+interface Beside {
+  readonly tools: ToolFields;
+  readonly mcpServers: unknown;
+  readonly thinking: unknown;
+}
+
+const NAME = 'answer';
+const DESCRIPTION = 'Gives your answer to the user, in the form that they asked for.';
+
+/**
+ * How the models before structured outputs are asked for JSON of a schema: it is the input of a tool that they have to call. Nothing
+ * enforces it, but they keep to it.
+ *
+ * @returns `undefined` when the format is to be left out
+ * @throws GatewayError  `unsupported_parameter` where the model has no tools or cannot be made to call this one
+ */
+export function toAnswerTool(
+  { schema, description }: AskedFormat,
+  traits: ModelTraits,
+  beside: Beside,
+  unsupported: UnsupportedParams,
+): ToolFields | undefined {
+  const problem = traits.tools
+    ? (problemBeside(beside) ?? problemOf(schema))
+    : 'is not supported by this model';
+  if (problem !== undefined) {
+    unsupported.refuse('response_format', `of the type json_schema ${problem}`);
+    return undefined;
+  }
+  const tool = {
+    name: NAME,
+    description: [DESCRIPTION, description].filter(Boolean).join('\n\n'),
+    input_schema: { ...schema, type: 'object' },
+  };
+  return {
+    // Tools of the client's that may not be called (`tool_choice: none`) are left out: one of them may have this name.
+    tools: [tool],
+    tool_choice: { type: 'tool', name: NAME, disable_parallel_tool_use: true },
+  };
+}
+
+function problemBeside({
+  tools: { tools, tool_choice: choice },
+  mcpServers,
+  thinking,
+}: Beside): string | undefined {
+  if ((tools && choice?.type !== 'none') || mcpServers !== undefined)
+    return 'cannot be combined with tools on this model';
+  return isObject(thinking) && thinking.type !== 'disabled'
+    ? 'cannot be combined with reasoning on this model'
+    : undefined;
+}
+
+const ALTERNATIVES = ['anyOf', 'oneOf', 'allOf'];
+
+/** A call's input is an object; Anthropic takes no choice of several at its top. OpenAI takes neither for any answer. */
+function problemOf({ type, ...schema }: JsonObject): string | undefined {
+  const isObjects = (type === undefined || type === 'object') && !ALTERNATIVES.some((name) => name in schema);
+  return isObjects
+    ? undefined
+    : 'must have a schema of the type object, without anyOf at its top, for this model';
+}
+
+/**
+ * What such a model answered, as if it had said it: the call's input is the text. What stands beside the call is thought aloud
+ * (Anthropic says that there is nothing) and would make the answer no JSON, so it is left out. Without a call, as in a refusal, the
+ * answer is what the model said.
+ */
+export function asText(content: readonly WireBlock[]): readonly WireBlock[] {
+  const answer = content.find(isCall);
+  if (!answer) return content;
+  return content.flatMap((block) => {
+    if (block === answer) return [{ type: 'text', text: toArguments(block.input) }];
+    return block.type === 'text' || isCall(block) ? [] : [block];
+  });
+}
+
+function isCall({ type }: WireBlock): boolean {
+  return type === 'tool_use';
+}
