@@ -1,20 +1,13 @@
 import { currentEnvironment } from '../config/environment-file.js';
 import { type LoadedConfiguration, loadConfiguration } from '../config/load-configuration.js';
-import { buildCatalog } from '../models/build-catalog.js';
-import { PriceBook } from '../models/price-book.js';
+import { configuredCatalog } from '../models/configured-catalog.js';
 import { PROVIDERS } from '../providers/provider-strategies.js';
 import type { Output } from './command.js';
 
 /** Validates what the gateway would start with. One line per fault on stderr; warnings and a summary on stdout. */
 export async function checkEnvCommand(_args: readonly string[], output: Output): Promise<number> {
   const loaded = loadConfiguration(currentEnvironment(), { createSecret: false });
-  const catalog = buildCatalog({
-    providers: PROVIDERS,
-    configured: new Set([...loaded.providerSettings.keys(), ...loaded.gatewayConfig.providers.keys()]),
-    gatewayConfig: loaded.gatewayConfig,
-    priceBook: new PriceBook({ usdRate: loaded.config.billing.usdRate, now: new Date() }),
-    isBilled: loaded.config.billing.enabled,
-  });
+  const catalog = configuredCatalog(loaded, PROVIDERS);
   for (const fault of catalog.faults) output.err(fault);
   if (catalog.faults.length > 0) return 1;
   for (const warning of [...loaded.warnings, ...catalog.leftOut.map((line) => `not served: ${line}`)])

@@ -8,10 +8,10 @@ import { GatewayConfigStore } from '../config/gateway-config.store.js';
 import { PROVIDER_SETTINGS, type ProviderSettingsByName } from '../config/provider-settings.js';
 import type { ProviderDefinition } from '../providers/provider-definition.js';
 import { allowedModels, isAllowed } from './allowed-models.js';
-import { type BuiltCatalog, buildCatalog, type PriceVersion } from './build-catalog.js';
+import type { BuiltCatalog, PriceVersion } from './build-catalog.js';
 import type { CatalogModel, CatalogSnapshot } from './catalog.js';
+import { configuredCatalog } from './configured-catalog.js';
 import { nearestName } from './nearest-name.js';
-import { PriceBook } from './price-book.js';
 import { PROVIDER_DEFINITIONS } from './provider-definitions.js';
 
 /** Prices with a start date come into force at most this much late. */
@@ -95,13 +95,8 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
   }
 
   #build(gatewayConfig: GatewayConfig): BuiltCatalog {
-    const built = buildCatalog({
-      providers: this.providers,
-      configured: new Set([...this.settings.keys(), ...gatewayConfig.providers.keys()]),
-      gatewayConfig,
-      isBilled: this.config.billing.enabled,
-      priceBook: new PriceBook({ usdRate: this.config.billing.usdRate, now: new Date() }),
-    });
+    const { config, settings: providerSettings, providers } = this;
+    const built = configuredCatalog({ config, providerSettings, gatewayConfig }, providers);
     if (built.faults.length > 0) throw new ConfigurationError(built.faults);
     return built;
   }

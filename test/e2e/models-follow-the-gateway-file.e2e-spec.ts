@@ -6,6 +6,7 @@ import {
   eventually,
   FakeUpstream,
   type Gateway,
+  GatewayStartError,
   startGateway,
   type TestDatabase,
 } from '@app/testing';
@@ -160,3 +161,20 @@ describe('the models', () => {
     expect(readings() - before).toBeLessThan(40);
   });
 });
+
+it.each(['1', '2'])(
+  'a file without a price stops the boot with a line, with %s workers, too',
+  async (workers) => {
+    const path = join(await mkdtemp(join(inject('runDirectory'), 'unpriced-')), 'gateway.yaml');
+    await writeFile(path, file('first').replace(/, price: .*?}/, ''));
+    const failure: unknown = await startGateway({ env: { GATEWAY_CONFIG: path, WORKERS: workers } }).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(GatewayStartError);
+    const { exitCode, logs } = failure as GatewayStartError;
+    expect(logs.trim().split('\n')).toEqual([
+      expect.stringMatching(/^models\.first\.targets\[0\]: has no price of tokens; give /),
+    ]);
+    expect(exitCode).toBe(1);
+  },
+);
