@@ -108,7 +108,8 @@ describe('the command line', () => {
     const { code, stderr } = await cli(['check:env'], { GATEWAY_CONFIG: path });
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'models.m.targets[0]: has no price; give the target or the model its `price`\n',
+      stderr:
+        'models.m.targets[0]: has no price of tokens; give the target or the model `input_per_million` and `output_per_million` in its `price`\n',
     });
   });
 
