@@ -33,9 +33,9 @@ export function toAnswerTool(
   beside: Beside,
   unsupported: UnsupportedParams,
 ): ToolFields | undefined {
-  const problem = traits.tools
-    ? (problemBeside(beside) ?? problemOf(schema))
-    : 'is not supported by this model';
+  const problem = traits.textOnly
+    ? 'is not supported by this model'
+    : (problemBeside(beside) ?? problemOf(schema));
   if (problem !== undefined) {
     unsupported.refuse('response_format', `of the type json_schema ${problem}`);
     return undefined;

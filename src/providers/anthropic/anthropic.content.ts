@@ -1,8 +1,9 @@
 import type { ContentPart } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
 import type { ToolUseIds } from './anthropic.ids.js';
+import type { ModelTraits } from './anthropic.traits.js';
 import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
-import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+import { isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /** Files uploaded to Anthropic are named by a source of their own, which is still in beta. */
 const FILES_BETA = 'files-api-2025-04-14';
@@ -35,6 +36,7 @@ const NATIVE_BLOCKS = new Set([
 ]);
 
 export interface ContentContext {
+  readonly traits: ModelTraits;
   readonly unsupported: UnsupportedParams;
   /** For the arguments of calls. */
   readonly exactJson: ExactJsonParser;
@@ -55,7 +57,24 @@ export function toBlocks(
   context: ContentContext,
 ): WireBlock[] {
   if (typeof content === 'string') return textBlocks(content, undefined);
-  return (content ?? []).flatMap((part, index) => partBlocks(part, `${path}[${index}]`, context));
+  return (content ?? []).flatMap((part, index) => {
+    const at = `${path}[${index}]`;
+    return takenBlocks(partBlocks(part, at, context), at, context);
+  });
+}
+
+/** What a model that takes text alone has no use for is refused, or left out. */
+export function takenBlocks(
+  blocks: WireBlock[],
+  path: string,
+  { traits, unsupported }: ContentContext,
+): WireBlock[] {
+  if (!traits.textOnly) return blocks;
+  return blocks.filter((block) => {
+    if (block.type === 'text' || isThinking(block)) return true;
+    unsupported.refuse(path, `holds a block of the type ${block.type}, and this model takes text alone`);
+    return false;
+  });
 }
 
 export function textBlocks(text: string, cacheControl: unknown): WireBlock[] {

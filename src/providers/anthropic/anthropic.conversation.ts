@@ -1,17 +1,18 @@
 import type { ChatMessage } from '@app/contracts';
 import { assistantBlocks } from './anthropic.assistant.js';
-import { type ContentContext, textBlocks, toBlocks, withCacheControl } from './anthropic.content.js';
+import {
+  type ContentContext,
+  takenBlocks,
+  textBlocks,
+  toBlocks,
+  withCacheControl,
+} from './anthropic.content.js';
 import { invalidBody } from './anthropic.unsupported.js';
 import { isServerCall, isThinking, textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
 
 export interface Conversation {
   readonly system: WireBlock[];
   readonly messages: WireMessage[];
-}
-
-export interface ConversationContext extends ContentContext {
-  /** The model takes messages of the role `system` between the turns. */
-  readonly systemTurns: boolean;
 }
 
 /**
@@ -24,7 +25,7 @@ export interface ConversationContext extends ContentContext {
  *
  * @throws GatewayError  `invalid_body`, `unsupported_parameter`
  */
-export function toConversation(messages: readonly ChatMessage[], context: ConversationContext): Conversation {
+export function toConversation(messages: readonly ChatMessage[], context: ContentContext): Conversation {
   const leading = countLeadingSystem(messages);
   const system = messages
     .slice(0, leading)
@@ -115,7 +116,7 @@ class Turns {
   /** By the id of a call of theirs: the result has to name it as well. */
   readonly #toolsets = new Map<unknown, unknown>();
 
-  constructor(private readonly context: ConversationContext) {}
+  constructor(private readonly context: ContentContext) {}
 
   add(message: ChatMessage, index: number): void {
     const path = `messages[${index}]`;
@@ -146,7 +147,7 @@ class Turns {
     const functionCallId = `call_${index}`;
     if (message.function_call) this.#lastFunctionCallId = functionCallId;
     const blocks = closedByCacheControl(
-      assistantBlocks(message, path, functionCallId, this.context),
+      takenBlocks(assistantBlocks(message, path, functionCallId, this.context), path, this.context),
       message,
     );
     for (const { id, toolset_name: name } of blocks) if (name) this.#toolsets.set(id, name);
@@ -163,12 +164,15 @@ class Turns {
     if (message.is_error === true) block.is_error = true;
     const toolset = this.#toolsets.get(id);
     if (toolset !== undefined) block.toolset_name = toolset;
-    this.#addToUser('results', [withCacheControl(block, message.cache_control)]);
+    this.#addToUser(
+      'results',
+      takenBlocks([withCacheControl(block, message.cache_control)], path, this.context),
+    );
   }
 
   #addSystem(message: ChatMessage, path: string): void {
     const blocks = systemBlocks(message, path, this.context);
-    if (this.context.systemTurns) this.#addToUser('system', blocks);
+    if (this.context.traits.systemTurns) this.#addToUser('system', blocks);
     else this.#addToUser('content', blocks.map(asUserText));
   }
 

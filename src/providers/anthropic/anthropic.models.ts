@@ -8,8 +8,6 @@ interface Facts {
   contextWindow: number;
   maxOutputTokens: number;
   aliases?: readonly string[];
-  /** Text only, no tools: the models before Claude 3. */
-  textOnly?: boolean;
   /** PDF: from Claude 3.5 on. */
   documents?: boolean;
 }
@@ -31,13 +29,11 @@ export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
     released: '2023-07-11',
     contextWindow: 100_000,
     maxOutputTokens: 4096,
-    textOnly: true,
   }),
   card('claude-2.1', {
     released: '2023-11-21',
     contextWindow: K200,
     maxOutputTokens: 4096,
-    textOnly: true,
     aliases: ['claude-2'],
   }),
   card('claude-3-haiku', {
@@ -136,8 +132,9 @@ export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
 ]);
 
 function card(id: string, facts: Facts): ModelCard {
-  const { upstreamModel = id, textOnly = false, aliases = [] } = facts;
+  const { upstreamModel = id, aliases = [] } = facts;
   const traits = traitsOf(upstreamModel);
+  const { textOnly } = traits;
   return {
     id,
     upstreamModel,
@@ -150,7 +147,7 @@ function card(id: string, facts: Facts): ModelCard {
       vision: !textOnly,
       documents: !textOnly && facts.documents !== false,
       audioInput: false,
-      jsonSchema: traits.structuredOutputs || traits.tools,
+      jsonSchema: !textOnly,
       reasoning: traits.thinking !== 'none',
     },
     aliases: upstreamModel === id ? aliases : [...aliases, upstreamModel],

@@ -796,6 +796,53 @@ describe('tools', () => {
   });
 });
 
+describe('a model that takes text alone', () => {
+  const tools = [{ type: 'function', function: { name: 'f' } }];
+  const tool_calls = [{ id: 'c', type: 'function' as const, function: { name: 'f', arguments: '{}' } }];
+  const png = { type: 'image_url', image_url: { url: 'https://example.org/a.png' } };
+  const asking = (part: object) => ({
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, part] }],
+  });
+
+  it.each([
+    ['tools', { tools, tool_choice: 'required' }, ['tools']],
+    ['functions', { functions: [{ name: 'f' }] }, ['functions']],
+    ['a search', { web_search_options: {} }, ['web_search_options']],
+    [
+      'calls and results of tools',
+      {
+        messages: [
+          hello,
+          { role: 'assistant', content: 'I look.', tool_calls },
+          { role: 'tool', tool_call_id: 'c', content: 'sun' },
+          { role: 'user', content: 'and now?' },
+        ],
+      },
+      ['messages[1]', 'messages[2]'],
+    ],
+    ['an image', asking(png), ['messages[0].content[1]']],
+    ['a document', asking({ type: 'file', file: { file_id: 'f' } }), ['messages[0].content[1]']],
+    ['Anthropic’s own', asking({ type: 'tool_result', tool_use_id: 'x' }), ['messages[0].content[1]']],
+  ] as const)('is not sent %s', (_, fields, params) => {
+    for (const model of ['claude-2.1', 'claude-instant-1.2']) {
+      const asked = fields as unknown as Partial<ChatRequest>;
+      expect(refusal(asked, { model })).toEqual({ code: 'unsupported_parameter', param: params[0] });
+      const { body, droppedParams } = translate(asked, { model, drop: true });
+      expect(droppedParams).toEqual(params);
+      expect(body).not.toHaveProperty('tools');
+      expect(body).not.toHaveProperty('tool_choice');
+      const blocks = body.messages.flatMap(({ content }) => content);
+      expect(blocks.filter(({ type }) => type !== 'text')).toEqual([]);
+      expect(translate(asked).droppedParams).toEqual([]);
+    }
+  });
+
+  it('has fields of tools that ask for nothing', () => {
+    const nothing = { tools: [], functions: null, web_search_options: null, tool_choice: 'auto' } as const;
+    expect(bodyOf({ ...nothing, tools: [] }, { model: 'claude-2.1' })).not.toHaveProperty('tools');
+  });
+});
+
 describe('limits and sampling', () => {
   it('writes the gateway’s limit, else the model’s, else a small one', () => {
     expect(bodyOf({}, { maxOutputTokens: 17 }).max_tokens).toBe(17);

@@ -43,17 +43,18 @@ export function toAnthropicRequest(call: TranslatableCall, stream: boolean): Tra
   const { request, upstreamModel } = call;
   const unsupported = new UnsupportedParams(call.dropUnsupported);
   const betas = new Set(givenBetas(request));
+  const traits = traitsOf(upstreamModel);
   const context: ContentContext = {
+    traits,
     unsupported,
     betas,
     exactJson: new ExactJsonParser(),
     toolUseIds: new ToolUseIds(),
   };
-  const traits = traitsOf(upstreamModel);
   const maxTokens = call.maxOutputTokens ?? maxOutputTokensOf(upstreamModel);
   const native = nativeFields(request, unsupported);
   const tools = toToolFields(request, traits, unsupported);
-  const conversation = toConversation(request.messages, { ...context, systemTurns: traits.systemTurns });
+  const conversation = toConversation(request.messages, context);
   const limits = {
     maxTokens,
     forcesTool: forcesTool(tools),

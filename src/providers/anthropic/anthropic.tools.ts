@@ -24,6 +24,7 @@ export function toToolFields(
   traits: ModelTraits,
   unsupported: UnsupportedParams,
 ): ToolFields {
+  if (traits.textOnly && asksForTools(request, unsupported)) return {};
   const offered = usesLegacyFunctions(request)
     ? legacyTools(request, traits, unsupported)
     : (request.tools ?? []).flatMap((tool, index) => toTool(tool, `tools[${index}]`, traits, unsupported));
@@ -33,6 +34,16 @@ export function toToolFields(
   if (!choice) return { tools };
   const isPossible = traits.forcedTools || !isForced(choice);
   return { tools, tool_choice: isPossible ? choice : unforced(choice, request, unsupported) };
+}
+
+/** Refuses them. */
+function asksForTools(request: ChatRequest, unsupported: UnsupportedParams): boolean {
+  const asked = (['tools', 'functions', 'web_search_options'] as const).filter((name) => {
+    const value = request[name];
+    return Array.isArray(value) ? value.length > 0 : isObject(value);
+  });
+  for (const name of asked) unsupported.refuse(name, 'cannot be given to this model, which has no tools');
+  return asked.length > 0;
 }
 
 /** The version that every model with a web search takes, with as many searches as are held for where nobody says how many. */

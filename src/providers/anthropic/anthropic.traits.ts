@@ -13,7 +13,8 @@ export interface ModelTraits {
   readonly efforts: readonly Effort[];
   /** `one`: temperature or top_p, not both. `fixed`: only the defaults. */
   readonly sampling: 'free' | 'one' | 'fixed';
-  readonly tools: boolean;
+  /** No tools, images and documents: the models before Claude 3. */
+  readonly textOnly: boolean;
   /** `output_config.format` and strict tools. Without it a schema is a tool's (anthropic.answer-tool.ts). */
   readonly structuredOutputs: boolean;
   /** A request can demand that a tool be called. */
@@ -30,14 +31,13 @@ const BASE: ModelTraits = Object.freeze({
   hidesThoughts: false,
   efforts: [],
   sampling: 'free',
-  tools: true,
+  textOnly: false,
   structuredOutputs: false,
   forcedTools: true,
   systemTurns: false,
   bindsThoughts: false,
 });
-/** Before Claude 3. */
-const TEXT_ONLY: ModelTraits = { ...BASE, tools: false };
+const TEXT_ONLY: ModelTraits = { ...BASE, textOnly: true };
 const BUDGET: ModelTraits = { ...BASE, thinking: 'budget' };
 const BUDGET_ONE_SAMPLER: ModelTraits = { ...BUDGET, sampling: 'one', structuredOutputs: true };
 const ADAPTIVE_4_6: ModelTraits = {
