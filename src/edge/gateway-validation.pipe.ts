@@ -67,7 +67,9 @@ function refuseNul(dto: unknown, where: ArgumentMetadata['type']): void {
   }
 }
 
-const codeFor = (where: ArgumentMetadata['type']) => (where === 'query' ? 'invalid_query' : 'invalid_body');
+/** What stands in the address, be it in the path, is no fault of the body. */
+const codeFor = (where: ArgumentMetadata['type']) =>
+  where === 'query' || where === 'param' ? 'invalid_query' : 'invalid_body';
 
 class Fault extends Error {
   constructor(private readonly faults: readonly ValidationError[]) {

@@ -8,6 +8,12 @@ interface Operation {
   readonly summary?: string;
   readonly tags?: readonly string[];
   readonly security?: readonly object[];
+  readonly parameters?: readonly {
+    readonly in: string;
+    readonly required?: boolean;
+    readonly example?: unknown;
+    readonly schema?: { readonly example?: unknown; readonly default?: unknown };
+  }[];
   readonly requestBody?: {
     readonly content: Readonly<
       Record<string, { readonly examples?: Readonly<Record<string, { value: object }>> }>
@@ -89,6 +95,16 @@ describe('/docs', () => {
       const isOpen = /^GET \/(health|ready|metrics)/.test(name);
       expect(security, name).toEqual(isOpen ? [] : [{ bearer: [] }]);
     }
+  });
+
+  it('fills in nothing by itself that narrows a list down, or names what is not there', () => {
+    const filledIn = operations().flatMap(([name, { parameters = [] }]) =>
+      parameters
+        .filter(({ in: where, required }) => where === 'query' && required !== true)
+        .flatMap(({ example, schema }) => example ?? schema?.example ?? [])
+        .map((example) => `${name}: ${JSON.stringify(example)}`),
+    );
+    expect(filledIn).toEqual(['GET /health/history: 10']);
   });
 
   it('has an id for every operation that a generated client can call a function by', () => {

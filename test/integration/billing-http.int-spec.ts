@@ -470,6 +470,22 @@ describe('administrators', () => {
     expect((await get('/billing/balance', user)).json.balance).toBe(0.5);
   });
 
+  it('tell a fault of the address as one: what stands in the path, first the kind of a number, then its range', async () => {
+    const path = await post('/admin/users/a%20b/topups', {
+      amount: 1,
+      description: 'x',
+      idempotency_key: 'x',
+    });
+    expect(path.json.error).toMatchObject({ code: 'invalid_query', param: 'id' });
+    for (const [query, fault] of [
+      ['limit=abc', 'limit must be an integer number.'],
+      ['limit=0', 'limit must not be less than 1.'],
+      ['limit=101', 'limit must not be greater than 100.'],
+      ['offset=x', 'offset must be an integer number.'],
+    ])
+      expect((await get(`/billing/transactions?${query}`, 'root')).json.error.message).toBe(fault);
+  });
+
   it('refund once: all of it, a part, never more', async () => {
     const user = userId();
     await get('/spend/ok', user, { 'x-request-id': `a-${user}` });

@@ -54,14 +54,15 @@ function faultOfNegative(amountNano: NanoUsd): string | undefined {
   return amountNano < 0n ? 'amount must not be negative' : undefined;
 }
 
+/** Of several faults that of the rule that stands last is told: first the kind, then the range. */
 function IsOffset(): PropertyDecorator {
   return applyDecorators(
     ApiPropertyOptional({ type: Number, default: 0, minimum: 0 }),
     IsOptional(),
     toCount,
-    IsInt(),
     Min(0),
     Max(1_000_000_000),
+    IsInt(),
   );
 }
 
@@ -73,9 +74,9 @@ function IsLimit(
     ApiPropertyOptional({ type: Number, minimum: 1, maximum, ...told }),
     IsOptional(),
     toCount,
-    IsInt(),
     Min(1),
     Max(maximum),
+    IsInt(),
   );
 }
 
@@ -91,7 +92,6 @@ function IsAfter(): PropertyDecorator {
   return applyDecorators(
     ApiPropertyOptional({
       type: String,
-      example: 'txn_01a22b68c313786f98369ad55b2d0d97',
       description:
         'Go on below this entry, the last one of the page before: nothing comes twice that way, and it takes no longer ' +
         'the further down it is, as `offset` does.',
@@ -114,23 +114,24 @@ export class TransactionsQuery extends PageQuery {
   after?: string;
 }
 
-const FROM_30_DAYS = 'Inclusive, UTC unless it names a zone; default 30 days before `to`.';
-const FROM_THE_FIRST = 'Inclusive, UTC unless it names a zone; default: the first of all.';
-const TO = 'Exclusive, UTC unless it names a zone; default the end of today (UTC).';
+const FROM_30_DAYS = 'As `2026-11-01`; inclusive, UTC unless it names a zone; default 30 days before `to`.';
+const FROM_THE_FIRST = 'As `2026-11-01`; inclusive, UTC unless it names a zone; default: the first of all.';
+const TO = 'As `2026-12-01`; exclusive, UTC unless it names a zone; default the end of today (UTC).';
 
-function IsTime(told: { readonly example: string; readonly description: string }): PropertyDecorator {
+/** Of an optional value of a query the page of the documentation would send the example. */
+function IsTime(description: string): PropertyDecorator {
   return applyDecorators(
-    ApiPropertyOptional({ type: String, ...told }),
+    ApiPropertyOptional({ type: String, description }),
     IsOptional(),
     IsISO8601({ strict: true }),
   );
 }
 
 export class PeriodQuery {
-  @IsTime({ example: '2026-11-01', description: FROM_30_DAYS })
+  @IsTime(FROM_30_DAYS)
   from?: string;
 
-  @IsTime({ example: '2026-12-01', description: TO })
+  @IsTime(TO)
   to?: string;
 }
 
@@ -163,7 +164,7 @@ const ENTRY_KINDS = ['grant', 'topup', 'charge', 'refund', 'adjustment'] as cons
 
 /** Rows of everybody or of one user, as JSON or as CSV. */
 class RowsQuery extends PeriodQuery {
-  @ApiPropertyOptional({ type: String, example: 'alice', description: 'Default: everybody.' })
+  @ApiPropertyOptional({ type: String, description: 'Default: everybody.' })
   @IsOptional()
   @Matches(USER_ID, { message: 'user_id must be a user id' })
   user_id?: string;
@@ -189,7 +190,7 @@ export class LedgerQuery extends RowsQuery {
 }
 
 export class UnknownCostsQuery extends RowsQuery {
-  @IsTime({ example: '2026-11-01', description: FROM_THE_FIRST })
+  @IsTime(FROM_THE_FIRST)
   override from?: string = undefined;
 
   @ApiPropertyOptional({ enum: ['true', 'false'], description: 'Default: either.' })
@@ -197,7 +198,7 @@ export class UnknownCostsQuery extends RowsQuery {
   @IsIn(['true', 'false'])
   reconciled?: 'true' | 'false';
 
-  @ApiPropertyOptional({ type: String, example: 'openai', description: 'Default: all of them.' })
+  @ApiPropertyOptional({ type: String, description: 'Default: all of them.' })
   @IsOptional()
   @IsString()
   @MaxLength(128)
