@@ -94,6 +94,7 @@ const EXPOSED_HEADERS = [
   'x-gateway-attempts',
   'x-gateway-dropped-params',
   'x-idempotent-replay',
+  'x-idempotent-request-id',
   'x-ratelimit-limit-requests',
   'x-ratelimit-remaining-requests',
   'x-ratelimit-reset-requests',

@@ -102,6 +102,7 @@ export class IdempotentAnswers {
 
 function toStored(run: CompletionRun, costNano: bigint | undefined): StoredResponse {
   const headers = run.headers();
+  headers['x-idempotent-request-id'] = run.context.requestId;
   if (costNano !== undefined) headers['x-request-cost'] = formatNano(costNano);
   return { status: 200, headers, body: run.answerText?.() ?? '', stream: run.isStream };
 }

@@ -541,6 +541,9 @@ describe('every ending has its price', () => {
     const texts = await Promise.all([first, second, third].map((response) => response.text()));
     expect(new Set(texts).size).toBe(1);
     expect(third.headers.get('x-idempotent-replay')).toBe('true');
+    const original = third.headers.get('x-idempotent-request-id') ?? '';
+    expect([first, second].map(({ headers }) => headers.get('x-request-id'))).toContain(original);
+    expect((await gateway.fetch(`/billing/requests/${original}`, { as: user })).status).toBe(200);
     expect(await upstream.completions()).toHaveLength(1);
     expect((await money()).charges).toHaveLength(1);
     expect((await ask({ temperature: 1 }, key)).status).toBe(422);
