@@ -14,7 +14,12 @@ export class EstimateController {
 
   @Post('estimate')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Worst-case and expected price of a chat request, without sending it' })
+  @ApiOperation({
+    summary: 'Worst-case and expected price of a chat request, without sending it',
+    description:
+      'No provider is asked: what one of them cannot honour, which is 400 `unsupported_parameter` for the completion, has a ' +
+      'price here. `model` is the name that the charge would be booked under, also when an alias was asked for.',
+  })
   @ApiBody({
     schema: {
       type: 'object',
