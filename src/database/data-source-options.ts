@@ -5,7 +5,7 @@ import type { DatabaseHealth } from './database-health.js';
 import { observedClient } from './observed-client.js';
 import { SCHEMA, type DatabaseSchema } from './schema.js';
 
-const MIGRATIONS_TABLE = 'gateway_migrations';
+export const MIGRATIONS_TABLE = 'gateway_migrations';
 
 /**
  * Waiting times of the request path. The server ends a statement itself (`statement`); `query` is for a server that

@@ -2,13 +2,13 @@ import { createDatabase, eventually, startPostgres, startRedis, type TestDatabas
 import type { Redis } from 'ioredis';
 import { DataSource } from 'typeorm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CreateAuthRevocation1795392100000 } from '../../src/auth/migrations/1795392100000-create-auth-revocation.js';
 import type { Principal } from '../../src/auth/principal.js';
 import { RevocationSync } from '../../src/auth/revocation-sync.service.js';
 import { RevokedTokens } from '../../src/auth/revoked-tokens.js';
-import { dataSourceOptions } from '../../src/database/data-source-options.js';
+import { dataSourceOptions, migrationOptions } from '../../src/database/data-source-options.js';
 import { DatabaseHealth } from '../../src/database/database-health.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { applyMigrations } from '../../src/database/migrations.js';
 import { closeRedis, createRedis, waitUntilReady } from '../../src/redis/redis-client.js';
 
 const now = () => Math.floor(Date.now() / 1000);
@@ -53,20 +53,11 @@ async function startInstance(url: string, redisUrl?: string): Promise<Instance> 
   };
 }
 
-const migrate = async (url: string): Promise<void> => {
-  const dataSource = await new DataSource({ type: 'postgres', url }).initialize();
-  const runner = dataSource.createQueryRunner();
-  await new CreateAuthRevocation1795392100000().up(runner);
-  await runner.release();
-  await dataSource.destroy();
-};
-
 describe('revocations', () => {
   let database: TestDatabase;
   let instances: Instance[];
   beforeAll(async () => {
-    database = await createDatabase({ migrated: false });
-    await migrate(database.url);
+    database = await createDatabase();
   });
   afterAll(() => database.drop());
   beforeEach(async () => {
@@ -175,7 +166,7 @@ describe('revocations', () => {
 
   it('are refused, and not half in force, while the database is away; known ones stay', async () => {
     const server = await startPostgres();
-    await migrate(server.url);
+    await applyMigrations(migrationOptions({ url: server.url, poolSize: 2, health: new DatabaseHealth() }));
     const here = await startInstance(server.url);
     await revoke(here, 'jti', 'known');
     await server.stop();
