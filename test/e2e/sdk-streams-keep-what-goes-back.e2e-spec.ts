@@ -107,4 +107,46 @@ describe('what the stream of the official SDK adds up to', () => {
       [7, PAGES[1]],
     ]);
   });
+
+  it('has the JSON that a model without structured outputs was asked for, as the whole answer has', async () => {
+    const schema = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+    const asked = {
+      model: 'claude-3',
+      messages: request.messages,
+      response_format: {
+        type: 'json_schema' as const,
+        json_schema: { name: 'weather', schema, strict: true },
+      },
+    };
+    expect(await openai.models.retrieve('claude-3')).toMatchObject({ capabilities: { json_schema: true } });
+    const parsed = (await openai.chat.completions.parse(asked)).choices[0]!;
+    expect(parsed).toMatchObject({
+      message: { parsed: { city: expect.any(String) } },
+      finish_reason: 'stop',
+    });
+    const streamed = (await openai.chat.completions.stream(asked).finalChatCompletion()).choices[0]!;
+    expect(streamed).toMatchObject({ message: { parsed: parsed.message.parsed }, finish_reason: 'stop' });
+
+    const { tool_calls: _none, parsed: _parsed, ...message } = streamed.message;
+    await openai.chat.completions.parse({
+      ...asked,
+      messages: [...asked.messages, message, request.messages[0]!],
+    });
+    expect((await upstream.completions()).at(-1)?.json).toMatchObject({
+      messages: [
+        { role: 'user' },
+        { role: 'assistant', content: [{ type: 'text', text: parsed.message.content }] },
+        { role: 'user' },
+      ],
+    });
+    const answered = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${openai.apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ ...asked, tools: TOOLS }),
+    });
+    expect(answered.status).toBe(400);
+    expect(await answered.json()).toMatchObject({
+      error: { code: 'unsupported_parameter', param: 'response_format' },
+    });
+  });
 });
