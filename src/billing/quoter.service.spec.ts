@@ -454,6 +454,24 @@ describe('the quote', () => {
       {},
       { provider_specific_fields: { anthropic_content: [{ cache_control: LONG }] } },
     ],
+    [
+      'a part within a tool’s result',
+      {},
+      {
+        content: [
+          { type: 'tool_result', content: [{ type: 'text', text: '', cache_control: LONG }] },
+        ] as never,
+      },
+    ],
+    [
+      'a part within a document',
+      {},
+      {
+        content: [
+          { type: 'document', source: { content: [{ type: 'text', cache_control: LONG }] } },
+        ] as never,
+      },
+    ],
     ['a function', { tools: [{ type: 'function', function: { name: 'f', cache_control: LONG } }] as never }],
     ['a function in the older form', { functions: [{ name: 'f', cache_control: LONG }] as never }],
     ['a tool', { tools: [{ type: 'function', function: { name: 'f' }, cache_control: LONG }] as never }],

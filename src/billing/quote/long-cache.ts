@@ -1,21 +1,11 @@
 import type { ChatMessage, ChatRequest } from '@app/contracts';
 import { asObject } from './media-sum.js';
 
-/** Anthropic's hour, OpenAI's twelve. In a client's text the quotes would be escaped. */
-const LONG = /"ttl":"(?:1|12)h"/;
-
-/** Marks may stand on any part, message, call or tool, or on the request: for its last block. */
+/** Marks may stand on any part, also one within another, message, call or tool, or on the request: for its last block. */
 export function asksForLongCache(request: ChatRequest): boolean {
-  if (!isAnyMarked(request)) return false;
-  const { messages, tools, functions } = request;
-  const marks = [request['cache_control'], request['prompt_cache_options'], messages, tools, functions];
-  return LONG.test(JSON.stringify(marks));
-}
-
-function isAnyMarked(request: ChatRequest): boolean {
   return (
+    isLong(request['prompt_cache_options']) ||
     isMarked(request) ||
-    'prompt_cache_options' in request ||
     areMarked(request.tools) ||
     areMarked(request.functions) ||
     request.messages.some(isMessageMarked)
@@ -32,10 +22,29 @@ function isMessageMarked(message: ChatMessage): boolean {
 }
 
 function areMarked(list: unknown): boolean {
-  return Array.isArray(list) && list.some((item) => isMarked(item) || isMarked(asObject(item)?.['function']));
+  return Array.isArray(list) && list.some(isItemMarked);
+}
+
+function isItemMarked(item: unknown): boolean {
+  const fields = asObject(item);
+  return (
+    fields !== undefined &&
+    (isMarked(fields) ||
+      isMarked(fields['function']) ||
+      areMarked(fields['content']) ||
+      areMarked(asObject(fields['source'])?.['content']))
+  );
 }
 
 function isMarked(value: unknown): boolean {
   const fields = asObject(value);
-  return fields !== undefined && ('cache_control' in fields || 'prompt_cache_breakpoint' in fields);
+  return (
+    fields !== undefined && (isLong(fields['cache_control']) || isLong(fields['prompt_cache_breakpoint']))
+  );
+}
+
+/** Anthropic's hour, OpenAI's twelve. */
+function isLong(mark: unknown): boolean {
+  const ttl = asObject(mark)?.['ttl'];
+  return ttl === '1h' || ttl === '12h';
 }
