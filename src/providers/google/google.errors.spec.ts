@@ -182,6 +182,24 @@ describe('toHttpProviderError', () => {
     expect(saying('top_k must be below 41', field)).toBe('top_k must be below 41');
   });
 
+  it('looks at the beginning of what Google says only: it may be thousands of lines', () => {
+    const lines = Array.from({ length: 4000 }, (_, at) => `Unknown name "a${at}": Cannot find field.`);
+    const fieldViolations = lines.map((description) => ({ field: 'generation_config', description }));
+    const unsaid = judge(400, fault(400, 'INVALID_ARGUMENT', 'Bad.', [{ fieldViolations }])).message;
+    expect(unsaid).toContain('"a7"');
+    expect(unsaid).not.toContain('"a8"');
+    const codeOf = (message: string) => judge(400, fault(400, 'INVALID_ARGUMENT', message)).code;
+    const tooLong = 'exceeds the maximum number of tokens';
+    expect([tooLong, lines.join('\n') + tooLong].map(codeOf)).toEqual([
+      'context_length_exceeded',
+      'provider_rejected',
+    ]);
+    const far = `token count ${'x'.repeat(2000)} exceeds`;
+    expect(codeOf(far)).toBe('provider_rejected');
+    const file = `File ${'x'.repeat(2000)} not found`;
+    expect(judge(403, fault(403, 'PERMISSION_DENIED', file)).code).toBe('provider_auth_failed');
+  });
+
   it("keeps the gateway's own quota to itself", () => {
     const words = 'You exceeded your current quota, please check your plan and billing details.';
     expect(judge(429, fault(429, 'RESOURCE_EXHAUSTED', words)).message).not.toContain('billing');

@@ -206,7 +206,7 @@ function isProjectFault(fault: GoogleFault | undefined): boolean {
 
 /** 403 also means that the request names a file or a cached content that is not there: the client's fault. */
 function isForeignObject(message: string): boolean {
-  return /cached ?content|\bfile\b.*(not exist|not found)/is.test(message);
+  return /cached ?content|\bfile\b.{0,200}(not exist|not found)/is.test(message);
 }
 
 /** "You exceeded your current quota, please check your plan and billing details": the operator's, not the client's. */
@@ -221,7 +221,7 @@ function isKeyFault(fault: GoogleFault | undefined): boolean {
 
 /** "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)." */
 function isTooLong(message: string): boolean {
-  return /token count.*exceeds|token count is \d+ but model only supports|exceeds the maximum number of (input )?tokens|input is too long/is.test(
+  return /token count.{0,200}exceeds|token count is \d+ but model only supports|exceeds the maximum number of (input )?tokens|input is too long/is.test(
     message,
   );
 }
@@ -231,8 +231,14 @@ function isTooLarge(message: string): boolean {
   return /^request payload size exceeds/i.test(message);
 }
 
+/** Google says a line, and a violation, for each name that it does not know: thousands, if the client likes. */
+const MAX_SAID = 4000;
+const MAX_VIOLATIONS = 8;
+const MAX_DESCRIPTION = 400;
+
 function messageOf(fault: GoogleFault | undefined, body: string, status: number): string {
-  const said = fault?.message || plainText(body) || `Google answered with status ${status}.`;
+  const words = fault?.message || plainText(body) || `Google answered with status ${status}.`;
+  const said = words.slice(0, MAX_SAID);
   const unsaid = violations(fault).filter(({ description }) => !said.includes(description));
   if (unsaid.length === 0) return said;
   return `${said} (${unsaid.map(({ field, description }) => (field ? `${field}: ` : '') + description).join('; ')})`;
@@ -242,7 +248,11 @@ function messageOf(fault: GoogleFault | undefined, body: string, status: number)
 function violations(fault: GoogleFault | undefined) {
   return (fault?.details ?? [])
     .flatMap(({ fieldViolations }) => objects(fieldViolations))
-    .map(({ field, description }) => ({ field: text(field), description: text(description) ?? '' }));
+    .slice(0, MAX_VIOLATIONS)
+    .map(({ field, description }) => ({
+      field: text(field)?.slice(0, MAX_DESCRIPTION),
+      description: text(description)?.slice(0, MAX_DESCRIPTION) ?? '',
+    }));
 }
 
 /** Front proxies answer in plain text; an HTML page or broken JSON tells a client nothing. */
