@@ -69,7 +69,7 @@ export class RedisLimitStore implements RemoteLimitStore {
   }
 
   reconnect(error: unknown): void {
-    // It answers: the next connection would be told the same.
+    // It answers: the next connection would be told the same, but for a failover, which the client itself looks for.
     if (!(error instanceof ReplyError)) this.redis.disconnect(true);
   }
 

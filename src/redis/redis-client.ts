@@ -38,11 +38,11 @@ export function createRedis(address: string, options: RedisOptions = {}): Redis 
   return redis;
 }
 
-/** After a failover the old connection may lead to a replica that takes no writes. */
+/** After a failover the old connection may lead to a replica, or to a primary that was cut off: they take no writes. */
 function reconnectAfterFailover(): (error: Error) => boolean {
   let lastMs = Number.NEGATIVE_INFINITY;
   return ({ message }) => {
-    if (!/^(READONLY|MASTERDOWN)/.test(message)) return false;
+    if (!/^(READONLY|MASTERDOWN|NOREPLICAS|CLUSTERDOWN)/.test(message)) return false;
     if (performance.now() - lastMs < FAILOVER_RECONNECT_MS) return false;
     lastMs = performance.now();
     return true;

@@ -5,6 +5,7 @@ const REASONS: readonly (readonly [said: RegExp, reason: string])[] = [
   [/^OOM\b/, 'Redis has no memory left (maxmemory)'],
   [/^READONLY\b/, 'Redis is a replica, read only'],
   [/^MASTERDOWN\b/, 'Redis is a replica without its primary'],
+  [/^NOREPLICAS\b/, 'Redis is a primary without its replicas'],
   [/\b(NOAUTH|WRONGPASS|NOPERM)\b/, 'Redis refuses our user or password'],
   [/\bLOADING\b/, 'Redis is loading its data'],
   [/^MISCONF\b/, 'Redis cannot save, so it takes no writes'],

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { eventually, startRedis, type TestRedis } from '@app/testing';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RedisLimitStore } from '../../src/limits/redis-limit-store.js';
 import { ResilientLimitStore } from '../../src/limits/resilient-limit-store.js';
@@ -60,11 +61,24 @@ describe('a Redis that answers, and takes nothing', () => {
   }
   const rule = { name: 'minute', limit: 1000, windowMs: 60_000 };
 
-  it('as a replica is connected to once more, and not ten times a second', async () => {
+  it.each([
+    {
+      as: 'a replica',
+      begin: (redis: Redis) => redis.replicaof('127.0.0.1', 1),
+      end: (redis: Redis) => redis.replicaof('NO', 'ONE'),
+      reason: 'Redis is a replica, read only',
+    },
+    {
+      as: 'a primary without its replicas',
+      begin: (redis: Redis) => redis.config('SET', 'min-replicas-to-write', '1'),
+      end: (redis: Redis) => redis.config('SET', 'min-replicas-to-write', '0'),
+      reason: 'Redis is a primary without its replicas',
+    },
+  ])('as $as is connected to once more, and not ten times a second', async ({ begin, end, reason }) => {
     const { redis, losses } = await connect();
     const { store, reasons } = await limitsOn(redis);
     await redis.config('SET', 'replica-read-only', 'yes');
-    await redis.replicaof('127.0.0.1', 1);
+    await begin(redis);
     const untilMs = performance.now() + 2_500;
     while (performance.now() < untilMs) {
       await store.take([{ rule, key: 'u', cost: 1 }]);
@@ -73,9 +87,21 @@ describe('a Redis that answers, and takes nothing', () => {
     expect(losses()).toBe(1);
     expect(store.isDegraded).toBe(true);
     expect(reasons).toHaveLength(2);
-    await redis.replicaof('NO', 'ONE');
+    expect(redisReason(store.status.lastError)).toBe(reason);
+    await end(redis);
     await eventually('it counts again', () => !store.isDegraded);
     store.stop();
+    await closeRedis(redis);
+  });
+
+  it('as a node of a cluster that is down is connected to once more', async () => {
+    const { redis, losses } = await connect();
+    const ask = () => redis.eval("return redis.error_reply('CLUSTERDOWN The cluster is down')", 0);
+    await expect(ask()).rejects.toThrow('CLUSTERDOWN');
+    await eventually('it is connected to once more', () => losses() === 1 && redis.status === 'ready');
+    await expect(ask()).rejects.toThrow('CLUSTERDOWN');
+    await sleep(200);
+    expect(losses()).toBe(1);
     await closeRedis(redis);
   });
 
