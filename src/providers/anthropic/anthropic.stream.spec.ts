@@ -164,6 +164,30 @@ describe('AnthropicStream', () => {
     expect(whole.at(-1)?.usage).toEqual({ inputTokens: 10, outputTokens: 9, modelCalls: 2 });
   });
 
+  it('reads each result once, and each signature when it is whole: there may be hundreds', () => {
+    let read = 0;
+    const page = { toJSON: () => ((read += 1), 'x'.repeat(398)) };
+    const round = (at: number): WireEvent[] => [
+      open(at, { type: 'web_search_tool_result', tool_use_id: 's', content: [page] }),
+      close(at),
+      open(at + 1, { type: 'thinking', thinking: '', signature: '' }),
+      delta(at + 1, { type: 'signature_delta', signature: 'x'.repeat(270) }),
+      delta(at + 1, { type: 'signature_delta', signature: 'x'.repeat(270) }),
+      close(at + 1),
+      open(at + 2, text),
+      delta(at + 2, { type: 'text_delta', text: 'So' }),
+      close(at + 2),
+    ];
+    const events = eventsOf([start(), ...round(0), ...round(3), ...round(6)]);
+    expect(events.map(({ usage }) => [usage?.inputTokens, usage?.outputTokens])).toEqual([
+      [10, 1],
+      [10 + 100, 1 + 41],
+      [10 + 201, 1 + 82],
+      [10 + 301, 1 + 123],
+    ]);
+    expect(read).toBe(3);
+  });
+
   it('counts thoughts whose text is kept back by their signature: they are billed, and told of at the end only', () => {
     const usageAfter = (thinking: string, signature: string) =>
       eventsOf([

@@ -20,7 +20,7 @@ import {
 } from './anthropic.response.js';
 import { textOfBlocks } from './anthropic.raw-content.js';
 import { toArguments, toolUseExtras } from './anthropic.tools.js';
-import { type AnthropicUsage, mergeUsage, toUsage, withBrought } from './anthropic.usage.js';
+import { type AnthropicUsage, Brought, mergeUsage, toUsage } from './anthropic.usage.js';
 import {
   isBlock,
   isObject,
@@ -64,6 +64,7 @@ export class AnthropicStream {
   #usage: JsonObject = {};
   /** Tools of Anthropic's have brought something, or a thought has ended: no usage has told of it. */
   #hasBrought = false;
+  readonly #brought = new Brought();
   #head = '';
   #calls = 0;
   #finish: FinishReason | undefined;
@@ -119,7 +120,7 @@ export class AnthropicStream {
     const callIndex = block.type === 'tool_use' ? this.#calls++ : undefined;
     this.#blocks.push(block);
     this.#open.set(indexOf(event), { block, callIndex, json: '' });
-    this.#hasBrought ||= isServerResult(block);
+    if (isServerResult(block)) this.#bring(block);
     if (callIndex !== undefined)
       return this.context.answersByTool ? NO_EVENTS : [this.#callStart(block, callIndex)];
     return block.type === 'text' ? this.#text(textOf(block.text)) : this.#thinking(textOf(block.thinking));
@@ -157,7 +158,6 @@ export class AnthropicStream {
         return NO_EVENTS;
       default:
         mergeDelta(open.block, delta);
-        this.#hasBrought ||= delta.type === 'signature_delta';
         return NO_EVENTS;
     }
   }
@@ -201,6 +201,7 @@ export class AnthropicStream {
     const open = this.#open.get(indexOf(event));
     if (!open) return NO_EVENTS;
     this.#open.delete(indexOf(event));
+    if (open.block.type === 'thinking') this.#bring(open.block);
     return open.block.type === 'text' ? NO_EVENTS : this.#closeInput(open);
   }
 
@@ -259,11 +260,16 @@ export class AnthropicStream {
     return { json: `${this.#head},${tail.slice(1)}`, outputText: '', usage: usage.billed, usageOnly: true };
   }
 
+  #bring(block: WireBlock): void {
+    this.#brought.add(block);
+    this.#hasBrought = true;
+  }
+
   /** Of what has come: told with the text behind it, as whoever leaves before the end has had that. */
   #broughtUsage(): { usage?: Usage } {
     this.#hasBrought = false;
     const usage = this.#counted()?.billed;
-    return usage ? { usage: withBrought(usage, this.#blocks) } : {};
+    return usage ? { usage: this.#brought.addedTo(usage) } : {};
   }
 
   #counted(): AnthropicUsage | undefined {

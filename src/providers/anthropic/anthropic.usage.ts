@@ -56,36 +56,43 @@ export function mergeUsage(start: unknown, delta: unknown): JsonObject {
 const BYTES_PER_TOKEN = 4;
 
 /**
- * The usage of a stream that has told only how it began, with what its server tools brought since (the model has read it, and the
- * searches are billed each) and what it has thought in silence.
+ * What a stream brought that has told only how it began: results of its server tools (the model has read them, and the searches are
+ * billed each), and thoughts that it keeps back. Running sums: there may be hundreds of results, and each is long.
  */
-export function withBrought(usage: Usage, content: readonly WireBlock[]): Usage {
-  const results = content.filter(isServerResult);
-  const bytes = results.reduce((sum, result) => sum + bytesOf(result.content), 0);
-  // Instead of its pages one that failed has an error, and is not billed.
-  const searches = results.filter(({ type, content: found }) => type === SEARCHED && Array.isArray(found));
-  return {
-    ...usage,
-    inputTokens: usage.inputTokens + Math.floor(bytes / BYTES_PER_TOKEN),
-    outputTokens: usage.outputTokens + hiddenThoughts(content),
-    ...(searches.length > 0 && {
-      serverToolCalls: { ...usage.serverToolCalls, web_search: searches.length },
-    }),
-  };
+export class Brought {
+  #bytes = 0;
+  #searches = 0;
+  #thoughtTokens = 0;
+
+  /** @param block  whole: a result is from its start, a thought at its end */
+  add(block: WireBlock): void {
+    if (block.type === 'thinking') this.#thoughtTokens += hiddenTokens(block);
+    if (!isServerResult(block)) return;
+    this.#bytes += bytesOf(block.content);
+    // Instead of its pages one that failed has an error, and is not billed.
+    if (block.type === SEARCHED && Array.isArray(block.content)) this.#searches += 1;
+  }
+
+  addedTo(usage: Usage): Usage {
+    return {
+      ...usage,
+      inputTokens: usage.inputTokens + Math.floor(this.#bytes / BYTES_PER_TOKEN),
+      outputTokens: usage.outputTokens + this.#thoughtTokens,
+      ...(this.#searches > 0 && {
+        serverToolCalls: { ...usage.serverToolCalls, web_search: this.#searches },
+      }),
+    };
+  }
 }
 
 /** Of a signature, in characters, the most that is not the thought; it is in base64. Counted over recorded traffic. */
 const SIGNATURE_FRAME = 320;
 const SIGNATURE_PER_TOKEN = (BYTES_PER_TOKEN * 4) / 3;
 
-/** Tokens of thoughts whose text is kept back. What has one is counted by that. */
-function hiddenThoughts(content: readonly WireBlock[]): number {
-  let tokens = 0;
-  for (const { type, thinking, signature } of content) {
-    if (type !== 'thinking' || thinking !== '') continue;
-    tokens += Math.floor(Math.max(0, textOf(signature).length - SIGNATURE_FRAME) / SIGNATURE_PER_TOKEN);
-  }
-  return tokens;
+/** Tokens of a thought whose text is kept back. What has one is counted by that. */
+function hiddenTokens({ thinking, signature }: WireBlock): number {
+  if (thinking !== '') return 0;
+  return Math.floor(Math.max(0, textOf(signature).length - SIGNATURE_FRAME) / SIGNATURE_PER_TOKEN);
 }
 
 const SEARCHED = 'web_search_tool_result';
