@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import { eventually, startRedis, type TestRedis } from '@app/testing';
 import type { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RedisLimitStore } from '../../src/limits/redis-limit-store.js';
 import { ResilientLimitStore } from '../../src/limits/resilient-limit-store.js';
 import { closeRedis, createRedis, waitUntilReady } from '../../src/redis/redis-client.js';
@@ -123,35 +123,62 @@ describe('a Redis that answers, and takes nothing', () => {
 });
 
 describe('what the log is told of Redis', () => {
-  it('is each loss once, with the reason of today, and none that is over at once', async () => {
-    const warn = vi.spyOn(Logger.prototype, 'warn').mockReturnValue();
-    const log = vi.spyOn(Logger.prototype, 'log').mockReturnValue();
-    const redis = createRedis(server.url);
-    expect(await waitUntilReady(redis, 5_000)).toBe(true);
-    const status = new RedisStatus(redis);
-    status.onModuleInit();
-    redis.disconnect(true);
-    await eventually('it is back', () => redis.status === 'ready');
-    await sleep(1_200);
-    expect([...warn.mock.calls, ...log.mock.calls]).toEqual([]);
+  const warn = vi.spyOn(Logger.prototype, 'warn');
+  const log = vi.spyOn(Logger.prototype, 'log');
+  let other: Redis;
+  let redis: Redis;
+  let status: RedisStatus;
 
-    const other = createRedis(server.url);
-    expect(await waitUntilReady(other, 5_000)).toBe(true);
-    await other.config('SET', 'requirepass', 'another');
+  /** On a clock that stands still but for `advanceTimersByTime`: however long a connection takes here, it takes no time. */
+  beforeEach(async () => {
+    for (const spy of [warn, log]) spy.mockReset().mockReturnValue();
+    other = createRedis(server.url);
+    redis = createRedis(server.url);
+    for (const client of [other, redis]) expect(await waitUntilReady(client, 5_000)).toBe(true);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    status = new RedisStatus(redis);
+    status.onModuleInit();
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    for (const client of [redis, other]) await closeRedis(client);
+  });
+  afterAll(() => vi.restoreAllMocks());
+
+  const happens = (event: 'close' | 'ready') => new Promise<void>((resolve) => redis.once(event, resolve));
+  async function lose(): Promise<void> {
+    const lost = happens('close');
     redis.disconnect(true);
-    await eventually('it is told', () => warn.mock.calls.length > 0);
-    await sleep(1_500);
-    expect(warn.mock.calls.map(([text]) => String(text))).toEqual([
-      expect.stringMatching(/^connection lost \(.*NOAUTH/),
-    ]);
+    await lost;
+  }
+  /** Lets the next connection be tried, and waits for what comes of it. */
+  async function retry(outcome: 'close' | 'ready', afterMs: number): Promise<void> {
+    const tried = happens(outcome);
+    vi.advanceTimersByTime(afterMs);
+    await tried;
+  }
+  const told = () => [...warn.mock.calls, ...log.mock.calls].map(([text]) => String(text));
+
+  it('is no loss that is over at once', async () => {
+    await lose();
+    await retry('ready', 500);
+    vi.advanceTimersByTime(10_000);
+    expect(told()).toEqual([]);
+  });
+
+  it('is each loss once, with the reason of today', async () => {
+    await other.config('SET', 'requirepass', 'another');
+    await lose();
+    await retry('close', 500);
+    for (let tries = 0; tries < 5; tries++) await retry('close', 1_000);
+    expect(told()).toEqual([expect.stringMatching(/^connection lost \(.*NOAUTH/)]);
     expect(await status.check()).toMatchObject({
       state: 'down',
       lastError: expect.stringContaining('NOAUTH'),
     });
     await other.config('SET', 'requirepass', '');
-    await eventually('it is back', () => log.mock.calls.some(([text]) => text === 'connected'), 5_000);
+    await retry('ready', 1_000);
+    expect(told().slice(1)).toEqual(['connected']);
     expect(await status.check()).toMatchObject({ state: 'up', lastError: undefined });
-    vi.restoreAllMocks();
-    for (const client of [redis, other]) await closeRedis(client);
   });
 });
