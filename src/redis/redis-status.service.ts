@@ -11,6 +11,8 @@ import { REDIS } from './redis-client.js';
 
 /** A connection that is there by then was not lost: a busy start, a failover, a restart of Redis. */
 const LOSS_MS = 1_000;
+/** More than a loss has; texts that never repeat (a port in each) end there. */
+const MAX_REASONS = 10;
 
 export interface RedisHealth {
   /** `off` = not configured. */
@@ -31,6 +33,8 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
   #isUp = false;
   /** As the log was told. */
   #isLost = false;
+  /** Reasons that the log was told of this loss. */
+  readonly #told = new Set<string>();
   #loss: NodeJS.Timeout | undefined;
   #isClosing = false;
   #lastError: string | undefined;
@@ -84,19 +88,22 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
       this.#lastError = undefined;
       if (this.#isLost) this.#logger.log('connected');
       this.#isLost = false;
+      this.#told.clear();
     } else this.#loss = setTimeout(() => this.#tellLoss('connection lost'), LOSS_MS).unref();
   }
 
   #tellLoss(what: string): void {
     this.#isLost = true;
+    if (this.#lastError) this.#told.add(this.#lastError);
     const why = this.#lastError ? ` (${this.#lastError})` : '';
     this.#logger.warn(`${what}${why}; limits and cache work from memory`);
   }
 
   #failed(text: string): void {
-    if (text === this.#lastError) return;
     this.#lastError = text;
-    if (this.#isLost) this.#logger.warn(`still away: ${text}`);
+    if (!this.#isLost || this.#told.has(text) || this.#told.size >= MAX_REASONS) return;
+    this.#told.add(text);
+    this.#logger.warn(`still away: ${text}`);
   }
 }
 

@@ -181,4 +181,20 @@ describe('what the log is told of Redis', () => {
     expect(told().slice(1)).toEqual(['connected']);
     expect(await status.check()).toMatchObject({ state: 'up', lastError: undefined });
   });
+
+  it('is each reason once in a loss, also when two take turns', async () => {
+    for (let losses = 1; losses <= 2; losses++) {
+      await other.config('SET', 'requirepass', 'another');
+      await lose();
+      for (let turns = 0; turns < 3; turns++) {
+        for (const clients of ['1', '100']) {
+          await other.config('SET', 'maxclients', clients);
+          await retry('close', 1_000);
+        }
+      }
+      await other.config('SET', 'requirepass', '');
+      await retry('ready', 1_000);
+      expect(told().filter((text) => text.includes('NOAUTH'))).toHaveLength(losses);
+    }
+  });
 });
