@@ -1,5 +1,5 @@
 import { type ProviderCall, ProviderError } from '@app/contracts';
-import type { OutputLimitField } from './openai-compatible.dialect.js';
+import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialect.js';
 import { toProviderError } from './openai-compatible.errors.js';
 import { REASONING_FIELDS } from './openai-compatible.request.js';
 import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
@@ -62,7 +62,29 @@ export async function negotiate<Answer>(
   }
 }
 
-const EXTRA = ['extra_content'] as const;
+/** A kind of fields that the gateway's answers have, and how they look there. */
+interface Given {
+  readonly fields: readonly string[];
+  readonly inCalls: boolean;
+  looksGiven(field: string, value: unknown): boolean;
+}
+
+const EXTRA: Given = {
+  fields: ['extra_content'],
+  inCalls: true,
+  looksGiven: (_field, value) => {
+    const { google, ...others } = asObject(value) ?? {};
+    const { thought_signature: signature, ...more } = asObject(google) ?? {};
+    return typeof signature === 'string' && Object.keys({ ...others, ...more }).length === 0;
+  },
+};
+
+const reasoningBy = (name: string): Given => ({
+  fields: REASONING_FIELDS,
+  inCalls: false,
+  looksGiven: (field, value) =>
+    field === 'reasoning_details' ? Array.isArray(value) : field === name && typeof value === 'string',
+});
 
 /** Without these a request would mean something else. */
 const ESSENTIAL = new Set([
@@ -83,16 +105,23 @@ const NOT_KNOWN =
  * Answers a refusal that is about one field. What the gateway writes itself gives way always: the name of the
  * output limit (newer models and older servers disagree on it), `stream_options`, and the reasoning and signatures of
  * earlier turns, which the gateway gave to the client under names that not every server takes back. A field of the client's gives way
- * when `dropUnsupported` says so.
+ * when `dropUnsupported` says so. To be remembered is only the refusal of what the gateway itself writes: one client may put
+ * anything there, and others must not go without for it.
  *
+ * @param reasoningName  by which the gateway sends reasoning to this model
  * @returns `undefined` when the refusal stands
  */
-export function concede(body: WireObject, refusal: Error, dropUnsupported: boolean): Concession | undefined {
+export function concede(
+  body: WireObject,
+  refusal: Error,
+  dropUnsupported: boolean,
+  reasoningName: OpenAiDialect['reasoningName'] = 'reasoning_content',
+): Concession | undefined {
   if (!(refusal instanceof ProviderError) || !isRefusal(refusal)) return undefined;
   return (
     renameLimit(body, refusal) ??
     dropStreamOptions(body, refusal) ??
-    dropOfTurns(REASONING_FIELDS, body, refusal, { withoutReasoningContent: true }) ??
+    dropOfTurns(reasoningBy(reasoningName), body, refusal, { withoutReasoningContent: true }) ??
     dropOfTurns(EXTRA, body, refusal, { withoutExtraContent: true }) ??
     dropField(body, refusal, dropUnsupported)
   );
@@ -137,28 +166,49 @@ function renameLimit(body: WireObject, refusal: ProviderError): Concession | und
 
 function dropStreamOptions(body: WireObject, refusal: ProviderError): Concession | undefined {
   if (!('stream_options' in body) || !isAbout('stream_options', refusal, body)) return undefined;
-  const { stream_options: _options, ...rest } = body;
-  return { body: rest, withoutStreamOptions: true };
+  const { stream_options: options, ...rest } = body;
+  const isOwn = Object.keys(asObject(options) ?? {}).every((option) => option === 'include_usage');
+  return { body: rest, ...(isOwn ? { withoutStreamOptions: true } : {}) };
 }
 
 /** From messages and their calls. */
 function dropOfTurns(
-  fields: readonly string[],
+  given: Given,
   body: WireObject,
   refusal: ProviderError,
   remembered: Omit<Concession, 'body'>,
 ): Concession | undefined {
+  const { fields } = given;
   const messages = asArray(body.messages);
-  const isRefused = (field: string): boolean => !(field in body) && isAbout(field, refusal, body);
   const holders = messages.flatMap((message) => [message, ...callsOf(message)]);
-  if (!fields.some((field) => holders.some((at) => isIn(at, field)) && isRefused(field))) return undefined;
+  const refused = fields.filter(
+    (field) => !(field in body) && holders.some((at) => isIn(at, field)) && isAbout(field, refusal, body),
+  );
+  if (refused.length === 0) return undefined;
   const kept = messages.map((message) => {
     const rest = without(message, fields);
     if (callsOf(rest).some((call) => fields.some((field) => isIn(call, field))))
       rest.tool_calls = callsOf(rest).map((call) => without(call, fields));
     return rest;
   });
-  return { body: { ...body, messages: kept }, ...remembered };
+  const isOwn = messages.every((message) => isAsGiven(message, given));
+  const isForAll = isOwn && refused.every((field) => isRefusedWhole(field, refusal));
+  return { body: { ...body, messages: kept }, ...(isForAll ? remembered : {}) };
+}
+
+function isAsGiven(message: unknown, { fields, inCalls, looksGiven }: Given): boolean {
+  const isAnswer = asObject(message)?.role === 'assistant';
+  const isGiven = (holder: unknown, isPlace: boolean): boolean =>
+    fields.every(
+      (field) => !isIn(holder, field) || (isPlace && looksGiven(field, asObject(holder)?.[field])),
+    );
+  return isGiven(message, isAnswer) && callsOf(message).every((call) => isGiven(call, isAnswer && inCalls));
+}
+
+/** Not for what is in it: `extra_content.google`, `["extra_content","google"]`. Nobody knows what details may have in them. */
+function isRefusedWhole(field: string, { param, message }: ProviderError): boolean {
+  const inside = new RegExp(`\\b${field}\\b["'\`]?(?:\\.\\w|\\[|/\\w|\\s*->|,["\\d])`);
+  return field !== 'reasoning_details' && !inside.test(`${param} ${message}`);
 }
 
 function callsOf(message: unknown): unknown[] {

@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ProviderError, type ChatRequest, type ProviderCall, type ProviderStrategy } from '@app/contracts';
+import {
+  ProviderError,
+  type ChatMessage,
+  type ChatRequest,
+  type ProviderCall,
+  type ProviderStrategy,
+  type ToolCall,
+} from '@app/contracts';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { closeLightFetch, createLightFetch } from '../http/light-fetch.js';
 import { createOpenAiCompatible } from './index.js';
@@ -248,6 +255,9 @@ describe('a call', () => {
 });
 
 describe('a refusal about a field', () => {
+  const signature = { google: { thought_signature: 's' } };
+  const tool: ToolCall = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const unknown = (field: string) => `'messages.0' : property '${field}' is unsupported`;
   const refused = (param: string, code: string) =>
     answer(400, { error: { message: `'${param}' is not supported with this model.`, param, code } });
 
@@ -295,9 +305,7 @@ describe('a refusal about a field', () => {
       answer(200, completion),
     );
     const request: Partial<ChatRequest> = {
-      messages: [
-        { role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: { google: {} } },
-      ],
+      messages: [{ role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: signature }],
       stream_options: { include_usage: true },
     };
     await strategy.stream(call(request));
@@ -312,9 +320,7 @@ describe('a refusal about a field', () => {
 
   describe('what one model refuses', () => {
     const signed: Partial<ChatRequest> = {
-      messages: [
-        { role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: { google: {} } },
-      ],
+      messages: [{ role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: signature }],
     };
     const unsupported = (field: string) =>
       answer(400, { error: { message: `'messages.0' : property '${field}' is unsupported` } });
@@ -343,6 +349,87 @@ describe('a refusal about a field', () => {
       expect(requests[2]?.body.messages).toEqual(signed.messages);
     });
   });
+
+  it.each<[string, string, ChatMessage, string, Partial<ChatRequest>?]>([
+    [
+      'of a user',
+      'extra_content',
+      { role: 'user', content: 'Hi', extra_content: signature },
+      unknown('extra_content'),
+    ],
+    [
+      'with more in it',
+      'extra_content',
+      { role: 'assistant', content: 'Ho', extra_content: { google: { thought_signature: 's', bogus: 1 } } },
+      unknown('extra_content'),
+    ],
+    [
+      'of a call, for a place inside it',
+      'extra_content',
+      { role: 'assistant', tool_calls: [{ ...tool, extra_content: signature }] },
+      'Unknown name "x" at \'messages[0].tool_calls[0].extra_content.google\': Cannot find field.',
+    ],
+    [
+      'for a place inside it, as a list',
+      'extra_content',
+      { role: 'assistant', content: 'Ho', extra_content: signature },
+      '[{"type":"extra_forbidden","loc":["body","messages",0,"extra_content","google"]}]',
+    ],
+    [
+      'of a user',
+      'reasoning_content',
+      { role: 'user', content: 'Hi', reasoning_content: 'x' },
+      unknown('reasoning_content'),
+    ],
+    [
+      'that is no text',
+      'reasoning_content',
+      { role: 'assistant', reasoning_content: 5 as never },
+      unknown('reasoning_content'),
+    ],
+    [
+      'of a call',
+      'reasoning_content',
+      { role: 'assistant', tool_calls: [{ ...tool, reasoning_content: 'x' }] },
+      unknown('reasoning_content'),
+    ],
+    [
+      'by another name',
+      'reasoning_content',
+      { role: 'assistant', content: 'Ho', reasoning: 'x' },
+      unknown('reasoning'),
+    ],
+    [
+      'with details that are refused',
+      'reasoning_content',
+      { role: 'assistant', reasoning_content: 'x', reasoning_details: [{ type: 'x' }] },
+      unknown('reasoning_details'),
+    ],
+    [
+      'with an option',
+      'stream_options',
+      { role: 'user', content: 'Hi' },
+      unknown('stream_options'),
+      { stream_options: { bogus: 1 } },
+    ],
+  ])(
+    'which only one client wrote is not held against the others: %s, %s',
+    async (_how, field, message, said, more) => {
+      const { strategy, requests } = await upstream(
+        answer(400, { error: { message: said } }),
+        answer(200, completion),
+      );
+      await strategy.stream(call({ messages: [message], ...more }));
+      await strategy.stream(
+        call({
+          messages: [{ role: 'assistant', content: 'Ho', reasoning_content: 'Hm', extra_content: signature }],
+        }),
+      );
+      expect(requests).toHaveLength(3);
+      expect(JSON.stringify(requests[1]?.body)).not.toContain(field);
+      expect(JSON.stringify(requests[2]?.body)).toContain(field);
+    },
+  );
 
   describe('reasoning', () => {
     const turn: Partial<ChatRequest> = {

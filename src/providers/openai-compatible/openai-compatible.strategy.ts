@@ -152,7 +152,13 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   ): Promise<Sent<Answer>> {
     const onConceded = (concessions: readonly Concession[]): void =>
       this.#learn(call.upstreamModel, concessions);
-    return negotiate(refused, failure, { call, concede, post, onConceded });
+    const { reasoningName } = this.#dialectFor(call.upstreamModel);
+    return negotiate(refused, failure, {
+      call,
+      concede: (body, refusal, mayDrop) => concede(body, refusal, mayDrop, reasoningName),
+      post,
+      onConceded,
+    });
   }
 
   #wireRequest(call: ProviderCall, stream: boolean): WireObject {
