@@ -30,7 +30,7 @@ describe('a JSON Schema for Gemini', () => {
         kind: { type: 'string', enum: ['cat'] },
         version: { type: 'integer', enum: [2] },
         share: { type: 'number', enum: [0.5] },
-        sure: { type: 'boolean', enum: [true] },
+        sure: { type: 'boolean' },
         none: { type: 'null' },
         size: { type: 'string', enum: ['s', 'm'] },
         level: { type: 'integer', enum: [1, 2] },
@@ -39,7 +39,7 @@ describe('a JSON Schema for Gemini', () => {
         index: { type: 'integer', minimum: 3, maximum: 3 },
         part: { type: 'number', enum: [0, 0.5] },
         ratio: { type: 'number', exclusiveMinimum: 0 },
-        owner: { $ref: '#/$defs/Owner', description: 'who', default: null },
+        owner: { $ref: '#/$defs/Owner' },
         either: {
           anyOf: [{ $ref: '#/$defs/Owner' }, { type: 'array', items: { type: 'string', enum: ['x'] } }],
         },
@@ -47,6 +47,46 @@ describe('a JSON Schema for Gemini', () => {
       $defs: { Owner: { type: 'object', properties: { definitions: { type: 'string', enum: ['a'] } } } },
     });
   });
+
+  it('leaves nothing beside a reference that Gemini refuses there', () => {
+    const $defs = { A: { type: 'object', properties: { a: { $ref: '#/$defs/A', title: 'a' } } } };
+    expect(toGeminiSchema({ type: 'object', description: 'x', $ref: '#/$defs/A', $defs })).toEqual({
+      $ref: '#/$defs/A',
+      $defs: { A: { type: 'object', properties: { a: { $ref: '#/$defs/A' } } } },
+    });
+    const asked = {
+      $ref: '#/$defs/A',
+      $defs: { A: { type: 'object', properties: { $ref: { type: 'string' } } } },
+    };
+    expect(toGeminiSchema(asked)).toBe(asked);
+  });
+
+  it('joins a sole schema of allOf with what stands beside it, unless both constrain the same', () => {
+    expect(toGeminiSchema({ allOf: [{ type: 'integer' }], exclusiveMinimum: 0 })).toEqual({
+      type: 'integer',
+      minimum: 1,
+    });
+    expect(toGeminiSchema({ allOf: [{ title: 'a', description: 'b' }], const: 'x', title: 'c' })).toEqual({
+      type: 'string',
+      title: 'c',
+      description: 'b',
+      enum: ['x'],
+    });
+    const both = { allOf: [{ type: 'object', required: ['a'] }], required: ['b'] };
+    expect(toGeminiSchema(both)).toBe(both);
+    expect(toGeminiSchema({ allOf: [{ minimum: 1 }, { maximum: 2 }], const: 1 })).toEqual({
+      allOf: [{ minimum: 1 }, { maximum: 2 }],
+      type: 'integer',
+      enum: [1],
+    });
+  });
+
+  it.each([{ enum: [true, false] }, { type: 'boolean', enum: [true] }, { type: 'boolean', const: false }])(
+    'has no values of a boolean: Gemini takes those of texts and numbers: %j',
+    (schema) => {
+      expect(toGeminiSchema(schema)).toEqual({ type: 'boolean' });
+    },
+  );
 
   it('leaves alone what only looks like a word of a schema', () => {
     const schema = {
@@ -61,7 +101,7 @@ describe('a JSON Schema for Gemini', () => {
   });
 
   it('keeps both where there are two kinds of definitions, and never changes what it was given', () => {
-    const both = { $defs: { A: {} }, definitions: { B: {} }, $ref: '#/definitions/B' };
+    const both = { $defs: { A: {} }, definitions: { B: {} }, items: { $ref: '#/definitions/B' } };
     expect(toGeminiSchema(both)).toEqual(both);
     const given = { properties: { a: { items: { const: 1 } } } };
     const before = structuredClone(given);

@@ -8,7 +8,7 @@ const DEFINITIONS = '#/definitions/';
 
 /**
  * A JSON Schema as OpenAI takes it -> one that means the same to Gemini, which passes over the words that it does not know: `const`,
- * `allOf`, `definitions`, exclusive limits, and an `enum` without its type.
+ * `allOf`, `definitions`, exclusive limits, and an `enum` without its type; beside a `$ref` it refuses them.
  *
  * @returns the schema itself where nothing is to be said otherwise
  * @see https://ai.google.dev/api/generate-content#FIELDS.response_json_schema, which lists the words;
@@ -61,18 +61,32 @@ function mapOf(map: JsonObject, renamed: boolean): JsonObject {
 }
 
 function inKnownWords(schema: JsonObject): JsonObject {
-  if (schema.allOf !== undefined) return withoutSoleAllOf(schema);
+  if (typeof schema.$ref === 'string') return referenceOnly(schema);
+  const joined = withoutSoleAllOf(schema);
+  if (joined !== schema) return inKnownWords(joined);
   if (schema.const !== undefined) return withoutConst(schema);
-  if (Array.isArray(schema.enum) && schema.type === undefined) return typed(schema, schema.enum);
+  if (Array.isArray(schema.enum) && (schema.type === undefined || schema.type === 'boolean'))
+    return typed(schema, schema.enum);
   return schema.type === 'integer' ? withInclusiveLimits(schema) : schema;
 }
+
+/** Gemini answers 400 when anything stands beside a `$ref` that does not begin with `$`. */
+function referenceOnly(schema: JsonObject): JsonObject {
+  const names = Object.keys(schema);
+  const kept = names.filter((name) => name.startsWith('$'));
+  return kept.length < names.length ? Object.fromEntries(kept.map((name) => [name, schema[name]])) : schema;
+}
+
+/** They may stand in both: nearer is what is said outside. */
+const NOTES = new Set(['title', 'description', 'default', 'examples']);
 
 /** Around one `$ref` it is how Pydantic noted something of it. */
 function withoutSoleAllOf(schema: JsonObject): JsonObject {
   const { allOf, ...rest } = schema;
   const sole: unknown = Array.isArray(allOf) && allOf.length === 1 ? allOf[0] : undefined;
   if (!isObject(sole) || schema.type !== undefined || schema.properties !== undefined) return schema;
-  return { ...sole, ...rest };
+  const isInBoth = Object.keys(rest).some((name) => !NOTES.has(name) && sole[name] !== undefined);
+  return isInBoth ? schema : { ...sole, ...rest };
 }
 
 function withoutConst(schema: JsonObject): JsonObject {
@@ -81,12 +95,14 @@ function withoutConst(schema: JsonObject): JsonObject {
   return only === null ? { type: 'null', ...rest } : typed({ ...rest, enum: [only] }, [only]);
 }
 
-/** Without the type the values are passed over. */
+/** Without the type the values are passed over. Those of a boolean are not taken. */
 function typed(schema: JsonObject, values: readonly unknown[]): JsonObject {
   const types = new Set(values.map(typeOf));
   if (types.has('number')) types.delete('integer');
   const [type, ...others] = types;
-  return type === undefined || others.length > 0 ? schema : { type, ...schema };
+  if (type === undefined || others.length > 0) return schema;
+  const { enum: _values, ...rest } = schema;
+  return type === 'boolean' ? { type, ...rest } : { type, ...schema };
 }
 
 function typeOf(value: unknown): string | undefined {
