@@ -405,6 +405,76 @@ describe('tool calls', () => {
       expect(writtenIn(events)).toBe(`abcfg{"b":2}fg{}${args}${args}`);
     });
 
+    it.each([
+      [
+        'says the finish with every chunk',
+        'tool_calls',
+        [{ index: 0, function: { arguments: '{"a":1}' } }],
+        '{"a":1}',
+      ],
+      [
+        'says the finish, then nothing of it, then the arguments',
+        undefined,
+        [{ index: 0, function: { arguments: '{"a":1}' } }],
+        '{"a":1}',
+      ],
+      ['says the finish with every chunk, and no arguments', 'tool_calls', [], '{}'],
+    ])('%s', async (_name, finish_reason, calls, args) => {
+      const piece = (tool_calls: object[], more: object) => ({
+        id: 'c',
+        choices: [{ index: 0, delta: { tool_calls }, ...more }],
+      });
+      const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
+      const begun = piece(
+        [
+          { index: 0, id: 'call_1', type: 'function', function: F },
+          { index: 1, id: 'call_2', type: 'function', function: F },
+        ],
+        { finish_reason: 'tool_calls' },
+      );
+      const later = [
+        piece([], { finish_reason }),
+        piece(calls, { finish_reason }),
+        { id: 'c', choices: [], usage },
+      ];
+      const { events, chunks, failure } = await read(sse(begun, ...later));
+      expect(failure).toBeUndefined();
+      expect(callsIn(chunks)).toEqual([
+        { id: 'call_1', name: 'f', arguments: args },
+        { id: 'call_2', name: 'f', arguments: '{}' },
+      ]);
+      expect(writtenIn(events)).toHaveLength(`ff${args}{}`.length);
+      expect(events.at(-1)?.usageOnly).toBe(true);
+    });
+
+    it('says the finish of a call without arguments: clients parse them then', async () => {
+      const { chunks } = await read(streamed([{ index: 0, id: 'call_1', type: 'function', function: F }]));
+      const at = chunks.findIndex((chunk) => chunk.choices[0]?.finish_reason);
+      expect(callsIn(chunks.slice(0, at + 1))).toEqual([{ id: 'call_1', name: 'f', arguments: '{}' }]);
+    });
+
+    it('says the finish of one choice before another goes on', async () => {
+      const piece = (index: number, delta: object, finish_reason?: string) => ({
+        id: 'c',
+        choices: [{ index, delta, finish_reason }],
+      });
+      const call = { index: 0, id: 'call_1', type: 'function', function: F };
+      const { chunks } = await read(
+        sse(
+          piece(0, { tool_calls: [call] }),
+          piece(1, { content: 'a' }),
+          piece(0, {}, 'tool_calls'),
+          piece(1, { content: 'b' }),
+          piece(1, {}, 'stop'),
+        ),
+      );
+      const first = chunks.flatMap(({ choices }) => choices).filter(({ index }) => index === 0);
+      expect(
+        first.flatMap(({ delta }) => delta.tool_calls ?? []).map((said) => said.function?.arguments),
+      ).toEqual(['', '{}']);
+      expect(contentOf(chunks, 1)).toBe('ab');
+    });
+
     it('runs its own tools', async () => {
       const search = { index: 0, id: 's', type: 'web_search', web_search: { input: 'x' } };
       const { chunks } = await read(streamed([search]));

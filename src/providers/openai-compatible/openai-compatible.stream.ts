@@ -58,6 +58,8 @@ export class ChatStreamTranslator implements EventTranslator {
   #usageShown = false;
   /** What chunks before the first choice say (Azure's prompt filter): goes out with the first chunk that has one. */
   #prelude: WireObject | undefined;
+  /** The last chunk: what ended calls still lack is said with it, unless the server goes on with them after their finish. */
+  #held: HeldChunk | undefined;
 
   constructor(private readonly context: StreamContext) {}
 
@@ -76,7 +78,7 @@ export class ChatStreamTranslator implements EventTranslator {
     this.#noteUsage(chunk);
     const choices = asArray(chunk.choices);
     if (choices.length === 0) this.#takeWithoutChoice(chunk, out);
-    else out.push(this.#chunkEvent(chunk, choices));
+    else this.#takeChoices(chunk, choices, out);
   }
 
   /** Ordinary chunks are known where they stand: the lines of their events are not even taken apart. */
@@ -95,8 +97,9 @@ export class ChatStreamTranslator implements EventTranslator {
   finish(out: ChatStreamEvent[]): void {
     if (this.#choices.length === 0) throw badResponse('The provider ended the stream without an answer.');
     for (const choice of this.#choices) {
-      if (!choice.ended) throw badResponse('The provider ended the stream before the answer was complete.');
+      if (!choice.finish) throw badResponse('The provider ended the stream before the answer was complete.');
     }
+    this.#release(out, true);
     if (this.#usage && !this.#usageShown) out.push(this.#usageEvent({ choices: [] }));
   }
 
@@ -150,6 +153,7 @@ export class ChatStreamTranslator implements EventTranslator {
 
   #takeWithoutChoice(chunk: WireObject, out: ChatStreamEvent[]): void {
     if (readUsage(chunk.usage)) {
+      this.#release(out, true);
       out.push(this.#usageEvent(chunk));
     } else if (!this.begun) {
       this.#prelude = { ...this.#prelude, ...withoutEnvelope(chunk) };
@@ -165,18 +169,33 @@ export class ChatStreamTranslator implements EventTranslator {
     return { json, outputText: '', usage: this.#usage, usageOnly: true };
   }
 
-  #chunkEvent(chunk: WireObject, wireChoices: unknown[]): ChatStreamEvent {
+  #takeChoices(chunk: WireObject, wireChoices: unknown[], out: ChatStreamEvent[]): void {
+    const choices = wireChoices.map((wireChoice, position) =>
+      this.#normaliseChoice(asObject(wireChoice) ?? {}, position),
+    );
+    this.#release(out, false);
+    this.#looksAtCalls = this.#choices.some((choice) => choice.hasEmptyCalls);
+    const made = { chunk, choices, usage: readUsage(chunk.usage) && this.#usage };
+    if (this.#choices.some((choice) => choice.lacksCalls)) this.#held = made;
+    else out.push(this.#chunkEvent(made));
+  }
+
+  #release(out: ChatStreamEvent[], isLast: boolean): void {
+    const held = this.#held;
+    if (!held) return;
+    this.#held = undefined;
+    if (isLast) for (const choice of this.#choices) choice.endCalls(held.choices);
+    out.push(this.#chunkEvent(held));
+  }
+
+  #chunkEvent({ chunk, choices, usage }: HeldChunk): ChatStreamEvent {
     let text = '';
     let finish: FinishReason | undefined;
-    const choices = wireChoices.map((wireChoice, position) => {
-      const choice = this.#normaliseChoice(asObject(wireChoice) ?? {}, position);
+    for (const choice of choices) {
       text += writtenText(choice.delta);
       if (choice.index === 0) finish ??= choice.finish_reason ?? undefined;
-      return choice;
-    });
-    this.#looksAtCalls = this.#choices.some((choice) => choice.hasEmptyCalls);
-    const json = JSON.stringify(this.#envelope(chunk, choices));
-    return event(json, text, readUsage(chunk.usage) && this.#usage, finish);
+    }
+    return event(JSON.stringify(this.#envelope(chunk, choices)), text, usage, finish);
   }
 
   #normaliseChoice(wire: WireObject, position: number): NormalisedChoice {
@@ -188,9 +207,8 @@ export class ChatStreamTranslator implements EventTranslator {
     if (state.hasRetoldCalls) this.#learnNothingMore();
     const finish_reason =
       word === undefined ? null : finishReason(word, state.hasToolCalls, this.context.dialect);
-    if (finish_reason !== null) state.endCalls(delta, finish_reason);
     state.keepParts(delta, word !== undefined);
-    if (word !== undefined) state.ended = true;
+    state.finish = finish_reason ?? state.finish;
     const native = word !== undefined && word !== finish_reason && wire.native_finish_reason === undefined;
     const { message: _message, ...rest } = wire;
     return { ...rest, index, delta, finish_reason, ...(native ? { native_finish_reason: word } : {}) };
@@ -247,9 +265,15 @@ interface NormalisedChoice extends WireObject {
   finish_reason: FinishReason | null;
 }
 
+interface HeldChunk {
+  readonly chunk: WireObject;
+  readonly choices: NormalisedChoice[];
+  readonly usage: Usage | undefined;
+}
+
 /** What one choice's deltas have said so far, as far as later ones depend on it. */
 class ChoiceState {
-  ended = false;
+  finish: FinishReason | undefined;
   #roleSaid = false;
   readonly #toolCalls = new ToolCallDeltas();
 
@@ -266,6 +290,10 @@ class ChoiceState {
 
   get hasEmptyCalls(): boolean {
     return this.#toolCalls.hasEmpty;
+  }
+
+  get lacksCalls(): boolean {
+    return this.finish !== undefined && this.#toolCalls.lacking;
   }
 
   get hasRetoldCalls(): boolean {
@@ -288,9 +316,12 @@ class ChoiceState {
     return { ...this.#firstRole(), ...delta };
   }
 
-  endCalls(delta: WireObject, reason: FinishReason): void {
-    const rest = this.#toolCalls.rest(reason === 'length' || reason === 'content_filter');
-    if (rest.length > 0) delta.tool_calls = [...asArray(delta.tool_calls), ...rest];
+  endCalls(choices: NormalisedChoice[]): void {
+    const rest = this.#toolCalls.rest(this.finish === 'length' || this.finish === 'content_filter');
+    if (rest.length === 0) return;
+    const own = choices.find(({ index }) => index === this.index);
+    if (own) own.delta.tool_calls = [...asArray(own.delta.tool_calls), ...rest];
+    else choices.push({ index: this.index, delta: { tool_calls: rest }, finish_reason: null });
   }
 
   /**

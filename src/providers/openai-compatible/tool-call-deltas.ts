@@ -61,6 +61,11 @@ export class ToolCallDeltas {
     return this.#empty > 0;
   }
 
+  /** There is a `rest`. */
+  get lacking(): boolean {
+    return this.#empty > 0 || this.#calls.some((call) => call.held);
+  }
+
   /**
    * What is left to be told of calls that were never named, and of those without arguments, for which clients want an object.
    *
