@@ -165,7 +165,7 @@ function imageTypeOf(base64: string): string | undefined {
 function fileBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
   const file = isObject(part.file) ? part.file : {};
   const extras = documentExtras(part, file);
-  const named = textOf(file.format) || textOf(file.mime_type);
+  const named = mediaTypeOf(file.format) || mediaTypeOf(file.mime_type);
   const blockOf = (source: JsonObject, isImage: boolean): WireBlock =>
     isImage ? { type: 'image', source } : { type: 'document', source, ...extras };
   const url = addressOf(file);
@@ -181,6 +181,13 @@ function fileBlocks(part: ContentPart, path: string, context: ContentContext): W
     throw invalidBody(`${path}.file`, 'must have file_data, file_url or file_id');
   }
   return documentBlocks(dataUrlOf(file.file_data, textOf(file.filename), named), extras, path, context);
+}
+
+/** `''` for what is no media type (`txt`), or one that says nothing: then name or address tell what the file is. */
+function mediaTypeOf(named: unknown): string {
+  const type = textOf(named).toLowerCase();
+  if (type === 'pdf') return PDF;
+  return type.includes('/') && !type.startsWith('application/octet-stream') ? type : '';
 }
 
 /** LiteLLM's clients give an address as `file_id`, OpenRouter's as `file_data`. */

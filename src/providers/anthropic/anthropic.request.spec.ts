@@ -593,6 +593,17 @@ describe('content parts', () => {
     });
   });
 
+  it.each([
+    ['a.txt', 'pdf', 'application/pdf'],
+    ['a.pdf', 'application/octet-stream', 'application/pdf'],
+    ['a.txt', 'application/octet-stream', 'text/plain'],
+    ['a.txt', 'txt', 'text/plain'],
+    ['a.bin', 'text/plain; charset=utf-8', 'text/plain'],
+  ])('takes %s, which the client calls %s, for %s', (filename, format, media_type) => {
+    const file = { filename, file_data: 'aGk=', format };
+    expect(blockOf({ type: 'file', file })).toMatchObject({ type: 'document', source: { media_type } });
+  });
+
   it('keeps title, citations and cache mark of a document, and asks for the beta that files need', () => {
     const extras = { citations: { enabled: true }, cache_control: { type: 'ephemeral' } };
     const { body, betas } = contentOf({ type: 'file', file: { file_id: 'f', filename: 'a.pdf' }, ...extras });
