@@ -7,7 +7,7 @@ import {
   toBlocks,
   withCacheControl,
 } from './anthropic.content.js';
-import { invalidBody } from './anthropic.unsupported.js';
+import { invalidBody, unsupportedParameter } from './anthropic.unsupported.js';
 import { isServerCall, isThinking, textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
 
 export interface Conversation {
@@ -34,7 +34,17 @@ export function toConversation(messages: readonly ChatMessage[], context: Conten
   messages.slice(leading).forEach((message, index) => turns.add(message, leading + index));
   const wire = turns.toMessages();
   if (wire.length === 0) throw invalidBody('messages', 'must hold a message with content');
+  if (wire.at(-1)?.role === 'assistant') keepLast(messages, context);
   return { system, messages: wire };
+}
+
+/** Without its last message the conversation would ask the model to go on with its own words. */
+function keepLast(messages: readonly ChatMessage[], { unsupported }: ContentContext): void {
+  if (messages.at(-1)?.role === 'assistant') return;
+  const path = `messages[${messages.length - 1}]`;
+  const lost = unsupported.dropped.find((param) => param.startsWith(path));
+  if (lost !== undefined)
+    throw unsupportedParameter(lost, 'cannot be left out: the conversation would end with the assistant');
 }
 
 export function hasThoughts(messages: readonly WireMessage[]): boolean {

@@ -848,6 +848,23 @@ describe('a model that takes text alone', () => {
     }
   });
 
+  it('is not left to go on with its own words, as the last message cannot be sent', () => {
+    const said = { role: 'assistant', content: 'I look.', tool_calls };
+    const result = { role: 'tool', tool_call_id: 'c', content: 'sun' };
+    const drawing = { role: 'user', content: [png] };
+    const model = 'claude-2.1';
+    for (const last of [result, drawing]) {
+      const messages = [hello, said, last] as ChatRequest['messages'];
+      expect(refusal({ messages }, { model, drop: true })).toMatchObject({
+        code: 'unsupported_parameter',
+        param: expect.stringMatching(/^messages\[2\]/) as string,
+      });
+      expect(translate({ messages }).droppedParams).toEqual([]);
+    }
+    const silent = [hello, { ...said, content: null }, result] as ChatRequest['messages'];
+    expect(translate({ messages: silent }, { model, drop: true }).body.messages).toHaveLength(1);
+  });
+
   it('has fields of tools that ask for nothing', () => {
     const nothing = { tools: [], functions: null, web_search_options: null, tool_choice: 'auto' } as const;
     expect(bodyOf({ ...nothing, tools: [] }, { model: 'claude-2.1' })).not.toHaveProperty('tools');

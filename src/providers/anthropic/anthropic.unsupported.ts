@@ -14,15 +14,18 @@ export class UnsupportedParams {
    * @throws GatewayError  `unsupported_parameter`
    */
   refuse(param: string, reason: string): void {
-    if (!this.drop) {
-      throw new GatewayError('unsupported_parameter', `${param} ${reason}.`, { param });
-    }
+    if (!this.drop) throw unsupportedParameter(param, reason);
     this.#dropped.add(param);
   }
 
   get dropped(): readonly string[] {
     return [...this.#dropped];
   }
+}
+
+/** For what cannot be left out either. */
+export function unsupportedParameter(param: string, reason: string): GatewayError {
+  return new GatewayError('unsupported_parameter', `${param} ${reason}.`, { param });
 }
 
 /** The client's fault whatever the provider: never dropped. */
