@@ -237,7 +237,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (isNews)
       this.#logger.error(
         `${describeTarget(this.endpoint.url)} lacks ${pending.length} migrations (${pending.join(', ')}), and DATABASE_MIGRATE is ` +
-          'false: not ready until `migration:run` has applied them',
+          'false: not used until `migration:run` has applied them',
       );
     if (pending.length > 0) throw new PendingMigrationsError();
   }

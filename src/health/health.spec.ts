@@ -347,13 +347,17 @@ describe('the database probe', () => {
     expect(await details(new Error('timeout expired'))).toMatchObject({ reason: 'it does not answer' });
   });
 
-  it('is down while migrations are pending, whatever credit there is: a rollout that forgot them has to stop', async () => {
+  it('is down while migrations are pending, whatever credit there is, but not with billing off', async () => {
     const port = {
       ping: () => Promise.resolve(1),
       status: () => ({ ...status, ready: false, lacksMigrations: true }),
     };
     expect(await new DatabaseProbe(port, () => true).check(signal())).toMatchObject({
       status: 'down',
+      details: { migrated: false, reason: 'migrations are pending' },
+    });
+    expect(await new DatabaseProbe(port, () => true, false).check(signal())).toMatchObject({
+      status: 'degraded',
       details: { migrated: false, reason: 'migrations are pending' },
     });
   });

@@ -47,7 +47,11 @@ export class ProbeRegistration implements OnApplicationBootstrap {
 
   #stores(): HealthProbe[] {
     return [
-      new DatabaseProbe(this.#find(DatabaseService), () => this.#servesWithoutDatabase()),
+      new DatabaseProbe(
+        this.#find(DatabaseService),
+        () => this.#servesWithoutDatabase(),
+        this.config.billing.enabled,
+      ),
       new CacheProbe(this.#find(RedisStatus)),
       new RateLimitsProbe(this.#find(RateLimitStatus)),
     ];

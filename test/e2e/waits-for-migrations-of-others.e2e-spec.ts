@@ -61,6 +61,16 @@ it('is not ready and refuses with 503 what needs tables that are not there, in o
   ]);
 });
 
+it('is ready, and says what is missing, where nothing is billed', async () => {
+  await using unbilled = await startGateway({
+    env: { DATABASE_URL: database.url, DATABASE_MIGRATE: 'false', BILLING_ENABLED: 'false' },
+  });
+  expect(await (await unbilled.fetch('/ready')).json()).toMatchObject({
+    checks: { database: { status: 'degraded', details: { reason: 'migrations are pending' } } },
+  });
+  expect((await unbilled.complete(ECHO, 'alice')).status).toBe(200);
+});
+
 it('serves by itself when somebody has migrated', async () => {
   await applyMigrations(migrationOptions({ url: database.url, poolSize: 2, health: new DatabaseHealth() }));
   await eventually('it is ready', async () => (await gateway.fetch('/ready')).ok);

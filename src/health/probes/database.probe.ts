@@ -12,7 +12,8 @@ export type DatabasePort = Pick<DatabaseService, 'ping' | 'status'>;
  * off, or while there is outage credit left. A question that waits for a connection while others are answered says that
  * the instance is busy, not that the database is away: taken out, it would make the other instances busier still.
  *
- * Without this version's tables nobody is served on credit: a rollout that forgot its migrations has to stop here.
+ * Without this version's tables nobody is served on credit: a rollout that forgot its migrations has to stop here. With
+ * billing off nobody needs them.
  */
 export class DatabaseProbe implements HealthProbe {
   readonly name = 'database';
@@ -21,13 +22,14 @@ export class DatabaseProbe implements HealthProbe {
   constructor(
     private readonly database: DatabasePort,
     private readonly servesWithout: () => boolean,
+    private readonly isBilling = true,
   ) {}
 
   async check(signal: AbortSignal): Promise<ComponentHealth> {
     const startedMs = performance.now();
     const fault = await this.#fault(signal);
     const { embedded, ready, pool, lacksMigrations } = this.database.status();
-    const isMissed = lacksMigrations || !this.servesWithout();
+    const isMissed = (lacksMigrations && this.isBilling) || !this.servesWithout();
     return {
       status: fault === undefined ? 'up' : isMissed ? 'down' : 'degraded',
       latencyMs: performance.now() - startedMs,
