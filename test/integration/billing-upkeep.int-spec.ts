@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MARK_REPLAYED } from '../../src/billing/upkeep/upkeep-statements.js';
 import {
   type BillingDatabase,
+  type BillingMachine,
   booksOf,
   chat,
   deadJournal,
@@ -44,6 +45,17 @@ const holdRow = async (id: string) =>
       [id],
     )
   )[0];
+
+/** @returns the ids that were to be booked; each waits for `first` */
+function beforeBooking({ settler }: BillingMachine, first: () => Promise<void>): readonly string[] {
+  const asked: string[] = [];
+  const enqueue = settler.enqueue.bind(settler);
+  settler.enqueue = (settling) => {
+    asked.push(settling.record.id);
+    void first().then(() => enqueue(settling));
+  };
+  return asked;
+}
 
 describe('a running request', () => {
   it('keeps its hold however long it takes', async () => {
@@ -122,6 +134,27 @@ describe('a running request', () => {
     await started.upkeep.onApplicationBootstrap();
     expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
     await started.upkeep.beforeApplicationShutdown();
+    expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
+  });
+
+  it('keeps its hold although the database goes away while another takes over a journal, and so does a living host', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await using other = await startMachine(db.dataSource, {}, dataDir);
+    for (const { upkeep } of [machine, other]) await upkeep.runOnce();
+    const [running, charged] = [order(user, 10n), order(user, 10n)];
+    for (const hold of [running, charged]) await machine.holds.hold(hold);
+    await deadJournal(dataDir, {}, { t: 'S', s: settling(charged, 7n).record });
+    const elsewhere = await deadJournal(dataDir, { host: 'pod-2' });
+    await db.dataSource.query("INSERT INTO gateway_instance (id, host) VALUES ($1, 'pod-2')", [elsewhere]);
+    beforeBooking(other, async () => {
+      await db.dataSource.query("UPDATE hold SET expires_at = now() - interval '45 minutes'");
+      await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '1 hour'");
+      other.instance.heard(performance.now() - 3_600_000);
+    });
+    await other.upkeep.runOnce();
+    expect(await other.recovery.recover()).toBe(0);
+    expect(await holdRow(charged.billingId)).toMatchObject({ state: 'captured' });
+    expect(await readdir(join(dataDir, 'journal'))).toContain(elsewhere);
     expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
   });
 

@@ -35,9 +35,10 @@ export class GatewayInstance {
     return this.#heardMs + SILENCE_MS * SAFE_PART;
   }
 
-  /** Whether it has been in touch with the database for long enough to call others silent, or what they hold past its term. */
+  /** Whether it is in touch with the database, and has been for long enough to call others silent, or what they hold past its term. */
   get isInTouch(): boolean {
-    return performance.now() - this.#backInTouchMs > OUT_OF_TOUCH_MS;
+    const nowMs = performance.now();
+    return nowMs - this.#backInTouchMs > OUT_OF_TOUCH_MS && nowMs - this.#heardMs <= OUT_OF_TOUCH_MS;
   }
 
   /** `performance.now()`: what was renewed before then may be past its term. */
