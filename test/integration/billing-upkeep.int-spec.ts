@@ -158,6 +158,34 @@ describe('a running request', () => {
     expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
   });
 
+  it('keeps its hold, and its process beats, while a journal takes long to replay', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const session = machine.sessions.open(identityOf(user));
+    await session.hold(machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false));
+    await machine.upkeep.runOnce();
+    const charged = order(user, 10n);
+    await machine.holds.hold(charged);
+    const dead = await deadJournal(dataDir, {}, { t: 'S', s: settling(charged, 7n).record });
+    const { promise: isBack, resolve: comeBack } = Promise.withResolvers<void>();
+    const asked = beforeBooking(machine, () => isBack);
+    await db.dataSource.query("UPDATE hold SET expires_at = now() - interval '45 minutes'");
+    await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '1 hour'");
+    machine.instance.heard(performance.now() - 3_600_000);
+    for (let rounds = 0; rounds < 2; rounds += 1) await machine.upkeep.runOnce(50);
+    const [row] = await db.dataSource.query<Record<string, unknown>[]>(
+      `SELECT (SELECT heartbeat_at > now() - interval '1 minute' FROM gateway_instance) AS heard,
+              (SELECT expires_at > now() FROM hold WHERE id <> $1) AS renewed`,
+      [charged.billingId],
+    );
+    expect(row).toEqual({ heard: true, renewed: true });
+    expect(asked).toEqual([charged.billingId]);
+    comeBack();
+    await machine.upkeep.runOnce();
+    expect(await holdRow(charged.billingId)).toMatchObject({ state: 'captured' });
+    expect(await readdir(join(dataDir, 'journal'))).not.toContain(dead);
+    await session.settle({ kind: 'release', reason: 'x' });
+  });
+
   it('that this process knows nothing of is given back, but not one that is young', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
     const forgotten = order(user, 10n);

@@ -32,8 +32,11 @@ import {
 const ROUND_MS = 5000;
 /** Renewals, forgotten holds and purges: once in so many rounds. */
 const THOROUGH_EVERY = 6;
-/** A boot waits this long for the money of dead processes to be back, so that its first users do not miss it. */
-const FIRST_ROUND_LIMIT_MS = 15_000;
+/**
+ * A boot waits this long for the money of dead processes to be back, so that its first users do not miss it; and so does
+ * every round, which comes by again in time to renew what this process holds (see OUT_OF_TOUCH_MS).
+ */
+const RECOVERY_LIMIT_MS = 15_000;
 const LAST_DRAIN_MS = 10_000;
 /** Rows that one sweep gives back, or one purge takes away, at most. */
 const ROWS_AT_ONCE = 500;
@@ -49,6 +52,8 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   readonly #logger = new Logger('Billing');
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
+  /** As long as no round has seen the end of it. */
+  #recovering: Promise<number> | undefined;
   #rounds = 0;
   #stopped = false;
   #currencyFault: ConfigurationError | undefined;
@@ -75,7 +80,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   /** @throws ConfigurationError  when the books are kept in another currency than BILLING_CURRENCY */
   async onApplicationBootstrap(): Promise<void> {
     this.instance.begin();
-    await Promise.race([this.#next(), sleep(FIRST_ROUND_LIMIT_MS, undefined, { ref: false })]);
+    await Promise.race([this.#next(), sleep(RECOVERY_LIMIT_MS, undefined, { ref: false })]);
     if (!this.#currencyFault) return;
     await this.beforeApplicationShutdown();
     throw this.#currencyFault;
@@ -85,7 +90,8 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   async beforeApplicationShutdown(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await Promise.race([this.#round, sleep(LAST_DRAIN_MS, undefined, { ref: false })]);
+    const running = Promise.allSettled([this.#round, this.#recovering]);
+    await Promise.race([running, sleep(LAST_DRAIN_MS, undefined, { ref: false })]);
     await this.settler.drain({ timeoutMs: LAST_DRAIN_MS });
     await this.journal.close();
     if (this.settler.pending > 0) {
@@ -106,13 +112,15 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   }
 
   /** One round of everything that is due. */
-  async runOnce(): Promise<void> {
+  async runOnce(recoveryLimitMs = RECOVERY_LIMIT_MS): Promise<void> {
     await this.#beat();
-    if (this.config.billing.enabled) await this.recovery.recover();
+    // First, and at once when it is back in touch: what it holds may be past its term, and others spare it for a while only.
+    const isThorough =
+      this.#rounds % THOROUGH_EVERY === 0 || !this.instance.isInTouch || this.#recovering !== undefined;
+    if (isThorough) await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
+    if (this.config.billing.enabled) await this.#recover(recoveryLimitMs);
     await this.#sweep();
-    // At once when it is back in touch: what it holds may be past its term, and others spare it for a while only.
-    if (this.#rounds % THOROUGH_EVERY === 0 || !this.instance.isInTouch) {
-      await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
+    if (isThorough) {
       await this.#purgeResponses();
       await this.database.query(PURGE_INSTANCES);
     }
@@ -143,6 +151,18 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     this.instance.heard(sentMs, row?.now_ms);
   }
 
+  /** A replay that takes longer goes on; the next round waits for it again. */
+  async #recover(limitMs: number): Promise<void> {
+    this.#recovering ??= this.recovery.recover();
+    let isOver = true;
+    const late = sleep(limitMs, undefined, { ref: false }).then(() => void (isOver = false));
+    try {
+      await Promise.race([this.#recovering, late]);
+    } finally {
+      if (isOver) this.#recovering = undefined;
+    }
+  }
+
   #refuseBooks(currency: string): void {
     this.instance.fence();
     this.#currencyFault = new ConfigurationError([
@@ -167,7 +187,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   /** @returns how many were given back */
   async #free(statement: string): Promise<number> {
     const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(statement, [
-      this.instance.isInTouch,
+      this.instance.isInTouch && !this.#recovering,
     ]);
     if (!row) return 0;
     if (row.by_evidence > 0) {
