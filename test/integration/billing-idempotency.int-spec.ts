@@ -266,7 +266,7 @@ async function serve(machine: BillingMachine, user: string, stop: 'held' | 'sett
 /** What a successor does after it replayed the journal of a dead instance. */
 async function declareDead(machine: BillingMachine): Promise<void> {
   await db.dataSource.query(MARK_REPLAYED, [machine.instance.id, 'host']);
-  await db.dataSource.query(SWEEP_ORPHANS, [true]);
+  await db.dataSource.query(SWEEP_ORPHANS, [Date.now()]);
 }
 
 describe('a request that was charged and whose answer is being stored', () => {

@@ -75,7 +75,7 @@ async function orphan(hold: HoldOrder): Promise<void> {
     dead,
     row?.instance_id,
   ]);
-  await db.dataSource.query(SWEEP_ORPHANS, [true]);
+  await db.dataSource.query(SWEEP_ORPHANS, [Date.now()]);
 }
 
 describe('a settlement', () => {
@@ -353,7 +353,7 @@ describe('a settlement that comes late', () => {
 
 describe('the sweep', () => {
   const sweep = async () =>
-    (await db.dataSource.query<{ by_evidence: number; by_timer: number }[]>(SWEEP_ORPHANS, [true]))[0];
+    (await db.dataSource.query<{ by_evidence: number; by_timer: number }[]>(SWEEP_ORPHANS, [Date.now()]))[0];
   const mineOf = (user: string, changes: string) =>
     db.dataSource.query(`UPDATE hold SET ${changes} WHERE user_id = $1`, [user]);
 
@@ -522,7 +522,7 @@ describe('under a storm of holds, extensions, settlements and sweeps of several 
             const cost = BigInt((round * 7 + lane) % 14);
             spent += cost;
             each.settler.enqueue(settling(hold, cost, { usage: undefined }));
-            if (round % 5 === 0) await db.dataSource.query(SWEEP_ORPHANS, [true]);
+            if (round % 5 === 0) await db.dataSource.query(SWEEP_ORPHANS, [Date.now()]);
           }
         }),
       ),

@@ -158,6 +158,19 @@ describe('a running request', () => {
     expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
   });
 
+  it('keeps its hold over a step of the database’s clock between the beat of a round and its sweep', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    const running = order(user, 10n);
+    await machine.holds.hold(running);
+    const recover = machine.recovery.recover.bind(machine.recovery);
+    machine.recovery.recover = async () => {
+      await db.dataSource.query('UPDATE hold SET expires_at = now()');
+      return recover();
+    };
+    await machine.upkeep.runOnce();
+    expect(await holdRow(running.billingId)).toMatchObject({ state: 'open' });
+  });
+
   it('keeps its hold, and its process beats, while a journal takes long to replay', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
     const session = machine.sessions.open(identityOf(user));

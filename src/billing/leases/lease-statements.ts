@@ -113,19 +113,20 @@ export const FIND_FORGOTTEN_LEASES = `
 /**
  * Gives back what dead instances had reserved ahead, by the same evidence as their holds (see SWEEP_ORPHANS): the journal
  * was replayed, so no charge is still to come out of it; or, last, nobody could replay it and the term is over.
- * $1 false: not by time
+ * $1 the time, as there
  */
 export const SWEEP_LEASES = `
   WITH found AS MATERIALIZED (
     SELECT l.id, l.user_id, g.replayed_at IS NOT NULL AS evident
       FROM lease l LEFT JOIN gateway_instance g ON g.id = l.instance_id
-     WHERE g.replayed_at IS NOT NULL OR $1::boolean AND l.expires_at < now()
+     WHERE g.replayed_at IS NOT NULL OR l.expires_at < to_timestamp($1::float8 / 1000)
      ORDER BY l.id LIMIT 500),
   locked AS MATERIALIZED (
     SELECT user_id FROM account WHERE user_id IN (SELECT user_id FROM found) ORDER BY user_id FOR UPDATE),
   gone AS (
     DELETE FROM lease USING found
-     WHERE lease.id = found.id AND (found.evident OR lease.expires_at < now()) AND (SELECT count(*) FROM locked) > 0
+     WHERE lease.id = found.id AND (found.evident OR lease.expires_at < to_timestamp($1::float8 / 1000))
+       AND (SELECT count(*) FROM locked) > 0
     RETURNING lease.user_id, lease.amount_nano, found.evident),
   moved AS (
     UPDATE account SET held_nano = held_nano - LEAST(freed, held_nano)

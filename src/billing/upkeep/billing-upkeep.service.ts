@@ -186,8 +186,9 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
 
   /** @returns how many were given back */
   async #free(statement: string): Promise<number> {
+    const mayTellByTime = this.instance.isInTouch && !this.#recovering;
     const [row] = await this.database.query<{ by_evidence: number; by_timer: number }>(statement, [
-      this.instance.isInTouch && !this.#recovering,
+      mayTellByTime ? this.instance.databaseMs : undefined,
     ]);
     if (!row) return 0;
     if (row.by_evidence > 0) {

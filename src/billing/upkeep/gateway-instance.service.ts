@@ -41,6 +41,11 @@ export class GatewayInstance {
     return nowMs - this.#backInTouchMs > OUT_OF_TOUCH_MS && nowMs - this.#heardMs <= OUT_OF_TOUCH_MS;
   }
 
+  /** What the database's clock said when it was last heard. */
+  get databaseMs(): number | undefined {
+    return this.#databaseMs;
+  }
+
   /** `performance.now()`: what was renewed before then may be past its term. */
   get backInTouchMs(): number {
     return this.#backInTouchMs;

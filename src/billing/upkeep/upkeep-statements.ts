@@ -22,14 +22,15 @@ export const SILENCE_OF_INSTANCE = `
   SELECT extract(epoch FROM now() - heartbeat_at)::float8 AS seconds FROM gateway_instance WHERE id = $1`;
 
 const PAST_ITS_TERM = isBroken('timer-release')
-  ? `$1::boolean IS NOT NULL AND h.created_at < now() - interval '1 second'`
-  : '$1::boolean AND h.expires_at < now()';
+  ? `coalesce($1::float8, 0) >= 0 AND h.created_at < now() - interval '1 second'`
+  : 'h.expires_at < to_timestamp($1::float8 / 1000)';
 
 /**
  * Gives back what dead instances hold. Evidence first: the instance's journal was replayed, so no settlement of it is
  * still to come. Time last: nobody could replay it (its disk is gone), and the hold is past its term.
  * Locks holds in order, then accounts in order.
- * $1 false: not by time, for those who live may not have been able to renew what they hold
+ * $1 the database's time as the caller last heard it, ms: its clock may have been set forward since. Null: not by time,
+ * for those who live may not have been able to renew what they hold
  */
 export const SWEEP_ORPHANS = `
   WITH found AS MATERIALIZED (
