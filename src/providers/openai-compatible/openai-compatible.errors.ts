@@ -238,13 +238,15 @@ function rejection(failure: Failure, names: readonly string[], message: string):
 
 /**
  * OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`;
- * Cloudflare and watsonx a list in `errors`. Nest's and Spring's `error` beside a `message` is the status in words.
+ * Cloudflare and watsonx a list in `errors`, others one of words. Nest's and Spring's `error` beside a `message` is the status in words.
  */
 function errorObject(body: unknown): WireObject {
   const envelope = asObject(Array.isArray(body) ? body[0] : body) ?? {};
   if (typeof body === 'string') return { message: body };
   if (typeof envelope.error === 'string') return { ...envelope, message: envelope.message || envelope.error };
-  return asObject(envelope.error) ?? asObject(asArray(envelope.errors)[0]) ?? envelope;
+  const [first] = asArray(envelope.errors);
+  if (!envelope.error && asText(first)) return { ...envelope, message: envelope.message || first };
+  return asObject(envelope.error) ?? asObject(first) ?? envelope;
 }
 
 function messageIn(error: WireObject): string | undefined {

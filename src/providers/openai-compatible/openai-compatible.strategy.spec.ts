@@ -678,6 +678,11 @@ describe('an error answer', () => {
       { code: 'provider_rejected', message: 'Bad input' },
     ],
     [
+      'a list of words',
+      answer(400, { errors: ['no such voice', 'x'] }),
+      { code: 'provider_rejected', message: 'no such voice' },
+    ],
+    [
       'a list of errors with status 200',
       answer(200, { success: false, errors: [{ code: 5006, message: 'Bad input' }], result: {} }),
       { code: 'provider_bad_response', message: 'Bad input' },
