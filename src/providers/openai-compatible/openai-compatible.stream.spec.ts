@@ -320,6 +320,19 @@ describe('tool calls', () => {
         [A],
       ],
       [
+        'gives the id alone at first',
+        streamed(
+          [
+            { index: 0, id: 'call_1', type: 'function' },
+            { index: 1, id: 'call_2' },
+          ],
+          [{ index: 0, ...f('f', '{"a":1}') }],
+          [{ index: 1, type: 'function', ...f('g', '{"b"') }],
+          [{ index: 1, ...f(undefined, ':2}') }],
+        ),
+        [A, B],
+      ],
+      [
         'gives the name behind some of the arguments, and has no index (SGLang)',
         streamed(
           [{ id: 'call_1', ...f(undefined, '{"a"') }],

@@ -143,8 +143,11 @@ function joined(held: WireObject, wire: WireObject): WireObject {
   return { ...held, ...wire, id: held.id ?? wire.id, function: { ...before, ...called, arguments: text } };
 }
 
+/** With an id, and of a function as far as is known: other types have no name. */
 function isUnnamed(wire: WireObject): boolean {
-  return asText(wire.id) !== undefined && asObject(wire.function) !== undefined && nameIn(wire) === undefined;
+  const isFunction =
+    asObject(wire.function) !== undefined || (asText(wire.type) ?? 'function') === 'function';
+  return asText(wire.id) !== undefined && isFunction && nameIn(wire) === undefined;
 }
 
 function introduces(wire: WireObject): boolean {
