@@ -14,8 +14,12 @@ export interface SseSink {
    * @returns  the index behind the last one taken; `start` for none
    */
   skim?(text: string, start: number): number;
-  /** A line that is neither a comment nor `data` nor `event`: servers exist that say more than the format has words for. */
-  otherLine?(line: string): void;
+  /**
+   * A line that is neither a comment nor `data` nor `event`: servers exist that say more than the format has words for.
+   *
+   * @returns  the event that it is; one that has only begun is given first
+   */
+  otherLine?(line: string): SseEvent | undefined;
 }
 
 export interface SseDecoderOptions {
@@ -152,7 +156,13 @@ export class SseDecoder {
     if (line === '') this.#dispatch(sink);
     else if (line.startsWith('data')) this.#takeData(line);
     else if (line.startsWith('event')) this.#event = fieldValue(line, 'event') ?? this.#event;
-    else if (line.charCodeAt(0) !== COLON) sink.otherLine?.(line);
+    else if (line.charCodeAt(0) !== COLON) this.#takeOther(sink.otherLine?.(line), sink);
+  }
+
+  #takeOther(event: SseEvent | undefined, sink: SseSink): void {
+    if (!event) return;
+    this.#dispatch(sink);
+    sink.event(event);
   }
 
   #takeData(line: string): void {

@@ -49,10 +49,25 @@ describe('SseDecoder', () => {
   it('shows lines that are no fields to whoever wants them, and the unfinished last one', () => {
     const lines: string[] = [];
     const decoder = new SseDecoder();
-    const sink = { event: () => undefined, otherLine: (line: string) => lines.push(line) };
+    const sink = { event: () => undefined, otherLine: (line: string) => void lines.push(line) };
     decoder.read(bytes('data: 1\nerror: {}\nevent: x\n: comment\n\n{"a":'), sink);
     decoder.close(sink);
     expect(lines).toEqual(['error: {}', '{"a":']);
+  });
+
+  it('gives what such a line is taken for, behind the event that it breaks off', () => {
+    const events: SseEvent[] = [];
+    const sink = {
+      event: (event: SseEvent) => void events.push(event),
+      otherLine: (line: string) => (line.startsWith('{') ? { data: line } : undefined),
+    };
+    new SseDecoder().read(bytes('event: a\ndata: 1\nid: 7\ndata: 2\n{}\n\n{"b":1}\ndata: 3\n\n'), sink);
+    expect(events).toEqual([
+      { event: 'a', data: '1\n2' },
+      { data: '{}' },
+      { data: '{"b":1}' },
+      { data: '3' },
+    ]);
   });
 
   it('gives the last event when only its blank line is missing', () => {

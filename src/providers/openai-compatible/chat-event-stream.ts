@@ -10,6 +10,8 @@ const DONE_DATA = '[DONE]';
 /** With the spaces that some servers put around it. */
 const MAX_DONE_LENGTH = 16;
 const ERROR_FIELD = 'error:';
+/** No error is longer. */
+const MAX_BARE_LENGTH = 65_536;
 const NONE: ChatStreamEvent[] = [];
 
 /** The data of a stream's events -> the client's. Pure; one for each stream. */
@@ -41,6 +43,8 @@ class ChatTranslation implements StreamTranslation, SseSink {
   readonly #decoder = new SseDecoder();
   readonly #run = new ChunkRun();
   #out = NONE;
+  /** JSON without a field name, whose end has not come. */
+  #bare = '';
   #joins = false;
   #complete = false;
 
@@ -87,9 +91,14 @@ class ChatTranslation implements StreamTranslation, SseSink {
   }
 
   /** For the decoder. llama.cpp told errors as a field `error` until late in 2025; others answer with bare JSON after all. */
-  otherLine(line: string): void {
-    if (line.startsWith(ERROR_FIELD)) this.event({ event: 'error', data: line.slice(ERROR_FIELD.length) });
-    else if (line.startsWith('{')) this.event({ data: line });
+  otherLine(line: string): SseEvent | undefined {
+    if (line.startsWith(ERROR_FIELD)) return { event: 'error', data: line.slice(ERROR_FIELD.length) };
+    const isFirst = this.#bare === '';
+    if (isFirst && !line.startsWith('{')) return undefined;
+    const data = this.#bare + line;
+    const isWhole = (isFirst || line.startsWith('}')) && parseJson(data) !== undefined;
+    this.#bare = isWhole || data.length > MAX_BARE_LENGTH ? '' : data;
+    return isWhole ? { data } : undefined;
   }
 
   /** For the decoder. */

@@ -825,11 +825,16 @@ describe('a stream that failed', () => {
       'error: {"code":400,"message":"no","type":"invalid_request_error"}\n\n',
     ],
     ['as bare JSON', '{"error":{"code":400,"message":"no","type":"invalid_request_error"}}'],
+    [
+      'as bare JSON of several lines',
+      '{\n  "error": {\n    "code": 400,\n"message": "no",\n    "type": "invalid_request_error"\n  }\n}',
+    ],
   ])('is told %s', async (_name, error) => {
     for (const before of [
       '',
       ': hello\n\n',
       sse({ id: 'c', choices: [{ index: 0, delta: { content: 'x' } }] }),
+      sse({ id: 'c', choices: [{ index: 0, delta: { content: 'x' } }] }).trimEnd() + '\n',
     ]) {
       const { chunks, failure } = await read(`${before}${error}\n\ndata: [DONE]\n\n`);
       expect(contentOf(chunks)).toBe(before.startsWith('data') ? 'x' : '');
@@ -845,12 +850,19 @@ describe('a stream that failed', () => {
     expect(failure).toMatchObject({ code: 'provider_bad_response' });
   });
 
-  it.each(['data: nonsense\n\n', 'data: 7\n\n', 'data: [DONE]\n\n', '', ': hello\n\n', '<html></html>'])(
-    'takes %j for no answer',
-    async (text) => {
-      expect((await read(text)).failure).toMatchObject({ code: 'provider_bad_response' });
-    },
-  );
+  it.each([
+    '{\n',
+    '{\n}\n',
+    '{\ndata: {"choices":[]}\n\n',
+    'data: nonsense\n\n',
+    'data: 7\n\n',
+    'data: [DONE]\n\n',
+    '',
+    ': hello\n\n',
+    '<html></html>',
+  ])('takes %j for no answer', async (text) => {
+    expect((await read(text)).failure).toMatchObject({ code: 'provider_bad_response' });
+  });
 
   it('is a failure when the server says so by its finish reason', async () => {
     const { failure } = await read(
