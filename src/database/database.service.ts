@@ -13,6 +13,7 @@ import { PreparedStatements } from './prepared-statements.js';
 import { describeTarget } from './connection-target.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth, type DatabaseTurn } from './database-health.js';
+import { errorChain } from '../telemetry/describe-error.js';
 import { outageReason } from './outage-reason.js';
 import { readPatiently } from './read-patiently.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
@@ -285,7 +286,10 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     this.#toldTrouble = trouble;
     const target = describeTarget(this.endpoint.url);
     if (trouble === undefined) this.#logger.log(`the database ${target} is as it should be again`);
-    else this.#logger.error(`the database ${target} is not as it should be: ${trouble}`);
+    else {
+      const said = messageOf(errorChain(error).at(-1));
+      this.#logger.error(`the database ${target} is not as it should be: ${trouble} (${said})`);
+    }
   }
 
   #refused(error: DatabaseRefusesError): DatabaseRefusesError {
