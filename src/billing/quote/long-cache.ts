@@ -14,8 +14,7 @@ export function asksForLongCache(request: ChatRequest): boolean {
 
 function isMessageMarked(message: ChatMessage): boolean {
   return (
-    isMarked(message) ||
-    areMarked(message.content) ||
+    isItemMarked(message) ||
     areMarked(message.tool_calls) ||
     areMarked(asObject(message.provider_specific_fields)?.['anthropic_content'])
   );

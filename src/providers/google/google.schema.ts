@@ -22,21 +22,25 @@ export function toGeminiSchema(schema: JsonObject): JsonObject {
 
 /** @param renamed  `definitions` are `$defs` */
 function translated(schema: JsonObject, renamed: boolean): JsonObject {
+  return inKnownWords(mapped(schema, (value, name) => subschemas(name, value, renamed)));
+}
+
+/** @returns the object itself where no value is another */
+function mapped(object: JsonObject, better: (value: unknown, name: string) => unknown): JsonObject {
   let copy: JsonObject | undefined;
-  for (const name in schema) {
-    const value = schema[name];
-    const better = subschemas(name, value, renamed);
-    if (better !== value) (copy ??= { ...schema })[name] = better;
+  for (const name in object) {
+    const value = better(object[name], name);
+    if (value !== object[name]) (copy ??= { ...object })[name] = value;
   }
-  return inKnownWords(copy ?? schema);
+  return copy ?? object;
 }
 
 function subschemas(name: string, value: unknown, renamed: boolean): unknown {
   if (name === '$ref') return renamed ? reference(value) : value;
   if (SUBSCHEMA_LISTS.has(name)) return Array.isArray(value) ? listOf(value, renamed) : value;
-  if (!isObject(value)) return value;
-  if (SUBSCHEMA.has(name)) return translated(value, renamed);
-  return SUBSCHEMA_MAPS.has(name) ? mapOf(value, renamed) : value;
+  if (SUBSCHEMA.has(name)) return translatedIfAny(value, renamed);
+  if (!SUBSCHEMA_MAPS.has(name) || !isObject(value)) return value;
+  return mapped(value, (schema) => translatedIfAny(schema, renamed));
 }
 
 function reference(value: unknown): unknown {
@@ -46,18 +50,13 @@ function reference(value: unknown): unknown {
 }
 
 function listOf(list: unknown[], renamed: boolean): unknown[] {
-  const better = list.map((value) => (isObject(value) ? translated(value, renamed) : value));
+  const better = list.map((value) => translatedIfAny(value, renamed));
   return better.some((value, at) => value !== list[at]) ? better : list;
 }
 
-function mapOf(map: JsonObject, renamed: boolean): JsonObject {
-  let copy: JsonObject | undefined;
-  for (const name in map) {
-    const value = map[name];
-    const better = isObject(value) ? translated(value, renamed) : value;
-    if (better !== value) (copy ??= { ...map })[name] = better;
-  }
-  return copy ?? map;
+/** `true` and `false` are schemas, too. */
+function translatedIfAny(value: unknown, renamed: boolean): unknown {
+  return isObject(value) ? translated(value, renamed) : value;
 }
 
 function inKnownWords(schema: JsonObject): JsonObject {
