@@ -12,6 +12,8 @@ const MAX_DONE_LENGTH = 16;
 const ERROR_FIELD = 'error:';
 /** No error is longer. */
 const MAX_BARE_LENGTH = 65_536;
+/** Lines that may end it, each of which has all of it parsed: no error is nested deeper. */
+const MAX_BARE_ENDS = 16;
 const NONE: ChatStreamEvent[] = [];
 
 /** The data of a stream's events -> the client's. Pure; one for each stream. */
@@ -45,6 +47,7 @@ class ChatTranslation implements StreamTranslation, SseSink {
   #out = NONE;
   /** JSON without a field name, whose end has not come. */
   #bare = '';
+  #bareEnds = 0;
   #joins = false;
   #complete = false;
 
@@ -96,8 +99,11 @@ class ChatTranslation implements StreamTranslation, SseSink {
     const isFirst = this.#bare === '';
     if (isFirst && !line.startsWith('{')) return undefined;
     const data = this.#bare + line;
-    const isWhole = (isFirst || line.startsWith('}')) && parseJson(data) !== undefined;
-    this.#bare = isWhole || data.length > MAX_BARE_LENGTH ? '' : data;
+    const mayEnd = isFirst || line.startsWith('}');
+    const isWhole = mayEnd && parseJson(data) !== undefined;
+    this.#bareEnds = isFirst ? 0 : this.#bareEnds + Number(mayEnd);
+    const isOver = isWhole || data.length > MAX_BARE_LENGTH || this.#bareEnds >= MAX_BARE_ENDS;
+    this.#bare = isOver ? '' : data;
     return isWhole ? { data } : undefined;
   }
 

@@ -829,6 +829,8 @@ describe('a stream that failed', () => {
       'as bare JSON of several lines',
       '{\n  "error": {\n    "code": 400,\n"message": "no",\n    "type": "invalid_request_error"\n  }\n}',
     ],
+    // Each line that may end it has all of it parsed: thousands of them would stop everybody.
+    ['behind what never ends', `{"a":"\n${'}\n'.repeat(16)}{"error":{"code":400,"message":"no"}}`],
   ])('is told %s', async (_name, error) => {
     for (const before of [
       '',
