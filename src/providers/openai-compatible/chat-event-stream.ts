@@ -22,8 +22,11 @@ export interface EventTranslator {
   take(json: string, out: ChatStreamEvent[]): void;
   /** Takes whole events that it knows from the text, see `SseSink.skim`; what they say to the client goes into `run`. */
   skim?(text: string, start: number, run: ChunkRun): number;
-  /** `[DONE]`, or the end of the body. Throws when the answer is not whole. */
-  finish(out: ChatStreamEvent[]): void;
+  /**
+   * @param isDone  by `[DONE]`, and not because the body has ended
+   * @throws ProviderError  when the answer is not whole
+   */
+  finish(out: ChatStreamEvent[], isDone: boolean): void;
   /** Something of the answer has been seen. */
   readonly begun: boolean;
   /** The wire said that nothing is to come. */
@@ -78,18 +81,18 @@ class ChatTranslation implements StreamTranslation, SseSink {
   end(out: ChatStreamEvent[]): void {
     this.#out = out;
     this.#decoder.close(this);
-    if (!this.#complete) this.#finish();
+    if (!this.#complete) this.#finish(false);
   }
 
   /** For the decoder. */
   event({ event, data }: SseEvent): void {
     if (this.#complete || event === 'ping') return;
     this.flush(this.#out);
-    if (isDone(data)) this.#finish();
+    if (isDone(data)) this.#finish(true);
     else if (event === 'error') throw this.#namedError(data);
     else {
       this.translator.take(data, this.#out);
-      if (this.translator.complete) this.#finish();
+      if (this.translator.complete) this.#finish(true);
     }
   }
 
@@ -117,8 +120,8 @@ class ChatTranslation implements StreamTranslation, SseSink {
     return toProviderError(error, this.signal);
   }
 
-  #finish(): void {
-    this.translator.finish(this.#out);
+  #finish(isDone: boolean): void {
+    this.translator.finish(this.#out, isDone);
     this.#complete = true;
   }
 

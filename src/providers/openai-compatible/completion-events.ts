@@ -10,7 +10,7 @@ export async function* completionEvents(
   const translator = new ChatStreamTranslator(context);
   const events: ChatStreamEvent[] = [];
   for (const chunk of chunksOf(completion)) translator.takeChunk(chunk, events);
-  translator.finish(events);
+  translator.finish(events, true);
   yield* events;
 }
 

@@ -845,10 +845,40 @@ describe('a stream that failed', () => {
     expect((await read(error.trimEnd())).failure).toMatchObject({ message: 'no' });
   });
 
-  it('is not made complete by a [DONE]', async () => {
-    const { failure } = await read(
-      `${sse({ id: 'c', choices: [{ index: 0, delta: { content: 'x' } }] })}data: [DONE]\n\n`,
+  const chunkOf = (index: number, delta: object, finish_reason?: string) =>
+    sse({ id: 'c', choices: [{ index, delta, finish_reason }] });
+  const call = { index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '' } };
+  const usage = { prompt_tokens: 3, completion_tokens: 1, total_tokens: 4 };
+
+  it.each([
+    ['text', chunkOf(0, { content: 'x' }), ['stop']],
+    ['text in chunks that are not parsed', chunkOf(0, {}) + chunkOf(0, { content: 'x' }), ['stop']],
+    ['two answers', chunkOf(0, { content: 'x' }) + chunkOf(1, { content: 'y' }), ['stop', 'stop']],
+    ['a call', chunkOf(0, { tool_calls: [call] }), ['tool_calls']],
+  ])('is whole by a [DONE] where the server never tells why it ends: %s', async (_name, told, reasons) => {
+    const { failure, events, chunks } = await read(
+      `${told}${sse({ id: 'c', choices: [], usage })}data: [DONE]\n\n`,
     );
+    expect(failure).toBeUndefined();
+    const [end, last] = chunks.slice(-2);
+    expect(end?.choices.map((choice) => choice.finish_reason)).toEqual(reasons);
+    expect(last).toMatchObject({ choices: [], usage });
+    // Only a count that comes with the end, or behind it, is that of the whole answer.
+    expect(events.slice(-2).map((event) => [event.finishReason, event.usage?.inputTokens])).toEqual([
+      [reasons[0], undefined],
+      [undefined, 3],
+    ]);
+  });
+
+  it.each([
+    ['has not come', chunkOf(0, { content: 'x' })],
+    ['comes before a word of the answer', `${chunkOf(0, { content: '' })}data: [DONE]\n\n`],
+    [
+      'leaves one of two answers open',
+      `${chunkOf(0, { content: 'x' }, 'stop')}${chunkOf(1, { content: 'y' })}data: [DONE]\n\n`,
+    ],
+  ])('is cut when its [DONE] %s', async (_name, told) => {
+    const { failure } = await read(told);
     expect(failure).toMatchObject({ code: 'provider_bad_response' });
   });
 

@@ -56,6 +56,7 @@ export class ChatStreamTranslator implements EventTranslator {
   #usage: Usage | undefined;
   #usageBlock: unknown;
   #usageShown = false;
+  #hasText = false;
   /** What chunks before the first choice say (Azure's prompt filter): goes out with the first chunk that has one. */
   #prelude: WireObject | undefined;
   /** The last chunk: what ended calls still lack is said with it, unless the server goes on with them after their finish. */
@@ -93,8 +94,8 @@ export class ChatStreamTranslator implements EventTranslator {
     return at;
   }
 
-  /** `[DONE]`, or the end of the body. */
-  finish(out: ChatStreamEvent[]): void {
+  finish(out: ChatStreamEvent[], isDone: boolean): void {
+    if (isDone && this.#hasText && !this.#choices.some((choice) => choice.finish)) this.#end(out);
     if (this.#choices.length === 0) throw badResponse('The provider ended the stream without an answer.');
     for (const choice of this.#choices) {
       if (!choice.finish) throw badResponse('The provider ended the stream before the answer was complete.');
@@ -108,12 +109,26 @@ export class ChatStreamTranslator implements EventTranslator {
     return this.#choices.length > 0;
   }
 
+  /**
+   * Some servers (vllm-mlx, NIM, OpenAI itself for audio) give no reason for an answer that simply ended. Clients want one:
+   * openai-node throws without.
+   */
+  #end(out: ChatStreamEvent[]): void {
+    const choices = this.#choices.map(({ index, hasToolCalls }) => ({
+      index,
+      delta: {},
+      finish_reason: hasToolCalls ? 'tool_calls' : 'stop',
+    }));
+    this.takeChunk({ choices }, out);
+  }
+
   #rewriteAt(text: string, at: number): RewrittenChunk | undefined {
     if (this.#looksAtCalls) return undefined;
     for (const template of this.#templates) {
       const chunk = template.rewriteAt(text, at);
       if (chunk) {
         this.#fruitlessLessons = 0;
+        this.#hasText ||= chunk.outputText !== '';
         return chunk;
       }
     }
@@ -152,7 +167,8 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #takeWithoutChoice(chunk: WireObject, out: ChatStreamEvent[]): void {
-    if (readUsage(chunk.usage)) {
+    // Before the end it is not that of the whole answer, and waits for it.
+    if (readUsage(chunk.usage) && this.#choices.every((choice) => choice.finish)) {
       this.#release(out, true);
       out.push(this.#usageEvent(chunk));
     } else if (!this.begun) {
@@ -195,6 +211,7 @@ export class ChatStreamTranslator implements EventTranslator {
       text += writtenText(choice.delta);
       if (choice.index === 0) finish ??= choice.finish_reason ?? undefined;
     }
+    this.#hasText ||= text !== '';
     return event(JSON.stringify(this.#envelope(chunk, choices)), text, usage, finish);
   }
 
