@@ -51,7 +51,8 @@ export function errorMessage(error: Error): string {
 /** Only the frames: the first lines of a stack repeat the message. */
 export function stackFrames(error: Error): string {
   const stack = error.stack ?? '';
-  const first = stack.search(/\n\s+at /);
+  const message = stack.indexOf(error.message);
+  const first = stack.indexOf('\n    at ', message < 0 ? 0 : message + error.message.length);
   return first < 0 ? '' : stack.slice(first + 1, first + 1 + MAX_TEXT);
 }
 

@@ -4,10 +4,10 @@
  */
 const SECRETS: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi, '$1 [masked]'],
-  [/\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?/g, '[masked]'],
+  [/\beyJ[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*){0,2}/g, '[masked]'],
   [/\bsk[-_][A-Za-z0-9_-]{6,}/g, '[masked]'],
   [/\bAIza[A-Za-z0-9_-]{6,}/g, '[masked]'],
-  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s:@/]*:[^\s@/]+@/gi, '$1[masked]@'],
+  [/\b([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s:@/]*:[^\s@/]+@/gi, '$1[masked]@'],
   [/([?&](?:key|api_?key|token|access_token|password|secret)=)[^&\s"']+/gi, '$1[masked]'],
   [
     /((?:api[_-]?key|x-goog-api-key|authorization|password|secret[_-]?key|client_secret)["']?\s*[:=]\s*["']?)[^"'\s,}&]+/gi,
