@@ -1,11 +1,18 @@
-import { type ChatRequest, GatewayError } from '@app/contracts';
+import { type ChatRequest, type ContentPart, GatewayError } from '@app/contracts';
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, it } from 'vitest';
+import type { Principal } from '../auth/principal.js';
 import type { CatalogModel, CatalogTarget } from '../models/catalog.js';
 import { type CachePlan, planCache } from './cache-plan.js';
 
 const TARGET = { provider: 'p', upstreamModel: 'u' } as CatalogTarget;
-const MODEL = { id: 'm', root: 'm', cache: undefined, targets: [TARGET] } as unknown as CatalogModel;
+const MODEL = {
+  id: 'm',
+  root: 'm',
+  cache: undefined,
+  targets: [TARGET],
+  fallbacks: [],
+} as unknown as CatalogModel;
 const CACHED = { ...MODEL, cache: { ttlMs: 60_000 } };
 const PINNED: Partial<ChatRequest> = { temperature: 0 };
 
@@ -13,6 +20,8 @@ interface Asked {
   readonly request?: Partial<ChatRequest>;
   readonly headers?: IncomingHttpHeaders;
   readonly userId?: string;
+  /** The token's list. */
+  readonly models?: readonly string[];
   readonly model?: CatalogModel;
   readonly isStream?: boolean;
   readonly clientTtlMs?: number;
@@ -23,14 +32,19 @@ function plan(asked: Asked): CachePlan | undefined {
     request = {},
     headers = {},
     userId = 'ann',
+    models,
     model = MODEL,
     isStream = false,
     clientTtlMs = 300_000,
   } = asked;
   const whole: ChatRequest = { model: 'm', messages: [{ role: 'user', content: 'hi' }], ...request };
-  return planCache(whole, headers, userId, model, isStream, clientTtlMs);
+  return planCache(whole, headers, { userId, models } as Principal, model, isStream, clientTtlMs);
 }
 
+const withPart = (part: ContentPart): Partial<ChatRequest> => ({
+  ...PINNED,
+  messages: [{ role: 'user', content: [part] }],
+});
 const leadingTo = (...targets: CatalogTarget[]): Asked => ({ model: { ...MODEL, targets } });
 const key = (asked: Asked): string => plan({ headers: { 'x-cache-ttl': '60' }, ...asked })!.key;
 
@@ -59,6 +73,8 @@ describe('planCache', () => {
     ['functions', { ...PINNED, functions: [{ name: 'f' }] }],
     ['a web search', { ...PINNED, web_search_options: {} }],
     ['a stored conversation', { ...PINNED, store: true }],
+    ['an image by its address', withPart({ type: 'image_url', image_url: { url: 'HTTPS://a.example/b' } })],
+    ['a document in a bucket', withPart({ type: 'file', file: { file_data: 'gs://bucket/a.pdf' } })],
   ] as [string, Partial<ChatRequest>][])(
     'by configuration leaves alone a request with %s, unless its client asks',
     (_what, request) => {
@@ -68,6 +84,15 @@ describe('planCache', () => {
       });
     },
   );
+
+  it('by configuration keeps an answer about what is in the request itself', () => {
+    for (const part of [
+      { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } },
+      { type: 'text', text: 'https://a.example/b' },
+    ]) {
+      expect(plan({ request: withPart(part), model: CACHED })).toBeDefined();
+    }
+  });
 
   it('takes a seed for as good as temperature 0', () => {
     expect(plan({ request: { seed: 0 }, model: CACHED })).toBeDefined();
@@ -129,6 +154,7 @@ describe('the key', () => {
     ['another model', { model: { ...MODEL, id: 'n' } as CatalogModel }],
     ['a model that leads to another since a reload', leadingTo({ ...TARGET, upstreamModel: 'v' })],
     ['a model that leads elsewhere since a reload', leadingTo({ ...TARGET, provider: 'q' })],
+    ['a provider at another address since', leadingTo({ ...TARGET, baseUrl: 'http://b/v1' })],
     ['a model with a target more', leadingTo(TARGET, { ...TARGET, upstreamModel: 'v' })],
     ['a stream', { isStream: true }],
     ['another prompt', { request: { messages: [{ role: 'user', content: 'ho' }] } }],
@@ -136,6 +162,13 @@ describe('the key', () => {
     ['a field more', { request: { top_p: 0.5 } }],
   ] as [string, Asked][])('is another one for %s', (_what, asked) => {
     expect(key(asked)).not.toBe(key({}));
+  });
+
+  it('is another one for a token with another list, where a fallback that it must not use may have answered', () => {
+    const model = { ...MODEL, fallbacks: ['n'] };
+    expect(key({ model, models: ['m'] })).not.toBe(key({ model }));
+    expect(key({ model, models: ['m'] })).toBe(key({ model, models: ['m'] }));
+    expect(key({ models: ['m'] })).toBe(key({}));
   });
 
   it('does not run together at the seams', () => {

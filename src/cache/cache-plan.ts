@@ -1,6 +1,7 @@
 import { type ChatRequest, GatewayError } from '@app/contracts';
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Principal } from '../auth/principal.js';
 import type { CatalogModel } from '../models/catalog.js';
 import { CACHE_FORMAT } from './cached-answer.js';
 import { canonicalJson } from '../text/canonical-json.js';
@@ -11,8 +12,8 @@ const MAX_TTL_SECONDS = 86_400;
 /** What the response cache is to do for one request. */
 export interface CachePlan {
   /**
-   * Of the tenant, the model with its targets (a reload may lead it elsewhere) and the whole request; of a stream another
-   * than of a whole answer.
+   * Of the user, the model with its targets (a reload may lead it elsewhere) and the whole request; of a stream another
+   * than of a whole answer. Where a fallback may answer, also of the models that the token may use.
    */
   readonly key: string;
   readonly ttlMs: number;
@@ -33,7 +34,7 @@ export interface CachePlan {
 export function planCache(
   request: ChatRequest,
   headers: IncomingHttpHeaders,
-  userId: string,
+  principal: Pick<Principal, 'userId' | 'models'>,
   model: CatalogModel,
   isStream: boolean,
   clientTtlMs: number,
@@ -43,7 +44,7 @@ export function planCache(
   // Its events tell how the first choice ended; of the others one may be cut, and would be given again as if it were whole.
   if (isStream && (request.n ?? 1) > 1) return undefined;
   const ttlMs = askedMs ?? (model.cache && isRepeatable(request) ? model.cache.ttlMs : 0);
-  return ttlMs > 0 ? { key: cacheKey(request, userId, model, isStream), ttlMs } : undefined;
+  return ttlMs > 0 ? { key: cacheKey(request, principal, model, isStream), ttlMs } : undefined;
 }
 
 function askedTtlMs(header: string | string[] | undefined, clientTtlMs: number): number | undefined {
@@ -71,22 +72,41 @@ function forbidsCache(cacheControl: string | undefined): boolean {
 
 /**
  * The client asked for the same answer again (temperature 0 or a seed), nothing outside the request goes into it (no web
- * search, no stored conversation), and nothing happens because of it (no tools to be called).
+ * search, no stored conversation, no image by URL), and nothing happens because of it (no tools to be called).
  */
 function isRepeatable(request: ChatRequest): boolean {
   const isPinned = request.temperature === 0 || (request.seed !== undefined && request.seed !== null);
   const callsTools = (request.tools?.length ?? 0) > 0 || (request.functions?.length ?? 0) > 0;
-  return isPinned && !callsTools && request.web_search_options == null && request.store !== true;
+  if (!isPinned || callsTools || request.web_search_options != null || request.store === true) return false;
+  return !request.messages.some(({ content }) => Array.isArray(content) && content.some(isElsewhere));
 }
 
-function cacheKey(request: ChatRequest, userId: string, model: CatalogModel, isStream: boolean): string {
+/** The part's content is behind a URL, where it may change. */
+function isElsewhere(part: { readonly type: string }): boolean {
+  return part.type !== 'text' && hasAddress(part);
+}
+
+function hasAddress(value: unknown): boolean {
+  if (typeof value === 'string') return /^(?:https?|gs):/i.test(value);
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasAddress);
+}
+
+function cacheKey(
+  request: ChatRequest,
+  { userId, models }: Pick<Principal, 'userId' | 'models'>,
+  model: CatalogModel,
+  isStream: boolean,
+): string {
   const { stream: _stream, stream_options: _options, model: _name, ...rest } = request;
   const hash = createHash('sha256');
   for (const part of [
     String(CACHE_FORMAT),
     userId,
     model.id,
-    JSON.stringify(model.targets.map(({ provider, upstreamModel }) => [provider, upstreamModel])),
+    JSON.stringify(
+      model.targets.map(({ provider, baseUrl, upstreamModel }) => [provider, baseUrl, upstreamModel]),
+    ),
+    model.fallbacks.length > 0 ? JSON.stringify(models ?? null) : '',
     isStream ? 'stream' : 'whole',
     canonicalJson(rest),
   ]) {

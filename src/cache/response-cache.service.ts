@@ -50,7 +50,7 @@ export class ResponseCache {
     isStream: boolean,
   ): CachePlan | undefined {
     if (this.#maxBytes === 0) return undefined;
-    return planCache(request, headers, principal.userId, model, isStream, this.#clientTtlMs);
+    return planCache(request, headers, principal, model, isStream, this.#clientTtlMs);
   }
 
   /** Ends soon and never throws: a store in trouble has nothing. */

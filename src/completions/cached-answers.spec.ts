@@ -13,7 +13,7 @@ import type { CompletionExecution, StreamHooks } from './completion-execution.se
 import { CompletionRun } from './completion-run.js';
 
 const TARGET = { provider: 'p', upstreamModel: 'u', priceVersion: 'v' };
-const MODEL = { id: 'm', targets: [TARGET], cache: undefined } as unknown as CatalogModel;
+const MODEL = { id: 'm', targets: [TARGET], fallbacks: [], cache: undefined } as unknown as CatalogModel;
 const REQUEST: ChatRequest = { model: 'm', messages: [{ role: 'user', content: 'Hi' }], seed: 7 };
 const COMPLETION: ChatCompletion = {
   id: 'c',

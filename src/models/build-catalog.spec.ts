@@ -59,12 +59,16 @@ const builtIns = {
 };
 const priceBook = new PriceBook({ usdRate: '1', now: new Date('2026-11-23T00:00:00Z') });
 
+const settingsOf = (name: string) => ({ baseUrl: `https://${name}.example/v1`, apiKey: undefined });
+
 function build(yaml = '', configured = ['openai', 'anthropic', 'echo'], isBilled = true) {
   const { config: gatewayConfig, faults } = parseGatewayConfig(yaml, {}, builtIns);
   expect(faults).toEqual([]);
   return buildCatalog({
     providers,
-    configured: new Set([...configured, ...gatewayConfig.providers.keys()]),
+    configured: new Map(
+      [...configured, ...gatewayConfig.providers.keys()].map((name) => [name, settingsOf(name)]),
+    ),
     gatewayConfig,
     priceBook,
     isBilled,
@@ -77,7 +81,7 @@ const cheap = 'price: { input_per_million: "0.10", output_per_million: "0.40" }'
 function openAiWith(traits: Partial<ProviderDefinition>, yaml = '') {
   const { config: gatewayConfig } = parseGatewayConfig(yaml, {}, builtIns);
   const own = { ...providers[0]!, ...traits };
-  const configured = new Set(['openai']);
+  const configured = new Map([['openai', settingsOf('openai')]]);
   return buildCatalog({ providers: [own], configured, gatewayConfig, priceBook, isBilled: true }).snapshot;
 }
 
@@ -301,6 +305,15 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
     ]);
     expect(model).toMatchObject({ fallbacks: ['claude-3'], ownedBy: 'owner', created: 1_700_000_000 });
     expect(model?.targets[0]?.contextWindow).toBe(8192);
+  });
+
+  it('knows the address behind every target, built in or of the file', () => {
+    const { snapshot } = build(
+      `${local}models: { m: { targets: [{ provider: local, model: m }], ${cheap} } }`,
+    );
+    const addressOf = (name: string) => snapshot.find(name)?.targets.map(({ baseUrl }) => baseUrl);
+    expect(addressOf('m')).toEqual(['https://local.example/v1']);
+    expect(addressOf('gpt-4')).toEqual(['https://openai.example/v1']);
   });
 
   it('drops only the targets whose provider is not configured', () => {

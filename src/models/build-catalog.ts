@@ -2,7 +2,7 @@ import type { ModelCapabilities, ModelCard } from '@app/contracts';
 import { type PriceCard, priceVersionOf } from '@app/money';
 import type { GatewayConfig, GatewayModel, GatewayPrice, GatewayTarget } from '../config/gateway-config.js';
 import { pathOf } from '../config/gateway-file/config-node.js';
-import type { ProviderDefinition } from '../providers/provider-definition.js';
+import type { ProviderDefinition, ProviderSettings } from '../providers/provider-definition.js';
 import { isAllowed } from '../providers/openai-compatible/closed-params.js';
 import type { CatalogModel, CatalogTarget } from './catalog.js';
 import { Snapshot } from './catalog-snapshot.js';
@@ -13,8 +13,8 @@ import { hasUnpricedSearch, searchesUntold } from './untold-searches.js';
 export interface CatalogSources {
   /** The built-in providers, configured or not. */
   readonly providers: readonly ProviderDefinition[];
-  /** Names of those that are configured. */
-  readonly configured: ReadonlySet<string>;
+  /** Settings of those that are configured, and of the file's, by name. */
+  readonly configured: ReadonlyMap<string, Pick<ProviderSettings, 'baseUrl'>>;
   readonly gatewayConfig: GatewayConfig;
   readonly priceBook: PriceBook;
   /** BILLING_ENABLED */
@@ -194,10 +194,13 @@ class CatalogBuilder {
     provider: string,
     upstreamModel: string,
     price: GatewayPrice | undefined,
-  ): Pick<CatalogTarget, 'price' | 'hasRequestPrice' | 'searchField' | 'billsSearchesOnce'> | undefined {
+  ):
+    | Pick<CatalogTarget, 'baseUrl' | 'price' | 'hasRequestPrice' | 'searchField' | 'billsSearchesOnce'>
+    | undefined {
     const card = toPriceCard(price);
     return (
       card && {
+        baseUrl: this.sources.configured.get(provider)?.baseUrl,
         price: card,
         hasRequestPrice: price?.requestPico !== undefined,
         searchField: this.#searchField(provider, upstreamModel),

@@ -21,6 +21,8 @@ export interface CatalogModel {
 /** A model at a provider. */
 export interface CatalogTarget {
   readonly provider: string;
+  /** Where the provider is: after a reload a name may stand for another server. */
+  readonly baseUrl?: string | undefined;
   readonly upstreamModel: string;
   /** Share of the traffic; 0 = only when the weighted ones failed. */
   readonly weight: number;

@@ -11,7 +11,10 @@ export function configuredCatalog(
   const { config, providerSettings, gatewayConfig } = loaded;
   return buildCatalog({
     providers,
-    configured: new Set([...providerSettings.keys(), ...gatewayConfig.providers.keys()]),
+    configured: new Map([
+      ...providerSettings,
+      ...[...gatewayConfig.providers].map(([name, { settings }]) => [name, settings] as const),
+    ]),
     gatewayConfig,
     isBilled: config.billing.enabled,
     priceBook: new PriceBook({ usdRate: config.billing.usdRate, now: new Date() }),
