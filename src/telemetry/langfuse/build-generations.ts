@@ -4,6 +4,7 @@ import { formatNano } from '@app/money';
 import { nanoToNumber } from '../currency-units.js';
 import { providerOf } from '../provider-of.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry.js';
+import { withoutUndefined } from '../without-undefined.js';
 import { modelParameters } from './trace-content.js';
 
 type TraceBody = NonNullable<Parameters<Langfuse['trace']>[0]>;
@@ -99,9 +100,4 @@ function level(attempt: AttemptRecord): 'DEFAULT' | 'WARNING' | 'ERROR' {
 
 function after(start: Date, ms: number): Date {
   return new Date(start.getTime() + ms);
-}
-
-function withoutUndefined<Value>(fields: Record<string, Value | undefined>): Record<string, Value> {
-  const known = Object.entries(fields).filter((entry): entry is [string, Value] => entry[1] !== undefined);
-  return Object.fromEntries(known);
 }

@@ -1,5 +1,6 @@
 import type { ErrorEvent, NodeClient, SeverityLevel } from '@sentry/nestjs';
 import { errorChain, errorMessage, errorType, stackFrames } from '../describe-error.js';
+import { withoutUndefined } from '../without-undefined.js';
 
 /** Marks the events of ours: `onlyOurs` lets nothing else out. */
 const LOGGER = 'gateway';
@@ -42,7 +43,7 @@ export function buildMessageEvent(message: string | undefined, level: SeverityLe
     logger: LOGGER,
     platform: 'node',
     ...(message !== undefined && { message }),
-    tags: Object.fromEntries(Object.entries(tags).filter(([, value]) => value !== undefined)),
+    tags: withoutUndefined(tags),
   };
 }
 

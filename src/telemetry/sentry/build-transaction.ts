@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { NodeOptions } from '@sentry/nestjs';
 import { providerOf } from '../provider-of.js';
 import type { AttemptRecord, RequestRecord } from '../telemetry.js';
+import { withoutUndefined } from '../without-undefined.js';
 
 export type TransactionEvent = Parameters<NonNullable<NodeOptions['beforeSendTransaction']>>[0];
 type SpanJSON = NonNullable<TransactionEvent['spans']>[number];
@@ -158,9 +159,4 @@ function newSpanId(): string {
   const id = pool.slice(0, 16);
   pool = pool.slice(16);
   return id;
-}
-
-function withoutUndefined<Value>(fields: Record<string, Value | undefined>): Record<string, Value> {
-  const known = Object.entries(fields).filter((entry): entry is [string, Value] => entry[1] !== undefined);
-  return Object.fromEntries(known);
 }
