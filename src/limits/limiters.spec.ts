@@ -1,5 +1,5 @@
 import { GatewayError } from '@app/contracts';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { AppConfig } from '../config/app-config.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import { ConcurrencyLimiter } from './concurrency-limiter.service.js';
@@ -41,6 +41,24 @@ describe('TokenLimiter', () => {
     );
     await limiter.correct(await limiter.reserve('ann', 100), 900);
     expect(await codeOf(limiter.reserve('ann', 200))).toBe('rate_limited');
+  });
+
+  it('gives nothing back of a reservation that the window has let go of: it would come off those of later requests', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const limiter = new TokenLimiter(
+        new MemoryLimitStore(),
+        new Telemetry(),
+        config({ tokensPerMinute: 1000 }),
+      );
+      const long = await limiter.reserve('ann', 1000);
+      vi.advanceTimersByTime(62_000);
+      await limiter.reserve('ann', 1000);
+      await limiter.correct(long, 10);
+      expect(await codeOf(limiter.reserve('ann', 900))).toBe('rate_limited');
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('serves a request that is larger than the limit when it comes alone', async () => {

@@ -10,6 +10,8 @@ const REFUSED: GatewayEvent = Object.freeze({ kind: 'rate-limit', scope: 'user_t
 /** Tokens taken before the call, to be corrected once after it. */
 export interface TokenReservation {
   readonly charge: Charge;
+  /** `performance.now()` */
+  readonly takenAtMs: number;
   /** `x-ratelimit-*-tokens`, in OpenAI's form. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -44,6 +46,7 @@ export class TokenLimiter {
     const rule = this.#rule;
     if (this.isOff) return undefined;
     const charge = { rule, key: userId, cost: Math.min(Math.max(0, Math.ceil(tokens)), rule.limit) };
+    const takenAtMs = performance.now();
     const { allowed, retryAfterMs, windows } = await this.store.take([charge]);
     const { used, emptyInMs } = windows[0]!;
     const headers = {
@@ -51,7 +54,7 @@ export class TokenLimiter {
       'x-ratelimit-remaining-tokens': String(Math.max(0, rule.limit - Math.ceil(used))),
       'x-ratelimit-reset-tokens': goDuration(emptyInMs),
     };
-    if (allowed) return { charge, headers };
+    if (allowed) return { charge, takenAtMs, headers };
     this.telemetry.event(REFUSED);
     throw refusal('rate_limited', `Rate limit reached: ${rule.limit} tokens per minute.`, retryAfterMs);
   }
@@ -59,7 +62,10 @@ export class TokenLimiter {
   /** Replaces the estimate by what was used; 0 for a request that failed. Never throws. */
   async correct(reservation: TokenReservation | undefined, tokens: number): Promise<void> {
     if (!reservation) return;
-    const delta = Math.round(tokens) - reservation.charge.cost;
-    if (delta !== 0) await this.store.correct(reservation.charge, delta);
+    const { charge, takenAtMs } = reservation;
+    const delta = Math.round(tokens) - charge.cost;
+    // Of a longer answer they are out of the window already: what is given back would be the tokens of later requests.
+    const hasLapsed = performance.now() - takenAtMs >= charge.rule.windowMs;
+    if (delta > 0 || (delta < 0 && !hasLapsed)) await this.store.correct(charge, delta);
   }
 }
