@@ -794,7 +794,7 @@ describe('a stream that failed', () => {
         id: 'c',
         choices: [{ index: 0, delta: {}, finish_reason: 'error', error: { code: 429, message: 'busy' } }],
       },
-      { code: 'provider_rate_limited', message: 'busy' },
+      { code: 'provider_rate_limited', message: 'busy', processed: 'no' },
     ],
   ])('finds the error in %s', async (_where, chunk, expected) => {
     const { failure, events } = await read(`${sse(chunk)}data: [DONE]\n\n`);

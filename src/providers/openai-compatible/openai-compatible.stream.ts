@@ -216,9 +216,9 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #normaliseChoice(wire: WireObject, position: number): NormalisedChoice {
+    if (wire.error) throw bodyError(wire.error, this.begun);
     const index = typeof wire.index === 'number' ? wire.index : position;
     const state = this.#stateOf(index);
-    if (wire.error) throw bodyError(wire.error, this.begun);
     const word = asText(wire.finish_reason);
     const delta = state.normaliseDelta(state.deltaIn(wire));
     if (state.hasRetoldCalls) this.#learnNothingMore();
