@@ -1,19 +1,7 @@
-import { type ProviderCall, ProviderError } from '@app/contracts';
-import type { OpenAiDialect, OutputLimitField } from './openai-compatible.dialect.js';
+import type { ProviderCall } from '@app/contracts';
+import type { Concession } from './concessions.js';
 import { toProviderError } from './openai-compatible.errors.js';
-import { REASONING_FIELDS } from './openai-compatible.request.js';
-import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
-
-/** A body to try instead of one that the server refused, and the client's field that it lacks. */
-export interface Concession {
-  readonly body: WireObject;
-  readonly dropped?: string;
-  /** What to remember for the next call to the same model. */
-  readonly outputLimitField?: OutputLimitField;
-  readonly withoutStreamOptions?: true;
-  readonly withoutReasoningContent?: true;
-  readonly withoutExtraContent?: true;
-}
+import type { WireObject } from './openai-compatible.wire.js';
 
 /** A request as it was sent in the end. */
 export interface Sent<Answer> {
@@ -25,11 +13,11 @@ export interface Negotiation<Answer> {
   readonly call: Pick<ProviderCall, 'signal' | 'dropUnsupported'>;
   readonly concede: (body: WireObject, refusal: Error, dropUnsupported: boolean) => Concession | undefined;
   readonly post: (body: WireObject) => Promise<Answer>;
-  /** What the server took in the end: a refusal alone may quote what a client wrote. */
+  /** Called with what the server accepted in the end: a refusal alone may only quote what a client wrote. */
   readonly onConceded?: (concessions: readonly Concession[]) => void;
 }
 
-/** One request may be corrected so often before the server's refusal is handed on. */
+/** How often one request is corrected before the server's refusal is handed on. */
 const MAX_CONCESSIONS = 4;
 
 /**
@@ -40,7 +28,7 @@ const MAX_CONCESSIONS = 4;
 export async function negotiate<Answer>(
   refused: WireObject,
   failure: unknown,
-  { call, concede: concedeTo, post, onConceded }: Negotiation<Answer>,
+  { call, concede, post, onConceded }: Negotiation<Answer>,
 ): Promise<Sent<Answer>> {
   const made: Concession[] = [];
   let body = refused;
@@ -48,7 +36,7 @@ export async function negotiate<Answer>(
   for (;;) {
     const refusal = toProviderError(thrown, call.signal);
     const concession =
-      made.length < MAX_CONCESSIONS ? concedeTo(body, refusal, call.dropUnsupported) : undefined;
+      made.length < MAX_CONCESSIONS ? concede(body, refusal, call.dropUnsupported) : undefined;
     if (!concession) throw refusal;
     made.push(concession);
     body = concession.body;
@@ -60,175 +48,4 @@ export async function negotiate<Answer>(
       thrown = error;
     }
   }
-}
-
-/** A kind of fields that the gateway's answers have, and how they look there. */
-interface Given {
-  readonly fields: readonly string[];
-  readonly inCalls: boolean;
-  looksGiven(field: string, value: unknown): boolean;
-}
-
-const EXTRA: Given = {
-  fields: ['extra_content'],
-  inCalls: true,
-  looksGiven: (_field, value) => {
-    const { google, ...others } = asObject(value) ?? {};
-    const { thought_signature: signature, ...more } = asObject(google) ?? {};
-    return typeof signature === 'string' && Object.keys({ ...others, ...more }).length === 0;
-  },
-};
-
-const reasoningBy = (name: string): Given => ({
-  fields: REASONING_FIELDS,
-  inCalls: false,
-  looksGiven: (field, value) =>
-    field === 'reasoning_details' ? Array.isArray(value) : field === name && typeof value === 'string',
-});
-
-/** Without these a request would mean something else. */
-const ESSENTIAL = new Set([
-  'model',
-  'messages',
-  'input',
-  'max_output_tokens',
-  'stream',
-  'tools',
-  'functions',
-  'response_format',
-  'text',
-]);
-const NOT_KNOWN =
-  /unsupported|not support|unknown|unrecogni[sz]ed|not permitted|not allowed|not (?:a )?valid|does not match|forbidden|extra inputs|unexpected/i;
-
-/**
- * Answers a refusal that is about one field. What the gateway writes itself gives way always: the name of the
- * output limit (newer models and older servers disagree on it), `stream_options`, and the reasoning and signatures of
- * earlier turns, which the gateway gave to the client under names that not every server takes back. A field of the client's gives way
- * when `dropUnsupported` says so. To be remembered is only the refusal of what the gateway itself writes: one client may put
- * anything there, and others must not go without for it.
- *
- * @param reasoningName  by which the gateway sends reasoning to this model
- * @returns `undefined` when the refusal stands
- */
-export function concede(
-  body: WireObject,
-  refusal: Error,
-  dropUnsupported: boolean,
-  reasoningName: OpenAiDialect['reasoningName'] = 'reasoning_content',
-): Concession | undefined {
-  if (!(refusal instanceof ProviderError) || !isRefusal(refusal)) return undefined;
-  return (
-    renameLimit(body, refusal) ??
-    dropStreamOptions(body, refusal) ??
-    dropOfTurns(reasoningBy(reasoningName), body, refusal, { withoutReasoningContent: true }) ??
-    dropOfTurns(EXTRA, body, refusal, { withoutExtraContent: true }) ??
-    dropField(body, refusal, dropUnsupported)
-  );
-}
-
-/** The same for a wire on which only the client's fields can give way. */
-export function concedeField(
-  body: WireObject,
-  refusal: Error,
-  dropUnsupported: boolean,
-): Concession | undefined {
-  if (!(refusal instanceof ProviderError) || !isRefusal(refusal)) return undefined;
-  return dropField(body, refusal, dropUnsupported);
-}
-
-function isRefusal(error: ProviderError): boolean {
-  const refused = error.code === 'provider_rejected' || error.code === 'unsupported_parameter';
-  return refused && (error.upstreamStatus === 400 || error.upstreamStatus === 422);
-}
-
-/** Some servers write into `param` what is no field. */
-function isAbout(field: string, refusal: ProviderError, body: WireObject): boolean {
-  if (refusal.param === field)
-    return refusal.code === 'unsupported_parameter' || NOT_KNOWN.test(refusal.message);
-  // A field of a message may be told of as one of `messages`.
-  const isAboutAnother = refusal.param !== null && refusal.param !== 'messages' && refusal.param in body;
-  return !isAboutAnother && mentions(refusal.message, field) && NOT_KNOWN.test(refusal.message);
-}
-
-/** `reasoning` is not `reasoning_effort`. */
-function mentions(message: string, field: string): boolean {
-  return new RegExp(`\\b${field}\\b`).test(message);
-}
-
-function renameLimit(body: WireObject, refusal: ProviderError): Concession | undefined {
-  const from = 'max_completion_tokens' in body ? 'max_completion_tokens' : 'max_tokens';
-  if (!(from in body) || !isAbout(from, refusal, body)) return undefined;
-  const to: OutputLimitField = from === 'max_tokens' ? 'max_completion_tokens' : 'max_tokens';
-  const { [from]: limit, ...rest } = body;
-  return { body: { ...rest, [to]: limit }, outputLimitField: to };
-}
-
-function dropStreamOptions(body: WireObject, refusal: ProviderError): Concession | undefined {
-  if (!('stream_options' in body) || !isAbout('stream_options', refusal, body)) return undefined;
-  const { stream_options: options, ...rest } = body;
-  const isOwn = Object.keys(asObject(options) ?? {}).every((option) => option === 'include_usage');
-  return { body: rest, ...(isOwn ? { withoutStreamOptions: true } : {}) };
-}
-
-/** From messages and their calls. */
-function dropOfTurns(
-  given: Given,
-  body: WireObject,
-  refusal: ProviderError,
-  remembered: Omit<Concession, 'body'>,
-): Concession | undefined {
-  const { fields } = given;
-  const messages = asArray(body.messages);
-  const holders = messages.flatMap((message) => [message, ...callsOf(message)]);
-  const refused = fields.filter(
-    (field) => !(field in body) && holders.some((at) => isIn(at, field)) && isAbout(field, refusal, body),
-  );
-  if (refused.length === 0) return undefined;
-  const kept = messages.map((message) => {
-    const rest = without(message, fields);
-    if (callsOf(rest).some((call) => fields.some((field) => isIn(call, field))))
-      rest.tool_calls = callsOf(rest).map((call) => without(call, fields));
-    return rest;
-  });
-  const isOwn = messages.every((message) => isAsGiven(message, given));
-  const isForAll = isOwn && refused.every((field) => isRefusedWhole(field, refusal));
-  return { body: { ...body, messages: kept }, ...(isForAll ? remembered : {}) };
-}
-
-function isAsGiven(message: unknown, { fields, inCalls, looksGiven }: Given): boolean {
-  const isAnswer = asObject(message)?.role === 'assistant';
-  const isGiven = (holder: unknown, isPlace: boolean): boolean =>
-    fields.every(
-      (field) => !isIn(holder, field) || (isPlace && looksGiven(field, asObject(holder)?.[field])),
-    );
-  return isGiven(message, isAnswer) && callsOf(message).every((call) => isGiven(call, isAnswer && inCalls));
-}
-
-/** Not for what is in it: `extra_content.google`, `["extra_content","google"]`. Nobody knows what details may have in them. */
-function isRefusedWhole(field: string, { param, message }: ProviderError): boolean {
-  const inside = new RegExp(`\\b${field}\\b["'\`]?(?:\\.\\w|\\[|/\\w|\\s*->|,["\\d])`);
-  return field !== 'reasoning_details' && !inside.test(`${param} ${message}`);
-}
-
-function callsOf(message: unknown): unknown[] {
-  return asArray(asObject(message)?.tool_calls);
-}
-
-function isIn(holder: unknown, field: string): boolean {
-  return asObject(holder)?.[field] !== undefined;
-}
-
-function without(holder: unknown, fields: readonly string[]): WireObject {
-  const rest = { ...asObject(holder) };
-  for (const field of fields) delete rest[field];
-  return rest;
-}
-
-function dropField(body: WireObject, refusal: ProviderError, allowed: boolean): Concession | undefined {
-  const field = refusal.param;
-  if (!allowed || refusal.code !== 'unsupported_parameter' || field === null) return undefined;
-  if (ESSENTIAL.has(field) || asObject(body)?.[field] === undefined) return undefined;
-  const { [field]: _dropped, ...rest } = body;
-  return { body: rest, dropped: field };
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ProviderError, type ChatRequest, type ChatStreamEvent, type ProviderCall } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
-import { concede } from './negotiate-request.js';
+import { concede } from './concessions.js';
 import { compatibleDialect } from './openai-compatible.dialect.js';
 import { bodyError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
@@ -544,7 +544,7 @@ describe('concede', () => {
     const conceded = concede({ model: 'm', messages }, refusal(param, message, false), false);
     expect(conceded).toEqual({
       body: { model: 'm', messages: [messages[0], { role: 'assistant', content: 'Ho' }] },
-      withoutReasoningContent: true,
+      learned: { takesReasoningContent: false },
     });
     const must = 'The reasoning_content in the thinking mode must be passed back to the API.';
     expect(concede({ model: 'm', messages }, refusal(null, must, false), false)).toBeUndefined();
@@ -568,7 +568,7 @@ describe('concede', () => {
     const error = refusal(param, message, false);
     expect(concede({ model: 'm', messages: turns({ extra_content }) }, error, false)).toEqual({
       body: { model: 'm', messages: turns({}) },
-      withoutExtraContent: true,
+      learned: { takesExtraContent: false },
     });
     expect(concede({ model: 'm', messages: turns({}) }, error, false)).toBeUndefined();
   });

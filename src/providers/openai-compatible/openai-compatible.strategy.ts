@@ -11,7 +11,8 @@ import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '.
 import { ChatEventStream } from './chat-event-stream.js';
 import { withoutClosed } from './closed-params.js';
 import { completionEvents } from './completion-events.js';
-import { concede, type Concession, negotiate, type Sent } from './negotiate-request.js';
+import { concede, type Concession } from './concessions.js';
+import { negotiate, type Sent } from './negotiate-request.js';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
 import { badResponse, toProviderError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
@@ -177,9 +178,8 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   }
 
   #learn(model: string, concessions: readonly Concession[]): void {
-    const before = this.#dialectFor(model);
-    const after = concessions.reduce(adapted, before);
-    if (after !== before) this.#remember(model, after);
+    for (const { learned } of concessions)
+      if (learned) this.#remember(model, { ...this.#dialectFor(model), ...learned });
   }
 
   /** What was refused before was perhaps the other name. */
@@ -214,15 +214,4 @@ function isWithoutModelList(error: Error): boolean {
 
 function requestIdOf(response: Pick<PostResponse, 'headers'>): string | undefined {
   return response.headers.get('x-request-id') ?? response.headers.get('apim-request-id') ?? undefined;
-}
-
-function adapted(dialect: OpenAiDialect, concession: Concession): OpenAiDialect {
-  const { outputLimitField, withoutStreamOptions, withoutReasoningContent, withoutExtraContent } = concession;
-  const found: Partial<OpenAiDialect> = {
-    ...(outputLimitField ? { outputLimitField: () => outputLimitField } : {}),
-    ...(withoutStreamOptions ? { streamUsage: false } : {}),
-    ...(withoutReasoningContent ? { takesReasoningContent: false } : {}),
-    ...(withoutExtraContent ? { takesExtraContent: false } : {}),
-  };
-  return Object.keys(found).length > 0 ? { ...dialect, ...found } : dialect;
 }

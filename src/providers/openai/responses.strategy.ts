@@ -7,7 +7,8 @@ import {
   type ProviderStream,
 } from '@app/contracts';
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
-import { concedeField, negotiate, type Sent } from '../openai-compatible/negotiate-request.js';
+import { concedeField } from '../openai-compatible/concessions.js';
+import { negotiate, type Sent } from '../openai-compatible/negotiate-request.js';
 import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
 import { asObject, parseAnswer, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
