@@ -10,16 +10,14 @@ import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
 import { parseJson } from '../parse-json.js';
-import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
+import { codeIn, errorObject, messageIn, namesIn, statusIn, wordsBehind } from './error-body.js';
+import { asObject, asText, type WireObject } from './openai-compatible.wire.js';
 import {
   BAD_KEY,
   BLOCKED,
-  codeIn,
-  complaints,
   isMissingObject,
   isOutOfQuota,
   isTooLong,
-  namesIn,
   NO_SUCH_MODEL,
   SHUT_OUT,
   UNKNOWN_MODEL,
@@ -107,35 +105,6 @@ export function bodyError(error: unknown, begun: boolean): ProviderError {
     { status: statusIn(wire), headers: undefined, error: wire, message: messageIn(wire), cause: error },
     begun,
   );
-}
-
-/**
- * The error that a body with status 200 is about, wherever the server put it: `error`, Groq's `x_groq.error`, or, where there
- * is no choice, a list, MiniMax's `base_resp`, or no envelope at all (vLLM, FastAPI). `undefined` when there is none.
- */
-export function errorIn(body: WireObject): unknown {
-  const named = body.error || asObject(body.x_groq)?.error;
-  if (named) return named;
-  if (asArray(body.choices).length > 0) return undefined;
-  if (body.object === 'error' || body.message || body.detail) return body;
-  return asArray(body.errors)[0] ?? errorOfMiniMax(asObject(body.base_resp) ?? {});
-}
-
-/** What its codes mean as a status; all others are failures of its own. */
-const MINIMAX_STATUS: Readonly<Record<number, number>> = {
-  1002: 429,
-  1004: 401,
-  1008: 402,
-  1026: 400,
-  1027: 400,
-  1039: 429,
-  1041: 429,
-  2013: 400,
-  2049: 401,
-};
-
-function errorOfMiniMax({ status_code: status, status_msg: message }: WireObject): unknown {
-  return typeof status === 'number' && status !== 0 ? { message, code: MINIMAX_STATUS[status] } : undefined;
 }
 
 /** An answer that is none. `unknown`: the model may have worked for it. */
@@ -236,53 +205,6 @@ function rejection(failure: Failure, names: readonly string[], message: string):
   return names.some((name) => UNSUPPORTED.has(name)) ? VERDICTS.unsupported : VERDICTS.rejected;
 }
 
-/**
- * OpenAI `{error: {…}}`; Gemini's endpoint the same in an array; Ollama `{error: "…"}`; vLLM and FastAPI without `error`;
- * Cloudflare and watsonx a list in `errors`, others one of words. Nest's and Spring's `error` beside a `message` is the status in words.
- */
-function errorObject(body: unknown): WireObject {
-  const envelope = asObject(Array.isArray(body) ? body[0] : body) ?? {};
-  if (typeof body === 'string') return { message: body };
-  if (typeof envelope.error === 'string') return { ...envelope, message: envelope.message || envelope.error };
-  const [first] = asArray(envelope.errors);
-  if (!envelope.error && asText(first)) return { ...envelope, message: envelope.message || first };
-  return asObject(envelope.error) ?? asObject(first) ?? envelope;
-}
-
-function messageIn(error: WireObject): string | undefined {
-  const complained = complaints(error);
-  if (complained.length > 0) return JSON.stringify(complained.map(withoutInput));
-  return wordsIn(error.message) ?? wordsIn(error.detail);
-}
-
-function wordsIn(value: unknown): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined;
-  return asText(value) ?? asText(asObject(value)?.message) ?? JSON.stringify(value);
-}
-
-/** What was complained of may be the whole prompt. */
-function withoutInput({ input: _input, url: _url, ctx: _ctx, ...complaint }: WireObject): WireObject {
-  return complaint;
-}
-
-/** Codes of an error inside an answer that are about what the client sent; the others are the server's. */
-const CLIENT_FAULT =
-  /^(context_length_exceeded$|invalid_|image_|unsupported_|empty_image|failed_to_download|\w+_policy)/;
-
-function statusIn(error: WireObject): number | undefined {
-  const status = [error.code, error.status]
-    .map((code) => (typeof code === 'object' ? Number.NaN : Number(code)))
-    .find((code) => Number.isInteger(code) && code >= 400 && code < 600);
-  if (status !== undefined) return status;
-  const type = `${asText(error.type) ?? ''} ${codeIn(error) ?? ''}`.toLowerCase();
-  if (/rate_limit|too_many_requests|\brequests\b|\btokens\b/.test(type)) return 429;
-  if (/overloaded|unavailable|slow_down/.test(type)) return 503;
-  return /invalid_request|badrequest|bad_request|exceed_context_size/.test(type) ||
-    CLIENT_FAULT.test(codeIn(error) ?? '')
-    ? 400
-    : undefined;
-}
-
 /** The provider's words without what names the gateway's account; never an HTML page. */
 function shownMessage(failure: Failure): string {
   if (failure.message === undefined) {
@@ -292,15 +214,6 @@ function shownMessage(failure: Failure): string {
   }
   const behind = wordsBehind(failure.error);
   return withoutAccount(behind === undefined ? failure.message : `${failure.message}: ${behind}`);
-}
-
-const MAX_WORDS_BEHIND = 1000;
-
-/** OpenRouter says "Provider returned error", and in `metadata.raw` what that provider said. */
-function wordsBehind(error: WireObject): string | undefined {
-  const raw = asObject(error.metadata)?.raw;
-  const said = messageIn(errorObject(typeof raw === 'string' ? (parseJson(raw) ?? raw.trim()) : raw));
-  return said === undefined || said.startsWith('<') ? undefined : said.slice(0, MAX_WORDS_BEHIND);
 }
 
 /** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, not the client's. */

@@ -1,7 +1,8 @@
 import type { AssistantMessage, ChatChoice, ChatCompletion } from '@app/contracts';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
 import { requireFewParts } from './openai-compatible.parts.js';
-import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
+import { errorIn } from './error-body.js';
+import { badResponse, bodyError } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { normaliseText, normaliseToolCall } from './openai-compatible.message.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';

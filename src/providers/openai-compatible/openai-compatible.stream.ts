@@ -2,7 +2,8 @@ import { writtenText, type ChatStreamEvent, type FinishReason, type Usage } from
 import type { EventTranslator } from './chat-event-stream.js';
 import type { ChunkRun } from './chunk-run.js';
 import { ChunkTemplate, type RewrittenChunk } from './chunk-template.js';
-import { badResponse, bodyError, errorIn } from './openai-compatible.errors.js';
+import { errorIn } from './error-body.js';
+import { badResponse, bodyError } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { normaliseText } from './openai-compatible.message.js';
 import { requireFewParts } from './openai-compatible.parts.js';

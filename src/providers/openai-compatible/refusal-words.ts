@@ -1,11 +1,7 @@
-import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
+import { complaints } from './error-body.js';
+import { asArray, asText, type WireObject } from './openai-compatible.wire.js';
 
-// How servers say what is wrong with a request: names, wordings and places.
-
-/** Which of a server's fields says what went wrong differs. */
-export function namesIn(error: WireObject): string[] {
-  return [codeIn(error), asText(error.type)].filter((name) => name !== undefined);
-}
+// How servers say what is wrong with a request: names and wordings.
 
 export function isOutOfQuota(status: number | undefined, names: readonly string[], message: string): boolean {
   if (status === 402 || names.some((name) => OUT_OF_QUOTA.has(name)) || UNPAID_FIRST.test(message))
@@ -101,18 +97,4 @@ export function unknownField(error: WireObject, message: string): string | undef
   // xAI writes it as its own programs do.
   const unsupported = NOT_OF_MODEL.exec(message)?.[1];
   return unsupported?.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-}
-
-/** FastAPI's list of what is wrong: in `detail`, or where Mistral has it. */
-export function complaints(error: WireObject): WireObject[] {
-  const places = [error.detail, error.message, asObject(error.message)?.detail];
-  return asArray(places.find(Array.isArray))
-    .map(asObject)
-    .filter((complaint) => complaint !== undefined);
-}
-
-/** Azure and Gemini write the status as a code, Azure as text. */
-export function codeIn(error: WireObject): string | undefined {
-  const code = asText(error.code);
-  return code === undefined || /^\d+$/.test(code) ? undefined : code;
 }
