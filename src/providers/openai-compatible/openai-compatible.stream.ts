@@ -1,14 +1,13 @@
 import { writtenText, type ChatStreamEvent, type FinishReason, type Usage } from '@app/contracts';
 import type { EventTranslator } from './chat-event-stream.js';
 import type { ChunkRun } from './chunk-run.js';
+import { ChoiceState, type NormalisedChoice } from './choice-state.js';
 import { ChunkTemplate, type RewrittenChunk } from './chunk-template.js';
 import { errorIn } from './error-body.js';
 import { badResponse, bodyError } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
-import { normaliseText } from './openai-compatible.message.js';
 import { requireFewParts } from './openai-compatible.parts.js';
 import { hasAt } from './scan-delta.js';
-import { ToolCallDeltas } from './tool-call-deltas.js';
 import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';
 import {
@@ -277,91 +276,10 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 }
 
-interface NormalisedChoice extends WireObject {
-  index: number;
-  delta: WireObject;
-  finish_reason: FinishReason | null;
-}
-
 interface HeldChunk {
   readonly chunk: WireObject;
   readonly choices: NormalisedChoice[];
   readonly usage: Usage | undefined;
-}
-
-/** What one choice's deltas have said so far, as far as later ones depend on it. */
-class ChoiceState {
-  finish: FinishReason | undefined;
-  #roleSaid = false;
-  readonly #toolCalls = new ToolCallDeltas();
-
-  #parts: unknown[] | undefined;
-
-  constructor(
-    readonly index: number,
-    private readonly onReasoning: StreamContext['onReasoning'],
-  ) {}
-
-  get hasToolCalls(): boolean {
-    return this.#toolCalls.any;
-  }
-
-  get hasEmptyCalls(): boolean {
-    return this.#toolCalls.hasEmpty;
-  }
-
-  get lacksCalls(): boolean {
-    return this.finish !== undefined && this.#toolCalls.lacking;
-  }
-
-  get hasRetoldCalls(): boolean {
-    return this.#toolCalls.retold;
-  }
-
-  /** Servers exist that put a whole message where the delta should be, or the text so far beside each delta. */
-  deltaIn(wire: WireObject): WireObject {
-    const delta = asObject(wire.delta);
-    return delta ?? (this.#roleSaid ? {} : (asObject(wire.message) ?? {}));
-  }
-
-  normaliseDelta(wire: WireObject): WireObject {
-    const { role: _role, ...delta } = wire;
-    normaliseText(delta, this.onReasoning);
-    const given = asArray(delta.tool_calls);
-    const calls = given.flatMap((call) => this.#toolCalls.normalise(asObject(call) ?? {}) ?? []);
-    if (calls.length > 0) delta.tool_calls = calls;
-    else if (given.length > 0) delete delta.tool_calls;
-    return { ...this.#firstRole(), ...delta };
-  }
-
-  endCalls(choices: NormalisedChoice[]): void {
-    const rest = this.#toolCalls.rest(this.finish === 'length' || this.finish === 'content_filter');
-    if (rest.length === 0) return;
-    const own = choices.find(({ index }) => index === this.index);
-    if (own) own.delta.tool_calls = [...asArray(own.delta.tool_calls), ...rest];
-    else choices.push({ index: this.index, delta: { tool_calls: rest }, finish_reason: null });
-  }
-
-  /**
-   * Parts that stand beside the text are told once, with the finish: of a list that comes in pieces openai-node keeps the last
-   * one, and openai-python breaks off at the second.
-   */
-  keepParts(delta: WireObject, isLast: boolean): void {
-    const told = asObject(delta.provider_specific_fields);
-    if (told?.content_parts === undefined && !(isLast && this.#parts)) return;
-    const { content_parts: parts, ...fields } = told ?? {};
-    this.#parts = [...(this.#parts ?? []), ...asArray(parts)];
-    if (isLast) fields.content_parts = this.#parts;
-    if (Object.keys(fields).length > 0) delta.provider_specific_fields = fields;
-    else delete delta.provider_specific_fields;
-  }
-
-  /** Said in the first delta, and only there: clients exist that join the roles of all deltas. */
-  #firstRole(): WireObject {
-    if (this.#roleSaid) return {};
-    this.#roleSaid = true;
-    return { role: 'assistant' };
-  }
 }
 
 function event(
