@@ -1,24 +1,29 @@
-/** Something with a share of the traffic. `id` must stay the same from request to request. */
+/** Something with a share of the traffic. */
 export interface Weighted {
-  readonly id: string;
   readonly weight: number;
 }
 
 /**
- * The same key always gives the same order, and keys are spread by weight. When one leaves, only its own keys move; the
- * others stay (rendezvous hashing with the weighted score −w / ln u).
+ * The same key always gives the same order, and keys are spread by weight. When a candidate leaves, only its own keys move
+ * (rendezvous hashing with the weighted score −w / ln u).
+ *
+ * @param idOf  must give the same from request to request
  */
-export function rendezvousOrder<T extends Weighted>(key: string, candidates: readonly T[]): T[] {
+export function rendezvousOrder<T extends Weighted>(
+  key: string,
+  candidates: readonly T[],
+  idOf: (candidate: T) => string,
+): T[] {
   return candidates
     .map((candidate) => ({
       candidate,
-      score: -candidate.weight / Math.log(uniform(`${key}\n${candidate.id}`)),
+      score: -candidate.weight / Math.log(uniform(`${key}\n${idOf(candidate)}`)),
     }))
     .sort((first, second) => second.score - first.score)
     .map(({ candidate }) => candidate);
 }
 
-/** By chance, each place drawn by weight from those left (exponential keys). */
+/** A random order: each place is drawn by weight from those left (exponential keys). */
 export function randomOrder<T extends Weighted>(candidates: readonly T[], random: () => number): T[] {
   return candidates
     .map((candidate) => ({ candidate, key: -Math.log(1 - random()) / candidate.weight }))

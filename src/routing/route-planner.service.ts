@@ -6,7 +6,7 @@ import { isAllowed } from '../models/allowed-models.js';
 import { ModelCatalog } from '../models/model-catalog.service.js';
 import { targetKey } from '../providers/resilience/target-key.js';
 import { type AnswerKind, LatencyBook } from './latency-book.service.js';
-import { randomOrder, rendezvousOrder, type Weighted } from './rendezvous-order.js';
+import { randomOrder, rendezvousOrder } from './rendezvous-order.js';
 import { type Capability, requestNeeds } from './request-needs.js';
 import type { PlaceReason, PlannedTarget, RoutePlan } from './route-plan.js';
 import { type Availability, TargetAvailability } from './target-availability.service.js';
@@ -14,25 +14,25 @@ import { type Availability, TargetAvailability } from './target-availability.ser
 /** More would not be tried within anybody's patience, and a hold has to cover the dearest of them. */
 export const MAX_TARGETS = 8;
 const MAX_SETTLED = 1000;
-/** A target drawn by weight gives way to the next one only when it is so many times slower: weights are promises. */
+/** A target drawn by weight gives way to the next one only when it is this many times slower: weights are promises. */
 const CLEARLY_SLOWER = 2;
 /**
- * The input's bound counts bytes. Text has four to five of them per token, so what has more than six per token of the
- * window hardly fits. To be wrong here should cost a refused call, not send a request to another model.
+ * The input's bound counts bytes. Text has four to five of them per token, so an input with more than six per token of the
+ * window hardly fits. A wrong guess should cost a refused call, and not send a request to another model.
  */
 const BYTES_PER_TOKEN = 6;
 
 export interface PlanningContext {
   readonly principal: Principal;
-  /** Upper bound of the input, tokens. Asked for only where there is a choice. */
+  /** Upper bound of the input, tokens. Read only where there is a choice. */
   readonly inputTokensBound?: number | undefined;
   /** What should stay with one target, e.g. a session: its prompt is cached there. */
   readonly stickyKey?: string | undefined;
-  /** Whether the answer will be streamed, when the request's own `stream` does not say it. */
+  /** Whether the answer will be streamed, where the request's own `stream` does not say so. */
   readonly isStream?: boolean | undefined;
 }
 
-/** A target of `?explain=route`, as it is shown: its place, why it has it, and what is known of it now. */
+/** A target as `?explain=route` shows it: why it stands where it does, and what is known of it now. */
 export interface ExplainedTarget {
   readonly provider: string;
   readonly upstream_model: string;
@@ -43,15 +43,8 @@ export interface ExplainedTarget {
   readonly context_window: number;
   readonly max_output_tokens: number;
   readonly price_version: string;
-  /** Average time to begin, of streams and of whole answers; `null` = not measured lately. */
+  /** Average time until an answer begins; `null` = not measured lately. */
   readonly latency_ms: { readonly stream: number | null; readonly whole: number | null };
-}
-
-type Candidate = CatalogTarget & Weighted;
-
-interface Drawn {
-  readonly candidate: Candidate;
-  readonly reason: PlaceReason;
 }
 
 /**
@@ -61,7 +54,7 @@ interface Drawn {
  */
 @Injectable()
 export class RoutePlanner {
-  /** By model: the plans of those with one target and no fallback, which are always the same. */
+  /** Plans of models with one target and no fallback: always the same. */
   readonly #settled = new Map<string, RoutePlan>();
 
   constructor(
@@ -111,46 +104,42 @@ export class RoutePlanner {
   }
 
   #order(model: CatalogModel, request: ChatRequest, context: PlanningContext): PlannedTarget[] {
+    const planned = (target: CatalogTarget, reason: PlaceReason): PlannedTarget => ({
+      ...target,
+      modelId: model.id,
+      reason,
+    });
     const [only] = model.targets;
-    if (model.targets.length === 1 && only) return [{ ...only, modelId: model.id, reason: 'weight' }];
-    const candidates = model.targets
+    if (model.targets.length === 1 && only) return [planned(only, 'weight')];
+    const weighted = model.targets
       .filter(({ weight }) => weight > 0)
-      .map((target): Candidate => ({ ...target, id: `${target.provider}/${target.upstreamModel}` }));
-    const weighted = this.#orderWeighted(candidates, request, context);
+      .map((target) => planned(target, 'weight'));
     const backups = model.targets.filter(({ weight }) => weight === 0);
     return [
-      ...weighted.map(({ candidate: { id: _id, ...target }, reason }) => ({
-        ...target,
-        modelId: model.id,
-        reason,
-      })),
-      ...backups.map((target): PlannedTarget => ({ ...target, modelId: model.id, reason: 'backup' })),
+      ...this.#orderWeighted(weighted, request, context),
+      ...backups.map((target) => planned(target, 'backup')),
     ];
   }
 
   #orderWeighted(
-    candidates: readonly Candidate[],
+    targets: readonly PlannedTarget[],
     request: ChatRequest,
     { principal, stickyKey, isStream = request.stream === true }: PlanningContext,
-  ): Drawn[] {
+  ): PlannedTarget[] {
     const key = stickyKey ?? request.user;
     if (key != null && key !== '') {
-      const ordered = rendezvousOrder(`${principal.userId}\n${key}`, candidates);
-      return ordered.map((candidate) => ({ candidate, reason: 'sticky' }));
+      const ordered = rendezvousOrder(`${principal.userId}\n${key}`, targets, stickyId);
+      return ordered.map((target) => ({ ...target, reason: 'sticky' }));
     }
-    const drawn = randomOrder(candidates, Math.random).map((candidate): Drawn => ({
-      candidate,
-      reason: 'weight',
-    }));
-    return this.#preferFaster(drawn, isStream ? 'stream' : 'whole');
+    return this.#preferFaster(randomOrder(targets, Math.random), isStream ? 'stream' : 'whole');
   }
 
   /** Power of two choices: of the first two drawn, the clearly slower one comes second. */
-  #preferFaster(drawn: Drawn[], kind: AnswerKind): Drawn[] {
+  #preferFaster(drawn: PlannedTarget[], kind: AnswerKind): PlannedTarget[] {
     const [first, second, ...others] = drawn;
     if (!first || !second) return drawn;
-    const firstMs = this.#latencyMs(first.candidate, kind);
-    const secondMs = this.#latencyMs(second.candidate, kind);
+    const firstMs = this.#latencyMs(first, kind);
+    const secondMs = this.#latencyMs(second, kind);
     if (firstMs === undefined || secondMs === undefined || firstMs <= CLEARLY_SLOWER * secondMs) return drawn;
     return [{ ...second, reason: 'latency' }, first, ...others];
   }
@@ -164,21 +153,18 @@ export class RoutePlanner {
     if (model.fallbacks.length === 0) return [];
     const snapshot = this.catalog.snapshot();
     const found = new Map<string, CatalogModel>([[model.root, model]]);
-    const waiting = [...model.fallbacks];
-    for (
-      let name = waiting.shift();
-      name !== undefined && found.size <= MAX_TARGETS;
-      name = waiting.shift()
-    ) {
+    const names = [...model.fallbacks];
+    for (const name of names) {
+      if (found.size > MAX_TARGETS) break;
       const fallback = snapshot.find(name);
       if (!fallback || found.has(fallback.root) || !isAllowed(fallback, name, principal, snapshot)) continue;
       found.set(fallback.root, fallback);
-      waiting.push(...fallback.fallbacks);
+      names.push(...fallback.fallbacks);
     }
     return [...found.values()].slice(1);
   }
 
-  /** Stable: those that stand equally well keep their order. */
+  /** Stable: targets with the same demerits keep their order. */
   #demote(
     targets: readonly PlannedTarget[],
     request: ChatRequest,
@@ -192,7 +178,7 @@ export class RoutePlanner {
     return judged.sort((first, second) => first.demerits - second.demerits).map(({ target }) => target);
   }
 
-  /** What it cannot do weighs more than what would be too long, and that more than what may pass. */
+  /** A missing capability weighs more than a window that is too small, and that more than a state that may pass. */
   #judge(
     target: PlannedTarget,
     needs: readonly Capability[],
@@ -206,4 +192,9 @@ export class RoutePlanner {
     const demerits = (lacks ? 4 : 0) + (isTooSmall ? 2 : 0) + (availability === 'ok' ? 0 : 1);
     return { target: { ...target, reason }, demerits };
   }
+}
+
+/** What the sticky order goes by: another form would send every session elsewhere. */
+function stickyId({ provider, upstreamModel }: PlannedTarget): string {
+  return `${provider}/${upstreamModel}`;
 }

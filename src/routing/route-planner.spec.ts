@@ -115,6 +115,7 @@ describe('weights', () => {
 
 describe('a sticky key', () => {
   const targets = ['p', 'q', 'r'].map((provider) => target(provider));
+  const idOf = ({ id }: { id: string }) => id;
 
   it('keeps a session with one target, per user, and spreads sessions', () => {
     const a = model('a', targets);
@@ -137,10 +138,11 @@ describe('a sticky key', () => {
     const weighted = targets.map(({ provider }, index) => ({ id: provider, weight: index + 1 }));
     fc.assert(
       fc.property(fc.string(), (key) => {
-        const all = rendezvousOrder(key, weighted).map(({ id }) => id);
+        const all = rendezvousOrder(key, weighted, idOf).map(({ id }) => id);
         const without = rendezvousOrder(
           key,
           weighted.filter(({ id }) => id !== 'q'),
+          idOf,
         ).map(({ id }) => id);
         expect(without).toEqual(all.filter((id) => id !== 'q'));
       }),
@@ -153,7 +155,8 @@ describe('a sticky key', () => {
       { id: 'q', weight: 3 },
     ];
     let q = 0;
-    for (let key = 0; key < 4000; key++) if (rendezvousOrder(`session-${key}`, weighted)[0]!.id === 'q') q++;
+    for (let key = 0; key < 4000; key++)
+      if (rendezvousOrder(`session-${key}`, weighted, idOf)[0]!.id === 'q') q++;
     expect(q / 4000).toBeGreaterThan(0.71);
     expect(q / 4000).toBeLessThan(0.79);
   });
