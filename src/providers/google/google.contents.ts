@@ -135,7 +135,10 @@ class ContentsBuilder {
 
   finish(): GeminiContent[] {
     this.#flushResults();
-    return this.#contents;
+    const [first] = this.#contents;
+    // Gemini answers 400 to a call that follows neither a user's turn nor results.
+    const beginsWithCall = first?.role === 'model' && first.parts.some(({ functionCall }) => functionCall);
+    return beginsWithCall ? [{ role: 'user', parts: [{ text: '' }] }, ...this.#contents] : this.#contents;
   }
 
   /** What a user or the system says, as parts. */

@@ -98,6 +98,17 @@ describe('messages', () => {
     });
   });
 
+  it('never begins with a call, which Gemini takes only behind a turn of the user or results', () => {
+    const assistant = { role: 'assistant' as const, content: null, tool_calls: [call('a', 'f')] };
+    const result = { role: 'tool' as const, tool_call_id: 'a', content: '1' };
+    const begun = contentsOf([{ role: 'system', content: 'A' }, assistant, result]);
+    expect(begun[0]).toEqual({ role: 'user', parts: [{ text: '' }] });
+    expect(begun.map(({ role }) => role)).toEqual(['user', 'model', 'user']);
+    const emptied = contentsOf([{ role: 'user', content: '' }, assistant, result]);
+    expect(emptied).toEqual(begun);
+    expect(contentsOf([{ role: 'assistant', content: 'hello' }, ...hi])[0]?.role).toBe('model');
+  });
+
   it("keeps a refusal as the model's words, and drops thoughts without a signature", () => {
     const [, turn] = contentsOf([
       ...hi,
@@ -150,16 +161,18 @@ describe('calls and their results', () => {
     ['{"id":"12345678901234567890"}', { id: '12345678901234567890' }],
   ])('result %j', (content, response) => {
     const contents = contentsOf([
+      ...hi,
       { role: 'assistant', tool_calls: [call('i', 'f')] },
       { role: 'tool', tool_call_id: 'i', content },
     ]);
-    expect(contents[1]?.parts[0]?.functionResponse).toMatchObject({ response });
+    expect(contents[2]?.parts[0]?.functionResponse).toMatchObject({ response });
   });
 
   it('puts media of a result beside its text where the model takes it there, else behind the results', () => {
     const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==' } };
     const page = { type: 'file', file: { file_url: 'https://a.example/a.pdf' } };
     const messages: ChatRequest['messages'] = [
+      ...hi,
       { role: 'assistant', tool_calls: [call('i', 'f'), call('j', 'g')] },
       {
         role: 'tool',
@@ -174,11 +187,11 @@ describe('calls and their results', () => {
     const said = { id: 'i', name: 'f', response: { output: 'a\nb' } };
     const other = { functionResponse: { id: 'j', name: 'g', response: { output: 'c' } } };
     // Gemini wants as many parts in the answer as there were calls, so that nothing else may stand among them.
-    expect(contentsOf(messages).slice(1)).toEqual([
+    expect(contentsOf(messages).slice(2)).toEqual([
       { role: 'user', parts: [{ functionResponse: said }, other] },
       { role: 'user', parts: [{ text: 'f:' }, inline, linked, { text: 'and?' }] },
     ]);
-    expect(contentsOf(messages, 'gemini-3.5-flash').slice(1)).toEqual([
+    expect(contentsOf(messages, 'gemini-3.5-flash').slice(2)).toEqual([
       { role: 'user', parts: [{ functionResponse: { ...said, parts: [inline] } }, other] },
       { role: 'user', parts: [{ text: 'f:' }, linked, { text: 'and?' }] },
     ]);
@@ -210,7 +223,7 @@ describe('calls and their results', () => {
   it('says which result is an error', () => {
     const response = (content: string) => {
       const result = { role: 'tool' as const, tool_call_id: 'i', content, is_error: true };
-      const [, told] = contentsOf([{ role: 'assistant', tool_calls: [call('i', 'f')] }, result]);
+      const [, , told] = contentsOf([...hi, { role: 'assistant', tool_calls: [call('i', 'f')] }, result]);
       return told?.parts[0]?.functionResponse?.response;
     };
     expect(response('No such city.')).toEqual({ error: 'No such city.' });
@@ -277,6 +290,7 @@ describe('calls and their results', () => {
   it('takes the dialect before tools', () => {
     const body = bodyOf({
       messages: [
+        ...hi,
         { role: 'assistant', function_call: { name: 'f', arguments: '{"a":1}' } },
         { role: 'function', name: 'f', content: '{"b":2}' },
       ],
@@ -285,6 +299,7 @@ describe('calls and their results', () => {
     });
     expect(body).toMatchObject({
       contents: [
+        { role: 'user', parts: [{ text: 'hi' }] },
         { role: 'model', parts: [{ functionCall: { name: 'f', args: { a: 1 } } }] },
         { role: 'user', parts: [{ functionResponse: { name: 'f', response: { b: 2 } } }] },
       ],
@@ -302,8 +317,8 @@ describe('signatures', () => {
   ];
 
   it.each(ways)('of a call are taken from %j', (fields) => {
-    const contents = contentsOf([{ role: 'assistant', tool_calls: [call('i', 'f', '{}', fields)] }]);
-    expect(contents[0]?.parts[0]).toEqual({
+    const contents = contentsOf([...hi, { role: 'assistant', tool_calls: [call('i', 'f', '{}', fields)] }]);
+    expect(contents[1]?.parts[0]).toEqual({
       functionCall: { name: 'f', args: {}, id: 'i' },
       thoughtSignature: signature,
     });
@@ -312,9 +327,10 @@ describe('signatures', () => {
   it('are those of the gateway’s own field where both are there and differ', () => {
     const fields = { ...ways[0], extra_content: { google: { thought_signature: 'other' } } };
     const contents = contentsOf([
+      ...hi,
       { role: 'assistant', content: 'x', tool_calls: [call('i', 'f', '{}', fields)], ...fields },
     ]);
-    expect(contents[0]?.parts.map((part) => part.thoughtSignature)).toEqual([signature, signature]);
+    expect(contents[1]?.parts.map((part) => part.thoughtSignature)).toEqual([signature, signature]);
   });
 
   it.each([...ways, { provider_specific_fields: { thought_signatures: [signature] } }])(
@@ -327,10 +343,11 @@ describe('signatures', () => {
 
   it("stands in for the signature that another provider's call has not, where one is demanded", () => {
     const messages = [
+      ...hi,
       { role: 'assistant' as const, tool_calls: [call('toolu_1', 'f'), call('toolu_2', 'g')] },
     ];
     const signatures = (model: string) =>
-      contentsOf(messages, model)[0]?.parts.map((part) => part.thoughtSignature);
+      contentsOf(messages, model)[1]?.parts.map((part) => part.thoughtSignature);
     expect(signatures('gemini-3-flash-preview')).toEqual([STAND_IN_SIGNATURE, undefined]);
     expect(signatures('gemini-2.5-flash')).toEqual([undefined, undefined]);
   });
