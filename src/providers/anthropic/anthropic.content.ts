@@ -8,6 +8,10 @@ import { isObject, isThinking, type JsonObject, textOf, type WireBlock } from '.
 /** Files uploaded to Anthropic are named by a source of their own, which is still in beta. */
 const FILES_BETA = 'files-api-2025-04-14';
 
+/** Messages that change the tools of the conversation, in beta as well. */
+const TOOL_CHANGES_BETA = 'mid-conversation-tool-changes-2026-07-01';
+const TOOL_CHANGES = new Set(['tool_addition', 'tool_removal']);
+
 /** Anthropic's own blocks, given as content parts: passed on as they are. */
 const NATIVE_BLOCKS = new Set([
   'image',
@@ -106,11 +110,20 @@ function otherBlocks(part: ContentPart, path: string, context: ContentContext): 
     if (isObject(part.source) && part.source.type === 'file') context.betas.add(FILES_BETA);
     return [part];
   }
+  if (TOOL_CHANGES.has(part.type) && isReference(part.tool)) {
+    context.betas.add(TOOL_CHANGES_BETA);
+    return [part];
+  }
   context.unsupported.refuse(
     path,
     `has the type ${JSON.stringify(part.type)}, which Anthropic does not take`,
   );
   return [];
+}
+
+/** A tool that only a message defines is not among those whose price is reserved. */
+function isReference(tool: unknown): boolean {
+  return isObject(tool) && textOf(tool.type).endsWith('_reference');
 }
 
 /** Anthropic refuses thinking without a signature, which only Anthropic gives. */

@@ -94,6 +94,26 @@ describe('messages', () => {
     },
   );
 
+  it('adds and removes tools on the way, by reference alone: nobody holds money for one that only a message has', () => {
+    const change = (type: string, tool: object) => ({
+      role: 'system' as const,
+      content: [{ type, tool }] as never,
+    });
+    const reference = { type: 'tool_reference', name: 'f' };
+    const messages = [hello, change('tool_addition', reference)];
+    const { body, betas } = translate({ messages }, { model: 'claude-opus-5' });
+    expect(body.messages.at(-1)).toEqual({
+      role: 'system',
+      content: [{ type: 'tool_addition', tool: reference }],
+    });
+    expect(betas).toEqual(['mid-conversation-tool-changes-2026-07-01']);
+    const definition = { type: 'tool_definition', definition: { type: 'web_search_20250305' } };
+    expect(refusal({ messages: [hello, change('tool_addition', definition)] })).toEqual({
+      code: 'unsupported_parameter',
+      param: 'messages[1].content[0]',
+    });
+  });
+
   it('never lets a system turn stand behind an assistant’s', () => {
     const { messages } = messagesOf(late.slice(0, 3), { model: 'claude-opus-4-8' });
     expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
