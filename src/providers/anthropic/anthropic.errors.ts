@@ -9,6 +9,7 @@ import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import type { PostAnswer } from '../http/prepared-post.js';
 import { parseJson } from '../parse-json.js';
+import { toRetryAfterMs } from '../retry-after.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
 /** How a kind of failure is judged. */
@@ -74,6 +75,9 @@ const BY_TYPE: Readonly<Record<string, Judgement>> = Object.freeze({
   overloaded_error: OVERLOADED,
 });
 
+/** Failures that pass with time. */
+const PASSING: ReadonlySet<Judgement> = new Set([RATE_LIMITED, OVERLOADED]);
+
 /** By status, when the body says nothing that we know: a proxy's plain text, an empty body. */
 const BY_STATUS: Readonly<Record<number, Judgement>> = Object.freeze({
   401: OUR_ACCOUNT,
@@ -121,7 +125,7 @@ export function toRefusal({ status, headers, text }: PostAnswer): ProviderError 
     status,
     body: parseJson(text),
     requestId: headers.get('request-id') ?? undefined,
-    retryAfter: comeBack((name) => headers.get(name)),
+    retryAfter: readRetryAfter((name) => headers.get(name)),
   });
 }
 
@@ -149,7 +153,7 @@ function statusError(error: unknown): ProviderError | undefined {
     status: error.status,
     body: error.error,
     requestId: header(headers, 'request-id'),
-    retryAfter: comeBack((name) => header(headers, name)),
+    retryAfter: readRetryAfter((name) => header(headers, name)),
     cause: error,
   });
 }
@@ -164,7 +168,7 @@ const WINDOWS = ['requests', 'tokens', 'input-tokens', 'output-tokens'].map(
 );
 
 /** `retry-after`, else the last reset of the windows of which nothing is left. */
-function comeBack(read: (name: string) => string | null | undefined): string | null | undefined {
+function readRetryAfter(read: (name: string) => string | null | undefined): string | null | undefined {
   const said = read('retry-after');
   if (said) return said;
   const usedUp = WINDOWS.filter((window) => read(`${window}-remaining`) === '0');
@@ -178,7 +182,7 @@ function fromEvidence(evidence: Evidence, processed?: Judgement['processed']): P
   const error = errorOf(evidence.body);
   const judgement = judge(evidence.status, textOf(error.type), textOf(error.message));
   const requestId = evidence.requestId ?? requestIdOf(evidence.body);
-  const retryAfterMs = retryAfter(evidence);
+  const retryAfterMs = PASSING.has(judgement) ? toRetryAfterMs(evidence.retryAfter) : undefined;
   return new ProviderError(judgement.code, messageOf(judgement, error, evidence.status), {
     ...behaviour(judgement),
     ...(processed && { processed }),
@@ -224,18 +228,6 @@ function messageOf(judgement: Judgement, error: JsonObject, status: number | und
   const said = textOf(error.message);
   if (said) return said;
   return status === undefined ? 'Anthropic reported an error.' : `Anthropic answered with status ${status}.`;
-}
-
-const RETRY_AFTER_STATUSES = new Set([429, 529]);
-/** Whoever says more does not mean it. */
-const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
-
-/** Read only with 429 and 529: Anthropic also sends the header with answers that went well. */
-function retryAfter({ status, retryAfter }: Evidence): number | undefined {
-  if (!retryAfter || status === undefined || !RETRY_AFTER_STATUSES.has(status)) return undefined;
-  const seconds = Number(retryAfter);
-  const ms = Number.isNaN(seconds) ? Date.parse(retryAfter) - Date.now() : seconds * 1000;
-  return Number.isFinite(ms) && ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }
 
 function connectionError(error: unknown): ProviderError {

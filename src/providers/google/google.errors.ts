@@ -9,6 +9,7 @@ import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import type { PostAnswer } from '../http/prepared-post.js';
 import { parseJson } from '../parse-json.js';
+import { toRetryAfterMs } from '../retry-after.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
 /** An answer with a status that is no success, as it came over the wire. */
@@ -50,9 +51,6 @@ type Verdict = Omit<ProviderErrorOptions, 'upstreamStatus' | 'providerRequestId'
   code: GatewayErrorCode;
   message: string;
 };
-
-/** Whoever says more does not mean it. */
-const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
  * Status and body of a failed call -> ProviderError.
@@ -261,13 +259,8 @@ function plainText(body: string): string {
   return /^[<{[]/.test(trimmed) ? '' : trimmed;
 }
 
-/** RetryInfo's `retryDelay` ("48s", "1.5s"), else `retry-after` in seconds. */
+/** RetryInfo's `retryDelay` ("48s", "1.5s"), else `retry-after`. */
 function retryAfterMs(fault: GoogleFault | undefined, header: string | null): number | undefined {
-  const delays = fault?.details.map((detail) => seconds(text(detail.retryDelay)?.replace(/s$/, ''))) ?? [];
-  const delay = delays.find((value) => value !== undefined) ?? seconds(header ?? undefined);
-  return delay === undefined ? undefined : Math.min(Math.ceil(delay * 1000), MAX_RETRY_AFTER_MS);
-}
-
-function seconds(value: string | undefined): number | undefined {
-  return value !== undefined && /^\d{1,9}(\.\d+)?$/.test(value.trim()) ? Number(value) : undefined;
+  const delays = fault?.details.map(({ retryDelay }) => toRetryAfterMs(text(retryDelay)?.replace(/s$/, '')));
+  return delays?.find((delay) => delay !== undefined) ?? toRetryAfterMs(header);
 }
