@@ -1,6 +1,6 @@
 import { toArguments, type ToolFields } from './anthropic.tools.js';
 import type { ModelTraits } from './anthropic.traits.js';
-import type { UnsupportedParams } from './anthropic.unsupported.js';
+import type { UnsupportedParams } from '../unsupported-params.js';
 import { isObject, type JsonObject, type WireBlock } from './anthropic.wire.js';
 
 /** `response_format` of the type `json_schema`. */

@@ -2,7 +2,7 @@ import type { ContentPart } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
 import type { ToolUseIds } from './anthropic.ids.js';
 import type { ModelTraits } from './anthropic.traits.js';
-import { invalidBody, type UnsupportedParams } from './anthropic.unsupported.js';
+import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /** Files uploaded to Anthropic are named by a source of their own, which is still in beta. */

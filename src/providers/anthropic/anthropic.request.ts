@@ -17,7 +17,7 @@ import { toSamplingFields } from './anthropic.sampling.js';
 import { toEnforceableSchema } from './anthropic.schema.js';
 import { forcesTool, toToolFields, usesLegacyFunctions } from './anthropic.tools.js';
 import { type ModelTraits, traitsOf } from './anthropic.traits.js';
-import { invalidBody, UnsupportedParams } from './anthropic.unsupported.js';
+import { invalidBody, UnsupportedParams } from '../unsupported-params.js';
 import { isObject, type JsonObject, textOf, type WireBlock, type WireRequest } from './anthropic.wire.js';
 
 export interface TranslatedRequest {

@@ -9,7 +9,7 @@ import { losesDigits } from '../../text/exact-json.js';
 import { toGeminiPart } from './google.media.js';
 import { CALL_ID_PREFIX } from './google.response.js';
 import { readLayout, readSignature, rebuildTurn } from './google.turn.js';
-import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { type GeminiContent, type GeminiPart, isObject, type JsonObject, text } from './google.wire.js';
 
 export interface TranslatedMessages {
@@ -46,7 +46,7 @@ export const STAND_IN_SIGNATURE = 'skip_thought_signature_validator';
 export function translateMessages(
   messages: readonly ChatMessage[],
   options: MessageOptions,
-  unsupported: UnsupportedParameters,
+  unsupported: UnsupportedParams,
 ): TranslatedMessages {
   const leading = messages.findIndex((message) => !isInstruction(message));
   const instructions = leading < 0 ? messages.length : leading;
@@ -119,7 +119,7 @@ class ContentsBuilder {
 
   constructor(
     private readonly options: MessageOptions,
-    private readonly unsupported: UnsupportedParameters,
+    private readonly unsupported: UnsupportedParams,
   ) {}
 
   add(message: ChatMessage | undefined, at: number): void {
@@ -270,7 +270,7 @@ class ContentsBuilder {
     const call = this.#answered(key);
     const name = call?.name ?? message.name;
     if (name === undefined)
-      throw invalid(`${path}.tool_call_id`, 'answers no tool call of the messages before it');
+      throw invalidBody(`${path}.tool_call_id`, 'answers no tool call of the messages before it');
     const id = call?.geminiId;
     const { fields, beside } = this.#answer(message, path);
     return {
@@ -343,7 +343,7 @@ function isImagePart(image: unknown): image is ContentPart {
 function parseArguments(json: string, path: string): JsonObject {
   if (json.trim() === '') return {};
   const args = parseJson(json);
-  if (!isObject(args)) throw invalid(path, 'is not a JSON object');
+  if (!isObject(args)) throw invalidBody(path, 'is not a JSON object');
   return args;
 }
 

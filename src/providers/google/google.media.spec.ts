@@ -1,9 +1,9 @@
 import type { ContentPart } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
 import { toGeminiPart } from './google.media.js';
-import { UnsupportedParameters } from './google.unsupported.js';
+import { UnsupportedParams } from '../unsupported-params.js';
 
-const translate = (part: ContentPart) => toGeminiPart(part, 'p', new UnsupportedParameters(false));
+const translate = (part: ContentPart) => toGeminiPart(part, 'p', new UnsupportedParams(false));
 
 describe('toGeminiPart', () => {
   it.each([

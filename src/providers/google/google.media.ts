@@ -1,5 +1,5 @@
 import type { ContentPart } from '@app/contracts';
-import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { type GeminiPart, isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
 /** Where `file_id` of an upload (`files/abc`) is read by Google. */
@@ -16,7 +16,7 @@ const FILES_URI = 'https://generativelanguage.googleapis.com/v1beta/';
 export function toGeminiPart(
   part: ContentPart,
   path: string,
-  unsupported: UnsupportedParameters,
+  unsupported: UnsupportedParams,
 ): GeminiPart | undefined {
   const translate = Object.hasOwn(KINDS, part.type) ? KINDS[part.type] : undefined;
   if (translate) return { ...translate(part, path), ...partOptions(part) };
@@ -58,14 +58,14 @@ function partOptions(part: JsonObject): JsonObject {
 function fromUrlField(field: unknown, path: string): GeminiPart {
   const holder: JsonObject = isObject(field) ? field : { url: field };
   const url = text(holder.url);
-  if (!url) throw invalid(`${path}.url`, 'is missing');
+  if (!url) throw invalidBody(`${path}.url`, 'is missing');
   return fromUrl(url, mimeTypeOf(holder), `${path}.url`);
 }
 
 function fromAudio(field: unknown, path: string): GeminiPart {
   const audio = isObject(field) ? field : {};
   const data = text(audio.data);
-  if (!data) throw invalid(`${path}.data`, 'is missing');
+  if (!data) throw invalidBody(`${path}.data`, 'is missing');
   if (IS_DATA_URL.test(data)) return fromUrl(data, undefined, `${path}.data`);
   return { inlineData: { mimeType: `audio/${text(audio.format) ?? 'wav'}`, data } };
 }
@@ -79,7 +79,7 @@ function fromFile(field: unknown, path: string): GeminiPart {
     return IS_DATA_URL.test(data) ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
   // OpenRouter's clients give an address as the data.
   const uri = data || text(file.file_url) || fileUri(text(file.file_id));
-  if (!uri) throw invalid(path, 'must have file_data, file_url or file_id');
+  if (!uri) throw invalidBody(path, 'must have file_data, file_url or file_id');
   return fromUrl(uri, mimeType, path);
 }
 
@@ -100,10 +100,10 @@ function fromUrl(url: string, mimeType: string | undefined, path: string): Gemin
 /** `data:<type>[;parameters][;base64],<data>`; base64 of both alphabets goes on as it is, Google reads both. */
 function fromDataUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
   const comma = url.indexOf(',');
-  if (comma < 0) throw invalid(path, 'is not a complete data: URL');
+  if (comma < 0) throw invalidBody(path, 'is not a complete data: URL');
   const [type = '', ...parameters] = url.slice('data:'.length, comma).split(';');
   const data = url.slice(comma + 1);
-  if (data === '') throw invalid(path, 'is a data: URL without data');
+  if (data === '') throw invalidBody(path, 'is a data: URL without data');
   const isBase64 = parameters.some((parameter) => parameter.trim().toLowerCase() === 'base64');
   return inline(isBase64 ? data : toBase64(data, path), type.trim() || mimeType || 'text/plain');
 }
@@ -117,7 +117,7 @@ function toBase64(escaped: string, path: string): string {
   try {
     return Buffer.from(decodeURIComponent(escaped), 'utf8').toString('base64');
   } catch {
-    throw invalid(path, 'is a data: URL with broken escapes');
+    throw invalidBody(path, 'is a data: URL with broken escapes');
   }
 }
 

@@ -2,7 +2,7 @@ import type { ChatRequest } from '@app/contracts';
 import { toGeminiSchema } from './google.schema.js';
 import { toThinkingConfig } from './google.thinking.js';
 import { takesPenalties } from './google.traits.js';
-import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
 /** What the parameters of a request become: fields of `generationConfig`, and fields beside it. */
@@ -10,7 +10,7 @@ export interface ParameterDraft {
   readonly generation: JsonObject;
   readonly body: JsonObject;
   readonly model: string;
-  readonly unsupported: UnsupportedParameters;
+  readonly unsupported: UnsupportedParams;
 }
 
 type Apply = (value: unknown, draft: ParameterDraft, param: string, request: ChatRequest) => void;
@@ -60,13 +60,13 @@ const PARAMETERS: Readonly<Record<string, Apply>> = {
   },
   top_logprobs: (value, { generation }, param, request) => {
     if (value === 0) return;
-    if (request.logprobs !== true) throw invalid(param, 'needs logprobs to be true');
+    if (request.logprobs !== true) throw invalidBody(param, 'needs logprobs to be true');
     generation.logprobs = value;
   },
   response_format: applyResponseFormat,
   modalities: (value, { generation }, param) => {
     const names = Array.isArray(value) ? value.map(text) : [];
-    if (names.length === 0 || names.includes(undefined)) throw invalid(param, 'must be a list of names');
+    if (names.length === 0 || names.includes(undefined)) throw invalidBody(param, 'must be a list of names');
     generation.responseModalities = names.map((name) => name?.toUpperCase());
   },
   reasoning_effort: applyEffort,
@@ -234,7 +234,7 @@ function asksForNothing(name: string, value: unknown): boolean {
 /** Lowers the output limit, never raises it: the gateway's own limit is what was put aside for the answer. */
 export function limitOutput(config: JsonObject, tokens: number): void {
   if (!Number.isSafeInteger(tokens) || tokens < 1)
-    throw invalid('generation_config.max_output_tokens', 'must be a whole number above 0');
+    throw invalidBody('generation_config.max_output_tokens', 'must be a whole number above 0');
   const current = config.maxOutputTokens;
   config.maxOutputTokens = typeof current === 'number' ? Math.min(current, tokens) : tokens;
 }

@@ -8,7 +8,7 @@ import {
   takesMediaInResults,
 } from './google.traits.js';
 import { hasGoogleTools, translateTools } from './google.tools.js';
-import { UnsupportedParameters } from './google.unsupported.js';
+import { UnsupportedParams } from '../unsupported-params.js';
 import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';
 
 export interface TranslatedRequest {
@@ -27,7 +27,7 @@ export interface TranslatedRequest {
  */
 export function translateRequest(call: ProviderCall): TranslatedRequest {
   const { request } = call;
-  const unsupported = new UnsupportedParameters(call.dropUnsupported);
+  const unsupported = new UnsupportedParams(call.dropUnsupported, 'is not supported by Google Gemini');
   const draft: ParameterDraft = { generation: {}, body: {}, model: call.upstreamModel, unsupported };
   if (call.maxOutputTokens !== undefined) limitOutput(draft.generation, call.maxOutputTokens);
   applyParameters(request, draft);

@@ -1,6 +1,6 @@
 import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
 import { toGeminiSchema } from './google.schema.js';
-import { invalid, type UnsupportedParameters } from './google.unsupported.js';
+import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { isObject, type JsonObject, objects, text, toCamelCase, without } from './google.wire.js';
 
 export interface GeminiTools {
@@ -40,7 +40,7 @@ const TYPE = new Set(['type']);
 export function translateTools(
   request: ChatRequest,
   combines: boolean,
-  unsupported: UnsupportedParameters,
+  unsupported: UnsupportedParams,
 ): GeminiTools {
   const declarations: JsonObject[] = [];
   const vendor: JsonObject[] = [];
@@ -83,7 +83,7 @@ function parametersOf(schema: unknown): JsonObject {
   return { parametersJsonSchema: toGeminiSchema(isTyped ? schema : { type: 'object', ...schema }) };
 }
 
-function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParameters): JsonObject[] {
+function translateOwnTool(tool: ChatTool, path: string, unsupported: UnsupportedParams): JsonObject[] {
   const type = text(tool.type);
   if (type === undefined) return [rawTool(tool)];
   const own = toCamelCase(type);
@@ -102,7 +102,7 @@ function rawTool(tool: JsonObject): JsonObject {
 }
 
 /** OpenAI's search models are told to search by a field of its own. */
-function searchTool(options: unknown, unsupported: UnsupportedParameters): JsonObject[] {
+function searchTool(options: unknown, unsupported: UnsupportedParams): JsonObject[] {
   if (!isObject(options)) return [];
   for (const [key, value] of Object.entries(options)) {
     if (value !== null && value !== 'medium') unsupported.refuse(`web_search_options.${key}`);
@@ -113,7 +113,7 @@ function searchTool(options: unknown, unsupported: UnsupportedParameters): JsonO
 function translateChoice(
   request: ChatRequest,
   hasFunctions: boolean,
-  unsupported: UnsupportedParameters,
+  unsupported: UnsupportedParams,
 ): JsonObject | undefined {
   if (!hasFunctions) return withoutFunctions(request);
   const config = callingConfig(request, unsupported);
@@ -122,20 +122,20 @@ function translateChoice(
 
 /** Google refuses a calling mode without declarations; "auto" and "none" are what happens anyway. */
 function withoutFunctions({ tool_choice: choice }: ChatRequest): undefined {
-  if (choice === 'required' || isObject(choice)) throw invalid('tool_choice', 'needs functions in tools');
+  if (choice === 'required' || isObject(choice)) throw invalidBody('tool_choice', 'needs functions in tools');
 }
 
 const MODES: Readonly<Record<string, string>> = { auto: 'AUTO', required: 'ANY', none: 'NONE' };
 
-function callingConfig(request: ChatRequest, unsupported: UnsupportedParameters): JsonObject | undefined {
+function callingConfig(request: ChatRequest, unsupported: UnsupportedParams): JsonObject | undefined {
   const choice: unknown = request.tool_choice ?? request.function_call ?? undefined;
   if (choice === undefined) return undefined;
   if (typeof choice === 'string' && Object.hasOwn(MODES, choice)) return { mode: MODES[choice] };
   if (isObject(choice)) return namedChoice(choice, unsupported);
-  throw invalid('tool_choice', 'is none of "none", "auto", "required" and a function');
+  throw invalidBody('tool_choice', 'is none of "none", "auto", "required" and a function');
 }
 
-function namedChoice(choice: JsonObject, unsupported: UnsupportedParameters): JsonObject | undefined {
+function namedChoice(choice: JsonObject, unsupported: UnsupportedParams): JsonObject | undefined {
   if (choice.type === 'allowed_tools') return allowedTools(choice);
   const name = isObject(choice.function) ? text(choice.function.name) : text(choice.name);
   if (name !== undefined && (choice.type === 'function' || choice.type === undefined)) {
@@ -154,6 +154,7 @@ function allowedTools(choice: JsonObject): JsonObject {
   const names = objects(allowed.tools)
     .map((tool) => (isObject(tool.function) ? tool.function.name : tool.name))
     .filter((name) => typeof name === 'string');
-  if (names.length === 0) throw invalid('tool_choice.allowed_tools.tools', 'must name some of the functions');
+  if (names.length === 0)
+    throw invalidBody('tool_choice.allowed_tools.tools', 'must name some of the functions');
   return { mode: allowed.mode === 'required' ? 'ANY' : 'VALIDATED', allowedFunctionNames: names };
 }

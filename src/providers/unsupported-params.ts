@@ -1,10 +1,18 @@
 import { GatewayError } from '@app/contracts';
 
-/** What a request asks for and Anthropic cannot honour: refused by name, or left out and noted, as the operator chose. */
+/** Parts of a request that the provider cannot honour: refused by name, or left out and reported, as the operator chose. */
 export class UnsupportedParams {
   readonly #dropped = new Set<string>();
 
-  constructor(private readonly drop: boolean) {}
+  /** @param reason  said where no other is given */
+  constructor(
+    private readonly drop: boolean,
+    private readonly reason = 'is not supported',
+  ) {}
+
+  get dropped(): readonly string[] {
+    return [...this.#dropped];
+  }
 
   /**
    * Returns only when the parameter is to be left out.
@@ -13,13 +21,9 @@ export class UnsupportedParams {
    * @param reason  ends the sentence "`param` …"
    * @throws GatewayError  `unsupported_parameter`
    */
-  refuse(param: string, reason: string): void {
+  refuse(param: string, reason = this.reason): void {
     if (!this.drop) throw unsupportedParameter(param, reason);
     this.#dropped.add(param);
-  }
-
-  get dropped(): readonly string[] {
-    return [...this.#dropped];
   }
 }
 
