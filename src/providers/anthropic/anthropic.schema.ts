@@ -1,3 +1,4 @@
+import { mapSubschemas, withoutSoleAllOf } from '../json-schema.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
 /** What the grammar behind a guaranteed format knows: Anthropic answers 400 for a schema that has more. */
@@ -33,10 +34,6 @@ const FORMATS = new Set([
   'uuid',
 ]);
 
-const SUBSCHEMA = new Set(['items', 'additionalProperties']);
-const SUBSCHEMA_LISTS = new Set(['anyOf', 'allOf']);
-const SUBSCHEMA_MAPS = new Set(['properties', '$defs', 'definitions']);
-
 /**
  * A schema as OpenAI takes it -> one that Anthropic takes for guaranteed output, as its SDKs do it: objects are closed
  * where the schema says nothing of other properties, or lets any stand beside those that it names; `oneOf` is `anyOf`;
@@ -50,7 +47,7 @@ export function toEnforceableSchema(given: JsonObject): JsonObject {
   const told: string[] = [];
   for (const [name, value] of Object.entries(schema)) {
     if (name === '$schema') continue;
-    if (isEnforced(name, value)) kept[enforceableName(name, schema)] = subschemas(name, value);
+    if (isEnforced(name, value)) kept[enforceableName(name, schema)] = value;
     else told.push(`${name}: ${JSON.stringify(value)}`);
   }
   if (isOpenObject(kept)) kept.additionalProperties = false;
@@ -58,18 +55,7 @@ export function toEnforceableSchema(given: JsonObject): JsonObject {
     const limits = `{${told.join(', ')}}`;
     kept.description = [textOf(schema.description), limits].filter(Boolean).join('\n\n');
   }
-  return kept;
-}
-
-const NOTES = new Set(['title', 'description', 'default']);
-
-/** `allOf` around one `$ref` is how Pydantic noted something of it; Anthropic knows no `$ref` in there. */
-function withoutSoleAllOf(schema: JsonObject): JsonObject {
-  const { allOf, ...rest } = schema;
-  const sole: unknown = Array.isArray(allOf) && allOf.length === 1 ? allOf[0] : undefined;
-  if (!isObject(sole)) return schema;
-  const clashes = Object.keys(rest).some((name) => Object.hasOwn(sole, name) && !NOTES.has(name));
-  return clashes ? schema : { ...sole, ...rest };
+  return mapSubschemas(kept, toEnforceableSchema);
 }
 
 function isEnforced(name: string, value: unknown): boolean {
@@ -80,21 +66,6 @@ function isEnforced(name: string, value: unknown): boolean {
 
 function enforceableName(name: string, schema: JsonObject): string {
   return name === 'oneOf' && schema.anyOf === undefined ? 'anyOf' : name;
-}
-
-function subschemas(name: string, value: unknown): unknown {
-  if (Array.isArray(value)) {
-    return SUBSCHEMA_LISTS.has(name) || name === 'oneOf' ? value.map(subschema) : value;
-  }
-  if (!isObject(value)) return value;
-  if (SUBSCHEMA.has(name)) return toEnforceableSchema(value);
-  return SUBSCHEMA_MAPS.has(name)
-    ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, subschema(inner)]))
-    : value;
-}
-
-function subschema(value: unknown): unknown {
-  return isObject(value) ? toEnforceableSchema(value) : value;
 }
 
 function isOpenObject(schema: JsonObject): boolean {

@@ -4,6 +4,7 @@ import {
   isServerCall,
   isServerResult,
   type JsonObject,
+  objects,
   textOf,
   type WireBlock,
 } from './anthropic.wire.js';
@@ -110,10 +111,6 @@ const OWN_CALLS = new Set<unknown>(['message', 'fallback_message']);
 /** Calls that the answer's totals leave out. */
 export function sideCalls(block: JsonObject): JsonObject[] {
   return objects(block.iterations).filter((iteration) => !OWN_CALLS.has(iteration.type));
-}
-
-function objects(list: unknown): JsonObject[] {
-  return Array.isArray(list) ? list.filter(isObject) : [];
 }
 
 function oneCall(block: JsonObject, content: readonly WireBlock[] = []): Usage | undefined {

@@ -1,11 +1,13 @@
+import { isObject, type JsonObject } from '../json-object.js';
+
+export { isObject, type JsonObject, objects } from '../json-object.js';
+
 /**
  * Anthropic's Messages API as far as we read it. Unknown fields pass: blocks and events are records, and every field
  * is looked at through the guards below, because what a server behind `ANTHROPIC_BASE_URL` sends is not ours to trust.
  *
  * The SDK's own types are closed unions of what it knows at its release, so they are not used for what we receive.
  */
-export type JsonObject = Record<string, unknown>;
-
 /** A content block of a message: `text`, `thinking`, `tool_use`, `server_tool_use`, … */
 export interface WireBlock {
   type: string;
@@ -39,10 +41,6 @@ export interface WireAnswer {
 export interface WireEvent {
   type: string;
   [key: string]: unknown;
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function isBlock(value: unknown): value is WireBlock {

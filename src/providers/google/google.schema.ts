@@ -1,8 +1,5 @@
+import { mapSubschemas, withoutSoleAllOf } from '../json-schema.js';
 import { isObject, type JsonObject } from './google.wire.js';
-
-const SUBSCHEMA = new Set(['items', 'additionalProperties']);
-const SUBSCHEMA_LISTS = new Set(['anyOf', 'oneOf', 'allOf', 'prefixItems']);
-const SUBSCHEMA_MAPS = new Set(['properties', '$defs', 'definitions']);
 
 const DEFINITIONS = '#/definitions/';
 
@@ -20,43 +17,17 @@ export function toGeminiSchema(schema: JsonObject): JsonObject {
   return translated({ ...rest, $defs: definitions }, true);
 }
 
-/** @param renamed  `definitions` are `$defs` */
+/** @param renamed  `definitions` have become `$defs` */
 function translated(schema: JsonObject, renamed: boolean): JsonObject {
-  return inKnownWords(mapped(schema, (value, name) => subschemas(name, value, renamed)));
+  const inner = mapSubschemas(schema, (subschema) => translated(subschema, renamed));
+  return inKnownWords(renamed ? withDefsReference(inner) : inner);
 }
 
-/** @returns the object itself where no value is another */
-function mapped(object: JsonObject, better: (value: unknown, name: string) => unknown): JsonObject {
-  let copy: JsonObject | undefined;
-  for (const name in object) {
-    const value = better(object[name], name);
-    if (value !== object[name]) (copy ??= { ...object })[name] = value;
-  }
-  return copy ?? object;
-}
-
-function subschemas(name: string, value: unknown, renamed: boolean): unknown {
-  if (name === '$ref') return renamed ? reference(value) : value;
-  if (SUBSCHEMA_LISTS.has(name)) return Array.isArray(value) ? listOf(value, renamed) : value;
-  if (SUBSCHEMA.has(name)) return translatedIfAny(value, renamed);
-  if (!SUBSCHEMA_MAPS.has(name) || !isObject(value)) return value;
-  return mapped(value, (schema) => translatedIfAny(schema, renamed));
-}
-
-function reference(value: unknown): unknown {
-  return typeof value === 'string' && value.startsWith(DEFINITIONS)
-    ? `#/$defs/${value.slice(DEFINITIONS.length)}`
-    : value;
-}
-
-function listOf(list: unknown[], renamed: boolean): unknown[] {
-  const better = list.map((value) => translatedIfAny(value, renamed));
-  return better.some((value, at) => value !== list[at]) ? better : list;
-}
-
-/** `true` and `false` are schemas, too. */
-function translatedIfAny(value: unknown, renamed: boolean): unknown {
-  return isObject(value) ? translated(value, renamed) : value;
+function withDefsReference(schema: JsonObject): JsonObject {
+  const reference = schema.$ref;
+  return typeof reference === 'string' && reference.startsWith(DEFINITIONS)
+    ? { ...schema, $ref: `#/$defs/${reference.slice(DEFINITIONS.length)}` }
+    : schema;
 }
 
 function inKnownWords(schema: JsonObject): JsonObject {
@@ -74,18 +45,6 @@ function referenceOnly(schema: JsonObject): JsonObject {
   const names = Object.keys(schema);
   const kept = names.filter((name) => name.startsWith('$'));
   return kept.length < names.length ? Object.fromEntries(kept.map((name) => [name, schema[name]])) : schema;
-}
-
-/** They may stand in both: nearer is what is said outside. */
-const NOTES = new Set(['title', 'description', 'default', 'examples']);
-
-/** Around one `$ref` it is how Pydantic noted something of it. */
-function withoutSoleAllOf(schema: JsonObject): JsonObject {
-  const { allOf, ...rest } = schema;
-  const sole: unknown = Array.isArray(allOf) && allOf.length === 1 ? allOf[0] : undefined;
-  if (!isObject(sole) || schema.type !== undefined || schema.properties !== undefined) return schema;
-  const isInBoth = Object.keys(rest).some((name) => !NOTES.has(name) && sole[name] !== undefined);
-  return isInBoth ? schema : { ...sole, ...rest };
 }
 
 function withoutConst(schema: JsonObject): JsonObject {

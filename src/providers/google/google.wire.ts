@@ -1,10 +1,12 @@
+import { isObject, type JsonObject, objects } from '../json-object.js';
+
+export { isObject, type JsonObject, objects } from '../json-object.js';
+
 /**
  * Gemini's wire, only the fields we read. Everything else is kept as it came (index signatures).
  *
  * @see https://ai.google.dev/api/generate-content, read 2026-11-20
  */
-
-export type JsonObject = Record<string, unknown>;
 
 export interface GeminiRequest {
   contents: GeminiContent[];
@@ -61,14 +63,6 @@ export interface GeminiCandidate {
   groundingMetadata: JsonObject | undefined;
   /** All of the candidate but content, index, finish reason and token probabilities. */
   metadata: JsonObject | undefined;
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export function objects(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
 export function text(value: unknown): string | undefined {
