@@ -58,9 +58,12 @@ export function translateMessages(
   return { contents, systemInstruction: instruction(system) };
 }
 
-/** Gemini wants one content at least: an empty one, or the instructions when nobody else has spoken at all. */
+/** What a turn says that has to be there and has nothing to say: an empty text is refused by Vertex AI. */
+const BLANK: GeminiPart = { text: ' ' };
+
+/** Gemini wants one content at least: a blank one, or the instructions when nobody else has spoken at all. */
 function withoutContents(system: GeminiPart[], systemOnly: boolean): TranslatedMessages {
-  const said = systemOnly && system.length > 0 ? system : [{ text: '' }];
+  const said = systemOnly && system.length > 0 ? system : [BLANK];
   return {
     contents: [{ role: 'user', parts: said }],
     systemInstruction: systemOnly ? undefined : instruction(system),
@@ -138,7 +141,7 @@ class ContentsBuilder {
     const [first] = this.#contents;
     // Gemini answers 400 to a call that follows neither a user's turn nor results.
     const beginsWithCall = first?.role === 'model' && first.parts.some(({ functionCall }) => functionCall);
-    return beginsWithCall ? [{ role: 'user', parts: [{ text: '' }] }, ...this.#contents] : this.#contents;
+    return beginsWithCall ? [{ role: 'user', parts: [BLANK] }, ...this.#contents] : this.#contents;
   }
 
   /** What a user or the system says, as parts. */

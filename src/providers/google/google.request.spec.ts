@@ -93,7 +93,7 @@ describe('messages', () => {
     const system = { role: 'system' as const, content: 'A' };
     expect(bodyOf({ messages: [system] })).toEqual({ contents: [{ role: 'user', parts: [{ text: 'A' }] }] });
     expect(bodyOf({ messages: [system, { role: 'user', content: '' }] })).toEqual({
-      contents: [{ role: 'user', parts: [{ text: '' }] }],
+      contents: [{ role: 'user', parts: [{ text: ' ' }] }],
       systemInstruction: { parts: [{ text: 'A' }] },
     });
   });
@@ -102,7 +102,7 @@ describe('messages', () => {
     const assistant = { role: 'assistant' as const, content: null, tool_calls: [call('a', 'f')] };
     const result = { role: 'tool' as const, tool_call_id: 'a', content: '1' };
     const begun = contentsOf([{ role: 'system', content: 'A' }, assistant, result]);
-    expect(begun[0]).toEqual({ role: 'user', parts: [{ text: '' }] });
+    expect(begun[0]).toEqual({ role: 'user', parts: [{ text: ' ' }] });
     expect(begun.map(({ role }) => role)).toEqual(['user', 'model', 'user']);
     const emptied = contentsOf([{ role: 'user', content: '' }, assistant, result]);
     expect(emptied).toEqual(begun);
