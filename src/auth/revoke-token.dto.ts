@@ -6,7 +6,7 @@ import { LEEWAY_SECONDS } from './token-claims.js';
 export class RevokeTokenRequest {
   @ApiPropertyOptional({
     example: '0190d3b6-7c52-7d2e-a6f0-2a8e5b1c9d10',
-    description: 'One token, by its id.',
+    description: 'Revokes one token, by its id.',
   })
   @IsOptional()
   @Matches(/^[\x21-\x7e]{1,256}$/, { message: 'jti must be the id of a token' })
@@ -15,7 +15,7 @@ export class RevokeTokenRequest {
   @ApiPropertyOptional({
     example: 'user_123',
     description:
-      'Every token that this user was given until now. One of the next second works, or of `leeway_seconds` later.',
+      'Revokes every token issued to this user so far. Tokens issued from the next second on work, or `leeway_seconds` later.',
   })
   @IsOptional()
   @Matches(/^[A-Za-z0-9._:@|-]{1,128}$/, { message: 'sub must be a user id' })
@@ -27,8 +27,8 @@ export class RevokeTokenRequest {
     minimum: 0,
     maximum: LEEWAY_SECONDS,
     description:
-      'With `sub`: by how much the clock of whoever signs may be ahead of the database’s. Its tokens seem to be issued ' +
-      'so much later, and would outlive the revocation; a new one works after that time only.',
+      'With `sub`: how far the issuer’s clock may be ahead of the database’s. Its tokens appear to be issued that much later ' +
+      'and would outlive the revocation. A new token works only after that time.',
   })
   @IsOptional()
   @IsInt()
@@ -36,7 +36,7 @@ export class RevokeTokenRequest {
   @Max(LEEWAY_SECONDS)
   leeway_seconds?: number;
 
-  @ApiPropertyOptional({ example: 'laptop lost', description: 'For the record.' })
+  @ApiPropertyOptional({ example: 'laptop lost', description: 'The reason, for the record.' })
   @IsOptional()
   @IsString()
   @Length(1, 500)
@@ -48,7 +48,7 @@ export class RevokeTokenAnswer {
   @ApiProperty({ example: 'user_123' }) value: string;
   @ApiProperty({
     example: '2026-11-23T12:00:00.000Z',
-    description: 'Tokens issued until then no longer work.',
+    description: 'Tokens issued up to this time no longer work.',
   })
   revoked_at: string;
 }

@@ -21,10 +21,10 @@ export class TokensController {
   @Post('revoke')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Revoke a token, or everything a user was given until now',
+    summary: 'Revoke one token, or all tokens issued to a user so far',
     description:
-      'In force here at once, on every instance within two seconds. Tokens without `iat` count as given before. ' +
-      'Whoever signs may have a clock that is ahead: `leeway_seconds` covers what it issued.',
+      'Takes effect here at once, and on every instance within two seconds. Tokens without `iat` count as issued earlier. ' +
+      'If the issuer’s clock may be ahead, `leeway_seconds` covers the tokens it issued.',
   })
   @ApiOkResponse({ type: RevokeTokenAnswer })
   @ApiErrors(400, 401, 403, 413, 415, 429, 503)
@@ -57,7 +57,7 @@ export class TokensController {
 function subjectOf({ jti, sub }: RevokeTokenRequest): { kind: 'jti' | 'sub'; value: string } {
   if (jti !== undefined && sub === undefined) return { kind: 'jti', value: jti };
   if (sub !== undefined && jti === undefined) return { kind: 'sub', value: sub };
-  throw new GatewayError('invalid_body', 'Name either `jti` or `sub`.', {
+  throw new GatewayError('invalid_body', 'Give either `jti` or `sub`.', {
     param: jti === undefined ? 'jti' : 'sub',
   });
 }

@@ -42,7 +42,7 @@ const EXPLAIN = {
   name: 'explain',
   required: false,
   enum: ['route'],
-  description: 'Admins: show the plan, send nothing.',
+  description: 'For administrators: shows which targets would be tried; nothing is sent.',
 };
 
 const ERRORS = [400, 401, 402, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504];
@@ -56,12 +56,12 @@ export const COMPLETION_PATHS: readonly string[] = PATHS.map((path) => `/${path}
 @ApiHeader({
   name: 'Idempotency-Key',
   required: false,
-  description: 'One key, one upstream call, one charge; 24 h.',
+  description: 'One key, one upstream call, one charge; valid for 24 h by default.',
 })
 @ApiHeader({
   name: 'x-cache-ttl',
   required: false,
-  description: 'Seconds to keep and serve the same answer.',
+  description: 'For how many seconds the same answer is kept and served.',
 })
 @Controller(PATHS)
 export class ChatCompletionsController {
@@ -77,7 +77,7 @@ export class ChatCompletionsController {
   @ApiQuery(EXPLAIN)
   @ApiResponse({
     status: 200,
-    description: 'The answer; with `stream: true` server-sent events.',
+    description: 'The answer; with `stream: true`, server-sent events.',
     content: {
       'application/json': {
         schema: {
@@ -127,5 +127,5 @@ export class ChatCompletionsController {
 function wantsExplanation(incoming: Request): boolean {
   const explain = incoming.query?.['explain'];
   if (explain === undefined || explain === 'route') return explain !== undefined;
-  throw new GatewayError('invalid_query', 'explain must be: route.', { param: 'explain' });
+  throw new GatewayError('invalid_query', 'explain must be "route".', { param: 'explain' });
 }

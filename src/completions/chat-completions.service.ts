@@ -89,7 +89,7 @@ export class ChatCompletionsService {
   ): Promise<void> {
     const principal = requirePrincipal(incoming.gateway);
     if (principal.role !== 'admin')
-      throw new GatewayError('admin_only', 'Only an administrator may see routes.');
+      throw new GatewayError('admin_only', 'Only administrators may use explain.');
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(incoming));
     run.model = this.catalog.require(request.model, principal);
     sendJson(response, JSON.stringify(this.execution.explain(run)));

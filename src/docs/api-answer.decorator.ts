@@ -26,7 +26,7 @@ export function ApiAnswer(example: object, options: AnswerOptions = {}): MethodD
   return applyDecorators(
     ApiResponse({
       status: options.status ?? 200,
-      description: options.description ?? 'As asked for.',
+      description: options.description ?? 'Success.',
       content: { 'application/json': { schema, example }, ...Object.fromEntries(others) },
     }),
   );

@@ -5,7 +5,7 @@ import { ApiResponse } from '@nestjs/swagger';
 /** Status -> what it means, and one of its errors as an example: code, message, `param`. */
 const REFUSALS: Readonly<Record<number, readonly [string, GatewayErrorCode, string, string?]>> = {
   400: [
-    'The request is not valid, or the provider refused it.',
+    'The request is invalid, or the provider rejected it.',
     'invalid_body',
     'temperature must not be greater than 2.',
     'temperature',
@@ -13,59 +13,63 @@ const REFUSALS: Readonly<Record<number, readonly [string, GatewayErrorCode, stri
   401: [
     'The token is missing, invalid or expired.',
     'token_expired',
-    'The token has expired: get a new one.',
+    'The token has expired. Get a new one.',
   ],
   402: [
-    'The balance does not cover the worst case.',
+    'The balance does not cover the worst-case cost.',
     'insufficient_balance',
     'The balance does not cover this request: required 0.0123, available 0.002, held 0. Top up, or ask for fewer output tokens.',
   ],
-  403: ['The token does not allow this.', 'admin_only', 'This needs a token with the role "admin".'],
+  403: ['The token does not allow this.', 'admin_only', 'This requires a token with the role "admin".'],
   404: [
     'There is no such model or resource.',
     'model_not_found',
-    'The model "gpt-9" is not served here: GET /v1/models lists those that are.',
+    'The model "gpt-9" is not available here. GET /v1/models lists the available models.',
     'model',
   ],
   409: [
-    'The same Idempotency-Key is in flight elsewhere.',
+    'A request with the same Idempotency-Key is in flight elsewhere.',
     'idempotency_conflict',
-    'A request with this Idempotency-Key is still running.',
+    'A request with this Idempotency-Key is still in flight.',
     'Idempotency-Key',
   ],
   413: ['The body is too large.', 'body_too_large', 'The body is larger than 10485760 bytes.'],
   415: [
     'The body is not UTF-8 JSON.',
     'unsupported_media_type',
-    'The body must be JSON: send Content-Type: application/json.',
+    'The body must be JSON, sent with Content-Type: application/json.',
   ],
   422: [
-    'The same Idempotency-Key came with another body.',
+    'The same Idempotency-Key was used with a different body.',
     'idempotency_mismatch',
-    'This Idempotency-Key was used for another request.',
+    'This Idempotency-Key was already used for a different request.',
     'Idempotency-Key',
   ],
   429: [
-    'A rate limit is reached: see Retry-After.',
+    'A rate limit has been reached: see Retry-After.',
     'rate_limited',
-    'Rate limit reached: 60 requests per minute.',
+    'Rate limit reached: 60 requests per minute. Try again in 3 s.',
   ],
   500: [
-    'The gateway failed.',
+    'The gateway failed unexpectedly.',
     'internal_error',
-    'The gateway failed. The error is logged under this request id.',
+    'The gateway failed unexpectedly. The error is logged under this request id.',
   ],
   502: [
-    'The provider answered nonsense, or refused our key.',
+    'The provider returned an invalid answer, or refused the gateway’s key.',
     'provider_bad_response',
     'The stream ended before the answer was complete.',
   ],
   503: [
-    'Overloaded, draining, or a store is away: see Retry-After.',
+    'Overloaded, shutting down, or a data store is unavailable: see Retry-After.',
     'database_unavailable',
-    'The database is not available.',
+    'The database is not available at the moment.',
   ],
-  504: ['The provider did not answer in time.', 'request_timeout', 'The request took too long.'],
+  504: [
+    'The provider did not answer in time.',
+    'request_timeout',
+    'openai did not finish its answer in the time allowed.',
+  ],
 };
 
 /** Documents the error answers of a route, all in the one envelope. */

@@ -17,10 +17,10 @@ const TOOL_CALL = open(
   {
     id: { type: 'string' },
     type: { type: 'string', enum: ['function'] },
-    function: open({ name: { type: 'string' }, arguments: { type: 'string', description: 'JSON text' } }, [
-      'name',
-      'arguments',
-    ]),
+    function: open(
+      { name: { type: 'string' }, arguments: { type: 'string', description: 'JSON as text.' } },
+      ['name', 'arguments'],
+    ),
     provider_specific_fields: { type: 'object', additionalProperties: true },
   },
   ['id', 'function'],
@@ -79,7 +79,7 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
       {
         id: { type: 'string' },
         object: { type: 'string', enum: ['chat.completion'] },
-        created: { type: 'integer', description: 'Unix seconds' },
+        created: { type: 'integer', description: 'Unix time in seconds.' },
         model: { type: 'string', description: 'The model the client asked for.' },
         choices: {
           type: 'array',
@@ -132,7 +132,7 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
           provider: { type: 'string' },
           upstream_model: { type: 'string' },
           model: { type: 'string' },
-          reason: { type: 'string', description: 'Why it stands where it stands.' },
+          reason: { type: 'string', description: 'Why the target has this position.' },
           availability: { type: 'string', enum: ['ok', 'cooldown', 'breaker-open'] },
           weight: { type: 'integer' },
           context_window: { type: 'integer' },
@@ -140,7 +140,7 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
           price_version: { type: 'string' },
           latency_ms: {
             type: 'object',
-            description: 'Average time to begin; null when it was not measured in the last minute.',
+            description: 'Average time until an answer begins; null if not measured in the last minute.',
             properties: { stream: nullable({ type: 'number' }), whole: nullable({ type: 'number' }) },
           },
         }),
@@ -196,7 +196,7 @@ export const CHAT_SCHEMAS: Readonly<Record<string, SchemaObject>> = {
     },
     example: {
       error: {
-        message: 'The model "gpt-9" is not served here: GET /v1/models lists those that are.',
+        message: 'The model "gpt-9" is not available here. GET /v1/models lists the available models.',
         type: 'not_found_error',
         param: 'model',
         code: 'model_not_found',

@@ -4,17 +4,17 @@ import type { AppConfig } from '../config/app-config.js';
 import { CHAT_SCHEMAS } from './chat-schemas.js';
 import { spellNullAsType } from './nullable.js';
 
-const DESCRIPTION = `One OpenAI-compatible door in front of every LLM provider, with prepaid billing.
+const DESCRIPTION = `One OpenAI-compatible API in front of every LLM provider, with exact prepaid billing.
 
-Press **Authorize** and paste a token (\`npm run --silent token -- --user you\`); "Try it out" then sends real requests.
+Press **Authorize** and paste a token (\`npm run --silent token -- --user you\`). "Try it out" then sends real requests.
 
-Every error, from every route, is \`{"error": {"message", "type", "param", "code"}}\`, and every answer has \`x-request-id\`.
+Every error, from every route, has the form \`{"error": {"message", "type", "param", "code"}}\`. Every answer has \`x-request-id\`.
 
-Whatever a route says, a request can also be refused before it gets there: 400 \`invalid_http_request\`, 403
+In addition to what a route documents, a request can be refused before it gets there: 400 \`invalid_http_request\`, 403
 \`host_not_allowed\`, 408 \`request_incomplete\`, 417 \`expectation_failed\`, 431 \`headers_too_large\`, 503 \`draining\`.
 
-Streams are server-sent events: \`data: {chat.completion.chunk}\` lines, \`: ping\` comments while a provider thinks, and
-\`data: [DONE]\` at the end of a stream that ended well. An error after the first chunk is an event
+Streams are server-sent events: \`data: {chat.completion.chunk}\` lines, \`: ping\` comments while the provider is silent, and
+\`data: [DONE]\` at the end of a successful stream. An error after the first chunk is an event
 \`data: {"error": {...}}\` without \`[DONE]\`.`;
 
 /** Routes that need no token (`@Public()`): no lock beside them. */
@@ -41,14 +41,17 @@ function openApiDocument(app: NestExpressApplication, config: AppConfig): OpenAP
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }, 'bearer')
     .addSecurityRequirements('bearer')
-    .addTag('completions', 'What clients call')
-    .addTag('models', 'What can be asked')
-    .addTag('billing', 'Your own money')
-    .addTag('admin', "Everybody's money and tokens; needs the claim role: admin")
-    .addTag('operations', 'For operators, probes and Prometheus; no token needed')
+    .addTag('completions', 'Chat completions')
+    .addTag('models', 'The available models')
+    .addTag('billing', 'Your own balance, transactions and usage')
+    .addTag('admin', "All users' money and tokens; requires the claim role: admin")
+    .addTag(
+      'operations',
+      'For operators, probes and Prometheus; no token needed, except for /admin/ops/summary',
+    )
     .addTag(
       'openai',
-      "The clients' routes once more, where GET /models answers in OpenAI's envelope for everybody",
+      "The clients' routes once more; here, GET /models returns OpenAI's envelope to every client",
     )
     .build();
   const document = SwaggerModule.createDocument(app, base);

@@ -33,7 +33,10 @@ export class HealthController {
   /** Asks nobody: a process that can answer this is alive. */
   @Get('health')
   @Header('Cache-Control', 'no-store')
-  @ApiOperation({ summary: 'Liveness: the process runs', description: 'Calls no dependency. Always 200.' })
+  @ApiOperation({
+    summary: 'Liveness: the process is running',
+    description: 'Calls no dependency. Always 200.',
+  })
   @ApiAnswer(examples.LIVENESS)
   live() {
     return {
@@ -62,7 +65,7 @@ export class HealthController {
   @ApiOperation({
     summary: 'Every component: status, latency, details',
     description:
-      'A report, not a probe: always 200. Components are asked at most once a second, providers every 30 s.',
+      'A report, not a probe: always 200. Components are checked at most once a second, providers every 30 s.',
   })
   @ApiAnswer(examples.DETAILED)
   async detailed() {
@@ -79,7 +82,7 @@ export class HealthController {
 
   @Get('health/system')
   @Header('Cache-Control', 'no-store')
-  @ApiOperation({ summary: 'This process and its machine' })
+  @ApiOperation({ summary: 'Resources of this process and its machine' })
   @ApiAnswer(examples.SYSTEM, { nullable: ['limit_bytes', 'percent', 'disk'] })
   systemReport() {
     return this.system.current();
@@ -87,7 +90,7 @@ export class HealthController {
 
   @Get('health/history')
   @Header('Cache-Control', 'no-store')
-  @ApiOperation({ summary: 'What the background check saw, newest first' })
+  @ApiOperation({ summary: 'Results of the background check, newest first' })
   @ApiQuery({
     name: 'limit',
     required: false,

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 
-const PER_MILLION = 'Decimal text, per million tokens.';
+const PER_MILLION = 'Decimal as text, per million tokens.';
 
 /** OpenAI's old permission object: always the same here, kept for clients that read it. */
 export class ModelPermission {
@@ -31,7 +31,7 @@ export class ModelCapabilityFlags {
 export class ModelPriceTier {
   @ApiProperty({
     example: 200_000,
-    description: 'The whole request has these prices when its input is larger.',
+    description: 'If the input is larger than this, these prices apply to the whole request.',
   })
   above_input_tokens: number;
   @ApiProperty({ example: '2.5', description: PER_MILLION }) input_per_million: string;
@@ -50,11 +50,12 @@ export class ModelPricing {
   @ApiPropertyOptional({ description: PER_MILLION }) audio_output_per_million?: string;
   @ApiPropertyOptional({ description: PER_MILLION }) image_input_per_million?: string;
   @ApiPropertyOptional({ description: PER_MILLION }) image_output_per_million?: string;
-  @ApiPropertyOptional({ example: '0.005', description: 'Decimal text, per request.' }) per_request?: string;
+  @ApiPropertyOptional({ example: '0.005', description: 'Decimal as text, per request.' })
+  per_request?: string;
   @ApiPropertyOptional({
     type: Object,
     example: { web_search: '0.01' },
-    description: 'Decimal texts, per call of a tool that the provider runs.',
+    description: 'Decimals as text, per call of a tool that the provider itself runs.',
   })
   tool_calls?: Record<string, string>;
   @ApiPropertyOptional({ type: [ModelPriceTier] }) tiers?: ModelPriceTier[];
@@ -64,20 +65,21 @@ export class ModelPricing {
 export class ModelObject {
   @ApiProperty({ example: 'gpt-3.5-turbo' }) id: string;
   @ApiProperty({ enum: ['model'] }) object: 'model';
-  @ApiProperty({ example: 1_677_610_602, description: 'Unix seconds of its release.' }) created: number;
+  @ApiProperty({ example: 1_677_610_602, description: 'When it was released, as Unix time in seconds.' })
+  created: number;
   @ApiProperty({ example: 'openai' }) owned_by: string;
   @ApiProperty({ type: [ModelPermission] }) permission: ModelPermission[];
   @ApiProperty({
     example: 'gpt-3.5-turbo',
-    description: 'The model that an alias leads to, else the model itself.',
+    description: 'The model that an alias stands for, otherwise the model itself.',
   })
   root: string;
   @ApiProperty({ type: String, nullable: true, example: null }) parent: string | null;
-  @ApiPropertyOptional({ example: 'openai', description: 'The provider that is asked first.' })
+  @ApiPropertyOptional({ example: 'openai', description: 'The provider that is tried first.' })
   provider?: string;
-  @ApiPropertyOptional({ example: 16_385, description: 'Tokens of prompt and answer together.' })
+  @ApiPropertyOptional({ example: 16_385, description: 'Tokens, prompt and answer together.' })
   context_window?: number;
-  @ApiPropertyOptional({ example: 4096, description: 'Tokens of one answer.' }) max_output_tokens?: number;
+  @ApiPropertyOptional({ example: 4096, description: 'Tokens per answer.' }) max_output_tokens?: number;
   @ApiPropertyOptional({ type: ModelCapabilityFlags }) capabilities?: ModelCapabilityFlags;
   @ApiPropertyOptional({ type: ModelPricing }) pricing?: ModelPricing;
 }

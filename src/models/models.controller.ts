@@ -34,11 +34,11 @@ export class ModelsController {
   @ApiOperation({
     summary: 'List the models this token may use',
     description:
-      'A bare array. Clients built on an OpenAI SDK (they send `x-stainless-lang`) get the envelope `{object: "list", data: [...]}`; under `/openai/v1` everybody does.',
+      'A bare array. Clients built on an OpenAI SDK (they send `x-stainless-lang`) get the envelope `{object: "list", data: [...]}`; under `/openai/v1` every client does.',
   })
   @ApiHeader({ name: 'x-stainless-lang', required: false, description: 'Sent by the OpenAI SDKs.' })
   @ApiOkResponse({
-    description: 'Sorted by id; aliases are listed as models of their own.',
+    description: 'Sorted by id. Aliases are listed like models.',
     content: {
       'application/json': {
         schema: {

@@ -58,8 +58,8 @@ export class OpsController {
   @Get('admin/ops/summary')
   @Header('Cache-Control', 'no-store')
   @ApiBearerAuth('bearer')
-  @ApiOperation({ summary: 'Traffic, spend and alarms of this instance since its start (admin)' })
-  @ApiAnswer(SUMMARY_EXAMPLE, { description: 'Running totals; with PROMETHEUS_ENABLED=false all zero.' })
+  @ApiOperation({ summary: 'Traffic, spend and alarms of this instance since startup (admin)' })
+  @ApiAnswer(SUMMARY_EXAMPLE, { description: 'Running totals; all zero with PROMETHEUS_ENABLED=false.' })
   @ApiErrors(401, 403, 429, 503)
   async summary() {
     return {

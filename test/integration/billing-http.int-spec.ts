@@ -632,7 +632,7 @@ describe('administrators', () => {
     const { status, json } = await get('/admin/reports?from=2026-11-29&to=2026-11-29', 'root');
     expect([status, json.error.message]).toEqual([
       400,
-      'from must be before to, and to is exclusive: of one day it is the next.',
+      'from must be before to. to is exclusive: for a single day, give the next day.',
     ]);
   });
 

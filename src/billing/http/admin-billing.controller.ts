@@ -29,7 +29,7 @@ interface BookingView {
 const KEY_HEADER = {
   name: 'Idempotency-Key',
   required: false,
-  description: 'Another way to send idempotency_key.',
+  description: 'Alternative to idempotency_key in the body.',
 };
 
 /** Everybody's money, for administrators. Every change is a ledger row and a line of the audit log. */
@@ -49,7 +49,7 @@ export class AdminBillingController {
 
   @Post('users/:id/topups')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Credit an account; the same idempotency_key credits once' })
+  @ApiOperation({ summary: 'Credit an account; the same idempotency_key credits it only once' })
   @ApiHeader(KEY_HEADER)
   @ApiAnswer(BOOKING_EXAMPLE)
   @ApiErrors(400, 401, 403, 413, 415, 422, 429, 503)
@@ -60,13 +60,14 @@ export class AdminBillingController {
     @Headers('idempotency-key') key: string | undefined,
   ): Promise<BookingView> {
     const amountNano = parseAmount(body.amount);
-    if (amountNano < 0n) throw new GatewayError('invalid_body', 'A top-up is positive.', { param: 'amount' });
+    if (amountNano < 0n)
+      throw new GatewayError('invalid_body', 'The amount of a top-up must be positive.', { param: 'amount' });
     return this.#book(context, id, 'topup', amountNano, withKey(body, key), 'Top-up');
   }
 
   @Post('users/:id/adjustments')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Correct an account, up or down; never below what is held' })
+  @ApiOperation({ summary: 'Adjust a balance, up or down, but never below what is held' })
   @ApiHeader(KEY_HEADER)
   @ApiAnswer({ ...BOOKING_EXAMPLE, amount: -1.5 })
   @ApiErrors(400, 401, 403, 413, 415, 422, 429, 503)
@@ -81,7 +82,7 @@ export class AdminBillingController {
 
   @Post('requests/:request_id/refund')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Give a charge back, whole or in part, once' })
+  @ApiOperation({ summary: 'Refund a charge in full or in part; possible only once' })
   @ApiAnswer(BOOKING_EXAMPLE)
   @ApiErrors(400, 401, 403, 404, 409, 413, 415, 429, 503)
   async refund(
@@ -97,7 +98,7 @@ export class AdminBillingController {
       const ids = [receipt.billing_id, ...receipt.same_request_id].join(', ');
       throw new GatewayError(
         'invalid_body',
-        `Several requests carry this id; name one by its billing_id: ${ids}.`,
+        `Several requests have this id. Use the billing_id of one of them: ${ids}.`,
         {
           param: 'request_id',
         },
@@ -110,17 +111,17 @@ export class AdminBillingController {
   }
 
   @Get('users/:id/balance')
-  @ApiOperation({ summary: 'Balance of one user' })
+  @ApiOperation({ summary: 'The balance of one user' })
   @ApiAnswer(BALANCE_EXAMPLE)
   @ApiErrors(400, 401, 403, 404, 429, 503)
   async balance(@Param() { id }: UserParam): Promise<BalanceView> {
     const account = await this.accounts.find(id);
-    if (!account) throw new GatewayError('not_found', 'This user was never seen.', { param: 'id' });
+    if (!account) throw new GatewayError('not_found', 'This user has no account yet.', { param: 'id' });
     return toBalanceView(account, this.config.billing.currency);
   }
 
   @Get('users')
-  @ApiOperation({ summary: 'Accounts by user id' })
+  @ApiOperation({ summary: 'Accounts, sorted by user id' })
   @ApiAnswer({ users: [BALANCE_EXAMPLE], total: 1, limit: 10, offset: 0 })
   @ApiErrors(400, 401, 403, 429, 503)
   async users(
@@ -187,7 +188,7 @@ function withKey(body: BookingBody, key: string | undefined): BookingBody {
     (!BOOKING_KEY.test(key) && 'Idempotency-Key must be 1 to 255 visible ASCII characters.') ||
     (body.idempotency_key != null &&
       body.idempotency_key !== key &&
-      'Idempotency-Key is not the idempotency_key of the body.');
+      'Idempotency-Key and the idempotency_key of the body differ. Send the same key, or only one of them.');
   if (fault) throw new GatewayError('invalid_body', fault, { param: 'Idempotency-Key' });
   return { ...body, idempotency_key: key };
 }

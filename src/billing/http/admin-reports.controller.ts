@@ -53,7 +53,7 @@ export class AdminReportsController {
   ) {}
 
   @Get('reports')
-  @ApiOperation({ summary: 'Spend of everybody by day, model, provider or user; JSON or CSV' })
+  @ApiOperation({ summary: 'Spend of all users by day, model, provider or user; JSON or CSV' })
   @ApiAnswer(REPORT_EXAMPLE, { orElse: { 'text/csv': { type: 'string' } } })
   @ApiErrors(400, 401, 403, 429, 503)
   async report(@Query() query: ReportQuery, @Res() response: Response): Promise<void> {
@@ -63,7 +63,7 @@ export class AdminReportsController {
     const { rows, total } = await this.reports.spend(group_by, period, undefined, { limit, offset });
     if (query.limit === undefined && total - offset > MOST_ROWS) {
       // Sums over a report that was cut without a word would be wrong.
-      const message = `The report has ${total} rows, more than ${MOST_ROWS}: ask for it in pages, with limit and offset.`;
+      const message = `The report has ${total} rows, more than ${MOST_ROWS}. Request it in pages, with limit and offset.`;
       throw new GatewayError('invalid_query', message, { param: 'limit' });
     }
     response.setHeader('x-total-count', String(total));
@@ -85,7 +85,7 @@ export class AdminReportsController {
   }
 
   @Get('transactions')
-  @ApiOperation({ summary: 'The ledger of everybody or of one user, newest first; JSON or CSV' })
+  @ApiOperation({ summary: 'The ledger of all users or of one user, newest first; JSON or CSV' })
   @ApiAnswer(ENTRIES_EXAMPLE, {
     nullable: [
       'request_id',

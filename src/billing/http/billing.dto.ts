@@ -93,8 +93,8 @@ function IsAfter(): PropertyDecorator {
     ApiPropertyOptional({
       type: String,
       description:
-        'Go on below this entry, the last one of the page before: nothing comes twice that way, and it takes no longer ' +
-        'the further down it is, as `offset` does.',
+        'Continue after this entry, the last one of the previous page. Unlike `offset`, this returns no entry twice and ' +
+        'does not get slower further down.',
     }),
     IsOptional(),
     Matches(TRANSACTION_ID, { message: 'after must be the id of a transaction' }),
@@ -114,9 +114,12 @@ export class TransactionsQuery extends PageQuery {
   after?: string;
 }
 
-const FROM_30_DAYS = 'As `2026-11-01`; inclusive, UTC unless it names a zone; default 30 days before `to`.';
-const FROM_THE_FIRST = 'As `2026-11-01`; inclusive, UTC unless it names a zone; default: the first of all.';
-const TO = 'As `2026-12-01`; exclusive, UTC unless it names a zone; default the end of today (UTC).';
+const FROM_30_DAYS =
+  'Such as `2026-11-01`. Inclusive; UTC unless it names a time zone. Default: 30 days before `to`.';
+const FROM_THE_FIRST =
+  'Such as `2026-11-01`. Inclusive; UTC unless it names a time zone. Default: the very first.';
+const TO =
+  'Such as `2026-12-01`. Exclusive; UTC unless it names a time zone. Default: the end of today (UTC).';
 
 /** Of an optional value of a query the page of the documentation would send the example. */
 function IsTime(description: string): PropertyDecorator {
@@ -152,7 +155,7 @@ export class ReportQuery extends PeriodQuery {
   format: 'json' | 'csv' = 'json';
 
   @IsLimit(MOST_ROWS, {
-    description: 'Rows of a page. Default: all of them, and an error when they are more than the maximum.',
+    description: 'Rows per page. Default: all rows, or an error if there are more than the maximum.',
   })
   limit?: number;
 
@@ -164,7 +167,7 @@ const ENTRY_KINDS = ['grant', 'topup', 'charge', 'refund', 'adjustment'] as cons
 
 /** Rows of everybody or of one user, as JSON or as CSV. */
 class RowsQuery extends PeriodQuery {
-  @ApiPropertyOptional({ type: String, description: 'Default: everybody.' })
+  @ApiPropertyOptional({ type: String, description: 'Default: all users.' })
   @IsOptional()
   @Matches(USER_ID, { message: 'user_id must be a user id' })
   user_id?: string;
@@ -183,7 +186,7 @@ export class LedgerQuery extends RowsQuery {
   @IsAfter()
   after?: string;
 
-  @ApiPropertyOptional({ enum: ENTRY_KINDS, description: 'Default: all of them.' })
+  @ApiPropertyOptional({ enum: ENTRY_KINDS, description: 'Default: all.' })
   @IsOptional()
   @IsIn(ENTRY_KINDS)
   type?: (typeof ENTRY_KINDS)[number];
@@ -193,12 +196,12 @@ export class UnknownCostsQuery extends RowsQuery {
   @IsTime(FROM_THE_FIRST)
   override from?: string = undefined;
 
-  @ApiPropertyOptional({ enum: ['true', 'false'], description: 'Default: either.' })
+  @ApiPropertyOptional({ enum: ['true', 'false'], description: 'Default: both.' })
   @IsOptional()
   @IsIn(['true', 'false'])
   reconciled?: 'true' | 'false';
 
-  @ApiPropertyOptional({ type: String, description: 'Default: all of them.' })
+  @ApiPropertyOptional({ type: String, description: 'Default: all.' })
   @IsOptional()
   @IsString()
   @MaxLength(128)
@@ -246,7 +249,7 @@ export class BookingBody {
   @ApiPropertyOptional({
     type: String,
     example: 'invoice-2026-114',
-    description: 'The same key books once. Also as the header Idempotency-Key.',
+    description: 'The same key is booked only once. Can also be sent as the header Idempotency-Key.',
   })
   @IsOptional()
   @IsString()
@@ -263,7 +266,7 @@ export class RefundBody {
   @IsAmount()
   amount?: string | number;
 
-  @ApiPropertyOptional({ type: String, example: 'The provider answered nonsense.' })
+  @ApiPropertyOptional({ type: String, example: 'The provider returned an unusable answer.' })
   @IsOptional()
   @IsString()
   @MaxLength(500)
@@ -271,7 +274,7 @@ export class RefundBody {
 }
 
 export class UnknownCostParam {
-  @ApiProperty({ type: String, description: 'The id of the list.' })
+  @ApiProperty({ type: String, description: 'The id from the list.' })
   @IsString()
   @MaxLength(128)
   id: string;
@@ -281,12 +284,12 @@ export class ReconcileBody {
   @ApiProperty({
     oneOf: [{ type: 'string' }, { type: 'number' }],
     example: '0.0123',
-    description: 'What the provider billed, to be charged to the user; 0 writes it off.',
+    description: 'What the provider billed; it is charged to the user. 0 writes the call off.',
   })
   @IsAmount(faultOfNegative)
   amount: string | number;
 
-  @ApiPropertyOptional({ type: String, example: 'Invoice of November, line 12' })
+  @ApiPropertyOptional({ type: String, example: 'November invoice, line 12' })
   @IsOptional()
   @IsString()
   @MaxLength(500)
@@ -297,6 +300,6 @@ export class ReconcileBody {
 export const MOST_EXAMPLES = 100;
 
 export class AuditQuery {
-  @IsLimit(MOST_EXAMPLES, { default: 20, description: 'Examples per check.' })
+  @IsLimit(MOST_EXAMPLES, { default: 20, description: 'Maximum number of examples per check.' })
   examples = 20;
 }

@@ -93,7 +93,7 @@ const UNKNOWN_COST = {
   timestamp: '2026-11-23T12:00:00.000Z',
   reconciled_at: '2026-12-03T09:00:00.000Z',
   amount: 0.0123,
-  description: 'Invoice of November, line 12',
+  description: 'November invoice, line 12',
   actor: 'root',
   transaction_id: 'txn_0199a6f0c0de7000800000000000002a',
 };

@@ -17,8 +17,8 @@ export class EstimateController {
   @ApiOperation({
     summary: 'Worst-case and expected price of a chat request, without sending it',
     description:
-      'No provider is asked: what one of them cannot honour, which is 400 `unsupported_parameter` for the completion, has a ' +
-      'price here. `model` is the name that the charge would be booked under, also when an alias was asked for.',
+      'No provider is called. A parameter that a provider does not support (400 `unsupported_parameter` for the completion) ' +
+      'still gets a price here. `model` is the name the charge would be booked under, even if the request names an alias.',
   })
   @ApiBody({
     schema: {

@@ -27,9 +27,9 @@ export class LedgerAuditController {
 
   @Get('audit')
   @ApiOperation({
-    summary: 'Does the money add up? Every balance, hold and charge worked out again',
+    summary: 'Audit the ledger: every balance, hold and charge is recalculated',
     description:
-      'Reads one snapshot of the whole ledger: minutes on a very large one. Mismatches are also counted in the metrics.',
+      'Reads one snapshot of the whole ledger; on a very large one this takes minutes. Mismatches are also counted in the metrics.',
   })
   @ApiAnswer(AUDIT_EXAMPLE)
   @ApiErrors(400, 401, 403, 429, 503)

@@ -17,7 +17,7 @@ export function toPeriod(query: PeriodQuery, now = new Date()): Period {
   const from =
     query.from === undefined ? new Date(to.getTime() - DEFAULT_DAYS * DAY_MS) : toTime('from', query.from);
   if (!(from < to)) {
-    const message = 'from must be before to, and to is exclusive: of one day it is the next.';
+    const message = 'from must be before to. to is exclusive: for a single day, give the next day.';
     throw new GatewayError('invalid_query', message, { param: 'from' });
   }
   return { from, to };

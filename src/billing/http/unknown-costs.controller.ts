@@ -46,7 +46,7 @@ export class UnknownCostsController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'Calls that were sent and not charged, newest first; JSON or CSV' })
+  @ApiOperation({ summary: 'Provider calls that were sent but not charged, newest first; JSON or CSV' })
   @ApiAnswer(UNKNOWN_COSTS_EXAMPLE, {
     nullable: UNKNOWN_COST_NULLABLE,
     orElse: { 'text/csv': { type: 'string' } },
@@ -70,7 +70,7 @@ export class UnknownCostsController {
 
   @Post(':id/reconcile')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Charge such a call to its user, or write it off with 0; once' })
+  @ApiOperation({ summary: 'Charge such a call to its user, or write it off with 0; possible only once' })
   @ApiAnswer(RECONCILED_EXAMPLE, { nullable: [...UNKNOWN_COST_NULLABLE, 'balance_after'] })
   @ApiErrors(400, 401, 403, 404, 409, 413, 415, 429, 503)
   async reconcile(

@@ -30,7 +30,7 @@ const A_NUMBER = { message: '$property must be a number' };
 export class ChatCompletionRequestDto implements ChatRequest {
   [key: string]: unknown;
 
-  @ApiProperty({ example: 'echo', description: 'Model id or alias, see GET /v1/models.' })
+  @ApiProperty({ example: 'echo', description: 'Model id or alias; see GET /v1/models.' })
   @IsString()
   @IsNotEmpty()
   @MaxLength(256)
@@ -47,7 +47,11 @@ export class ChatCompletionRequestDto implements ChatRequest {
   @IsMessageList()
   messages: ChatMessage[];
 
-  @ApiPropertyOptional({ type: Boolean, nullable: true, description: 'Answer as server-sent events.' })
+  @ApiPropertyOptional({
+    type: Boolean,
+    nullable: true,
+    description: 'Send the answer as server-sent events.',
+  })
   @IsOptional()
   @IsBoolean()
   stream?: boolean | null;
@@ -65,7 +69,7 @@ export class ChatCompletionRequestDto implements ChatRequest {
   @ApiPropertyOptional({
     type: Number,
     nullable: true,
-    description: 'Output limit in tokens (the older name).',
+    description: 'Output limit in tokens (older name).',
   })
   @IsOptional()
   @IsInt()
@@ -76,7 +80,7 @@ export class ChatCompletionRequestDto implements ChatRequest {
   @ApiPropertyOptional({
     type: Number,
     nullable: true,
-    description: 'Output limit in tokens, reasoning included.',
+    description: 'Output limit in tokens, including reasoning.',
   })
   @IsOptional()
   @IsInt()

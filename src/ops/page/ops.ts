@@ -117,7 +117,7 @@ function show(health: Health, fault: string | undefined): void {
   showStatus(word, worst(tone(word), found), found.length);
   setText('updated', `updated ${answeredAt.toLocaleTimeString()}`);
   part('stale').hidden = fault === undefined || sessionStorage.getItem(TOKEN) === null;
-  setText('stale', `Traffic and money could not be read (${fault}); those below are older.`);
+  setText('stale', `Traffic and money could not be read (${fault}); the figures below are older.`);
   part('problems').replaceChildren(...problemList(found));
   part('providers').replaceChildren(providersTable(detailed, breakers, traffic.latest));
   part('components').replaceChildren(componentsTable(detailed));
@@ -144,13 +144,13 @@ function showTraffic(now: Summary): void {
 
 /** What is shown stays: it is the last that is known. */
 function showUnreachable(): void {
-  showStatus('not reachable', 'bad', 0);
+  showStatus('unreachable', 'bad', 0);
   part('stale').hidden = true;
   part('problems').replaceChildren(...problemList([notReachable(answeredAt)]));
 }
 
 function showStatus(word: string, colour: string, found: number): void {
-  const text = found === 0 ? word : `${word} · ${found} to look at`;
+  const text = found === 0 ? word : `${word} · problems: ${found}`;
   setText('status', text);
   part('status').className = `pill ${colour}`;
   document.title = text === 'healthy' ? TITLE : `${text} · ${TITLE}`;
@@ -170,7 +170,10 @@ function showSignedIn(isSignedIn: boolean): void {
 
 function signOut(status: number): void {
   forgetToken();
-  const reason = status === 403 ? 'This token has no admin role.' : 'This token is not valid (any more).';
+  const reason =
+    status === 403
+      ? 'This token does not have the admin role.'
+      : 'This token is not valid, or no longer valid.';
   setText('sign-in-error', reason);
   part('token').focus();
 }

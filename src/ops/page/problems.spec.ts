@@ -84,7 +84,7 @@ describe('what is wrong', () => {
     const database = { ...up, status: 'degraded', details: { reason: 'it has too many connections' } };
     expect(problems(health({ components: { database } }), traffic())[0]).toMatchObject({
       severity: 'bad',
-      title: 'The database is away: it has too many connections',
+      title: 'The database is unavailable: it has too many connections',
     });
     const missed = { ...database, status: 'down', details: { reason: 'migrations are pending' } };
     expect(problems(health({ components: { database: missed } }), traffic())[0]).toMatchObject({
@@ -194,19 +194,19 @@ describe('what is wrong', () => {
   });
 
   it.each([
-    [0, 2, 'bad', '2 workers died in the last minutes, 2 since the start'],
-    [2, 3, 'bad', '1 worker died in the last minutes, 3 since the start'],
-    [1, 1, 'warn', '1 worker died since the start'],
+    [0, 2, 'bad', '2 workers died in the last few minutes, 2 since startup'],
+    [2, 3, 'bad', '1 worker died in the last few minutes, 3 since startup'],
+    [1, 1, 'warn', '1 worker died since startup'],
   ])('tells of workers that died, the worse the later: %i, then %i', (before, after, severity, title) => {
     const window = traffic({ worker_deaths: before }, { worker_deaths: after });
     expect(problems(health(), window)).toMatchObject([{ severity, title }]);
   });
 
   it.each([
-    ['a machine that is short', { p99_ms: 300, utilization: 0.9, cpu: 0.4 }, /^The machine keeps/],
-    ['one long wait on an idle one', { p99_ms: 300, utilization: 0.05, cpu: 0.02 }, /^The machine keeps/],
-    ['too much to do', { p99_ms: 300, utilization: 0.95, cpu: 0.9 }, /more to do than one core/],
-    ['one long turn', { p99_ms: 300, utilization: 0.1, cpu: 0.09 }, /^Single turns .* 300 ms/],
+    ['a machine that is short', { p99_ms: 300, utilization: 0.9, cpu: 0.4 }, /^The process has to wait/],
+    ['one long wait on an idle one', { p99_ms: 300, utilization: 0.05, cpu: 0.02 }, /^The process has to wait/],
+    ['too much to do', { p99_ms: 300, utilization: 0.95, cpu: 0.9 }, /more work than one core/],
+    ['one long turn', { p99_ms: 300, utilization: 0.1, cpu: 0.09 }, /^Single event loop turns .* 300 ms/],
   ])('blames for a late event loop whom it should: %s', (_what, event_loop, title) => {
     const component = { status: 'degraded', latency_ms: 1, details: event_loop };
     const late = { system: { ...health().system, event_loop } };
@@ -220,11 +220,11 @@ describe('what is wrong', () => {
   it.each([
     [{ code: 'provider_overloaded', status: 503, connection: null }, 'provider overloaded (HTTP 503)'],
     [{ code: 'provider_overloaded', status: null, connection: 'refused' }, 'provider overloaded (refused)'],
-    [{ code: 'first_chunk_timeout', status: null, connection: null }, 'first chunk timeout. It'],
+    [{ code: 'first_chunk_timeout', status: null, connection: null }, 'first chunk timeout. The next'],
   ])('says how the calls failed that opened a circuit: %j', (last_failure, words) => {
     const models = { 'gpt-4': { ...closed, state: 'open', failures: 5, last_failure } };
     const [problem] = problems(health({}, { breakers: { openai: { ...closed, models } } }), traffic());
-    expect(problem?.advice).toContain(`5 calls in a row failed, the last with ${words}`);
+    expect(problem?.advice).toContain(`5 consecutive calls failed, the last one with ${words}`);
   });
 
   it('begins with the worst, and names paragraphs that the runbook has', () => {

@@ -32,27 +32,27 @@ const OLD_SECONDS = 60;
 /** What each component's trouble means. Those not named are told by their status alone. */
 const COMPONENTS: Readonly<Record<string, Omit<Problem, 'severity'>>> = {
   database: {
-    title: 'The database is away',
+    title: 'The database is unavailable',
     advice:
-      'Charges wait in the journal; known users are served on credit (BILLING_OUTAGE_MODE, BILLING_OUTAGE_CREDIT), all ' +
-      'others get 503. Bring PostgreSQL back; npm run check:db tells what is wrong with it.',
+      'Charges wait in the journal. Known users are served on credit (BILLING_OUTAGE_MODE, BILLING_OUTAGE_CREDIT), all ' +
+      'others get 503. Bring PostgreSQL back; npm run check:db shows what is wrong with it.',
     runbook: 'OutageCreditInUse',
   },
   billing_journal: {
-    title: 'The billing journal takes nothing',
+    title: 'The billing journal cannot be written',
     advice:
-      'This instance serves nobody. The disk of DATA_DIR is full or gone, or the instance was declared dead (fenced): restart it.',
+      'This instance serves nobody. Either the disk of DATA_DIR is full or gone, or the instance was declared dead (fenced) and must be restarted.',
     runbook: 'JournalNotSettling',
   },
   rate_limits: {
-    title: 'Rate limits are counted by each instance alone',
+    title: 'Each instance counts rate limits on its own',
     advice:
-      'Redis is away or slow. No request fails for it, but a user may get the limit from each instance.',
+      'Redis is unavailable or slow. No request fails because of it. Each instance grants its share: together at most 1.2 times the limit.',
     runbook: 'RateLimitsDegraded',
   },
   cache: {
-    title: 'The cache is without Redis',
-    advice: 'Answers that could come from the cache are asked for again. Bring Redis back.',
+    title: 'The cache works without Redis',
+    advice: 'Answers that could come from the cache are requested from providers again. Bring Redis back.',
     runbook: 'RateLimitsDegraded',
   },
 };
@@ -61,8 +61,8 @@ const COMPONENTS: Readonly<Record<string, Omit<Problem, 'severity'>>> = {
 const NO_DATABASE: Omit<Problem, 'severity'> = {
   title: 'Nobody is served without the database',
   advice:
-    'The outage credit is used up, or none is given (BILLING_OUTAGE_MODE, BILLING_OUTAGE_CREDIT). Bring PostgreSQL back, or apply what ' +
-    'is pending (migration:run); npm run check:db tells what is wrong.',
+    'The outage credit is used up, or there is none (BILLING_OUTAGE_MODE, BILLING_OUTAGE_CREDIT). Bring PostgreSQL back, or apply ' +
+    'pending migrations (migration:run); npm run check:db shows what is wrong.',
   runbook: 'GatewayCannotServe',
 };
 
@@ -81,11 +81,10 @@ export function problems(health: Health, traffic: TrafficWindow): Problem[] {
 }
 
 export function notReachable(lastAnswer: Date | undefined): Problem {
-  const below =
-    lastAnswer === undefined ? '' : ` What is below was so at ${lastAnswer.toLocaleTimeString()}.`;
+  const below = lastAnswer === undefined ? '' : ` The data below is from ${lastAnswer.toLocaleTimeString()}.`;
   return bad(
     'The gateway does not answer',
-    `It is down, hangs, or the network between it and this page is cut.${below}`,
+    `It is down or hanging, or the network between it and this page is interrupted.${below}`,
     'GatewayInstanceDown',
   );
 }
@@ -93,7 +92,7 @@ export function notReachable(lastAnswer: Date | undefined): Problem {
 function ofState({ detailed }: Health): Problem[] {
   const draining = warn(
     'This instance is draining',
-    'It finishes what it has, takes nothing new, and ends.',
+    'It finishes its running requests, accepts no new ones, and exits.',
     'GatewayInstanceDown',
   );
   const troubled = singleComponents(detailed).filter(([, { status }]) => status !== 'up');
@@ -105,7 +104,7 @@ function componentProblem([name, { status, details }]: [string, Component]): Pro
   const isMissed = name === 'database' && status === 'down';
   const known = (isMissed ? NO_DATABASE : COMPONENTS[name]) ?? {
     title: `${name.replaceAll('_', ' ')} is ${status}`,
-    advice: 'See the details below and the log.',
+    advice: 'See the details below, and the log.',
     runbook: 'GatewayUnexpectedErrors',
   };
   const { reason } = details;
@@ -125,7 +124,7 @@ function ofProviders({ detailed, breakers }: Health): Problem[] {
     return [
       warn(
         `${provider} does not answer`,
-        'Its own status page tells more than we can. Requests go to fallbacks where the model has some.',
+        'See the provider’s own status page. Requests go to fallbacks if the model has any.',
         'ProviderFailing',
       ),
     ];
@@ -134,8 +133,8 @@ function ofProviders({ detailed, breakers }: Health): Problem[] {
 
 function keyRefused(provider: string): Problem {
   return bad(
-    `${provider} refuses our key`,
-    'Replace the key and restart; it never heals by itself.',
+    `${provider} refuses the gateway’s key`,
+    'Replace the key and restart; this does not resolve itself.',
     'ProviderKeyRefused',
   );
 }
@@ -144,16 +143,16 @@ function circuitProblem(name: string, breaker: Breaker): Problem {
   const { state, failures, next_attempt_at: next, last_failure: last } = breaker;
   if (state === 'half_open')
     return warn(
-      `${name} is being tried again`,
-      'The circuit closes when the call succeeds.',
+      `${name} is being retried`,
+      'The circuit closes if the call succeeds.',
       'ProviderCircuitOpen',
     );
   const isDue = next === null || Date.parse(next) <= Date.now();
   const when = isDue ? 'with the next request' : `at ${new Date(next).toLocaleTimeString()}`;
-  const how = last === null ? '' : `, the last with ${last.code.replaceAll('_', ' ')}${below(last)}`;
+  const how = last === null ? '' : `, the last one with ${last.code.replaceAll('_', ' ')}${below(last)}`;
   return bad(
     `${name}: circuit open`,
-    `${count(failures)} calls in a row failed${how}. It is tried again ${when}; until then requests go to fallbacks or get 503.`,
+    `${count(failures)} consecutive calls failed${how}. The next attempt is ${when}; until then, requests go to fallbacks or get 503.`,
     'ProviderCircuitOpen',
   );
 }
@@ -170,33 +169,33 @@ function ofMoney(traffic: TrafficWindow): Problem[] {
   const found: Problem[] = [];
   if (now('audit_mismatches') > 0) {
     const title = `The ledger audit found ${now('audit_mismatches')} rows that do not add up`;
-    found.push(
-      bad(title, 'Stop changes by hand and look at GET /admin/ledger/audit.', 'LedgerAuditMismatch'),
-    );
+    found.push(bad(title, 'Stop manual changes and look at GET /admin/ledger/audit.', 'LedgerAuditMismatch'));
   }
   if (now('shortfall_total') > 0) {
     const title = `${money(now('shortfall_total'), summary.currency)} could not be charged`;
-    found.push(bad(title, 'The log names request, user and model.', 'ChargeShortfall'));
+    found.push(bad(title, 'The log names the request, the user and the model.', 'ChargeShortfall'));
   }
   if (now('journal_oldest_seconds') > OLD_SECONDS) {
-    const title = `A charge waits in the journal for ${duration(now('journal_oldest_seconds'))}`;
+    const title = `A charge has been waiting in the journal for ${duration(now('journal_oldest_seconds'))}`;
     found.push(
       bad(
         title,
-        'Nothing is lost while DATA_DIR lives. Do not scale this instance away.',
+        'Nothing is lost as long as DATA_DIR exists. Do not scale this instance away.',
         'JournalNotSettling',
       ),
     );
   }
   if (now('outage_credit_used') > 0) {
     const title = `${money(now('outage_credit_used'), summary.currency)} served on credit`;
-    found.push(warn(title, 'It becomes ordinary charges when the database is back.', 'OutageCreditInUse'));
+    found.push(
+      warn(title, 'It is booked as ordinary charges once the database is back.', 'OutageCreditInUse'),
+    );
   }
   const unknown = traffic.grown((reading) => reading.money['unknown_cost_total'] ?? 0);
   if (unknown > 0) {
-    const title = `${unknown} calls may be billed to us without a charge of ours`;
+    const title = `Providers may bill ${unknown} calls that were not charged to users`;
     found.push(
-      warn(title, 'A few while a provider fails are normal; the log names them.', 'ProviderCostUnknown'),
+      warn(title, 'A few are normal while a provider is failing; the log names them.', 'ProviderCostUnknown'),
     );
   }
   return found;
@@ -214,20 +213,28 @@ function ofTraffic(traffic: TrafficWindow): Problem[] {
     .filter(([, count]) => count > 0)
     .map(([provider]) => keyRefused(provider));
   if (requests >= FEW_REQUESTS && failed / requests > FAILED_SHARE) {
-    const title = `${percent(failed / requests)} of the completions failed in the last minutes`;
+    const title = `${percent(failed / requests)} of completions failed in the last few minutes`;
     found.push(bad(title, 'The error codes are below.', 'GatewayErrorRateHigh'));
   }
   if (requests >= FEW_REQUESTS && overhead !== undefined && overhead > OVERHEAD_SECONDS) {
     const title = `The gateway itself adds ${seconds(overhead)} at p99`;
     found.push(
-      warn(title, 'Slow, not wrong: the database, Redis, or too little CPU.', 'GatewayOverheadHigh'),
+      warn(
+        title,
+        'Answers are slow but correct. Likely causes: the database, Redis, or too little CPU.',
+        'GatewayOverheadHigh',
+      ),
     );
   }
   for (const sink of Object.keys(traffic.latest?.dropped ?? {})) {
     const dropped = traffic.grown((summary) => summary.dropped[sink] ?? 0);
     if (dropped > 0)
       found.push(
-        warn(`${dropped} records for ${sink} were dropped`, 'No request suffers.', 'GatewayTelemetryDropped'),
+        warn(
+          `${dropped} records for ${sink} were dropped`,
+          'Requests are not affected.',
+          'GatewayTelemetryDropped',
+        ),
       );
   }
   return found;
@@ -244,12 +251,18 @@ function ofProcess({ system, detailed }: Health): Problem[] {
   if (heapShare > HEAP_SHARE) {
     const title = `${percent(heapShare)} of the heap is in use`;
     found.push(
-      bad(title, 'The process ends when it is full: take traffic away, restart it.', 'GatewayEventLoopLate'),
+      bad(
+        title,
+        'The process exits when it is full: take traffic away and restart it.',
+        'GatewayEventLoopLate',
+      ),
     );
   }
   if (disk.percent > DISK_PERCENT) {
     const title = `The disk of DATA_DIR is ${disk.percent} % full`;
-    found.push(bad(title, 'Without it nothing can be charged, and nothing is served.', 'JournalNotSettling'));
+    found.push(
+      bad(title, 'When it is full, nothing can be charged, so nothing is served.', 'JournalNotSettling'),
+    );
   }
   return found;
 }
@@ -260,28 +273,28 @@ function ofWorkers(traffic: TrafficWindow): Problem[] {
   const fresh = traffic.grown((summary) => summary.worker_deaths);
   const died = (number: number) => `${number === 1 ? '1 worker' : `${number} workers`} died`;
   const advice =
-    'Its requests and streams were cut, their charges are booked, another took its place. The log says how it ended (worker … ' +
-    'ended); SIGKILL is mostly memory.';
+    'Its requests and streams were cut off, their charges are booked, and another worker took its place. The log says how it ' +
+    'ended (worker … ended); SIGKILL usually means too little memory.';
   if (fresh > 0)
     return [
-      bad(`${died(fresh)} in the last minutes, ${deaths} since the start`, advice, 'GatewayKeepsDying'),
+      bad(`${died(fresh)} in the last few minutes, ${deaths} since startup`, advice, 'GatewayKeepsDying'),
     ];
-  return deaths > 0 ? [warn(`${died(deaths)} since the start`, advice, 'GatewayKeepsDying')] : [];
+  return deaths > 0 ? [warn(`${died(deaths)} since startup`, advice, 'GatewayKeepsDying')] : [];
 }
 
 function lateLoop({ p99_ms, utilization, cpu }: EventLoop): Problem {
   const [title, advice] =
     cpu < utilization * RUNNING_SHARE
       ? [
-          'The machine keeps the process waiting',
-          `It was busy for ${percent(utilization)} of the time and had a core for ${percent(cpu)}: other programs, a CPU limit, ` +
-            'the hypervisor, swap or a slow disk. More workers here make it worse.',
+          'The process has to wait for the machine',
+          `It was busy for ${percent(utilization)} of the time, but had a core for only ${percent(cpu)}: other programs, a CPU limit, ` +
+            'the hypervisor, swap or a slow disk. More workers on this machine make it worse.',
         ]
       : utilization > BUSY_SHARE
-        ? ['The process has more to do than one core gives', 'Add instances or workers (WORKERS=auto).']
+        ? ['The process has more work than one core can do', 'Add instances or workers (WORKERS=auto).']
         : [
-            `Single turns of the event loop take ${seconds(p99_ms / 1000)}`,
-            'A huge body or answer, or garbage collection in a heap that is nearly full.',
+            `Single event loop turns take ${seconds(p99_ms / 1000)}`,
+            'Likely causes: a huge body or answer, or garbage collection in a nearly full heap.',
           ];
   return warn(title, advice, 'GatewayEventLoopLate');
 }

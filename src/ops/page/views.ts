@@ -17,7 +17,7 @@ import { type Cell, element, number, pill, table, tile, tone } from './tables.js
 import type { TrafficWindow } from './traffic-window.js';
 
 export function problemList(found: readonly Problem[]): PageElement[] {
-  if (found.length === 0) return [element('li', 'fine', 'Nothing.')];
+  if (found.length === 0) return [element('li', 'fine', 'None.')];
   return found.map(({ severity, title, advice, runbook }) => {
     const item = element('li', severity);
     item.append(
@@ -57,8 +57,8 @@ export function liveTiles(traffic: TrafficWindow, now: Summary): PageElement[] {
     tile('Duration p50', seconds(quantile(latency, 0.5))),
     tile('Duration p95', seconds(quantile(latency, 0.95))),
     tile('First token p50', seconds(quantile(firstToken, 0.5))),
-    tile('Gateway’s share p99', seconds(quantile(overhead, 0.99))),
-    tile('Streams open', count(now.streams_open)),
+    tile('Gateway overhead p99', seconds(quantile(overhead, 0.99))),
+    tile('Open streams', count(now.streams_open)),
   ];
 }
 
@@ -69,11 +69,11 @@ export function moneyTiles(now: Summary): PageElement[] {
   });
   const amount = (name: string) => money(value(name), now.currency);
   return [
-    tile('Charged since the start', money(now.cost_total, now.currency)),
-    tile('Holds open', count(value('holds_open'))),
+    tile('Charged since startup', money(now.cost_total, now.currency)),
+    tile('Open holds', count(value('holds_open'))),
     tile('Charges not yet booked', count(value('journal_unsettled_records'))),
     tile(
-      'Oldest of them',
+      'Oldest of these charges',
       seconds(value('journal_oldest_seconds')),
       alarm('journal_oldest_seconds', 'bad', 60),
     ),
@@ -96,13 +96,7 @@ export function providersTable(
     circuits(breakers[provider]?.models ?? {}),
     ...(summary ? [calls(summary.attempts[provider] ?? {})] : []),
   ]);
-  const headings = [
-    'Provider',
-    'Status',
-    'Latency',
-    'Circuits',
-    ...(summary ? ['Calls since the start'] : []),
-  ];
+  const headings = ['Provider', 'Status', 'Latency', 'Circuits', ...(summary ? ['Calls since startup'] : [])];
   return table(headings, rows, 'No provider is configured.');
 }
 
@@ -123,7 +117,7 @@ export function historyBars(past: readonly Past[]): PageElement[] {
 
 export function historyText(past: readonly Past[]): string {
   const oldest = past.at(-1);
-  if (!oldest) return 'The first check is still to come.';
+  if (!oldest) return 'No check has run yet.';
   const well = past.filter(({ status }) => status === 'healthy').length;
   return `${well} of ${past.length} healthy since ${new Date(oldest.timestamp).toLocaleTimeString()}`;
 }
@@ -141,7 +135,7 @@ export function trafficTable(models: readonly ModelRow[], currency: string): Pag
   return table(
     ['Model', 'Provider', 'Requests', 'Failed', 'Tokens in', 'Tokens out', 'Charged'],
     rows,
-    'No request yet.',
+    'No requests yet.',
   );
 }
 
@@ -157,7 +151,7 @@ export function countsTable(caption: string, counts: Readonly<Record<string, num
 export function systemTiles(system: System): PageElement[] {
   const heapShare = system.heap.used_bytes / system.heap.limit_bytes;
   return [
-    tile('CPU of one core', percent(system.cpu.percent / 100)),
+    tile('CPU (of one core)', percent(system.cpu.percent / 100)),
     tile('Memory (RSS)', bytes(system.memory.rss_bytes)),
     tile('Heap', percent(heapShare), { tone: heapShare > 0.9 ? 'bad' : undefined }),
     tile('Event loop turn, p99', seconds(system.event_loop.p99_ms / 1000), {
@@ -166,7 +160,7 @@ export function systemTiles(system: System): PageElement[] {
     tile('Event loop busy', percent(system.event_loop.utilization)),
     tile('Disk free', bytes(system.disk.free_bytes), { tone: system.disk.percent > 95 ? 'bad' : undefined }),
     tile('Connections', count(system.connections.open)),
-    tile('Up for', duration(system.uptime_seconds)),
+    tile('Uptime', duration(system.uptime_seconds)),
   ];
 }
 

@@ -32,7 +32,7 @@ export class MetricsController {
   @Get()
   @ApiOperation({
     summary: 'Prometheus metrics of this instance (the sum over its workers)',
-    description: '401 without the METRICS_TOKEN, when one is set; 404 with PROMETHEUS_ENABLED=false.',
+    description: '401 without the METRICS_TOKEN if one is set; 404 with PROMETHEUS_ENABLED=false.',
   })
   @ApiProduces('text/plain')
   @ApiResponse({
@@ -47,7 +47,7 @@ export class MetricsController {
   @ApiErrors(401, 404)
   async scrape(@Req() request: Request, @Res() response: Response): Promise<void> {
     if (!this.#enabled)
-      throw new GatewayError('not_found', 'Metrics are switched off (PROMETHEUS_ENABLED=false).');
+      throw new GatewayError('not_found', 'Metrics are disabled (PROMETHEUS_ENABLED=false).');
     if (this.#token !== undefined) this.#requireToken(request, this.#token);
     const texts = await this.metrics.texts();
     response.setHeader('Content-Type', this.metrics.contentType);
@@ -61,7 +61,7 @@ export class MetricsController {
     if (authorization !== undefined && equal(authorization, `Bearer ${token}`)) return;
     const refused =
       authorization === undefined
-        ? new GatewayError('missing_token', 'Metrics need `Authorization: Bearer <METRICS_TOKEN>`.')
+        ? new GatewayError('missing_token', 'Metrics require `Authorization: Bearer <METRICS_TOKEN>`.')
         : new GatewayError('invalid_token', 'This is not the metrics token.');
     const { requestId, clientAddress } = request.gateway;
     const { method, path } = request;
