@@ -19,4 +19,11 @@ describe('the nearest name', () => {
   it.each(['llama-3', 'no-such-model', '', 'gpt', 'x'.repeat(101)])('to "%s" is none', (written) => {
     expect(nearestName(written, NAMES)).toBeUndefined();
   });
+
+  it('is not looked for among thousands of long ones: every wrong name would stop the instance', () => {
+    const names = Array.from({ length: 5_000 }, (_, index) => `${'x'.repeat(90)}${1_000 + index}`);
+    const before = process.cpuUsage();
+    expect(nearestName(`y${'x'.repeat(89)}abcd`, names)).toBeUndefined();
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(50);
+  });
 });

@@ -1,14 +1,16 @@
 import { editDistance } from '../text/edit-distance.js';
 
 const MAX_NAME_LENGTH = 100;
+/** Some 10 µs each, and a wrong name costs its sender nothing. */
+const MAX_NAMES = 1_000;
 const MAX_CHANGES = 2;
 
 /**
  * The one of these names that is meant by one that is none of them: written in another way (`openai/gpt-4o`,
  * `Claude-Sonnet-4.5`), or with a slip or two.
  */
-export function nearestName(written: string, names: Iterable<string>): string | undefined {
-  if (written.length > MAX_NAME_LENGTH) return undefined;
+export function nearestName(written: string, names: readonly string[]): string | undefined {
+  if (written.length > MAX_NAME_LENGTH || names.length > MAX_NAMES) return undefined;
   const plain = plainForm(written);
   let nearest: string | undefined;
   // A short name with two other letters is another name.

@@ -5,20 +5,23 @@
  * @returns more than `most` when it is more, whatever it is
  */
 export function editDistance(left: string, right: string, most: number): number {
-  if (Math.abs(left.length - right.length) > most) return most + 1;
+  const beyond = most + 1;
+  if (Math.abs(left.length - right.length) > most) return beyond;
   let row = Array.from({ length: right.length + 1 }, (_, index) => index);
+  let next = [...row];
   for (let at = 1; at <= left.length; at++) {
-    const next: number[] = [];
-    next[0] = at;
-    let least = at;
-    for (let to = Math.max(1, at - most); to <= Math.min(right.length, at + most); to++) {
-      const change = (row[to - 1] ?? Infinity) + (left[at - 1] === right[to - 1] ? 0 : 1);
-      const fewest = Math.min(change, (row[to] ?? Infinity) + 1, (next[to - 1] ?? Infinity) + 1);
+    const first = Math.max(1, at - most);
+    let least = (next[first - 1] = first === 1 ? at : beyond);
+    for (let to = first; to <= Math.min(right.length, at + most); to++) {
+      const change = row[to - 1]! + (left[at - 1] === right[to - 1] ? 0 : 1);
+      // The row above ends one letter earlier.
+      const above = to < at + most ? row[to]! : beyond;
+      const fewest = Math.min(change, above + 1, next[to - 1]! + 1);
       next[to] = fewest;
       least = Math.min(least, fewest);
     }
-    if (least > most) return most + 1;
-    row = next;
+    if (least > most) return beyond;
+    [row, next] = [next, row];
   }
-  return row[right.length] ?? most + 1;
+  return row[right.length]!;
 }
