@@ -309,4 +309,23 @@ describe('limits', () => {
     });
     expect(many.status).toBe(400);
   });
+
+  it.each([
+    ['GET /health HTTP/3.1\r\nHost: a', 505],
+    ['TRACE /health HTTP/1.1\r\nHost: a', 405],
+    ['POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip', 501],
+  ])("answers %j in the gateway's envelope", async (head, status) => {
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connectTls({
+        port: site.nginx.port,
+        servername: 'localhost',
+        ca: site.nginx.certificate,
+      });
+      let text = '';
+      socket.on('data', (data) => (text += data.toString())).on('error', reject);
+      socket.on('close', () => resolve(text)).end(`${head}\r\nConnection: close\r\n\r\n`);
+    });
+    expect(answer).toContain(`HTTP/1.1 ${status} `);
+    expect(answer).toContain('"code":"invalid_headers"');
+  });
 });
