@@ -5,8 +5,8 @@ export interface HeaderSource {
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
- * When a provider wants to be asked again, from the most to the least exact place: `retry-after-ms`, `retry-after`, the
- * reset of a window that is used up, the words of its message.
+ * When a provider wants to be asked again, by the most exact source there is: `retry-after-ms`, `retry-after`, the reset of
+ * a window that is used up, the words of its message.
  *
  * @returns milliseconds, at most a day; `undefined` when nothing says it
  */
@@ -15,7 +15,7 @@ export function readRetryAfter(
   message: string | undefined,
 ): number | undefined {
   const candidates = [
-    milliseconds(headers?.get('retry-after-ms')),
+    decimal(headers?.get('retry-after-ms')),
     secondsOrDate(headers?.get('retry-after')),
     exhaustedReset(headers, 'requests'),
     exhaustedReset(headers, 'tokens'),
@@ -26,18 +26,18 @@ export function readRetryAfter(
   return found === undefined ? undefined : Math.min(found, MAX_RETRY_AFTER_MS);
 }
 
-function milliseconds(value: string | null | undefined): number | undefined {
+function decimal(value: string | null | undefined): number | undefined {
   return value && /^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined;
 }
 
 function secondsOrDate(value: string | null | undefined): number | undefined {
-  const seconds = milliseconds(value);
+  const seconds = decimal(value);
   if (seconds !== undefined) return seconds * 1000;
   const date = Date.parse(value ?? '');
   return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
-/** A window's reset says when to come back only when nothing is left of it. */
+/** The reset of a window says when to come back only if nothing is left of that window. */
 function exhaustedReset(headers: HeaderSource | undefined, kind: 'requests' | 'tokens'): number | undefined {
   if (headers?.get(`x-ratelimit-remaining-${kind}`) !== '0') return undefined;
   return duration(headers.get(`x-ratelimit-reset-${kind}`));

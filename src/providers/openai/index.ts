@@ -1,4 +1,5 @@
 import type { ProviderStrategy } from '@app/contracts';
+import { asText } from '../openai-compatible/openai-compatible.wire.js';
 import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { readOpenAiSettings } from './openai.config.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
@@ -27,16 +28,11 @@ async function createOpenAi(
       import('./openai.strategy.js'),
     ]);
   const client = await createOpenAiClient(settings, dependencies, {
-    organization: textOption(settings, 'organization'),
-    project: textOption(settings, 'project'),
+    organization: asText(settings.options?.organization),
+    project: asText(settings.options?.project),
   });
   return new OpenAiStrategy(
     new OpenAiCompatibleStrategy(client, OPENAI_DIALECT),
     new ResponsesStrategy(client),
   );
-}
-
-function textOption(settings: ProviderSettings, name: string): string | undefined {
-  const value = settings.options?.[name];
-  return typeof value === 'string' ? value : undefined;
 }

@@ -1,5 +1,5 @@
 import { GatewayError, type ChatRequest, type ChatTool, type ProviderCall } from '@app/contracts';
-import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
+import { asArray, asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { isReasoningModel } from './openai.dialect.js';
 import { inputItems, refuseUnsupported } from './responses.input.js';
 
@@ -12,8 +12,8 @@ export interface ResponsesRequest {
 /**
  * The client's request -> the body of `POST /responses`. Fields that the two wires share, and fields we do not know, pass.
  *
- * Nothing is stored at OpenAI unless the client says so (chat completions store nothing, this wire would); reasoning comes
- * back encrypted instead and is carried through the client.
+ * Nothing is stored at OpenAI unless the client asks for it (this wire would, chat completions do not); instead, reasoning
+ * comes back encrypted and travels through the client.
  *
  * @throws GatewayError  `unsupported_parameter`, unless unsupported ones may be dropped
  */
@@ -38,12 +38,12 @@ export function toResponsesRequest(call: ProviderCall, stream: boolean): Respons
 }
 
 /**
- * What this wire alone has, and what would go in by it without being in the messages: nobody has put money aside for that, and
- * what is stored at OpenAI is all users' together.
+ * Fields of this wire alone that bring in what is not in the messages: no money is held for that, and what is stored at
+ * OpenAI belongs to all users together.
  */
 const FROM_ELSEWHERE = ['previous_response_id', 'conversation', 'prompt', 'instructions', 'input'];
 
-/** Fields of chat completions that are written in another form here, or have none. */
+/** Fields of chat completions that have another form here, or none. */
 const OWN_FIELDS = new Set([
   'model',
   'messages',
@@ -86,9 +86,8 @@ function sharedFields(request: ChatRequest): WireObject {
   );
 }
 
-/** What would be missed if it were left out; a field with the value it has anyway is not. */
+/** Fields whose effect would be missed; one with its default value has none. */
 function unsupportedFields(request: ChatRequest): string[] {
-  const modalities = Array.isArray(request.modalities) ? request.modalities : [];
   const missed: Record<string, boolean> = {
     n: (request.n ?? 1) !== 1,
     stop: [request.stop ?? []].flat().length > 0,
@@ -96,7 +95,7 @@ function unsupportedFields(request: ChatRequest): string[] {
     frequency_penalty: (request.frequency_penalty ?? 0) !== 0,
     presence_penalty: (request.presence_penalty ?? 0) !== 0,
     logit_bias: Object.keys(request.logit_bias ?? {}).length > 0,
-    modalities: modalities.some((modality) => modality !== 'text'),
+    modalities: asArray(request.modalities).some((modality) => modality !== 'text'),
     audio: isSet(request.audio),
     prediction: isSet(request.prediction),
     functions: (request.functions ?? []).length > 0,
@@ -148,7 +147,7 @@ function toolFields(request: ChatRequest): WireObject {
   return { tools, ...(choice ? { tool_choice: wireToolChoice(choice) } : {}) };
 }
 
-/** What the search models of chat completions are told by a field is a tool here, with the same settings. */
+/** The field that makes models of chat completions search is a tool here, with the same settings. */
 function searchTool(options: unknown): WireObject[] {
   const settings = asObject(options);
   if (!settings) return [];
@@ -159,8 +158,8 @@ function searchTool(options: unknown): WireObject[] {
 }
 
 /**
- * `strict` is said: it is off in chat completions and on here when nothing is said. `type` comes last: it is the one by which
- * the tool was held for, and one inside would win over it.
+ * `strict` is always sent: its default is off in chat completions, and on here. `type` comes last, as a `type` inside the
+ * function would win over the one that the hold was made for.
  */
 function wireTool(tool: ChatTool): WireObject {
   if (tool.type === 'function' && tool.function) {
@@ -192,9 +191,8 @@ function wireToolChoice(choice: NonNullable<ChatRequest['tool_choice']>): unknow
 }
 
 function flatTools(allowed: WireObject): WireObject {
-  const tools = Array.isArray(allowed.tools) ? allowed.tools : [];
   return {
-    tools: tools.map((tool) => {
+    tools: asArray(allowed.tools).map((tool) => {
       const { type, ...rest } = asObject(tool) ?? {};
       const named = typeof type === 'string' ? asObject(rest[type]) : undefined;
       return named ? { ...named, type } : tool;
@@ -203,7 +201,7 @@ function flatTools(allowed: WireObject): WireObject {
 }
 
 function includeFields(request: ChatRequest, model: string): WireObject {
-  const include = new Set<unknown>(Array.isArray(request.include) ? request.include : []);
+  const include = new Set(asArray(request.include));
   if (isReasoningModel(model)) include.add('reasoning.encrypted_content');
   if (request.logprobs) include.add('message.output_text.logprobs');
   return {

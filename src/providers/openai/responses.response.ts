@@ -1,9 +1,4 @@
-import {
-  type AssistantMessage,
-  type ChatCompletion,
-  type FinishReason,
-  type ProviderError,
-} from '@app/contracts';
+import type { AssistantMessage, ChatCompletion, FinishReason, ProviderError } from '@app/contracts';
 import { badResponse, bodyError } from '../openai-compatible/openai-compatible.errors.js';
 import { requireFew } from '../openai-compatible/openai-compatible.parts.js';
 import { unixSeconds } from '../openai-compatible/openai-compatible.response.js';
@@ -103,8 +98,8 @@ export function toolCallOf(item: WireObject): WireObject {
 }
 
 /**
- * Responses put a citation's fields beside its type, chat completions below it; and they count from the beginning of the
- * part that is cited in, where a message has one text.
+ * A response has a citation's fields beside its type, a chat completion below it; and it counts from the start of the part
+ * with the citation, where a chat message has only one text.
  *
  * @param partStart  where that part begins in the message's text
  */
