@@ -7,12 +7,12 @@ import { bodyError, toProviderError } from './openai-compatible.errors.js';
 import { asObject } from './openai-compatible.wire.js';
 
 const DONE_DATA = '[DONE]';
-/** With the spaces that some servers put around it. */
+/** Some servers put spaces around it. */
 const MAX_DONE_LENGTH = 16;
 const ERROR_FIELD = 'error:';
-/** No error is longer. */
+/** Longer than any error. */
 const MAX_BARE_LENGTH = 65_536;
-/** Lines that may end it, each of which has all of it parsed: no error is nested deeper. */
+/** At each line that may end it, all of it is parsed: no error is nested deeper. */
 const MAX_BARE_ENDS = 16;
 const NONE: ChatStreamEvent[] = [];
 
@@ -20,7 +20,7 @@ const NONE: ChatStreamEvent[] = [];
 export interface EventTranslator {
   /** Takes one event's data, which is not `[DONE]`. */
   take(json: string, out: ChatStreamEvent[]): void;
-  /** Takes whole events that it knows from the text, see `SseSink.skim`; what they say to the client goes into `run`. */
+  /** Takes whole events that it recognises in the text, see `SseSink.skim`; the client's form of them goes into `run`. */
   skim?(text: string, start: number, run: ChunkRun): number;
   /**
    * @param isDone  by `[DONE]`, and not because the body has ended
@@ -29,7 +29,7 @@ export interface EventTranslator {
   finish(out: ChatStreamEvent[], isDone: boolean): void;
   /** Something of the answer has been seen. */
   readonly begun: boolean;
-  /** The wire said that nothing is to come. */
+  /** The last event has come, on a wire that has one. */
   readonly complete: boolean;
 }
 
@@ -41,14 +41,14 @@ export class ChatEventStream extends TranslatedEvents {
 }
 
 /**
- * Events of OpenAI's dialect. The ordinary chunks among them, which the translator knows by their look, are joined as they
- * are read: an object for all that came together. It took a third off the cost of a stream in packets of four chunks.
+ * Events of OpenAI's dialect. Ordinary chunks, which the translator recognises by their form, are joined as they are read:
+ * one object for all that arrived together. Of a stream in packets of four chunks that saves a third of the cost.
  */
 class ChatTranslation implements StreamTranslation, SseSink {
   readonly #decoder = new SseDecoder();
   readonly #run = new ChunkRun();
   #out = NONE;
-  /** JSON without a field name, whose end has not come. */
+  /** JSON without a field name, up to now: its end has not come. */
   #bare = '';
   #bareEnds = 0;
   #joins = false;
@@ -67,7 +67,7 @@ class ChatTranslation implements StreamTranslation, SseSink {
     this.#out = out;
     this.#joins = joins;
     this.#decoder.read(bytes, this);
-    // What has been given is not kept until the provider says more.
+    // Events that were handed on are not kept until the provider says more.
     this.#out = NONE;
     if (this.#run.length >= MAX_RUN_LENGTH) this.flush(out);
   }
@@ -77,7 +77,7 @@ class ChatTranslation implements StreamTranslation, SseSink {
     if (run) out.push(run);
   }
 
-  /** The end of the body. Some servers leave `[DONE]` out, so that only the answer itself says whether it is whole. */
+  /** The end of the body. Some servers leave `[DONE]` out, so only the answer itself tells whether it is whole. */
   end(out: ChatStreamEvent[]): void {
     this.#out = out;
     this.#decoder.close(this);
@@ -96,7 +96,7 @@ class ChatTranslation implements StreamTranslation, SseSink {
     }
   }
 
-  /** For the decoder. llama.cpp told errors as a field `error` until late in 2025; others answer with bare JSON after all. */
+  /** For the decoder. Older llama.cpp (until late 2025) has errors in a field `error`, other servers as bare JSON. */
   otherLine(line: string): SseEvent | undefined {
     if (line.startsWith(ERROR_FIELD)) return { event: 'error', data: line.slice(ERROR_FIELD.length) };
     const isFirst = this.#bare === '';

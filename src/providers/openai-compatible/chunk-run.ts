@@ -1,7 +1,7 @@
 import { type ChatStreamEvent, RUN_SEPARATOR } from '@app/contracts';
 import type { RewrittenChunk } from './chunk-template.js';
 
-/** Ordinary chunks that came together, on their way as one event: see `ChatStreamEvent.json`. */
+/** Ordinary chunks that arrived together and go on as one event: see `ChatStreamEvent.json`. */
 export class ChunkRun {
   #json = '';
   #outputText = '';

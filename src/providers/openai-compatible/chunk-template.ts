@@ -7,7 +7,7 @@ import { asArray, asObject, type WireObject } from './openai-compatible.wire.js'
 export interface RewrittenChunk {
   readonly json: string;
   readonly outputText: string;
-  /** Index behind it in the text that it was found in. */
+  /** Where it ends in the text that it was found in. */
   readonly end: number;
 }
 
@@ -20,9 +20,9 @@ const REASONING_CONTENT = '"reasoning_content":';
 /**
  * The frame that the chunks of one stream share: all but the delta and the random padding.
  *
- * A stream repeats id, model, time and fingerprints in each chunk. Once one chunk has been parsed, the next is known to
- * need the same changes when all of it but the delta is the same text; then it is rewritten by cutting text, without
- * parsing or writing JSON. Any other chunk (`rewrite` gives `undefined`) has to be parsed.
+ * A stream repeats id, model, time and fingerprints in every chunk. Once one chunk has been parsed, another whose text is the
+ * same but for the delta needs the same changes, and is rewritten by cutting text, without parsing or writing JSON. Any other
+ * chunk (`rewriteAt` gives `undefined`) has to be parsed.
  */
 export class ChunkTemplate {
   private constructor(
@@ -40,7 +40,7 @@ export class ChunkTemplate {
   /**
    * @param json       a chunk
    * @param chunk      the same, parsed
-   * @param normalise  what is done to the frame of a chunk, given with an empty delta
+   * @param normalise  makes the client's frame of the server's, which has an empty delta
    */
   static learn(
     json: string,
@@ -87,7 +87,7 @@ export class ChunkTemplate {
     };
   }
 
-  /** `undefined` when what comes is not exactly the padding and the known end. */
+  /** `undefined` unless exactly the padding and the known end follow. */
   #padding(text: string, start: number): string | undefined {
     if (this.afterPadding === undefined) return '';
     const end = text.indexOf('"', start);
@@ -97,7 +97,7 @@ export class ChunkTemplate {
   }
 }
 
-/** Most frames need no change: then their text is kept once. */
+/** Most frames need no change; then their text is kept only once. */
 function sameOr(known: string | undefined, text: string): string {
   return known === text ? known : ownText(text);
 }
@@ -122,7 +122,7 @@ function frameOf(json: string): Frame | undefined {
   return { head, tail: json.slice(scanned.end, tailEnd), afterPadding: json.slice(paddingEnd) };
 }
 
-/** One choice that has not ended, and nothing around its delta that is worth a look at each chunk. */
+/** One choice that has not ended, and nothing around its delta that has to be read in every chunk. */
 function goesOn(frame: WireObject): boolean {
   const choices = asArray(frame.choices);
   const choice = asObject(choices[0]);

@@ -9,7 +9,7 @@ export interface ClosedParam {
   readonly why: string;
 }
 
-/** What the gateway itself reads. Servers written in Go take other spellings for the same, and of two the last. */
+/** What the gateway itself reads. Servers written in Go take other spellings for the same name, and the last of two. */
 const OWN =
   'model messages max_tokens max_completion_tokens n stream stream_options tools functions response_format modalities ' +
   'cache_control extra_body prompt_cache_options';
@@ -53,7 +53,7 @@ const CLOSED_BY_REASON: Readonly<Record<string, readonly string[]>> = {
 /** LiteLLM's further names of accounts, addresses and prices. */
 const CLOSED_FAMILY = /^(?:aws|azure|vertex|sagemaker|litellm)|costper/;
 
-/** Passed without a look at the top, where nearly all requests have no others. */
+/** Nearly all requests have no others at the top: these pass without further checks. */
 const ORDINARY = new Set(
   words(
     `${OWN} temperature top_p stop seed user tool_choice parallel_tool_calls reasoning_effort reasoning metadata store ` +
@@ -61,8 +61,8 @@ const ORDINARY = new Set(
   ),
 );
 /**
- * Fields with fields of their own. Gemini's endpoint wants `extra_body` as it stands, LiteLLM takes all that is in it; some
- * servers let `chat_template_kwargs` bring a template of its own.
+ * Fields with fields of their own. Gemini's endpoint wants `extra_body` itself, LiteLLM takes all that is in it as fields of
+ * the request; at some servers `chat_template_kwargs` may bring a template of its own.
  */
 const NESTED = ['extra_body', 'prompt_cache_options', 'chat_template_kwargs'];
 
@@ -83,18 +83,18 @@ export function closedParams(request: ChatRequest, allowed = NO_NAMES): readonly
     const inner = asObject(request[outer]);
     if (inner) for (const name of Object.keys(inner)) add(found, inner[name], [outer, name], allowed);
   }
-  // LiteLLM chooses by these, too. In metadata as OpenAI has it a value is a text.
+  // LiteLLM chooses a deployment by these, too. In OpenAI's metadata every value is a text.
   const tags = asObject(request.metadata)?.tags;
   if (Array.isArray(tags)) add(found, tags, ['metadata', 'tags'], allowed);
   return found;
 }
 
-/** Whether a name in `allowed_params` opens anything. */
+/** Whether this name in `allowed_params` opens anything. */
 export function isClosedName(name: string): boolean {
   return reasonFor(folded(name)) !== undefined;
 }
 
-/** Whether a server of GATEWAY_CONFIG gets a closed field. */
+/** Whether a server of GATEWAY_CONFIG may get this closed field. */
 export function isAllowed(name: string, allowedParams: unknown): boolean {
   return allowedNames(allowedParams).has(folded(name));
 }
@@ -161,7 +161,7 @@ function add(
   found.push({ param: path.join('.'), path, why });
 }
 
-/** As wrappers write what nobody has set. */
+/** What wrappers send for a field that nobody has set. */
 function saysNothing(value: unknown): boolean {
   return (value ?? false) === false || value === '' || (Array.isArray(value) && value.length === 0);
 }
@@ -172,12 +172,12 @@ function reasonFor(key: string): string | undefined {
 
 const SERVICE_TIER = folded('service_tier');
 
-/** `auto` is what the operator's account is set to. */
+/** `auto` leaves it to the settings of the operator's account. */
 function isStandard(tier: unknown): boolean {
   return tier === 'auto' || tier === 'default' || tier === 'standard' || tier === 'on_demand';
 }
 
-/** One spelling for all: small letters, as Unicode folds them, and nothing between the words. */
+/** One spelling for all: lower case, as Unicode folds it, and nothing between the words. */
 function folded(name: string): string {
   if (name.length > LONGEST_NAME) return name;
   const small = /^[a-z0-9_]*$/.test(name) ? name : name.toUpperCase().toLowerCase();

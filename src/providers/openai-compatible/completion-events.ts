@@ -2,7 +2,7 @@ import type { ChatCompletion, ChatStreamEvent } from '@app/contracts';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
 import type { WireObject } from './openai-compatible.wire.js';
 
-/** A whole answer as the stream it should have been: one chunk for the text, one for the end, one for the usage. */
+/** A whole answer as the stream that was asked for: one chunk for the text, one for the end, one for the usage. */
 export async function* completionEvents(
   completion: ChatCompletion,
   context: StreamContext,

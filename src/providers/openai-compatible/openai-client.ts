@@ -3,7 +3,7 @@ import { rememberFetch } from '../http/prepared-post.js';
 import type { ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { asObject } from './openai-compatible.wire.js';
 
-/** The SDK's own limit must never end a call before the gateway's does. */
+/** The SDK's own limit must never end a call before the gateway's. */
 const NO_SDK_TIMEOUT_MS = 2 ** 31 - 1;
 
 export interface OpenAiAccount {
@@ -12,8 +12,8 @@ export interface OpenAiAccount {
 }
 
 /**
- * The official SDK on our fetch. Retries nothing, logs nothing, and takes nothing from the process's environment: its
- * variables (`OPENAI_ORG_ID`, …) mean OpenAI, and must not reach another vendor.
+ * The official SDK on our fetch. It retries nothing, logs nothing, and reads nothing from the environment: those variables
+ * (`OPENAI_ORG_ID`, …) are about OpenAI, and must not reach another vendor.
  */
 export async function createOpenAiClient(
   settings: ProviderSettings,
@@ -42,7 +42,7 @@ export async function createOpenAiClient(
   return client;
 }
 
-/** `query` of the options: what a server wants behind each URL, such as Azure's `api-version`. */
+/** The option `query`: what a server wants in every URL, such as Azure's `api-version`. */
 function queryOf(settings: ProviderSettings): Record<string, string> {
   const query = asObject(settings.options?.query) ?? {};
   return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]));

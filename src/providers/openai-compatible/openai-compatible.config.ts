@@ -6,7 +6,7 @@ import { compatibleDialect, type OpenAiDialect } from './openai-compatible.diale
 import { OpenAiCompatibleStrategy } from './openai-compatible.strategy.js';
 
 /**
- * A provider of GATEWAY_CONFIG. Its settings may have these `options`, each with the default of a server of which nothing
+ * A provider of GATEWAY_CONFIG. Its settings may have these `options`, whose defaults are those of a server of which nothing
  * is known: `timeoutMs` (of one whole call), `query` (object), `outputLimitField`, `takesReasoningContent`, `streamUsage`,
  * `cancelStopsBilling`, `allowedParams` (names).
  */

@@ -1,41 +1,41 @@
 import type { ChatRequest, ProviderCall } from '@app/contracts';
 import { type ClosedParam, closedParams } from './closed-params.js';
 
-/** Where one vendor's form of OpenAI's dialect differs from another's. Everything else is common. */
+/** In what one vendor's form of OpenAI's dialect differs from another's. Everything else is common. */
 export interface OpenAiDialect {
   readonly providerName: string;
-  /** A client's disconnect stops generation, and with it the vendor's bill. */
+  /** A closed connection stops the generation, and with it the vendor's bill. */
   readonly cancelStopsBilling: boolean;
-  /** What clients may not set. OpenAI's are taken out before the wire is chosen. */
+  /** What clients may not set. OpenAI's are removed before the wire is chosen. */
   closedParams(call: ProviderCall): readonly ClosedParam[];
   /** The field that the output limit is written to. */
   outputLimitField(request: ChatRequest, upstreamModel: string): OutputLimitField;
   /** Takes an earlier turn's `reasoning_content` back (DeepSeek, vLLM). OpenAI has no such field. */
   readonly takesReasoningContent: boolean;
-  /** Its name for reasoning, by which alone it may read it (vLLM, Ollama, Groq). To the client it is `reasoning_content`. */
+  /** Its name for reasoning, and maybe the only one that it reads (vLLM, Ollama, Groq). To the client it is `reasoning_content`. */
   readonly reasoningName: 'reasoning_content' | 'reasoning';
-  /** Takes `extra_content` back (Gemini's own endpoint, whose signatures stand there). OpenAI has no such field. */
+  /** Takes `extra_content` back (Gemini's endpoint keeps its signatures there). OpenAI has no such field. */
   readonly takesExtraContent: boolean;
-  /** Takes fields of OpenAI's messages that say nothing (`refusal: null`). Others may not know them at all. */
+  /** Takes empty fields of OpenAI's messages (`refusal: null`). Others may not know them at all. */
   readonly takesEmptyFields: boolean;
-  /** Knows the role `developer`. To others it is said as `system`, which OpenAI takes for the same. */
+  /** Knows the role `developer`. Others get `system`, which is the same to OpenAI. */
   readonly takesDeveloperRole: boolean;
-  /** `stop` beside tool calls is meant so (OpenAI: a forced tool); elsewhere it becomes `tool_calls`. */
+  /** `stop` beside tool calls is left as it is (OpenAI says it of a forced tool); elsewhere it becomes `tool_calls`. */
   readonly stopsWithForcedTools: boolean;
   /** The header that carries the gateway's request id. */
   readonly requestIdHeader: string;
-  /** Asks for usage in streams by `stream_options`; off for servers that refuse the field. */
+  /** Is asked for usage in streams by `stream_options`; off for servers that refuse the field. */
   readonly streamUsage: boolean;
-  /** Of one whole call, the stream included; `undefined` = the caller's signal alone ends it. */
+  /** Limit of one whole call, its stream included; `undefined` = only the caller's signal ends it. */
   readonly callTimeoutMs: number | undefined;
 }
 
 export type OutputLimitField = 'max_tokens' | 'max_completion_tokens';
 
 /**
- * A server of which nothing is known but its dialect. The output limit goes by its older name: all know that, or say that
- * they do not; the newer one is passed over in silence by some (Ollama, DeepSeek), and an answer without a limit costs more
- * than was held for it.
+ * A server of which nothing is known but its dialect. The output limit has its older name: every server knows that one or
+ * refuses it, while some (Ollama, DeepSeek) silently ignore the newer one, and an answer without a limit costs more than was
+ * held for it.
  */
 export function compatibleDialect(providerName: string): OpenAiDialect {
   return {

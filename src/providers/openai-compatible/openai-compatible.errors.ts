@@ -28,10 +28,10 @@ import { readRetryAfter, type HeaderSource } from './read-retry-after.js';
 
 /** What a server said of a call that failed. */
 interface Failure {
-  /** `undefined` for an error inside a stream that names none. */
+  /** `undefined` for an error inside a stream that has none. */
   readonly status: number | undefined;
   readonly headers: HeaderSource | undefined;
-  /** The error object, from whatever envelope it came in; empty when the body was no JSON. */
+  /** The error object, whatever envelope it came in; empty when the body was no JSON. */
   readonly error: WireObject;
   readonly message: string | undefined;
   readonly cause: unknown;
@@ -42,9 +42,9 @@ interface Verdict {
   readonly processed: Processed;
   readonly countsAsFailure: boolean;
   readonly tryElsewhere: boolean;
-  /** Said instead of the provider's words, which are about the gateway's account and quote its key. */
+  /** Replaces the provider's words, which are about the gateway's account and quote its key. */
   readonly ownWords?: string;
-  /** The field of the body that is at fault, where the server has no place of its own for it. */
+  /** The field at fault, for servers that name it in their message only. */
   readonly param?: string;
 }
 
@@ -78,13 +78,13 @@ const VERDICTS = {
   failed: { code: 'provider_bad_response', processed: 'unknown', countsAsFailure: true, tryElsewhere: true },
 } as const satisfies Record<string, Verdict>;
 
-/** Beyond every policy's patience: no repetition helps an empty account, or a request larger than a whole minute's tokens. */
+/** Longer than any policy waits: a retry mends neither an empty account nor a request larger than a whole minute's tokens. */
 const HOPELESS_RETRY_AFTER_MS = 60_000;
 const TOO_LARGE = /request too large/i;
 
 /**
- * Whatever the SDK threw -> the error of the port. An error of ours passes unchanged; so does the reason of an aborted
- * signal, which stands for what the caller wanted and not for what the provider did.
+ * Whatever the SDK threw -> the error of the port. An error of ours passes unchanged, and so does the reason of an aborted
+ * signal: that is the caller's will, and not the provider's fault.
  */
 export function toProviderError(thrown: unknown, signal: CallSignal): Error {
   if (signal.aborted) return whyAborted(signal);
@@ -98,7 +98,7 @@ export function toProviderError(thrown: unknown, signal: CallSignal): Error {
   return judge(answeredFailure(status, thrown), false);
 }
 
-/** The error inside a stream or in the body of a 200. `begun`: some of the answer has been seen. */
+/** The error inside a stream, or in the body of a 200. `begun`: some of the answer had come before it. */
 export function bodyError(error: unknown, begun: boolean): ProviderError {
   const wire = errorObject({ error });
   return judge(
@@ -107,7 +107,7 @@ export function bodyError(error: unknown, begun: boolean): ProviderError {
   );
 }
 
-/** An answer that is none. `unknown`: the model may have worked for it. */
+/** What came is no answer. Processed: unknown, as the model may have worked on it. */
 export function badResponse(message: string, cause?: unknown): ProviderError {
   return new ProviderError('provider_bad_response', message, { ...VERDICTS.failed, cause });
 }
@@ -142,7 +142,7 @@ function answeredFailure(status: number, thrown: unknown): Failure {
   return { status, headers: headersOf(wire.headers), error, message: messageIn(error), cause: thrown };
 }
 
-/** Servers exist that refuse in plain text. A 5xx in plain text is a proxy's, and a page is nobody's words. */
+/** Some servers refuse in plain text. But a 5xx in plain text comes from a proxy, and a page of HTML is no message. */
 function plainWords(status: number, text: string): string | undefined {
   return status < 500 && !text.trimStart().startsWith('<') ? text.trim() : undefined;
 }
@@ -205,7 +205,7 @@ function rejection(failure: Failure, names: readonly string[], message: string):
   return names.some((name) => UNSUPPORTED.has(name)) ? VERDICTS.unsupported : VERDICTS.rejected;
 }
 
-/** The provider's words without what names the gateway's account; never an HTML page. */
+/** The provider's words, without what identifies the gateway's account; never a page of HTML. */
 function shownMessage(failure: Failure): string {
   if (failure.message === undefined) {
     return failure.status === undefined
@@ -216,7 +216,7 @@ function shownMessage(failure: Failure): string {
   return withoutAccount(behind === undefined ? failure.message : `${failure.message}: ${behind}`);
 }
 
-/** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, not the client's. */
+/** Keys (OpenAI quotes a part of them), organisations and projects are the gateway's, and no business of the client's. */
 function withoutAccount(message: string): string {
   return message
     .replace(/\b((sk|rk|gsk|xai|csk|pplx|nvapi|hf|fw)[-_]|AIza)[-_A-Za-z0-9*]{5,}/g, '[hidden]')
@@ -227,7 +227,7 @@ function withoutAccount(message: string): string {
     .replace(/\b(org|proj)[-_][A-Za-z0-9]{4,}/g, '[hidden]');
 }
 
-/** A rejection keeps the provider's own code: the client's program may know it. */
+/** A rejection keeps the provider's own code, which the client's program may know. */
 function wireCode(verdict: Verdict, failure: Failure): { wireCode?: string } {
   const isRejection = verdict.code === 'provider_rejected' || verdict.code === 'unsupported_parameter';
   const code = isRejection ? codeIn(failure.error) : undefined;

@@ -2,7 +2,7 @@ import type { FinishReason } from '@app/contracts';
 import { badResponse } from './openai-compatible.errors.js';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
 
-/** The words of other servers for OpenAI's; what is not here means that the model simply stopped. */
+/** Other servers' words for OpenAI's reasons. Any further word means that the model simply stopped. */
 const REASONS: Readonly<Record<string, FinishReason>> = {
   stop: 'stop',
   length: 'length',
@@ -30,7 +30,7 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   image_recitation: 'content_filter',
   guardrail_intervened: 'content_filter',
   content_filtered: 'content_filter',
-  // Gemini's endpoint keeps back what is no valid call; as a `stop` without words nobody would see it.
+  // Gemini's endpoint withholds an invalid call; as a `stop` without text nobody would notice.
   function_call_filter: 'content_filter',
   malformed_function_call: 'content_filter',
   unexpected_tool_call: 'content_filter',
@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<string, FinishReason>> = {
   malformed_response: 'content_filter',
 };
 
-/** The model did not end: the server gave up. */
+/** The model had not finished: the server gave up. */
 const FAILURES = new Set([
   'error',
   'insufficient_system_resource',
@@ -49,13 +49,13 @@ const FAILURES = new Set([
 ]);
 
 /**
- * A server's finish reason -> OpenAI's. With a *forced* tool OpenAI says `stop` beside tool calls and means it; other
- * servers say `stop` for any call, and clients that look at the reason alone would not see the call.
+ * A server's finish reason -> OpenAI's. OpenAI says `stop` beside tool calls when the tool was *forced*; other servers say
+ * `stop` for any call, and clients that look only at the reason would miss it.
  *
  * @throws ProviderError  when the reason says that the server failed
  */
 export function finishReason(word: string, hasToolCalls: boolean, dialect: OpenAiDialect): FinishReason {
-  // Gemini's endpoint says more behind a colon: `content_filter: PROHIBITED_CONTENT`.
+  // Gemini's endpoint adds details behind a colon: `content_filter: PROHIBITED_CONTENT`.
   const lower = (word.split(':', 1)[0] ?? word).trim().toLowerCase();
   if (FAILURES.has(lower)) throw badResponse(`The provider ended the answer with "${lower}".`);
   const reason = (Object.hasOwn(REASONS, lower) ? REASONS[lower] : undefined) ?? 'stop';

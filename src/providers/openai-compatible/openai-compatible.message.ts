@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { AnswerContext } from './openai-compatible.response.js';
 import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
 
-/** What a message and a delta have in common: their text, and where servers hide reasoning. */
+/** Text and reasoning of a message or a delta, wherever the server put them. */
 export function normaliseText(message: WireObject, onReasoning: AnswerContext['onReasoning']): void {
   if (Array.isArray(message.content)) splitParts(message, message.content);
   else if (asObject(message.content)) message.content = JSON.stringify(message.content);
   if (typeof message.reasoning === 'string') renameReasoning(message, message.reasoning, onReasoning);
 }
 
-/** OpenRouter, Groq, Ollama and newer vLLM call it `reasoning`; vLLM for a while by both names. */
+/** OpenRouter, Groq, Ollama and newer vLLM call it `reasoning`; vLLM used both names for a while. */
 function renameReasoning(
   message: WireObject,
   reasoning: string,
@@ -22,9 +22,9 @@ function renameReasoning(
 }
 
 /**
- * Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`,
- * Databricks' with `{type: "reasoning", summary: [{text, signature}]}`. What is more than text (a `reference` between two texts,
- * files that a tool made, signatures) has no place in OpenAI's message and is given beside it, as it came.
+ * Mistral's reasoning models answer with parts: `{type: "thinking", thinking: [{text}]}` and `{type: "text", text}`, those of
+ * Databricks with `{type: "reasoning", summary: [{text, signature}]}`. Parts that are more than text (a `reference` between two
+ * texts, files that a tool made, signatures) have no place in OpenAI's message, and go beside it as they came.
  */
 function splitParts(message: WireObject, parts: unknown[]): void {
   const text: string[] = [];
@@ -45,7 +45,7 @@ function splitParts(message: WireObject, parts: unknown[]): void {
   }
 }
 
-/** Thoughts may hold references, too. */
+/** Thoughts may contain references, too. */
 function isAllText({ type, thinking }: WireObject): boolean {
   if (type === 'text') return true;
   return type === 'thinking' && asArray(thinking).every((piece) => asObject(piece)?.type === 'text');
@@ -68,13 +68,13 @@ export function normaliseToolCall(call: unknown): WireObject {
   };
 }
 
-/** Some servers send the arguments as an object instead of its JSON text. */
+/** Some servers send the arguments as an object, and not as JSON text. */
 export function argumentText(value: unknown): string {
   if (typeof value === 'string') return value;
   return value === undefined || value === null ? '' : JSON.stringify(value);
 }
 
-/** In the form that clients know, for servers that give none (Gemini's compatible endpoint: `id: ""`). */
+/** In OpenAI's form, for servers that give none (Gemini's endpoint: `id: ""`). */
 export function newToolCallId(): string {
   return `call_${randomBytes(12).toString('hex')}`;
 }

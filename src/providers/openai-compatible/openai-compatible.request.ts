@@ -2,10 +2,10 @@ import type { ChatMessage, ChatRequest, ProviderCall, ToolCall } from '@app/cont
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
 import type { WireObject } from './openai-compatible.wire.js';
 
-/** What servers' answers have beside the text, and OpenAI does not know. */
+/** Fields of other servers' answers that OpenAI does not know. */
 export const REASONING_FIELDS = ['reasoning_content', 'reasoning', 'reasoning_details'] as const;
 
-/** What OpenAI's answers have though there is nothing to say, and what its SDKs add. Clients send it all back. */
+/** Fields that are often empty in OpenAI's answers, or that its SDKs add. Clients send them all back. */
 const OFTEN_EMPTY = [
   'refusal',
   'annotations',
@@ -17,8 +17,8 @@ const OFTEN_EMPTY = [
 ] as const;
 
 /**
- * The client's request -> the body for the upstream: as it came, except for the model's name, the output limit, the
- * request for usage in streams, the developer's role, and what only the gateway's own answers have.
+ * The client's request -> the body for the upstream: unchanged but for the model's name, the output limit, the request for
+ * usage in streams, the developer's role, and fields that only the gateway's own answers have.
  */
 export function toWireRequest(call: ProviderCall, dialect: OpenAiDialect, stream: boolean): WireObject {
   const { request, upstreamModel, maxOutputTokens } = call;

@@ -13,16 +13,16 @@ export interface AnswerContext {
   readonly clientModel: string;
   readonly requestId: string;
   readonly dialect: OpenAiDialect;
-  /** Told when the server calls reasoning `reasoning`, and not `reasoning_content`. */
+  /** Called when the server's name for reasoning turns out to be `reasoning`, and not `reasoning_content`. */
   readonly onReasoning?: (() => void) | undefined;
 }
 
 /**
- * A body with status 200 -> the client's completion: everything as received, unknown keys included, with the client's
- * name for the model; only what OpenAI's schema demands and the server left out is added.
+ * A body with status 200 -> the client's completion: everything as received, unknown keys included, with the client's name
+ * for the model, and with what OpenAI's schema demands and the server left out.
  *
  * @param body     becomes the completion: it is changed in place, and not copied
- * @param usage    what the body's usage says, for whoever has read it already
+ * @param usage    the body's usage, for callers that have read it already
  * @throws ProviderError  for an error object in the body, or an answer without a choice
  */
 export function toChatCompletion(

@@ -24,14 +24,13 @@ import { refusalOf } from './refusal.js';
 
 const MAX_REMEMBERED_MODELS = 500;
 
-/** What the gateway had to leave out of most requests. */
 const NOTHING: readonly string[] = [];
 
 /** Chat completions of any server that speaks OpenAI's dialect. I/O only; the form of everything is in the pure files. */
 export class OpenAiCompatibleStrategy implements ProviderStrategy {
   readonly providerName: string;
   readonly cancelStopsBilling: boolean;
-  /** What was found to be another dialect, by model: behind one address there may be servers of many kinds. */
+  /** Dialects that turned out to be different, by model: behind one address there may be servers of many kinds. */
   readonly #learnt = new Map<string, OpenAiDialect>();
   readonly #completions: PreparedPost;
 
@@ -62,7 +61,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     }
   }
 
-  /** The ordinary way has no async function in it: one promise for the answer, one for what is made of it. */
+  /** The ordinary path has no async function: one promise for the answer, one for what is made of it. */
   #complete(given: ProviderCall): Promise<ProviderAnswer> {
     const call = this.#withDeadline(given);
     try {
@@ -135,7 +134,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     return this.#toAnswer(answer, call, droppedParams);
   }
 
-  /** A server that cannot stream answers whole all the same. */
+  /** A server that cannot stream sends a whole answer instead. */
   async #events(response: PostResponse, call: ProviderCall): Promise<ProviderStream['events']> {
     const context = this.#context(call);
     if (response.headers.get('content-type')?.includes('application/json')) {
@@ -182,7 +181,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       if (learned) this.#remember(model, { ...this.#dialectFor(model), ...learned });
   }
 
-  /** What was refused before was perhaps the other name. */
+  /** If reasoning was refused before, that may have been for the other name. */
   #learnReasoningName(model: string): void {
     const before = this.#dialectFor(model);
     if (before.reasoningName === 'reasoning') return;
@@ -207,7 +206,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   }
 }
 
-/** Not every server has a model list; that it said so shows that it is there. */
+/** Not every server has a list of models; if it says so, it is up. */
 function isWithoutModelList(error: Error): boolean {
   return error instanceof ProviderError && (error.upstreamStatus === 404 || error.upstreamStatus === 405);
 }

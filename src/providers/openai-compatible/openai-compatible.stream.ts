@@ -20,15 +20,15 @@ import {
 } from './openai-compatible.wire.js';
 
 export interface StreamContext extends AnswerContext {
-  /** The client asked for usage: then OpenAI's chunks before the last have `usage: null`. */
+  /** The client asked for usage: then all chunks but the last have `usage: null`, as OpenAI's do. */
   readonly usageAsked: boolean;
 }
 
 /** Frames worth remembering: one for each choice of a request with `n`. */
 const MAX_TEMPLATES = 4;
-/** Frames learned in vain, one after the other, before a stream counts as one whose chunks have nothing in common. */
+/** After so many templates in a row that fitted no chunk, the stream counts as one whose chunks have nothing in common. */
 const MAX_FRUITLESS_LESSONS = 6;
-/** How an event begins and ends on every wire seen, once line ends are LF. */
+/** How events begin and end, once line ends are LF; any other form takes the slower path. */
 const DATA = 'data: ';
 const EVENT_END = '\n\n';
 /** OpenAI's own limit for `n` is 128. */
@@ -37,19 +37,19 @@ const MAX_CHOICES = 256;
 /**
  * The data of a stream's events -> the client's chunks. Pure; one for each stream.
  *
- * The ordinary chunk (text of a model at work) is rewritten without parsing, see `ChunkTemplate`. The others are parsed,
- * normalised and written again.
+ * Ordinary chunks (a piece of text) are rewritten without parsing, see `ChunkTemplate`. All others are parsed, normalised and
+ * written again.
  *
- * @throws ProviderError  from `take` for an error event or what is no chunk, from `finish` for a stream that was cut
+ * @throws ProviderError  from `take` for an error or what is no chunk, from `finish` for a stream that was cut
  */
 export class ChatStreamTranslator implements EventTranslator {
-  /** This wire says so by `[DONE]`, which never comes here. */
+  /** On this wire that is `[DONE]`, which never comes here. */
   readonly complete = false;
   #templates: ChunkTemplate[] = [];
   #fruitlessLessons = 0;
-  /** Some call has no arguments yet: chunks are parsed until it has, or the answer ends. */
+  /** Some call has no arguments yet: chunks are parsed until it has some, or the answer ends. */
   #looksAtCalls = false;
-  /** Nearly always one: a map would cost more than it saves. */
+  /** Nearly always only one: a map would cost more than it saves. */
   #choices: readonly ChoiceState[] = [];
   #id: string | undefined;
   #created: number | undefined;
@@ -57,9 +57,9 @@ export class ChatStreamTranslator implements EventTranslator {
   #usageBlock: unknown;
   #usageShown = false;
   #hasText = false;
-  /** What chunks before the first choice say (Azure's prompt filter): goes out with the first chunk that has one. */
+  /** Fields of chunks before the first choice (Azure's prompt filter): they go out with the first chunk that has one. */
   #prelude: WireObject | undefined;
-  /** The last chunk: what ended calls still lack is said with it, unless the server goes on with them after their finish. */
+  /** The chunk with the finish, while calls lack something: the gateway adds it there, unless the server still sends it. */
   #held: HeldChunk | undefined;
 
   constructor(private readonly context: StreamContext) {}
@@ -82,7 +82,7 @@ export class ChatStreamTranslator implements EventTranslator {
     else this.#takeChoices(chunk, choices, out);
   }
 
-  /** Ordinary chunks are known where they stand: the lines of their events are not even taken apart. */
+  /** Ordinary chunks are recognised in the text: their events are not even split into lines. */
   skim(text: string, start: number, run: ChunkRun): number {
     let at = start;
     while (this.#templates.length > 0 && hasAt(text, DATA, at)) {
@@ -151,7 +151,7 @@ export class ChatStreamTranslator implements EventTranslator {
     this.#templates = [template, ...this.#templates.slice(0, MAX_TEMPLATES - 1)];
   }
 
-  /** Chunks of a known look go on with the server's own numbers. */
+  /** Rewritten chunks would keep the server's own indexes. */
   #learnNothingMore(): void {
     this.#templates = [];
     this.#fruitlessLessons = MAX_FRUITLESS_LESSONS;
@@ -167,7 +167,7 @@ export class ChatStreamTranslator implements EventTranslator {
   }
 
   #takeWithoutChoice(chunk: WireObject, out: ChatStreamEvent[]): void {
-    // Before the end it is not that of the whole answer, and waits for it.
+    // Before the finish it is not that of the whole answer, and has to wait.
     if (readUsage(chunk.usage) && this.#choices.every((choice) => choice.finish)) {
       this.#release(out, true);
       out.push(this.#usageEvent(chunk));
@@ -237,12 +237,12 @@ export class ChatStreamTranslator implements EventTranslator {
     if (this.#choices.length >= MAX_CHOICES)
       throw badResponse('The provider sent more choices than anybody asks for.');
     const made = new ChoiceState(index, this.context.onReasoning);
-    // A list that grows in place has room for seventeen.
+    // By `concat`, as a list that grows in place reserves room for seventeen.
     this.#choices = this.#choices.concat(made);
     return made;
   }
 
-  /** Everything around the choices; a delta of the frame is left alone. */
+  /** For a frame: everything around the delta, which stays as it is. */
   #normaliseFrame(frame: WireObject): WireObject {
     const choices = asArray(frame.choices).map((choice, position) => ({
       ...asObject(choice),

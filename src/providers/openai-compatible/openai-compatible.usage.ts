@@ -1,15 +1,14 @@
 import type { CompletionUsage, Usage } from '@app/contracts';
 import { asObject, type WireObject } from './openai-compatible.wire.js';
 
-/** No model takes or gives more: a larger count is a fault of the server, not a bill. */
+/** More than any model reads or writes: a larger count is a fault of the server, and no bill. */
 const MAX_TOKENS = 1_000_000_000;
 
 /**
  * A usage block of OpenAI's dialect -> ours.
  *
- * Cached, cache-write, audio and image tokens are inside `prompt_tokens`, reasoning inside `completion_tokens` (counted
- * over recorded traffic). Servers exist that leave reasoning out of `completion_tokens` and count it in `total_tokens`
- * only (Gemini's compatible endpoint, xAI): what `total_tokens` has beyond the two is output, too.
+ * Cached, cache-write, audio and image tokens are part of `prompt_tokens`, reasoning is part of `completion_tokens`. Some
+ * servers count reasoning in `total_tokens` only (Gemini's endpoint, xAI): what that has beyond the two is output, too.
  *
  * @param block  as received
  * @returns      `undefined` when either total is missing or no count (not an integer, negative, beyond 1e9); a part
@@ -60,7 +59,7 @@ function withParts(usage: Usage, wire: WireObject): Usage {
   const completion = asObject(wire.completion_tokens_details);
   const cached = prompt?.cached_tokens ?? cachedElsewhere(wire);
   set(usage, 'cacheReadInputTokens', part(cached, inputTokens));
-  // LiteLLM and DashScope have other names for what was written to the cache.
+  // The last two are LiteLLM's and DashScope's names.
   const written =
     prompt?.cache_write_tokens ?? prompt?.cache_creation_tokens ?? prompt?.cache_creation_input_tokens;
   set(usage, 'cacheCreationInputTokens', part(written, inputTokens));
@@ -82,7 +81,7 @@ function cachedElsewhere(wire: WireObject): unknown {
   return beside ?? asObject(wire.prompt_token_details)?.cached_tokens;
 }
 
-/** Output that only the total knows of. */
+/** Output that only the total includes. */
 function hiddenTokens(wire: WireObject, usage: Usage): number | undefined {
   const reported = count(wire.completion_tokens);
   return reported !== undefined && usage.outputTokens > reported ? usage.outputTokens - reported : undefined;
@@ -93,7 +92,7 @@ function showReasoning(shown: CompletionUsage, wire: WireObject, usage: Usage): 
   shown.completion_tokens_details = { ...details, reasoning_tokens: usage.reasoningOutputTokens ?? 0 };
 }
 
-/** What was not reported makes no key. */
+/** A count that was not reported gets no key. */
 function set(usage: Usage, name: TokenCount, tokens: number | undefined): void {
   if (tokens !== undefined) usage[name] = tokens;
 }

@@ -1,6 +1,6 @@
 import { JsonBoundsError, parseAnswerJson, parseEventJson } from '@app/contracts';
 
-/** JSON as it came from a server: known to be an object, its fields not yet. */
+/** JSON as a server sent it: an object, of whose fields nothing is known yet. */
 export type WireObject = Record<string, unknown>;
 
 export function asObject(value: unknown): WireObject | undefined {
@@ -13,7 +13,7 @@ export function asArray(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** `undefined` for an empty string, too: servers write `""` for what they do not know. */
+/** `undefined` for an empty string, too: some servers write `""` for what they do not know. */
 export function asText(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
@@ -27,7 +27,7 @@ export function parseAnswer(text: string): unknown {
   return jsonOrUndefined(parseAnswerJson, text);
 }
 
-/** The same for an event that tells a piece of an answer. */
+/** The same for an event, which has a piece of an answer. */
 export function parseEvent(text: string): unknown {
   return jsonOrUndefined(parseEventJson, text);
 }

@@ -29,13 +29,13 @@ const OUT_OF_QUOTA = new Set([
   'AllocationQuota.FreeTierOnly',
   'budget_exceeded', // LiteLLM
 ]);
-/** Other refusals may quote the client, who must not be able to say that the account is at fault: that opens a breaker. */
+/** Other refusals may quote the client, who must not be able to blame the account: that would open a breaker. */
 const REFUSES_CALLER = new Set([401, 403, 412, 429]);
 const UNPAID =
   /account .{0,80}(is|been) suspended|in good standing|spending limit|insufficient (balance|credits?|funds)|have any credits|all available credits|balance is insufficient|not enough balance|overdue balance|key limit exceeded|余额不足/i;
-/** Only at the start, as with `BAD_KEY`: these come with status 400. */
+/** With status 400, and so only at the start, as with `BAD_KEY`. */
 const UNPAID_FIRST = /^your credit balance is too low/i;
-/** Whose names say that the gateway's own account is shut out, whatever the status. */
+/** Names which say that the gateway's own account is shut out, whatever the status. */
 export const SHUT_OUT = new Set(['invalid_api_key', 'organization_restricted', 'blocked_api_access']);
 export const UNKNOWN_MODEL = new Set([
   'model_not_found',
@@ -46,12 +46,12 @@ export const UNKNOWN_MODEL = new Set([
   'unknown_model', // GitHub Models
   'model_not_supported', // Hugging Face
 ]);
-/** DeepSeek, OpenRouter, Mistral, Together, Zhipu, SiliconFlow, Bedrock, LiteLLM: with status 400. */
+/** With status 400: DeepSeek, OpenRouter, Mistral, Together, Zhipu, SiliconFlow, Bedrock, LiteLLM. */
 export const NO_SUCH_MODEL =
   /^model (?:does )?not exist|^unknown model\b|is not a valid model\b|^invalid model\b|model identifier is invalid|\binvalid model name passed in model=|\bmodel [`'"][^`'"]{1,200}[`'"] (does not exist|not found|is not available)/i;
 const MISSING_OBJECT =
   /^no such \w+ object\b|\b(file|vector store|container|conversation|prompt|response|item)\b.{0,120}\bnot found\b/i;
-/** What was asked for is at fault, not our key. */
+/** The request is at fault, and not our key. */
 export const BLOCKED = /usage guidelines|flagged|moderation|content policy/i;
 const TOO_LONG_NAMES = new Set([
   'context_length_exceeded',
@@ -68,10 +68,10 @@ const TOO_LONG = new RegExp(
   ].join('|'),
   'i',
 );
-/** Only at the start: what is quoted further on may be the client's. */
+/** Only at the start: further on the client may be quoted. */
 export const BAD_KEY = /^(api key (not valid|expired|invalid|not found)|(invalid|incorrect) api key)/i;
 
-/** How servers name a field of the body that they do not take. */
+/** How servers name a field that they do not take. */
 const UNKNOWN_FIELD: readonly RegExp[] = [
   /^(?:unsupported|unknown) (?:parameter|value|argument): '([\w.[\]]+)'/i,
   /unrecognized request arguments? supplied: (\w+)/i,
@@ -84,7 +84,7 @@ const UNKNOWN_FIELD: readonly RegExp[] = [
 
 const NOT_OF_MODEL = /\bdoes not support parameters?:? \[?'?(\w+)/i;
 
-/** The field of the body that a server does not take, as it names it. */
+/** The field that a server does not take, as the server names it. */
 export function unknownField(error: WireObject, message: string): string | undefined {
   const forbidden = complaints(error).find(
     ({ type, loc }) => type === 'extra_forbidden' && Array.isArray(loc),

@@ -1,7 +1,7 @@
 import type { PostAnswer } from '../http/prepared-post.js';
 import { parseJson } from '../parse-json.js';
 
-/** The SDK's own error, made of the answer as the SDK makes it. */
+/** The error that the SDK would throw for this answer. */
 export async function refusalOf({ status, headers, text }: PostAnswer): Promise<Error> {
   const { APIError } = await import('openai');
   const body: unknown = parseJson(text);

@@ -1,4 +1,4 @@
-/** A delta whose form needs no change: where it ends, and what the model wrote in it. */
+/** A delta that goes out as it is: where it ends, and what the model wrote in it. */
 export interface ScannedDelta {
   /** Index behind the closing brace. */
   readonly end: number;
@@ -53,7 +53,7 @@ function scanMembers(json: string, start: number): ScannedDelta | undefined {
     const keyEnd = json.indexOf('"', at + 1);
     if (keyEnd < 0 || json.charCodeAt(keyEnd + 1) !== COLON) return undefined;
     const key = json.slice(at + 1, keyEnd);
-    if (key === 'reasoning' && at !== start) return undefined; // its place is where the caller looks for it
+    if (key === 'reasoning' && at !== start) return undefined; // callers rename it at the start only
     const member = scanMember(json, key, keyEnd + 2);
     if (!member) return undefined;
     text = text === '' ? member.text : text + member.text;
@@ -92,7 +92,7 @@ function scanString(json: string, openingQuote: number): ScannedDelta | undefine
   return { end: firstQuote + 1, text: plain };
 }
 
-/** A control character is not JSON, and a line break would end the event: the parser has to refuse it. */
+/** A bare control character is not JSON, and a line break would end the event: the parser has to refuse it. */
 // oxlint-disable-next-line no-control-regex
 export const NOT_PLAIN = /[\\\u0000-\u001f]/;
 
@@ -106,7 +106,7 @@ function scanEscaped(json: string, start: number, firstQuote: number): ScannedDe
   return text === undefined ? undefined : { end: end + 1, text };
 }
 
-/** An odd number of backslashes before a quote makes it a part of the text. */
+/** After an odd number of backslashes a quote is part of the text. */
 function endsInBackslashes(json: string, start: number, end: number): boolean {
   let at = end;
   while (at > start && json.charCodeAt(at - 1) === BACKSLASH) at -= 1;
@@ -143,7 +143,7 @@ function closed(json: string, piece: ScannedDelta | undefined, ending: string): 
   return { end: piece.end + ending.length, text: piece.text };
 }
 
-/** @returns the index behind the number; `undefined` when there is none, as in a chunk that was damaged on its way */
+/** @returns the index behind the number; `undefined` when there is none, as in a damaged chunk */
 function scanIndex(json: string, at: number): number | undefined {
   if (json.charCodeAt(at) === ZERO) return at + 1;
   let end = at;

@@ -3,33 +3,33 @@ import { badResponse } from './openai-compatible.errors.js';
 import { argumentText, newToolCallId } from './openai-compatible.message.js';
 import { asObject, asText, type WireObject } from './openai-compatible.wire.js';
 
-/** No model makes as many at once; looking one up costs as many steps. */
+/** More than any model makes at once: to find one takes as many steps. */
 const MAX_CALLS = 1000;
 
 interface BegunCall {
-  /** As the client knows it. */
+  /** The client's. */
   readonly index: number;
-  /** As the server says it, when it does. */
+  /** The server's, if it gives any. */
   readonly wireIndex: unknown;
-  /** Its id or its name has been told. */
+  /** The client has its id, and its name if it has one. */
   isIntroduced: boolean;
   /** All of its arguments came with its name. */
   isWhole: boolean;
   wireId: string | undefined;
   name: string | undefined;
-  /** What came of it before its name. */
+  /** What came before its name. */
   held: WireObject | undefined;
-  /** It is one of a function, and was told without a word of its arguments so far. */
+  /** The client has no arguments of it yet. Only of a function. */
   isEmpty: boolean;
 }
 
 /**
  * The tool calls of one choice, in OpenAI's form whatever the server's: the first delta of a call has its id, type and
- * name, the later ones its index and a piece of the arguments. Clients join what is said twice, want the name at once, and
- * make a list by the index, which therefore has no gaps.
+ * name, the later ones its index and a piece of the arguments. Clients append what comes twice, want the name at once, and
+ * use the index as that of a list, so it has no gaps.
  */
 export class ToolCallDeltas {
-  /** Some call is told otherwise than the server tells it: the server's text must not be passed on as it is. */
+  /** Some delta differs from the server's: the server's text must not be passed on as it is. */
   retold = false;
   #calls: BegunCall[] = [];
   #empty = 0;
@@ -39,7 +39,7 @@ export class ToolCallDeltas {
     return this.#calls.length > 0;
   }
 
-  /** @returns nothing for a call whose name has not come yet: the AI SDK takes none without */
+  /** @returns `undefined` for a call whose name has not come yet: the AI SDK takes no call without one */
   normalise(given: WireObject): WireObject | undefined {
     const known = this.#knownCall(given);
     const call = known ?? this.#begin(given);
@@ -56,20 +56,20 @@ export class ToolCallDeltas {
     return this.#introduce(wire, call);
   }
 
-  /** Whether the server's text may have the first arguments of some call, which are to be seen. */
+  /** Whether the next arguments are the first of some call: these must not be missed. */
   get hasEmpty(): boolean {
     return this.#empty > 0;
   }
 
-  /** There is a `rest`. */
+  /** There may be a `rest`. */
   get lacking(): boolean {
     return this.#empty > 0 || this.#calls.some((call) => call.held);
   }
 
   /**
-   * What is left to be told of calls that were never named, and of those without arguments, for which clients want an object.
+   * The last deltas: of calls that never got a name, and of those without arguments, for which clients want `{}`.
    *
-   * @param isCut  the answer ended before its time: then more arguments were to come
+   * @param isCut  the answer was cut short: arguments were still to come
    */
   rest(isCut: boolean): WireObject[] {
     return this.#calls.flatMap((call) => {
@@ -94,7 +94,7 @@ export class ToolCallDeltas {
     return told;
   }
 
-  /** Ollama gave each of several calls the index 0, others give none: then another id, or a name, begins a call. */
+  /** Ollama gave all calls the index 0, other servers give none: then another id, or a name, begins a call. */
   #knownCall(wire: WireObject): BegunCall | undefined {
     const isNamed = nameIn(wire) !== undefined;
     if (typeof wire.index === 'number') {
@@ -125,7 +125,7 @@ export class ToolCallDeltas {
   }
 }
 
-/** Under the index of a call that is known. Gemini's endpoint gives parallel calls one index, and once gave no ids. */
+/** Whether it is another call under a known index: Gemini's endpoint gives parallel calls one index, and once gave no ids. */
 function isAnother(wire: WireObject, known: BegunCall): boolean {
   const id = asText(wire.id);
   if (id !== undefined && known.wireId !== undefined) return id !== known.wireId;
@@ -143,7 +143,7 @@ function joined(held: WireObject, wire: WireObject): WireObject {
   return { ...held, ...wire, id: held.id ?? wire.id, function: { ...before, ...called, arguments: text } };
 }
 
-/** With an id, and of a function as far as is known: other types have no name. */
+/** It has an id, but no name yet, and may be of a function: calls of other types have no name. */
 function isUnnamed(wire: WireObject): boolean {
   const isFunction =
     asObject(wire.function) !== undefined || (asText(wire.type) ?? 'function') === 'function';
