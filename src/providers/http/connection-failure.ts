@@ -1,6 +1,6 @@
 import type { Processed } from '@app/contracts';
 
-/** What went wrong below HTTP's status codes. */
+/** What went wrong before there was a status code. */
 export type ConnectionFailureKind =
   | 'refused'
   | 'dns'
@@ -25,8 +25,8 @@ export interface ConnectionFailure {
 /**
  * A call that got no complete answer from the other side.
  *
- * Its message never says "timed out" or "timeout": openai's and Anthropic's SDK read the words of an error to find
- * timeouts, and replace those by errors of their own, Anthropic's without the cause.
+ * Its message never says "timed out" or "timeout": openai's and Anthropic's SDK search messages for these words, and
+ * replace such errors with their own, Anthropic's without the cause.
  */
 export class ConnectionError extends Error implements ConnectionFailure {
   override readonly name = 'ConnectionError';
@@ -96,7 +96,7 @@ export function noteUnsent(reason: Error): void {
   unsent.add(reason);
 }
 
-/** Whether what a call was aborted with came so early that the other side cannot know of the call. */
+/** Whether a call was aborted with `reason` so early that the other side cannot know of it. */
 export function wasUnsent(reason: unknown): boolean {
   return reason instanceof Error && unsent.has(reason);
 }
@@ -104,10 +104,9 @@ export function wasUnsent(reason: unknown): boolean {
 const MAX_CAUSES = 6;
 
 /**
- * Finds the connection's failure in whatever an SDK threw. `undefined` when the error is another: an HTTP status, an
- * abort, a fault in a program.
+ * Finds the connection's failure in whatever an SDK threw. `undefined` for any other error: an HTTP status, an abort, a bug.
  *
- * An SDK's own timeout (`APIConnectionTimeoutError`) counts as a failure of which nobody knows how far it came.
+ * An SDK's own timeout (`APIConnectionTimeoutError`) is a failure, too; nobody knows how far such a call got.
  */
 export function connectionFailure(error: unknown): ConnectionFailure | undefined {
   let current = error;

@@ -48,7 +48,7 @@ interface Waiting<Result> {
   reject(reason: unknown): void;
 }
 
-/** One request: undici's callbacks -> the promise of somebody who waits. */
+/** One request: undici's callbacks -> the caller's promise. */
 abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
   #waiting: Waiting<Result> | undefined;
   readonly #signal: CallSignal | undefined;
@@ -97,7 +97,7 @@ abstract class Exchange<Result> implements Dispatcher.DispatchHandler {
     return this.#aborted;
   }
 
-  /** Nobody waits for a result any more. */
+  /** Nobody is waiting for a result any more. */
   protected get isSettled(): boolean {
     return this.#waiting === undefined;
   }
@@ -148,7 +148,7 @@ class ResponseExchange extends Exchange<LightResponse> {
     statusText = '',
   ): void {
     if (status < 200 || this.isSettled) return;
-    // Each raw header is a view of the packet it came in, which a long stream would keep.
+    // Each raw header is a view of the packet that it came in, which a long stream would keep alive.
     controller.rawHeaders = null;
     this.#body = new LightBody(controller);
     this.succeed(new LightResponse(this.#href, status, statusText, headers, this.#body, this.#maxBodyBytes));
@@ -215,7 +215,7 @@ class AnswerExchange extends Exchange<LightAnswer> {
     this.succeed(new LightAnswer(this.#status, this.#headers ?? {}, this.#body()));
   }
 
-  /** A refusal is told by its status: what it says beside that may be cut. */
+  /** The status of a refusal is enough: its text may be cut. */
   override onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#isRefusal && !this.isSettled && !this.isAborted) this.onResponseEnd();
     else super.onResponseError(controller, error);
@@ -236,7 +236,7 @@ class AnswerExchange extends Exchange<LightAnswer> {
     controller.abort(error);
   }
 
-  /** That is enough of a refusal. */
+  /** Enough of the refusal has been read. */
   #cut(controller: Dispatcher.DispatchController): void {
     this.onResponseEnd();
     controller.abort(new ConnectionError('other', 'unknown', 'BODY_CANCELLED'));

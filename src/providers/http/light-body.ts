@@ -2,9 +2,9 @@ import type { ReadyEvents } from '@app/contracts';
 import type { Dispatcher } from 'undici';
 import { ConnectionError } from './connection-failure.js';
 
-/** Bytes kept for a reader that is slower than the sender, before the socket is told to wait. */
+/** Bytes kept for a reader that is slower than the sender, before the socket is paused. */
 const HIGH_WATER_MARK_BYTES = 64 * 1024;
-/** A refusal is told by its status: of what it says beside that, so much is read, and waited for so long. */
+/** The status of a refusal is enough: of its text no more is read than this, nor for longer. */
 export const REFUSAL_LIMITS = { maxBytes: 64 * 1024, patienceMs: 2000 } as const;
 const SETTLED = Promise.resolve();
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
@@ -16,7 +16,7 @@ interface Waiter {
 
 /** The bytes of an answer as they arrive: an async iterable for the SDKs and for us. One consumer, read once. */
 export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, ReadyEvents<Uint8Array> {
-  /** A reader that keeps up leaves one at most, so a list for more is made only for one that does not. */
+  /** A reader that keeps up leaves at most one chunk; only a slower one needs the list. */
   #next: Uint8Array | undefined;
   #later: Uint8Array[] | undefined;
   #bytes = 0;
@@ -49,7 +49,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     this.#takeWaiter()?.resolve(DONE);
   }
 
-  /** What has arrived before is still given; then the reader gets `reason`. */
+  /** The reader still gets what has arrived, then `reason`. */
   fail(reason: unknown): void {
     if (this.#ended || this.#failure) return;
     this.#failure = { reason };
@@ -118,7 +118,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     }
   }
 
-  /** What comes of a refusal's text; the upstream is closed where there is more. */
+  /** A refusal's text within `REFUSAL_LIMITS`; the upstream is closed if there is more. */
   async readRefusal(): Promise<Buffer> {
     const { maxBytes, patienceMs } = REFUSAL_LIMITS;
     const chunks: Uint8Array[] = [];
@@ -131,7 +131,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
         length += value.length;
       }
     } catch {
-      // It is cut, or late.
+      // Cut, or too late.
     }
     clearTimeout(timer);
     if (!this.#ended && !this.#failure) void this.return();

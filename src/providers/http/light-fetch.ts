@@ -9,11 +9,11 @@ export type LightFetch = typeof globalThis.fetch;
 export interface LightFetchOptions {
   /** For name, TCP and TLS together. */
   readonly connectTimeoutMs?: number;
-  /** From the request's last byte to the answer's first: a long answer that is not streamed begins late. 0 = none. */
+  /** From the request's last byte to the answer's first: a long answer that is not streamed begins late. 0 = no limit. */
   readonly headersTimeoutMs?: number;
-  /** Longest silence inside an answer. 0 = none. */
+  /** Longest silence inside an answer. 0 = no limit. */
   readonly bodyTimeoutMs?: number;
-  /** Most bytes of an answer that is read whole; streams are bounded by who decodes them. */
+  /** Most bytes of an answer that is read whole; for streams the decoder has limits. */
   readonly maxBodyBytes?: number;
   readonly maxHeaderBytes?: number;
   /** Offer HTTP/2 over TLS. */
@@ -29,7 +29,7 @@ const DEFAULTS = {
   allowH2: true,
 } as const satisfies Required<LightFetchOptions>;
 
-/** Idle connections: model servers in Python close theirs after 5 s, the vendors' front ends after a minute or more. */
+/** For idle connections: model servers in Python close theirs after 5 s, the vendors' front ends after a minute or more. */
 const KEEP_ALIVE_PLAIN_MS = 4_000;
 const KEEP_ALIVE_TLS_MS = 30_000;
 
@@ -65,9 +65,9 @@ export function createLightFetch(options: LightFetchOptions = {}): LightFetch {
 }
 
 /**
- * An address that many requests go to, by the same connections as those of `fetch`.
+ * An address that many requests go to, over the connections of `fetch`.
  *
- * @param headers  of all of them
+ * @param headers  of all these requests
  * @returns  `undefined` for a fetch that is not of `createLightFetch`
  */
 export function lightTargetOf(fetch: LightFetch, url: URL, headers: Headers): LightTarget | undefined {
@@ -120,7 +120,7 @@ function requestHeaders(headers: RequestInit['headers']): string[] {
 
 function pairs(headers: RequestInit['headers']): Iterable<[string, string]> {
   if (!headers) return [];
-  // As they are: undici checks names and values itself, and a Headers object would do so again.
+  // Unchanged: undici checks names and values itself, and a Headers object would do so again.
   if (Array.isArray(headers)) return headers as [string, string][];
   if (headers instanceof Headers) return headers.entries();
   return new Headers(headers).entries();

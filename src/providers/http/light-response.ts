@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { ExactJsonParser, losesDigits } from '../../text/exact-json.js';
 import type { LightBody } from './light-body.js';
 
-/** Header names -> values, as the SDKs read them. Names are lower case already (undici's parser). */
+/** Header names -> values, as the SDKs read them. undici's parser has put the names into lower case. */
 class LightHeaders implements Iterable<[string, string]> {
   constructor(private readonly record: IncomingHttpHeaders) {}
 
@@ -94,7 +94,7 @@ export class LightResponse {
     return this.body.used;
   }
 
-  /** Of a refusal what comes of it in time. */
+  /** Of a refusal only what is within `REFUSAL_LIMITS`. */
   async text(): Promise<string> {
     if (this.ok) return textOf(await this.body.readAll(this.maxBodyBytes));
     const text = textOf(await this.body.readRefusal());
@@ -114,25 +114,25 @@ export class LightResponse {
 }
 
 /**
- * The JSON of a whole answer. Numbers with more digits than a double has are kept as
- * `ExactJsonParser` does: they are arguments of a tool.
+ * The JSON of a whole answer. Numbers with more digits than a double has keep them, by `ExactJsonParser`: they are arguments
+ * of a tool.
  *
- * @throws JsonBoundsError  for JSON nested so deep that whoever walks it runs out of stack, or of too much
+ * @throws JsonBoundsError  for JSON so deep that walking it would overflow the stack, or with too much in it
  */
 export function parseBody(text: string): unknown {
   const value: unknown = parseAnswerJson(text);
-  // A long text's depth is known before it is parsed, and a walk through its millions of lists would be long too.
+  // The depth of a long text is checked before it is parsed, and a walk through its millions of lists would be slow, too.
   if (text.length < LONG_TEXT && isDeeperThan(value, MAX_JSON_DEPTH)) throw new JsonBoundsError('depth');
   return text.length <= MAX_EXACT_LENGTH && losesDigits(text) ? new ExactJsonParser().parse(text) : value;
 }
 
-/** Looking for digits takes some 10 ms then. */
+/** Looking for digits in that takes some 10 ms. */
 const MAX_EXACT_LENGTH = 1024 * 1024;
 
-/** No vendor's answer is near it, tool arguments and schemas included. */
+/** No vendor's answer comes near it, tool arguments and schemas included. */
 const MAX_JSON_DEPTH = 500;
 
-/** Level by level: a walk that called itself would be what it looks for. */
+/** Level by level: a recursive walk would itself overflow the stack. */
 function isDeeperThan(root: unknown, most: number): boolean {
   let level: object[] = typeof root === 'object' && root !== null ? [root] : [];
   for (let depth = 0; level.length > 0; depth += 1) {
@@ -148,7 +148,7 @@ export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** A byte order mark is no part of the text. */
+/** Without a byte order mark. */
 function textOf(bytes: Buffer): string {
   const start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
   return bytes.toString('utf8', start);

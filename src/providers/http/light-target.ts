@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import { exchangeForAnswer, exchangeForResponse } from './exchange.js';
 import type { LightAnswer, LightResponse } from './light-response.js';
 
-/** One address that many requests go to: what they have in common is worked out once. */
+/** One address that many requests go to: what they share is worked out once. */
 export class LightTarget {
   readonly #href: string;
   readonly #origin: string;
@@ -22,7 +22,7 @@ export class LightTarget {
   }
 
   /**
-   * The answer as soon as it begins, to be read as it comes.
+   * Resolves as soon as the answer begins, to be read as it comes.
    *
    * @param headers  further ones, in the same form
    * @throws as `fetch` does
@@ -36,7 +36,7 @@ export class LightTarget {
     });
   }
 
-  /** The answer when all of it is there. */
+  /** Resolves when all of the answer is there. */
   postForWhole(body: string, headers: readonly string[], signal: CallSignal): Promise<LightAnswer> {
     return exchangeForAnswer(this.dispatcher, this.#options(body, headers), signal, this.maxBodyBytes);
   }
@@ -52,7 +52,7 @@ export class LightTarget {
   }
 }
 
-/** The client keeps a request's body until its answer ends. A piece of Node's pool would keep what lies around it, too. */
+/** undici keeps a request's body until the answer ends. A piece of Node's pool would keep its neighbours alive, too. */
 function ownBytes(text: string): Buffer {
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
   bytes.write(text);

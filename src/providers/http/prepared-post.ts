@@ -2,7 +2,7 @@ import { abortSignalOf, type CallSignal } from '@app/contracts';
 import { type LightFetch, lightTargetOf } from './light-fetch.js';
 import type { LightTarget } from './light-target.js';
 
-/** The part of a vendor's SDK that is used here. openai's and Anthropic's are made by the same generator, and have it as it is. */
+/** The part of a vendor's SDK that is used here. openai's and Anthropic's come from the same generator, and both have it. */
 export interface SdkClient {
   buildRequest(request: {
     method: 'post';
@@ -15,7 +15,7 @@ export interface SdkClient {
   ): { asResponse(): Promise<PostResponse> };
 }
 
-/** The part of `Response` that is asked for here: what the SDK gives, or our own HTTP. */
+/** The part of `Response` that is used here: the SDK's, or that of our own HTTP. */
 export interface PostResponse {
   readonly ok: boolean;
   readonly status: number;
@@ -24,34 +24,34 @@ export interface PostResponse {
   text(): Promise<string>;
 }
 
-/** The same when all of it has been read. */
+/** The same, read whole. */
 export type PostAnswer = Omit<PostResponse, 'text' | 'body'> & { readonly text: string };
 
-/** All of a refusal. It is told by its status: what it says beside that may be cut. */
+/** A refusal, read whole. Its status is enough: the text may be cut. */
 export async function readRefusal(response: PostResponse): Promise<PostAnswer> {
   const { ok, status, headers } = response;
   return { ok, status, headers, text: await response.text().catch(() => '') };
 }
 
 /**
- * What the SDK tells its vendor of its own retries and of the machine that it runs on. These requests are not its own, no
- * server needs to know, and half of all headers is left.
+ * Headers in which the SDK tells its vendor of its own retries and of the machine. These requests are not the SDK's, no server
+ * needs to know, and without them half of the headers are left.
  */
 const OF_THE_SDK = 'x-stainless-';
 
 const fetches = new WeakMap<SdkClient, LightFetch>();
 
-/** Tells which fetch a client was made with: the SDK keeps it to itself. */
+/** Notes which fetch a client was made with: the SDK does not tell. */
 export function rememberFetch(client: SdkClient, fetch: LightFetch): void {
   fetches.set(client, fetch);
 }
 
 /**
- * POSTs to one path of an SDK client. The SDK builds the first request; the others are like it but for body, signal and
- * the gateway's own headers, so they go out without being built anew (headers objects, URL, controllers, log lines),
- * which is much of what a call costs.
+ * POSTs to one path of an SDK client. The SDK builds the first request; all others differ only in body, signal and the
+ * gateway's own headers, so they are not built anew (headers objects, URL, controllers, log lines), which is much of what a
+ * call costs.
  *
- * An answer that is not `ok` is given as it is, unlike the SDK's.
+ * An answer that is not `ok` is returned, and not thrown as by the SDK.
  */
 export class PreparedPost {
   #target: LightTarget | undefined;
@@ -61,7 +61,7 @@ export class PreparedPost {
     private readonly path: string,
   ) {}
 
-  /** @param headers  the gateway's own: name, value, name, value, … */
+  /** @param headers  the gateway's own, as name, value, name, value, … */
   async begin(body: object, headers: readonly string[], signal: CallSignal): Promise<PostResponse> {
     const target = this.#target ?? (await this.#prepare());
     return target ? target.post(JSON.stringify(body), headers, signal) : this.#bySdk(body, headers, signal);
@@ -86,7 +86,7 @@ export class PreparedPost {
     };
   }
 
-  /** `undefined` for a client with a fetch of another make. */
+  /** `undefined` for a client whose fetch is not ours. */
   async #prepare(): Promise<LightTarget | undefined> {
     const fetch = fetches.get(this.client);
     if (!fetch) return undefined;

@@ -4,8 +4,8 @@ import { readBaseUrl, readHeaderValue } from '../read-settings.js';
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
 
 /**
- * OpenAI's slice of the environment: `OPENAI_API_KEY` (without it the provider is off), `OPENAI_BASE_URL` (with its
- * `/v1`), and for keys of several organisations or projects `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`.
+ * OpenAI's slice of the environment: `OPENAI_API_KEY` (without it the provider is off), `OPENAI_BASE_URL` (with its `/v1`), and
+ * `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` for keys of several organisations or projects.
  */
 export function readOpenAiSettings(
   env: Readonly<Record<string, string | undefined>>,

@@ -1,7 +1,7 @@
 import type { ModelCapabilities, ModelCard } from '@app/contracts';
 
 interface Facts {
-  /** Release, as a date or in Unix seconds where OpenAI's model list is known to say it. */
+  /** Release: a date, or Unix seconds where OpenAI's own list of models gives them. */
   released: string | number;
   contextWindow: number;
   maxOutputTokens: number;
@@ -41,9 +41,9 @@ const GPT_5_LONG = { contextWindow: MILLION, maxOutputTokens: 128_000, capabilit
  *
  * @see https://developers.openai.com/api/docs/models and the pages it links
  *
- * Listed is what the bundled price book prices, and prices by what this gateway is told of: the models for search and deep
- * research are charged by the search, which chat completions do not report, and `gpt-4o-audio-preview` has no price for
- * audio in the book. GATEWAY_CONFIG can add them.
+ * Only models that the bundled price book prices, by counts that the gateway gets: those for search and deep research are
+ * charged by the search, which chat completions do not report, and `gpt-4o-audio-preview` has no price for audio in the
+ * book. GATEWAY_CONFIG can add them.
  */
 export const OPENAI_MODELS: readonly ModelCard[] = Object.freeze([
   ...cards('gpt-3.5-turbo', {

@@ -15,10 +15,9 @@ export function closedAtOpenAi(request: ChatRequest): readonly ClosedParam[] {
 }
 
 /**
- * The price data has searches of the web and of files at most models, and forgets some; whoever has none, never bills any.
- * A container of the interpreter, of one gigabyte: what twenty minutes of it cost; OpenAI bills five minutes at least. The
- * older search costs models that reason what the newer one costs, others more, and answers do not tell one from the other: it has
- * no price there.
+ * The price data has prices of web and file searches for most models, and lacks some. `code_execution` is twenty minutes of a
+ * container of one gigabyte (OpenAI bills five at least). The older web search costs the same as the newer one with models
+ * that reason, and more with others; as answers do not tell them apart, it has no price there.
  *
  * @see https://developers.openai.com/api/docs/pricing (not opened: figures as others cited them in November 2026)
  */
@@ -31,7 +30,7 @@ export function toolPricesAtOpenAi(upstreamModel: string): Readonly<Record<strin
   };
 }
 
-/** Models that search for every request, once, and tell nothing of it. */
+/** Models that search once for every request, and do not report it. */
 export function requestPriceAtOpenAi(upstreamModel: string): string | undefined {
   if (/^gpt-4o(?:-mini)?-search-preview/.test(upstreamModel)) return '0.025';
   return upstreamModel.startsWith('gpt-5-search-api') ? '0.01' : undefined;

@@ -13,9 +13,9 @@ import { needsResponses } from './openai.wires.js';
 const MAX_REMEMBERED = 1000;
 
 /**
- * OpenAI has two wires. Chat completions are the client's own dialect and pass almost untouched, so they are the first
- * choice; some models, and newer ones as soon as they reason with tools, are served by the Responses API only. What is
- * known of that is in `needsResponses`; what is not, OpenAI says in its refusal, and it is remembered.
+ * OpenAI has two wires. Chat completions are the client's own dialect and pass almost unchanged, so they are the first
+ * choice; some models, and newer ones as soon as they reason with tools, are served by the Responses API only.
+ * `needsResponses` knows which; whatever it does not know, OpenAI says in its refusal, which is remembered.
  */
 export class OpenAiStrategy implements ProviderStrategy {
   readonly providerName = OPENAI_DIALECT.providerName;
@@ -61,7 +61,7 @@ export class OpenAiStrategy implements ProviderStrategy {
 
 type Use<Result> = (wire: ProviderStrategy, call: ProviderCall) => Promise<Result>;
 
-/** What OpenAI decides by. */
+/** What OpenAI's decision depends on. */
 function kindOf({ upstreamModel, request }: ProviderCall): string {
   return `${upstreamModel} ${request.tools?.length ? 'tools' : ''} ${request.reasoning_effort ?? ''}`;
 }

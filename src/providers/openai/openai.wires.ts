@@ -5,7 +5,7 @@ const RESPONSES_ONLY = /^(o1-pro|o3-pro|gpt-5(\.\d+)?-pro|gpt-5(\.\d+)?-codex|co
 
 /** From 5.4 on, chat completions take tools only without reasoning. */
 const NO_REASONING_WITH_TOOLS = /^(gpt-5\.[4-9]|gpt-([6-9]|\d{2,})(\.\d+)?)(-|$)/;
-/** Of these, 5.4 and 5.5 do not reason unless they are asked to. */
+/** Of these, 5.4 and 5.5 reason only when asked to. */
 const REASONS_ONLY_WHEN_ASKED = /^gpt-5\.[45](-|$)/;
 
 /**

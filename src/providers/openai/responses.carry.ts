@@ -2,20 +2,20 @@ import type { ChatMessage } from '@app/contracts';
 import { asArray, asObject, asText, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 
 /**
- * What a chat message cannot say of an answer, and how it comes back.
+ * The parts of an answer that a chat message has no place for, and how they come back.
  *
  * An answer is a list of items: reasoning (encrypted), texts, calls, server-side tools, in an order that has to be kept
  * ("reasoning item without its required following item" is a 400). The client gets the list in
- * `provider_specific_fields.response_output` and sends it back with the message; texts and arguments are not in it twice,
- * they are cut out and put in again from the message itself.
+ * `provider_specific_fields.response_output` and sends it back with the message. Texts and arguments are cut out of it, and put
+ * back from the message itself.
  */
 const FIELD = 'response_output';
 const TEXT_LENGTH = 'text_length';
 
 /**
- * The kinds of items that answers have, and the field by which each says what it is. An item without that is only named:
- * OpenAI would put in what it has stored under the id, for whichever user of the key. What only a client says (results,
- * files, further tools) stands in the messages, where it is checked and held for.
+ * The types of items in answers, each with the field that has its content. An item without that field is a mere reference:
+ * OpenAI would put in what it has stored under the id, for whichever user of the key. What comes from clients alone (results,
+ * files, further tools) belongs into the messages, where it is checked and held for.
  */
 const SAID_BY: Readonly<Record<string, string>> = {
   message: 'content',
@@ -40,12 +40,12 @@ const SAID_BY: Readonly<Record<string, string>> = {
   program: 'code',
   program_output: 'result',
 };
-/** Tools that a search for tools finds; those that OpenAI bills by the call are held for where the request names them. */
+/** Tools that a tool search may find. Those that OpenAI bills by the call have to be named in the request, for the hold. */
 const FOUND_TOOLS = new Set<unknown>(['function', 'custom', 'namespace', 'mcp']);
 
 /**
- * @param status  of the response: reasoning at the end of an incomplete one led to nothing, and is not taken back
- * @returns `undefined` when the message says it all, or when one of the items could not be taken back
+ * @param status  of the response: OpenAI does not take back the reasoning at the end of an incomplete one
+ * @returns `undefined` when the message has everything, or when one of the items could not be taken back
  */
 export function carriedFields(
   whole: readonly WireObject[],
@@ -58,7 +58,7 @@ export function carriedFields(
   return { [FIELD]: output.map(withoutSaid) };
 }
 
-/** Whether an item is one that answers have, and whole. */
+/** Whether an item is of a type that answers have, and has its content. */
 export function isOfAnAnswer(item: WireObject): boolean {
   const { type } = item;
   if (typeof type !== 'string' || !Object.hasOwn(SAID_BY, type)) return false;
@@ -69,7 +69,7 @@ export function isOfAnAnswer(item: WireObject): boolean {
   );
 }
 
-/** Where the items stand in a message. */
+/** The path of an item in its message. */
 export function carriedAt(index: number): string {
   return `provider_specific_fields.${FIELD}[${index}]`;
 }
@@ -77,7 +77,7 @@ export function carriedAt(index: number): string {
 /**
  * The items of an earlier answer, as the client sent them back.
  *
- * @returns `undefined` when there are none, or when they do not fit the message any more: then the message stands alone
+ * @returns `undefined` when there are none, or when they no longer fit the message, which is then sent without them
  */
 export function replayedItems(message: ChatMessage): WireObject[] | undefined {
   const carried = asArray(message.provider_specific_fields?.[FIELD]).map((item) => asObject(item) ?? {});
@@ -100,7 +100,7 @@ export function replayedItems(message: ChatMessage): WireObject[] | undefined {
   });
 }
 
-/** What an assistant's message says, whether its text is in one piece or in parts, as some clients send it back. */
+/** The text of an assistant's message; some clients send it back in parts. */
 export function saidText({ content }: ChatMessage): string {
   if (typeof content === 'string') return content;
   return (content ?? []).map((part) => (part.type === 'text' ? (asText(part.text) ?? '') : '')).join('');
@@ -125,7 +125,7 @@ function isOpaque(item: WireObject): boolean {
   return Boolean(item.namespace) || item.async === true || callerOf(item) !== undefined;
 }
 
-/** The program that made a call; most are the model's own. */
+/** The program that made a call; most calls are the model's own. */
 export function callerOf(item: WireObject | undefined): WireObject | undefined {
   const caller = asObject(item?.caller);
   return caller?.type === 'program' ? caller : undefined;
@@ -155,7 +155,7 @@ function withoutSaid(item: WireObject): WireObject {
   }
 }
 
-/** Somebody may have edited the conversation: what does not fit is not guessed. */
+/** The client may have edited the conversation: nothing is guessed then. */
 function fits(carried: readonly WireObject[], message: ChatMessage): boolean {
   const said = saidText(message).length;
   const length = carried.reduce((total, item) => total + (item.type === 'message' ? lengthOf(item) : 0), 0);

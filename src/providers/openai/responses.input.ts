@@ -2,7 +2,7 @@ import { GatewayError, type ChatMessage, type ContentPart } from '@app/contracts
 import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { callerOf, carriedAt, isOfAnAnswer, isToolCall, replayedItems, saidText } from './responses.carry.js';
 
-/** What becomes of what this wire has no place for: it is refused by name, or the call returns and it is left out. */
+/** For what this wire has no place for: throws a refusal with its name, or returns, and it is left out. */
 export type Refuse = (param: string, what: string) => void;
 
 /**
@@ -48,7 +48,7 @@ function replayed(message: ChatMessage, path: string, refuse: Refuse): WireObjec
   return undefined;
 }
 
-/** Fields of an assistant's message that no item has. */
+/** Fields of an assistant's message that no item has a place for. */
 const HOMELESS_FIELDS = { function_call: 'function calls', audio: 'audio', images: 'images of the model' };
 
 function assistantItems(message: ChatMessage, path: string, refuse: Refuse): WireObject[] {
@@ -89,7 +89,7 @@ function callItem(call: WireObject): WireObject {
   return { type: 'function_call', call_id: call.id, name: called?.name, arguments: called?.arguments };
 }
 
-/** A program that made the call is told of again with the result: it waits for it. */
+/** A program that made the call waits for the result, so it is named with it. */
 function toolOutput(
   message: ChatMessage,
   call: WireObject | undefined,
@@ -105,7 +105,7 @@ function toolOutput(
   };
 }
 
-/** This wire has no names: the speaker is written before what he says, as in a script. */
+/** This wire has no names: the speaker is written before the text, as in a script. */
 function spokenContent(message: ChatMessage, path: string, refuse: Refuse): string | WireObject[] {
   const content = inputContent(message.content, path, refuse);
   const { name } = message;
@@ -122,7 +122,7 @@ function inputContent(content: ChatMessage['content'], path: string, refuse: Ref
   return (content ?? []).flatMap((part, index) => inputPart(part, `${path}.content[${index}]`, refuse));
 }
 
-/** What stands beside the part's own field (`prompt_cache_breakpoint`, and what is newer than we are) stays beside it. */
+/** Fields beside the part's own (`prompt_cache_breakpoint`, and newer ones) stay beside it. */
 function inputPart(part: ContentPart, param: string, refuse: Refuse): WireObject[] {
   const { image_url: image, file, ...rest }: WireObject = part;
   switch (part.type) {

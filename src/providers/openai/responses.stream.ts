@@ -31,8 +31,8 @@ interface OpenCall {
 }
 
 /**
- * The events of a response -> chunks. Events that we do not know are skipped: the API keeps adding some (`keepalive`,
- * progress of server-side tools, …), and what they told is in the items at the end.
+ * The events of a response -> chunks. Unknown events are skipped: the API keeps adding some (`keepalive`, progress of
+ * server-side tools, …), and their content is in the items at the end.
  *
  * @throws ProviderError  from `take` for `error` and `response.failed`, from `finish` when no terminal event came
  */
@@ -40,10 +40,10 @@ export class ResponsesStreamTranslator implements EventTranslator {
   #envelope: WireObject | undefined;
   #roleSaid = false;
   #complete = false;
-  /** Which part of which summary is being told. */
+  /** The part of a summary that the last delta belonged to. */
   #reasoningPart: string | undefined;
   readonly #calls = new Map<unknown, OpenCall>();
-  /** Of the answer's text, as far as it was told. */
+  /** Of the text sent so far. */
   #textLength = 0;
   #refusalLength = 0;
 
@@ -132,7 +132,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
     return this.#delta({ tool_calls: [{ index: call.index, ...piece }] }, undefined, text);
   }
 
-  /** Arguments may come without a delta, all at once. */
+  /** Arguments may come all at once, without a delta. */
   #itemDone(item: WireObject): ChatStreamEvent[] | undefined {
     const call = this.#calls.get(item.id);
     if (!call) return undefined;
@@ -140,7 +140,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
     return this.#callDelta(item.id, whole.slice(call.written));
   }
 
-  /** A summary has parts, and an answer may have several summaries: an empty line between them. */
+  /** A summary has parts, and an answer may have several summaries: an empty line separates them. */
   #reasoning(event: WireObject): ChatStreamEvent[] {
     const part = JSON.stringify([event.item_id, event.type, event.summary_index ?? event.content_index]);
     const isNext = this.#reasoningPart !== undefined && this.#reasoningPart !== part;
@@ -154,7 +154,7 @@ export class ResponsesStreamTranslator implements EventTranslator {
     this.#complete = true;
     this.#closeEnvelope(response);
     const carried = carriedFields(output, response.status);
-    // Told once, here, where all of them are: the official SDKs can put together no list that comes in parts.
+    // Once, and here, where all of them are known: the official SDKs cannot join a list that comes in pieces.
     const annotations = annotationsIn(output.filter((item) => item.type === 'message'));
     const kept = {
       ...(annotations.length > 0 ? { annotations } : {}),
@@ -168,13 +168,13 @@ export class ResponsesStreamTranslator implements EventTranslator {
     ];
   }
 
-  /** Which tier has served is known at the end, and what was found of the answer. */
+  /** The tier that has served, and the moderation of the answer, are known at the end. */
   #closeEnvelope(response: WireObject): void {
     const { id, created } = this.#frame();
     this.#envelope = { ...this.#frame(), ...envelopeOf(response, this.context), id, created };
   }
 
-  /** What no delta has told that we know: the whole response has it all the same. */
+  /** What came in no delta that we know: the whole response has it all the same. */
   #untold(output: readonly WireObject[]): ChatStreamEvent[] {
     const messages = output.filter((item) => item.type === 'message');
     const text = messages.map(textOf).join('').slice(this.#textLength);

@@ -3,9 +3,9 @@ import { completionUsage, readUsage } from '../openai-compatible/openai-compatib
 import { asObject, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 
 /**
- * The usage block of a response -> ours. Its numbers mean what those of chat completions mean: cached tokens and cache
- * writes are inside `input_tokens`, reasoning inside `output_tokens`. Searches are counted by what OpenAI says to
- * bill, and by their items where it does not say it.
+ * The usage block of a response -> ours. Its counts mean the same as those of chat completions: cached tokens and cache
+ * writes are part of `input_tokens`, reasoning is part of `output_tokens`. Searches are those that OpenAI says it bills, or
+ * else the items of searches.
  *
  * @param toolUsage  `tool_usage` of the response: newer models have it
  */
@@ -17,7 +17,7 @@ export function readResponsesUsage(
   const usage = readUsage(chatBlock(block));
   if (!usage) return undefined;
   const serverToolCalls = countServerTools(output, toolUsage);
-  // Calls in a row are one turn: otherwise whoever has the model search five times at once divides a long input by six.
+  // Calls in a row are one turn: five searches at once must not divide a long input by six.
   const turns = output.filter((item, at) => isRunByOpenAi(item) && !isRunByOpenAi(output[at - 1])).length;
   return {
     ...usage,
@@ -65,13 +65,13 @@ function countOf(output: readonly WireObject[], type: string): number {
   return output.filter((item) => item.type === type).length;
 }
 
-/** Billed is the container, not what runs in it. */
+/** The container is billed, and not what runs in it. */
 function containersOf(output: readonly WireObject[]): number {
   const calls = output.filter(({ type }) => type === 'code_interpreter_call');
   return new Set(calls.map((call) => call.container_id)).size;
 }
 
-/** The model is called anew with what came of it, and all of that is in the usage. */
+/** After such calls the model is called again with their results, and the usage has the sum of it all. */
 function isRunByOpenAi(item: WireObject | undefined): boolean {
   return (
     typeof item?.type === 'string' &&
