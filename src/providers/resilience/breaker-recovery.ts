@@ -1,7 +1,7 @@
 import type { FailureReason, IBackoff, IBackoffFactory } from 'cockatiel';
 import type { Clock } from './resilience.js';
 
-/** A probe that ended without telling anything of the provider: its client left, or its time was over at once. */
+/** A probe that ended without showing anything about the provider: its client left, or it had hardly any time. */
 export class InconclusiveProbe extends Error {
   override readonly name = 'InconclusiveProbe';
 }
@@ -13,7 +13,7 @@ interface OpenedBecause {
 /**
  * When an open breaker lets a probe through: a fixed time after it opened, by a monotonic clock.
  *
- * cockatiel compares with the wall clock, which somebody may set; so the duration it is given is either "not yet"
+ * cockatiel compares with the wall clock, which may be set back or forth; so the duration it gets is either "not yet"
  * (infinite) or "now" (minus infinite), decided here. After an inconclusive probe the next call may try at once.
  */
 export class BreakerRecovery implements IBackoffFactory<OpenedBecause> {

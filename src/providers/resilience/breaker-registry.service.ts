@@ -5,7 +5,7 @@ import { type Clock, monotonicClock } from './resilience.js';
 import { type BreakerSnapshot, TargetBreaker } from './target-breaker.js';
 import { targetKey } from './target-key.js';
 
-/** A wildcard model can have any number of names; the longest unused closed breakers go first. */
+/** A wildcard model can have any number of names; the oldest closed breakers are forgotten first. */
 const MAX_BREAKERS = 1000;
 
 /** All breakers of this process, one per provider and upstream model, made on the first call. */
@@ -36,12 +36,12 @@ export class BreakerRegistry {
     return this.#breakers.get(targetKey(provider, model))?.refuses ?? false;
   }
 
-  /** For health pages; only targets that were called. */
+  /** For health pages: targets that were called. */
   snapshot(): BreakerSnapshot[] {
     return [...this.#breakers.values()].map((breaker) => breaker.snapshot());
   }
 
-  /** Forgets the targets that nobody can ask for any more; what is open then would be told of for ever. */
+  /** Forgets targets that nobody can ask for any more; open ones would be reported for ever. */
   retain(isServed: (provider: string, model: string) => boolean): void {
     for (const [key, { provider, model }] of this.#breakers)
       if (!isServed(provider, model)) this.#forget(key);

@@ -6,12 +6,12 @@ type Reject = (reason: unknown) => void;
 const nobody: Reject = () => undefined;
 
 /**
- * The end of one call, whoever brings it about: the caller's signal, or one of our own limits. Gives the strategy one
- * signal, itself, and lets nobody wait on for a strategy that does not heed it.
+ * Ends one call, for whatever reason: the caller's signal, or one of our own limits. It is itself the strategy's signal, and
+ * nobody waits any longer for a strategy that ignores it.
  */
 export class CallGuard extends CallSwitch implements Timed {
   readonly #parent: CallSignal;
-  /** Whoever waits for the call: one at a time, an attempt or an event after the other. */
+  /** Rejects the promise of whoever is waiting: one at a time, for an attempt or an event. */
   #waiting = nobody;
   #wholeLimits: Deadlines | undefined;
   #stageLimit: NodeJS.Timeout | undefined;
@@ -45,14 +45,14 @@ export class CallGuard extends CallSwitch implements Timed {
     this.#waiting = nobody;
   }
 
-  /** Lets go of timers and of the caller's signal. The call may not be aborted by them any more. */
+  /** Lets go of timers and of the caller's signal, which can no longer abort the call. */
   end(): void {
     this.#parent.removeEventListener('abort', this);
     this.#wholeLimits?.clear(this);
     clearTimeout(this.#stageLimit);
   }
 
-  /** Aborts the call with what `lateReason` says unless it has ended by then. */
+  /** Aborts the call with `lateReason` unless it has ended by then. */
   limitWhole(limits: Deadlines, ms: number): void {
     if (this.aborted) return;
     this.#wholeLimits = limits;
@@ -64,12 +64,12 @@ export class CallGuard extends CallSwitch implements Timed {
     this.abort(this.lateReason());
   }
 
-  /** Aborts the call with what `reason` says unless `endStage` is called by then. One stage at a time. */
+  /** Aborts the call with `reason` unless `endStage` is called by then. One stage at a time. */
   limitStage(ms: number, reason: () => unknown): void {
     this.#stageLimit = setTimeout(() => this.abort(reason()), ms);
   }
 
-  /** Nobody waits any more for what the stage was to bring. */
+  /** Nobody is waiting for the stage any more. */
   endStage(): void {
     clearTimeout(this.#stageLimit);
     this.#stageLimit = undefined;
@@ -82,7 +82,7 @@ export class CallGuard extends CallSwitch implements Timed {
       work.catch(() => undefined);
       return Promise.reject(this.reason);
     }
-    // What has been settled is not settled again, so nobody has to be told that the work is over.
+    // `reject` may stay behind: a promise that is settled is not settled again.
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.#waiting = reject;
     work.then(resolve, reject);
@@ -94,7 +94,7 @@ export class CallGuard extends CallSwitch implements Timed {
     this.#stageLimit = undefined;
   }
 
-  /** What a call is aborted with that takes too long in all. */
+  /** Why a call is aborted that takes too long as a whole. */
   protected lateReason(): unknown {
     return new DOMException('The call takes too long', 'TimeoutError');
   }

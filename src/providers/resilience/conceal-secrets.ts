@@ -1,21 +1,21 @@
 import { GatewayError } from '@app/contracts';
 import type { ProviderSettings } from '../provider-definition.js';
 
-/** What is shorter than this is no secret, and would be found in ordinary words. */
+/** Anything shorter is no secret, and would be found in ordinary words. */
 const SHORTEST = 8;
 const SECRET_HEADER = /key|token|secret|authorization/i;
 
-/** What a provider knows of us and nobody else should: the key, and headers that stand for one. */
+/** What only the provider may know: the key, and headers that carry one. */
 export function secretsOf({ apiKey, headers = {} }: ProviderSettings): string[] {
   const ofHeaders = Object.entries(headers).filter(([name]) => SECRET_HEADER.test(name));
   const all = [apiKey ?? '', ...ofHeaders.map(([, value]) => value.replace(/^\w+ /, ''))];
   return all.filter((secret) => secret.length >= SHORTEST);
 }
 
-/** Where a provider's words are kept in an error: what clients, logs and the database get to see. */
+/** Fields of an error that come from the provider: clients, logs and the database see them. */
 const SHOWN = ['message', 'param', 'wireCode', 'providerRequestId'] as const;
 
-/** A provider's error may repeat what it was sent, our key included, in every field that it fills. */
+/** A provider may repeat what it was sent, our key included, in any of these fields. */
 export function concealSecrets(error: unknown, secrets: readonly string[]): void {
   if (!(error instanceof GatewayError)) return;
   const fields: Partial<Record<(typeof SHOWN)[number], unknown>> = error;

@@ -6,14 +6,12 @@ import { TargetMemory } from './target-memory.js';
 const DEFAULT_COOLDOWN_MS = 5000;
 const MAX_COOLDOWN_MS = 600_000;
 
-/**
- * Targets that asked for a pause (429). A pause is no failure: nothing is refused, others are only tried first.
- */
+/** Targets that asked for a pause (429). That is no failure: nothing is refused, others are merely tried first. */
 @Injectable()
 export class Cooldowns {
   readonly #untilMs = new TargetMemory<number>();
 
-  /** @param askedAtMs  when the call began that was answered so, by the monotonic clock */
+  /** @param askedAtMs  when that call began, by the monotonic clock */
   note(provider: string, model: string, retryAfterMs: number | undefined, askedAtMs: number): void {
     if (this.#untilMs.isOutdated(provider, askedAtMs)) return;
     const pauseMs = Math.min(retryAfterMs ?? DEFAULT_COOLDOWN_MS, MAX_COOLDOWN_MS);
@@ -31,7 +29,7 @@ export class Cooldowns {
     return 0;
   }
 
-  /** The provider is another one now. */
+  /** The provider has changed. */
   renew(provider: string): void {
     this.#untilMs.renew(provider);
   }

@@ -10,11 +10,11 @@ export interface StreamHooks<Guard extends CallGuard> {
   readonly idleMs: number;
   readonly idleLimits: Deadlines;
   readonly onIdle: () => ProviderError;
-  /** What the call's end is called when it comes while the reader is busy with what it has. */
+  /** The error instead of `reason`, when the call ends while the reader is busy with what it has. */
   readonly onUnread: (reason: unknown) => unknown;
-  /** Sees what broke the stream before anybody else does. */
+  /** Sees the error that broke the stream before anybody else does. */
   readonly onFailure: (error: unknown) => void;
-  /** Called once, when nothing more can come: it ended well or was given up by its reader, or what broke it. */
+  /** Called once, when nothing more can come. No failure: it ended well, or its reader gave it up. */
   readonly onOver: (guard: Guard, failure: StreamFailure | undefined) => void;
 }
 
@@ -23,11 +23,11 @@ export interface StreamFailure {
 }
 
 /**
- * A stream that has begun, on its way to the reader: its first event is already here, a pause that is too long ends
- * it, and `onOver` tells when nothing more can come, whatever the reader does.
+ * A stream that has begun, on its way to the reader: its first event is already here, too long a pause ends it, and
+ * `onOver` is called when nothing more can come, whatever the reader does.
  *
- * The pause is counted only while the reader waits for the provider, so a slow reader is not taken for a slow provider.
- * An object and not a generator: `return` must work at once, also before the first `next` and during one.
+ * Pauses count only while the reader waits for the provider, so a slow reader is not taken for a slow provider.
+ * An object and not a generator: `return` must work at once, even before the first `next` and during one.
  */
 export class GuardedEvents<Guard extends CallGuard>
   implements AsyncIterableIterator<ChatStreamEvent>, ReadyEvents<ChatStreamEvent>, Timed
@@ -70,7 +70,7 @@ export class GuardedEvents<Guard extends CallGuard>
     return (this.#pending = this.#pull());
   }
 
-  /** Bytes that were no event (a ping, a comment, half a chunk) end no pause. */
+  /** Bytes that make no event (a ping, a comment, half a chunk) end no pause. */
   takeReady(): ChatStreamEvent | undefined {
     const first = this.#takeFirst();
     if (first || this.#pending || this.#isOver) return first;
@@ -79,7 +79,7 @@ export class GuardedEvents<Guard extends CallGuard>
     return event;
   }
 
-  /** Whatever ends the stream closes the source, which wakes who waits for it. */
+  /** Whatever ends the stream closes the source, and that wakes the reader. */
   whenReady(wake: () => void): boolean {
     if (this.#first || this.#pending || this.#isOver || !this.#ready.whenReady(wake)) return false;
     if (!this.#isAwaited) this.#limitPause();
@@ -87,7 +87,7 @@ export class GuardedEvents<Guard extends CallGuard>
     return true;
   }
 
-  /** The reader wants no more: the upstream is closed and the slot is free when this returns. */
+  /** The reader stops: the upstream is closed and the slot free when this returns. */
   return(): Promise<IteratorResult<ChatStreamEvent>> {
     this.#first = undefined;
     if (!this.#isOver) {
@@ -104,7 +104,7 @@ export class GuardedEvents<Guard extends CallGuard>
     this.#fail(this.#isWaitedFor ? reason : this.hooks.onUnread(reason));
   }
 
-  /** A pause is over that is too long, if anybody waits. */
+  /** The pause was too long, if the reader is still waiting. */
   onDue(): void {
     if (this.#isWaitedFor) this.guard.abort(this.hooks.onIdle());
   }
@@ -132,7 +132,7 @@ export class GuardedEvents<Guard extends CallGuard>
     } catch (error) {
       this.#fail(error);
       if (this.#failure) throw this.#failure.error;
-      return DONE; // given up by the reader meanwhile
+      return DONE; // the reader gave up meanwhile
     } finally {
       this.#pending = undefined;
     }

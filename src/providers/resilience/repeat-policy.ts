@@ -2,11 +2,11 @@ import { type CallPlacement, type GatewayErrorCode, ProviderError } from '@app/c
 import type { Clock } from './resilience.js';
 import type { RetryBudget } from './retry-budget.js';
 
-/** A provider that asks for more patience than this is given up for the request. */
+/** For this request, a provider that asks for a longer pause is given up. */
 const MAX_PATIENCE_MS = 10_000;
 const MAX_EXTRA_MS = 250;
 
-/** A later call to the same target may well succeed. Of what we refused ourselves, or the account's faults, none will. */
+/** A later call to the same target may well succeed: not so after our own refusals, or faults of the account. */
 const PASSING: ReadonlySet<GatewayErrorCode> = new Set(['provider_overloaded', 'provider_rate_limited']);
 
 export interface RepeatSettings {
@@ -19,8 +19,8 @@ export interface RepeatSettings {
 /**
  * Whether and when a failed call is made again on the same target.
  *
- * Only a call that certainly was not worked on (`processed: 'no'`) is repeated: a completion is not idempotent, and
- * one that may have run would be paid twice.
+ * Only calls that were certainly not processed are repeated: a completion is not idempotent, and one that may have run
+ * would be paid twice.
  */
 export class RepeatPolicy {
   constructor(
@@ -32,7 +32,7 @@ export class RepeatPolicy {
 
   /**
    * @param attempt   of the failed call, from 1
-   * @param endsAtMs  by our clock: whoever is told then that it took too long learns nothing of the refusal
+   * @param endsAtMs  by our clock. A retry past that would hide the refusal behind a timeout
    * @returns ms to wait before the next call; `undefined` = let the error stand
    */
   delayMs(
@@ -52,12 +52,12 @@ export class RepeatPolicy {
 
   /**
    * What the provider asked for, and a little more, so that not all come back at once; else exponential with jitter.
-   * @returns `undefined` when it asks for more patience than there is
+   * @returns `undefined` when it asks for too long a pause
    */
   #wait({ retryAfterMs }: ProviderError, attempt: number): number | undefined {
     const { baseDelayMs, maxDelayMs } = this.settings;
     const patienceMs = Math.min(maxDelayMs, MAX_PATIENCE_MS);
-    // Who says 0 says no time either, and would have all of them back at once.
+    // 0 names no time either, and would bring all of them back at once.
     if (!retryAfterMs) {
       return Math.min(patienceMs, baseDelayMs * 2 ** (attempt - 1)) * (0.5 + 0.5 * this.random());
     }

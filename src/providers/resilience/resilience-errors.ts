@@ -1,6 +1,6 @@
 import { ProviderError } from '@app/contracts';
 
-/** A queue at a provider moves about so fast; nobody knows better. */
+/** About how fast a queue at a provider moves; nothing better is known. */
 const FULL_RETRY_AFTER_MS = 1000;
 
 /** The provider was not asked: its breaker is open. */
@@ -23,7 +23,7 @@ export function bulkheadFull(provider: string): ProviderError {
   });
 }
 
-/** Another target may be faster; that this one also works on the request is the price of not waiting longer. */
+/** Another target may be faster. That this one may still work on the request is the price of not waiting longer. */
 export function firstChunkTimeout(provider: string, afterMs: number): ProviderError {
   return new ProviderError(
     'first_chunk_timeout',
@@ -48,7 +48,7 @@ export function streamIdleTimeout(provider: string, afterMs: number): ProviderEr
   );
 }
 
-/** @param isExcused  a provider that was still answering has not failed, nor has one that was asked too late */
+/** @param isExcused  the provider was still answering, or was asked too late: it has not failed */
 export function requestTimeout(provider: string, isExcused: boolean): ProviderError {
   return new ProviderError('request_timeout', `${provider} did not finish its answer in the time allowed.`, {
     processed: 'unknown',
@@ -57,7 +57,7 @@ export function requestTimeout(provider: string, isExcused: boolean): ProviderEr
   });
 }
 
-/** The time is over, and the provider was the one who waited: its client was slow to take what it had been given. */
+/** The time is over, but the provider was waiting: the client was slow to read what it had been sent. */
 export class UnreadAnswer extends ProviderError {
   constructor(provider: string) {
     super('request_timeout', `The answer of ${provider} was not read in the time allowed.`, {

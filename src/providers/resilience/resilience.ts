@@ -3,7 +3,7 @@ import type { ProviderStrategy } from '@app/contracts';
 /** Injection token of the `StrategyDecorator` that the provider registry puts around each strategy, once, at boot. */
 export const STRATEGY_DECORATOR = Symbol('STRATEGY_DECORATOR');
 
-/** Gives a strategy back as another one with the same port. */
+/** Wraps a strategy in another one with the same port. */
 export interface StrategyDecorator {
   decorate(strategy: ProviderStrategy, options?: DecoratorOptions): ProviderStrategy;
 }
@@ -15,6 +15,6 @@ export interface DecoratorOptions {
   readonly secrets?: readonly string[];
 }
 
-/** Where the resilience layer reads the time, ms; tests give their own. */
+/** The time of the resilience layer, ms; tests bring their own. */
 export type Clock = () => number;
 export const monotonicClock: Clock = () => performance.now();

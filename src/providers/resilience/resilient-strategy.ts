@@ -53,7 +53,7 @@ export interface SharedResilience {
   readonly random: () => number;
 }
 
-/** Of the time a call may take: who gets less of it is not blamed for being late. */
+/** A provider that gets less than this share of the time a call may take is not blamed for being late. */
 const CRAMPED_SHARE = 0.5;
 
 /** Thrown inside the retry policy, and only there: the one error it repeats. */
@@ -69,13 +69,13 @@ class CallState extends CallGuard {
   attempt = 0;
   /** `performance.now()` at which the call has failed. */
   endsAtMs = Infinity;
-  /** Others, or refusals, have used up the request's time: to be late says nothing of this provider. */
+  /** Others, or refusals, have used up the request's time: this provider is not to blame for being late. */
   isCramped = false;
   delayMs = 0;
-  /** The attempt under way began, by the wall clock and by ours. */
+  /** When the current attempt began, by the wall clock and by ours. */
   startedAtMs = 0;
   startedMs = 0;
-  /** Counts how a stream ends. */
+  /** Is told how a stream ends. */
   breaker: TargetBreaker | undefined = undefined;
   readonly #providerName: string;
   #call: ProviderCall | undefined;
@@ -98,7 +98,7 @@ class CallState extends CallGuard {
     };
   }
 
-  /** As the strategy gets it: this guard ends it. */
+  /** The strategy's: its signal is this guard. */
   get call(): ProviderCall {
     if (!this.#call) throw new Error('what was delivered is not asked for again');
     return this.#call;
@@ -108,12 +108,12 @@ class CallState extends CallGuard {
     return this.#call?.placement;
   }
 
-  /** The answer is in the caller's hands: what fails now is not repeated. */
+  /** The caller has the answer: nothing is repeated any more. */
   get isDelivered(): boolean {
     return this.#call === undefined;
   }
 
-  /** A stream may go on for long: the request and all that hangs on it is not kept for it here. */
+  /** A stream may last long: the request, and all that it refers to, is not kept here for it. */
   noteDelivered(): void {
     this.#call = undefined;
   }
@@ -142,7 +142,7 @@ interface BegunStream {
   readonly events: GuardedEvents<CallState>;
 }
 
-/** With no closure around what only the beginning of a stream needs: it lasts as long as the stream does. */
+/** A function of its own, as it lasts as long as the stream: its closure must not hold what only the beginning needs. */
 function stayOf(state: CallState): () => Promise<void> {
   return () => state.stay();
 }
@@ -150,9 +150,9 @@ function stayOf(state: CallState): () => Promise<void> {
 /**
  * A strategy that fails fast, in time, and not together with everybody else: bulkhead(retry(breaker(limits(call)))).
  *
- * A policy ends when its promise does, and a stream is not over when it has begun. So the bulkhead waits for a promise of
- * its own, which is kept when the last event has come, and the breaker is told then how the stream has ended. Nothing else
- * of the policies lasts as long as the stream: a promise in each of them, with what it hangs on, cost two kilobytes.
+ * A policy ends when its promise does, but a stream is not over when it has begun. So the bulkhead waits for a promise of
+ * its own, which resolves after the last event, and only then does the breaker learn how the stream has ended. Nothing else
+ * of the policies lasts as long as the stream: a promise in each of them, with all that it refers to, took two kilobytes.
  */
 export class ResilientStrategy implements ProviderStrategy {
   readonly providerName: string;
@@ -207,12 +207,12 @@ export class ResilientStrategy implements ProviderStrategy {
       );
   }
 
-  /** Resolves when the first event is there; a failure before it is repeated, or the caller's to try elsewhere. */
+  /** Resolves with the first event; after a failure before it the call is repeated, or the caller may try elsewhere. */
   async stream(call: ProviderCall): Promise<ProviderStream> {
     const state = this.#open(call);
     const slot = this.#bulkhead.execute(stayOf(state));
     try {
-      // Who is not let in is told so at once, by the promise; who is has to wait for it no more.
+      // A full bulkhead rejects at once; inside it, the promise resolves only at the end of the stream.
       if (!state.hasSlot) await slot;
       const { stream, events } = await this.#withRepeats(state, () => this.#begin(state), true);
       return { ...stream, events };
@@ -222,7 +222,7 @@ export class ResilientStrategy implements ProviderStrategy {
     }
   }
 
-  /** Of a stream that had begun. */
+  /** A stream that had begun is over. */
   #over(state: CallState, failure: StreamFailure | undefined): void {
     if (failure) {
       this.#noteLimit(state, failure.error);
@@ -256,9 +256,9 @@ export class ResilientStrategy implements ProviderStrategy {
   }
 
   /**
-   * Promises are handed on and not awaited, all the way down: an async function in each layer costs ten times as much.
+   * Promises are passed on and not awaited, all the way down: an async function in each layer costs ten times as much.
    *
-   * @param begin  resolves when the answer has begun; a whole one is over then, too
+   * @param begin  resolves when the answer has begun; a whole answer is then over, too
    */
   #withRepeats<Result>(state: CallState, begin: () => Promise<Result>, isStream: boolean): Promise<Result> {
     this.#budget.noteCall();
@@ -305,7 +305,7 @@ export class ResilientStrategy implements ProviderStrategy {
     this.shared.cooldowns.note(this.providerName, upstreamModel, error.retryAfterMs, startedMs);
   }
 
-  /** Of a stream the end counts, so the breaker does not run it; of a probe, that it has begun. */
+  /** The breaker does not run streams, as their end is what counts; for a probe it is the beginning. */
   #throughBreaker<Result>(
     state: CallState,
     begin: () => Promise<Result>,
@@ -343,7 +343,7 @@ export class ResilientStrategy implements ProviderStrategy {
     }
   }
 
-  /** A stream that arrives after everybody has gone is closed. */
+  /** A stream that arrives when nobody waits for it any more is closed. */
   async #openStream(state: CallState): Promise<ProviderStream> {
     const opening = this.inner.stream(state.call);
     try {
@@ -358,12 +358,12 @@ export class ResilientStrategy implements ProviderStrategy {
   }
 }
 
-/** What a strategy throws at once rejects like what it throws later. */
+/** Turns what a strategy throws synchronously into a rejection. */
 async function begunBy<Result>(work: () => Promise<Result>): Promise<Result> {
   return work();
 }
 
-/** @throws the same error, counted: what is decided next depends on it */
+/** @throws the same error, once it is counted: what is decided next depends on that */
 async function failedBy(breaker: TargetBreaker, error: unknown): Promise<never> {
   await breaker.noteFailure(error);
   throw error;

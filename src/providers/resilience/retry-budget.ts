@@ -1,8 +1,8 @@
 import type { Clock } from './resilience.js';
 
-/** Of the calls of the last seconds, this share may be repeated. */
+/** The share of the calls of the last ten seconds that may be repeated. */
 const SHARE = 0.2;
-/** Repeated in any case, so that a quiet provider's single failure is not final. */
+/** Allowed in any case, so that a single failure of a quiet provider is not final. */
 const LEAST = 3;
 const SLOTS = 10;
 const SLOT_MS = 1000;
@@ -31,7 +31,7 @@ export class RetryBudget {
     return true;
   }
 
-  /** Clears the slots that time has passed since the last look. */
+  /** Clears the slots that have expired since the last time. */
   #advance(): number {
     const current = Math.floor(this.now() / SLOT_MS);
     const passed = Math.min(SLOTS, current - this.#slot);

@@ -13,13 +13,13 @@ import type { Clock } from './resilience.js';
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
-/** Codes and a time: what a provider says may quote the prompt. */
+/** No words, as the provider may quote the prompt. */
 export interface BreakerFailure {
   readonly at: Date;
   readonly code: string;
-  /** As the provider answered; `undefined` when it did not. */
+  /** The provider's; `undefined` when it did not answer. */
   readonly status: number | undefined;
-  /** What was wrong below HTTP. */
+  /** What failed below HTTP. */
   readonly connection: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface BreakerSnapshot {
   readonly openedAt: Date | undefined;
   /** When an open breaker lets the next call through. */
   readonly nextAttemptAt: Date | undefined;
-  /** Of those that count, also when calls have succeeded since. */
+  /** The last that counted, even if calls have succeeded since. */
   readonly lastFailure: BreakerFailure | undefined;
 }
 
@@ -42,12 +42,12 @@ export interface BreakerSettings {
   readonly recoveryTimeoutMs: number;
 }
 
-/** The probes since an open breaker was due, of which one has to tell something. */
+/** The probes since an open breaker was due; one of them has to be conclusive. */
 interface ProbeRound {
   readonly verdict: PromiseWithResolvers<void>;
   readonly over: Promise<void>;
   underWay: number;
-  /** By the breaker's clock: from then on those under way are not waited for. */
+  /** By the breaker's clock: after that those under way are not waited for. */
   nextAtMs: number;
 }
 
@@ -126,9 +126,9 @@ export class TargetBreaker {
   }
 
   /**
-   * Runs a call that is to show whether the provider is well again; it should end as soon as it has. While it is under
-   * way nobody else waits for it: a completion may take minutes, and there may be another target. When it takes as long
-   * as a recovery another one may go, and the first to tell something decides.
+   * Runs a call that shows whether the provider has recovered; it should end as soon as that is known. Meanwhile nobody else
+   * waits for it: a completion may take minutes, and there may be another target. When it takes as long as a recovery,
+   * another probe may go, and the first conclusive one decides.
    *
    * @throws ProviderError `circuit_open` when it is too early for a probe
    */
@@ -152,14 +152,14 @@ export class TargetBreaker {
     }
   }
 
-  /** cockatiel runs what the probes have to say instead of a probe: it knows of one only. */
+  /** cockatiel allows one probe only, so it runs the verdict of all of them instead. */
   #beginRound(): ProbeRound {
     const verdict = Promise.withResolvers<void>();
     const over = this.#policy.execute(() => verdict.promise).catch(() => undefined);
     return { verdict, over, underWay: 0, nextAtMs: Infinity };
   }
 
-  /** Resolves when the breaker has changed. Of a round that is over nothing is heeded. */
+  /** Resolves when the breaker has changed state. Ignored when the round is over. */
   async #decide(round: ProbeRound, tell: () => void): Promise<void> {
     if (this.#round !== round) return;
     this.#round = undefined;
@@ -179,7 +179,7 @@ export class TargetBreaker {
     return true;
   }
 
-  /** Counts a stream that has ended well. A breaker that has opened meanwhile does not heed it. */
+  /** Counts a stream that has ended well. Ignored if the breaker has opened meanwhile. */
   noteSuccess(): void {
     if (this.isClosed) void this.#policy.execute(() => undefined);
   }
@@ -204,10 +204,10 @@ export class TargetBreaker {
   }
 }
 
-/** When the probe under way may have told something. */
+/** When the probe under way may have come to a result. */
 const PROBE_PATIENCE_MS = 1000;
 
-/** cockatiel takes an error that does not count for a success; of a probe that was given up that would be a guess. */
+/** cockatiel takes an error that does not count for a success; after a probe that was given up that would be a guess. */
 function tellsNothing(error: unknown): boolean {
   if (!(error instanceof ProviderError)) return true;
   return error.code === 'request_timeout' && !error.countsAsFailure; // it had hardly any time

@@ -1,11 +1,10 @@
-/** Of one provider. A wildcard can have any number of models. */
+/** Per provider: a wildcard can have any number of models. */
 const MAX_REMEMBERED = 1000;
 
 const keys = new Map<string, Map<string, string>>();
 
 /**
- * What a provider's model is called in maps. Remembered, because a key that is put together anew has to be copied and
- * hashed for each look into each map.
+ * A provider's model as a key of maps. Remembered, because a newly built key has to be copied and hashed for each lookup.
  */
 export function targetKey(provider: string, model: string): string {
   let ofProvider = keys.get(provider);

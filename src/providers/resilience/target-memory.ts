@@ -3,10 +3,10 @@ import { targetKey } from './target-key.js';
 
 const MAX_TARGETS = 1000;
 
-/** What calls have told of their targets, as long as the provider is who it was. */
+/** What calls have shown about their targets, until the provider changes. */
 export class TargetMemory<Value> {
   readonly #values = new Map<string, Value>();
-  /** Of providers that have changed: calls that began before tell of who they were. */
+  /** Of providers that have changed: earlier calls say nothing about them. */
   readonly #renewedAtMs = new Map<string, number>();
 
   get isEmpty(): boolean {
