@@ -8,7 +8,7 @@ import { RequestLimiter } from '../limits/request-limiter.service.js';
 import { TokenLimiter } from '../limits/token-limiter.service.js';
 import type { CompletionRun } from './completion-run.js';
 
-/** What a request without a limit of its own is taken to write, until its usage is known. */
+/** The output assumed for a request without a limit of its own, until its usage is known. */
 const ASSUMED_OUTPUT_TOKENS = 1024;
 
 /** The limits that only a completion has: tokens per minute and requests in flight. Both are off by default. */
@@ -21,13 +21,13 @@ export class AdmissionService {
     private readonly quoter: QuoterService,
   ) {}
 
-  /** Nothing is limited: nobody needs to ask. */
+  /** Nothing is limited. */
   get isOff(): boolean {
     return this.tokens.isOff && this.concurrency.isOff;
   }
 
   /**
-   * @returns gives the place in flight back: to be called when the client has its answer, or none, or has left
+   * @returns releases the place in flight: to be called when the client has its answer, or gets none, or has left
    * @throws GatewayError `rate_limited`
    */
   async admit(run: CompletionRun, response: Response): Promise<ReleaseSlot> {
@@ -35,8 +35,8 @@ export class AdmissionService {
     try {
       return await this.#admit(run, userId, response);
     } catch (error) {
-      // The guard has counted it as a request, and what is refused costs nothing: whoever waits for a place and asks
-      // again would else have used up the minute meanwhile.
+      // The guard has counted the request, but a refusal costs nothing: a client that retries until there is a place would
+      // use up its minute meanwhile.
       void this.requests.giveBack(userId);
       throw error;
     }
@@ -56,8 +56,8 @@ export class AdmissionService {
   }
 
   /**
-   * The run is over, which may be after its client has left, and its usage is known or there is none. An answer from the
-   * cache has that of another request.
+   * The run is over, perhaps long after its client has left: its usage is known, or there is none. A cached answer has the
+   * usage of another request.
    */
   correctTokens({ tokenReservation, usage, cache }: CompletionRun): void {
     if (!tokenReservation) return;

@@ -4,11 +4,11 @@ import type { ChatCompletion } from '@app/contracts';
 export interface WholeAnswer {
   /** chat.completion as JSON text */
   readonly json: string;
-  /** Headers it was first given with, for a replay. */
+  /** For a replay: the headers of the first answer. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** One that a provider has just given. Its text is made when it is asked for, once. */
+/** A provider's new answer. Its text is made once, on demand. */
 export class FreshAnswer implements WholeAnswer {
   #json: string | undefined;
 
@@ -19,7 +19,7 @@ export class FreshAnswer implements WholeAnswer {
   }
 }
 
-/** A stream ready to send: the JSON text of each event. `[DONE]` is added by who writes it. */
+/** A stream ready to send: the JSON text of each event. Its writer adds `[DONE]`. */
 export interface StreamAnswer {
   readonly events: AsyncIterable<string>;
   readonly headers?: Readonly<Record<string, string>> | undefined;

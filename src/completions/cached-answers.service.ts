@@ -59,7 +59,7 @@ export class CachedAnswers {
     return this.cache.plan(run.request, incoming.headers, principal, run.catalogModel, run.isStream);
   }
 
-  /** An answer that is there, or that an identical request is getting right now, paid at the cache's price; or the lead. */
+  /** A stored answer, or that of an identical request under way, at the cache's price; otherwise this request leads. */
   async #lookUp(
     plan: CachePlan,
     run: CompletionRun,
@@ -82,7 +82,7 @@ export class CachedAnswers {
     return { known };
   }
 
-  /** The same hooks, which also keep the events of a stream that ended well. */
+  /** The same hooks, which also keep the events if the stream ends well. */
   #keeping(plan: CachePlan, land: Land, run: CompletionRun, hooks: StreamHooks): StreamHooks {
     const gathered = this.cache.gather();
     let kept: CachedAnswer | undefined;
@@ -114,7 +114,7 @@ function textOf(answer: CachedAnswer, run: CompletionRun): string {
     .join('\n');
 }
 
-/** It may have been asked for under another name of the same model. */
+/** The first request may have used another name of the same model. */
 function wholeJson(answer: CachedAnswer, run: CompletionRun): string {
   if (answer.kind !== 'whole') throw new Error('a stream under the key of a whole answer');
   return JSON.stringify({ ...answer.completion, model: run.request.model });
@@ -128,7 +128,7 @@ function shownJson(event: ChatStreamEvent, run: CompletionRun): string {
   return JSON.stringify({ ...(JSON.parse(event.json) as ChatChunk), model: run.request.model });
 }
 
-/** The kind of answer is part of the key, so only the right one is ever found. */
+/** The kind of answer is part of the key, so only the right one is found. */
 function eventsOf(answer: CachedAnswer): readonly ChatStreamEvent[] {
   if (answer.kind !== 'stream') throw new Error('a whole answer under the key of a stream');
   return answer.events;

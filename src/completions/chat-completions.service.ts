@@ -35,7 +35,7 @@ export class ChatCompletionsService {
     this.#capture = captureOf(config);
   }
 
-  /** Promises are handed on and not awaited: the fewer the cheaper. Resolves when a whole answer is sent, or a stream has begun. */
+  /** Resolves when a whole answer is sent, or a stream has begun. Passes promises on and does not await them: that is cheaper. */
   answer(request: ChatRequest, isStream: boolean, incoming: Request, response: Response): Promise<void> {
     const run = new CompletionRun(request, incoming.gateway, isStream, stickyKey(incoming));
     run.context.hasRecord = true;
@@ -57,7 +57,7 @@ export class ChatCompletionsService {
       : this.answerWhole(run, incoming, response);
   }
 
-  /** A stream gives its place back when it is over, which is long after it has begun. */
+  /** A stream releases its place when it is over, which is long after it has begun. */
   private async respondAdmitted(run: CompletionRun, incoming: Request, response: Response): Promise<void> {
     const release = await this.admission.admit(run, response); // 429
     try {
@@ -70,17 +70,17 @@ export class ChatCompletionsService {
     release();
   }
 
-  /** @throws the error when there is still somebody to answer with it */
+  /** @throws the error, if somebody is still there to be answered with it */
   private failed(run: CompletionRun, response: Response, error: unknown): void {
     this.finish(run, error);
-    // That a client left is no failure, and there is nobody to answer.
+    // The client has left: that is no failure, and there is nobody to answer.
     if (run.context.isClientGone && run.context.billing?.closed !== false) return;
     if (response.headersSent) return;
     setHeaders(response, run.headers());
     throw error;
   }
 
-  /** What would happen, for operators: targets in order, their prices and the hold. Sends nothing. */
+  /** For operators: the targets in order, their prices and the hold. Sends nothing. */
   async explain(
     request: ChatRequest,
     isStream: boolean,
@@ -109,9 +109,9 @@ export class ChatCompletionsService {
   }
 
   /**
-   * Resolves when the stream has begun: nobody has to wait for its end, and be kept alive by it.
+   * Resolves when the stream has begun: whoever waited for its end would be kept alive by it.
    *
-   * @param onOver  called when it has ended, unless it did not begin
+   * @param onOver  called when a stream that had begun has ended
    */
   private async answerStream(
     run: CompletionRun,
@@ -125,8 +125,8 @@ export class ChatCompletionsService {
       this.#heartbeats,
       this.config.timeouts.requestMs,
     );
-    // A provider that thinks for long must not look like a dead connection: then the headers go first, and a failure
-    // is an event. Before that, it is a plain answer with its own status.
+    // A provider that thinks for long must not look like a dead connection. So after a while the headers go out, and a failure
+    // is an event; before that, it is a plain answer with its own status.
     const patience = setTimeout(
       () => {
         setHeaders(response, { 'x-cache': run.cache });
@@ -140,7 +140,7 @@ export class ChatCompletionsService {
         this.finish(run, end.kind === 'failed' ? end.error : undefined, end.kind === 'client-gone'),
       );
     } catch (error) {
-      // Nothing said yet: the filter answers, with the error's own status and headers.
+      // Before the headers the filter answers, with the error's own status and headers.
       if (response.headersSent) sse.fail(error);
       throw error;
     } finally {
@@ -168,13 +168,13 @@ function captureOf({ observability: { langfuse } }: AppConfig): Capture {
   return langfuse.captureContent ? 'everything' : 'parameters';
 }
 
-/** Without it the planner goes by the request's `user`. */
+/** Without a session the planner goes by the request's `user`. */
 function stickyKey(incoming: Request): string | undefined {
   const session = incoming.headers['x-session-id'];
   return typeof session === 'string' && session.length <= 256 ? session : undefined;
 }
 
-/** Node keeps a request as long as its answer: the token and the rest of what it said is not kept for a stream. */
+/** Node keeps a request as long as its answer; a stream need not keep the token and all other headers. */
 function forgetHeaders(incoming: Request): void {
   incoming.headers = NO_HEADERS;
   incoming.rawHeaders = [];

@@ -29,9 +29,9 @@ import { ownUsage } from './stream/own-usage.js';
 export interface StreamHooks {
   /** The answer is kept for a retry: it is read to its end even when the client leaves. */
   readonly keepsAnswer?: boolean;
-  /** Every event as the provider gave it, those included that this client is not shown. */
+  /** Every event as the provider sent it, including those that this client does not get. */
   readonly onUpstreamEvent?: (event: ChatStreamEvent) => void;
-  /** Every event's JSON as the client gets it. */
+  /** Every event's JSON, as the client gets it. */
   readonly onEvent?: (json: string) => void;
   /** After settlement, before the client can see the end. */
   readonly onComplete?: () => Promise<void>;
@@ -55,7 +55,7 @@ export class CompletionExecution {
     return this.quoter.priced(plan, run.request);
   }
 
-  /** What would be done, without doing it. */
+  /** What would be done; nothing is. */
   explain(run: CompletionRun): Record<string, unknown> {
     const plan = this.plan(run);
     const quote = this.quoter.quote(plan, run.request, run.isStream);
@@ -69,8 +69,8 @@ export class CompletionExecution {
   }
 
   /**
-   * A whole answer. Once the provider works on it, it is finished and charged even when the client has left: it
-   * cannot be un-billed, and with an Idempotency-Key the retry gets it.
+   * A whole answer. Once the provider works on it, it is finished and charged even if the client has left: the provider
+   * bills it all the same, and with an Idempotency-Key the retry gets it.
    */
   async complete(run: CompletionRun): Promise<FreshAnswer> {
     const billing = billingOf(run);
@@ -108,7 +108,7 @@ export class CompletionExecution {
     }
   }
 
-  /** The client left before anybody was asked: nobody is, and a retry with its Idempotency-Key begins anew. */
+  /** The client left before any provider was asked: none is, and a retry with its Idempotency-Key starts afresh. */
   private async forgo(run: CompletionRun, billing: BillingSession): Promise<never> {
     await this.settle(run, billing, { kind: 'release', reason: 'client_gone' });
     throw abortReason(run.context.clientGone);
@@ -177,7 +177,7 @@ export class CompletionExecution {
     return billing.hold(this.quoter.quote(plan, run.request, run.isStream));
   }
 
-  /** From here on a shutdown waits for the run, and may abort it. */
+  /** From now on a shutdown waits for the run, and may abort it. */
   private begin(run: CompletionRun): ReturnType<InFlight['begin']> {
     const nowMs = performance.now();
     run.leaveStage(nowMs);
@@ -199,7 +199,7 @@ export class CompletionExecution {
   }
 
   private noteAttempt(run: CompletionRun, billing: BillingSession, attempt: AttemptRecord): void {
-    // A list that grows in place has room for seventeen, and mostly there is one.
+    // By `concat`, as a list that grows in place reserves room for seventeen, and mostly there is one.
     run.attempts = run.attempts.concat(attempt);
     billing.attempt(attempt);
   }
@@ -227,9 +227,9 @@ export class CompletionExecution {
   }
 
   /**
-   * The client left while the provider was thinking: the provider has read the input and will charge for it, so the
-   * input is charged by our own count. Free would be a way to make others pay for prompts. Who left while nobody was
-   * asked (between two calls, or before the connection stood) pays nothing.
+   * The client left while the provider was thinking: the provider has read the input and will charge for it, so the input
+   * is charged by our own count; otherwise clients could have prompts read at others' expense. A client that left while no
+   * call was under way (between two calls, or before the connection was there) pays nothing.
    */
   private async settleAbandoned(
     run: CompletionRun,
@@ -253,7 +253,7 @@ export class CompletionExecution {
   }
 }
 
-/** What the planner may ask. Its input is measured only then: most models have one target, and nothing to choose. */
+/** What the planner may ask. The input is measured only on demand: most models have one target, and nothing to choose. */
 class Planning implements PlanningContext {
   readonly principal: Principal;
   readonly stickyKey: string | undefined;
@@ -278,7 +278,7 @@ function noteSettled(run: CompletionRun, { costNanoUsd }: { readonly costNanoUsd
   run.costNanoUsd = costNanoUsd;
 }
 
-/** Two providers may call a model by the same name, and take other prices for it. */
+/** By both names: two providers may use the same name for a model, at different prices. */
 function lastAsked({ attempts }: CompletionRun, { targets }: RoutePlan): PlannedTarget | undefined {
   const last = attempts.at(-1);
   return targets.find(
@@ -299,7 +299,7 @@ function quoteTarget(target: PlannedTarget): QuoteTarget {
   };
 }
 
-/** Why a filter gave no answer is not the model's to say. */
+/** Without the refusal of a filter: the model did not write it. */
 function outputText(completion: ChatCompletion): string {
   const written = completion.choices.map(({ message, finish_reason }) =>
     finish_reason === 'content_filter' ? { ...message, refusal: null } : message,

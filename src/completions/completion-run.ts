@@ -10,18 +10,18 @@ export type Capture = 'nothing' | 'parameters' | 'everything';
 const NO_ATTEMPTS: readonly AttemptRecord[] = [];
 
 /**
- * What becomes known of one completion while it runs: read for the response headers and, at the end, for the one
+ * What becomes known about one completion while it runs. It is read for the response headers and, at the end, for the one
  * record that metrics, logs and traces are made of.
  */
 export class CompletionRun {
-  /** A number: a Date is kept for as long as the run is. */
+  /** A number, as a Date would be kept for as long as the run. */
   readonly #startedAtMs = Date.now();
   model: CatalogModel | undefined;
   /** Who answered: now, or when the answer was cached. */
   target: Pick<CatalogTarget, 'provider' | 'upstreamModel' | 'priceVersion'> | undefined;
   attempts: readonly AttemptRecord[] = NO_ATTEMPTS;
   droppedParams: readonly string[] = [];
-  /** Where tokens per minute are limited. */
+  /** Only where tokens per minute are limited. */
   tokenReservation: TokenReservation | undefined;
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
@@ -31,7 +31,7 @@ export class CompletionRun {
   isRecorded = false;
   timeToFirstChunkMs: number | undefined;
   output: unknown;
-  /** The answer's text, for whoever asks again with the same Idempotency-Key: known whole when it is charged. */
+  /** The answer's text, for retries with the same Idempotency-Key: complete when the answer is charged. */
   answerText: (() => string) | undefined;
   #upstreamStartedMs: number | undefined;
   #upstreamEndedMs: number | undefined;
@@ -44,7 +44,7 @@ export class CompletionRun {
     readonly request: ChatRequest,
     readonly context: RequestContext,
     readonly isStream: boolean,
-    /** What should go to the same target again, for the provider's prompt cache. */
+    /** Requests with the same key should go to the same target, for the provider's prompt cache. */
     readonly stickyKey: string | undefined = undefined,
   ) {}
 
@@ -62,7 +62,7 @@ export class CompletionRun {
     return this.request.stream_options?.include_usage === true;
   }
 
-  /** A stage of the gateway's own begins; it lasts until the next one does, or until `leaveStage` or `record`. */
+  /** A stage of the gateway's own work begins. It lasts until the next one, `leaveStage` or `record`. */
   enterStage(stage: 'hold' | 'settle', nowMs = performance.now()): void {
     this.leaveStage(nowMs);
     this.#stage = stage;
@@ -85,12 +85,12 @@ export class CompletionRun {
     this.#upstreamStartedMs ??= nowMs;
   }
 
-  /** The first call counts: what follows (settlement) is the gateway's own time. */
+  /** The first call counts: settlement, which follows, is the gateway's own time. */
   noteUpstreamEnd(nowMs = performance.now()): void {
     this.#upstreamEndedMs ??= nowMs;
   }
 
-  /** Time between dispatch and the provider's last byte: not the gateway's own. */
+  /** Time from dispatch to the provider's last byte, which is not the gateway's own. */
   get upstreamMs(): number {
     if (this.#upstreamStartedMs === undefined) return 0;
     return (this.#upstreamEndedMs ?? performance.now()) - this.#upstreamStartedMs;
@@ -114,7 +114,7 @@ export class CompletionRun {
     if (this.isReplay) set('x-idempotent-replay', 'true');
   }
 
-  /** @param capture  how much of request and answer goes into the record: no more than a sink has asked for */
+  /** @param capture  how much of request and answer goes into the record: no more than a sink asks for */
   record(status: number, errorCode: GatewayErrorCode | undefined, capture: Capture): RequestRecord {
     const { context } = this;
     const nowMs = performance.now();
@@ -152,7 +152,7 @@ export class CompletionRun {
       : { input: undefined, output: undefined, parameters };
   }
 
-  /** Those that were gone through, the guards' among them. */
+  /** The stages that the request went through, including those of the guards. */
   #stages(): Record<string, number> {
     const { startedAtMs, authenticatedAtMs, admittedAtMs } = this.context;
     const stages: Record<string, number> = {};

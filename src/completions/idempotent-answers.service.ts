@@ -15,7 +15,7 @@ import { ReplayedStream } from './stream/replayed-stream.js';
 const ROUTE = 'POST /v1/chat/completions';
 const NO_KEY: IdempotentBegin = { kind: 'none' };
 
-/** One Idempotency-Key, one answer: the first request gets it made, the others get it again, whole or as a stream. */
+/** One Idempotency-Key, one answer: the first request has it made, the others get a replay, whole or as a stream. */
 @Injectable()
 export class IdempotentAnswers {
   constructor(
@@ -23,7 +23,7 @@ export class IdempotentAnswers {
     private readonly answers: CachedAnswers,
   ) {}
 
-  /** Without a key at once on to the next: a promise less, and most have none. */
+  /** Without a key, as most are, straight on: that saves a promise. */
   whole(run: CompletionRun, incoming: Request): Promise<WholeAnswer> {
     if (incoming.headers['idempotency-key'] === undefined) return this.answers.whole(run, incoming);
     return this.#wholeOnce(run, incoming);
@@ -72,7 +72,7 @@ export class IdempotentAnswers {
         onEvent: (json) => transcript.push(json),
         onComplete: () => ticket.store(toStored(run, run.costNanoUsd)),
         onEnd: (end) => {
-          // A ticket that was stored is over already; then this does nothing.
+          // Does nothing if the answer has been stored.
           void ticket.abandon();
           onEnd(end);
         },
@@ -92,7 +92,7 @@ export class IdempotentAnswers {
       billingId: context.billingId,
       key: typeof key === 'string' ? key : undefined,
       route: ROUTE,
-      // The route decides whether it streams, so that the same body on both routes is two requests.
+      // The route decides whether it streams, so the same body on both routes makes two requests.
       body: { ...run.request, stream: run.isStream },
       stream: run.isStream,
       signal: abortSignalOf(context.clientGone),
@@ -112,7 +112,7 @@ function replayWhole(run: CompletionRun, stored: StoredResponse): WholeAnswer {
   return { json: stored.body, headers: stored.headers };
 }
 
-/** The transcript is one event a line: the events are JSON, which has no line breaks of its own. */
+/** The transcript has one event per line: JSON text has no line breaks of its own. */
 function replayStream(
   run: CompletionRun,
   stored: StoredResponse,

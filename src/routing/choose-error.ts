@@ -4,14 +4,14 @@ import { GatewayError, type GatewayErrorCode, ProviderError } from '@app/contrac
 export interface TargetFailure {
   /** Of the model that was asked for, not of a fallback. */
   readonly isAskedModel: boolean;
-  /** It was planned for the case only that it can do after all what it seems not to. */
+  /** It seems unable to serve the request, and was planned only in case it is not. */
   readonly isUnfit: boolean;
   /** tokens */
   readonly contextWindow: number;
   readonly error: unknown;
 }
 
-/** What the client can do something about comes first; then what tells it when to come back; then the rest. */
+/** First what the client can change; then what tells it when to come back; then the rest. */
 const USEFULNESS: Partial<Record<GatewayErrorCode, number>> = {
   context_length_exceeded: 9,
   unsupported_parameter: 9,
@@ -27,9 +27,9 @@ const USEFULNESS: Partial<Record<GatewayErrorCode, number>> = {
 };
 
 /**
- * Of all targets' errors, the one to answer with: the asked model's before any fallback's, then of those that could have
- * served the request, the most useful of them, and of the same usefulness the one that calls back soonest. That a small
- * target takes no images, or no prompt of this length, is not the answer while the large one is only busy.
+ * The error to answer with: one of the asked model before any fallback's, of a target that could have served the request,
+ * the most useful, and of the same usefulness the one with the soonest retry. That a small target takes no images, or no
+ * prompt of this length, is not the answer while the large one is only busy.
  */
 export function chooseError(failures: readonly TargetFailure[]): unknown {
   const asked = preferred(failures, ({ isAskedModel }) => isAskedModel);
@@ -68,8 +68,8 @@ function usefulness(error: unknown): number {
 }
 
 /**
- * Whether the next target may be asked. Something that may have been worked on is asked for again only when the provider
- * itself said that it failed, or did not even begin in time: else one request could be paid twice.
+ * Whether the next target may be asked. A call that may have been processed is made again only if the provider itself said
+ * that it failed, or did not even begin in time: otherwise one request could be paid twice.
  */
 export function mayTryElsewhere(error: unknown): boolean {
   if (!(error instanceof ProviderError))

@@ -20,7 +20,7 @@ import { TargetAvailability } from './target-availability.service.js';
 /** A call without its target. `maxOutputTokens` is what the hold covers. */
 export type CallTemplate = Omit<ProviderCall, 'upstreamModel' | 'placement'>;
 
-/** Told of every upstream call as it ends; of a stream when its first event is there. */
+/** Called for every upstream call when it ends; for a stream when its first event is there. */
 export type OnAttempt = (attempt: AttemptRecord) => void;
 
 export interface DispatchedAnswer {
@@ -32,7 +32,7 @@ export interface DispatchedStream {
   readonly target: PlannedTarget;
   /** Begun: its first event is there. */
   readonly stream: ProviderStream;
-  /** As the provider's strategy has it, which a reload may have taken away meanwhile. */
+  /** The strategy's: a reload may have removed that meanwhile. */
   readonly cancelStopsBilling: boolean;
 }
 
@@ -62,16 +62,16 @@ interface Walk {
   readonly template: CallTemplate;
   readonly kind: AnswerKind;
   readonly deadlineAtMs: number;
-  /** `undefined` while none has failed. */
+  /** `undefined` until one has failed. */
   failures: TargetFailure[] | undefined;
   readonly onAttempt: OnAttempt;
-  /** The last one by which a provider told that it is busy. */
+  /** The last error by which a provider said that it is busy. */
   refusal: ProviderError | undefined;
-  /** Windows up to this many tokens have proved too small. */
+  /** Context windows of up to this many tokens have proved too small. */
   tooSmallWindow: number;
   /** Between two calls to the same target. */
   isPausing: boolean;
-  /** When the attempt under way began, by the wall clock and by a monotonic one. */
+  /** When the current attempt began, by the wall clock and by a monotonic one. */
   startedAt: Date;
   startedMs: number;
 }
@@ -174,7 +174,7 @@ export class Dispatcher {
     };
   }
 
-  /** Only the same model counts: to wait a moment is better than to answer with another one. */
+  /** Only the same model counts: waiting a moment is better than answering with another one. */
   #hasAlternative({ plan, tooSmallWindow }: Walk, { modelId }: PlannedTarget, index: number): boolean {
     if (index + 1 === plan.targets.length) return false;
     return plan.targets.some(
@@ -196,7 +196,7 @@ export class Dispatcher {
 
   #failed(walk: Walk, target: PlannedTarget, error: unknown): void {
     const durationMs = performance.now() - walk.startedMs;
-    // What ends a pause is no call: the one before it is noted already.
+    // The error that ends a pause belongs to no call: the one before it has been noted.
     if (!walk.isPausing) this.#note(walk, target, walk.startedAt, durationMs, error);
     (walk.failures ??= []).push({
       isAskedModel: target.modelId === walk.plan.model.id,
@@ -241,7 +241,7 @@ export class Dispatcher {
 
 const BUSY: ReadonlySet<GatewayErrorCode> = new Set(['provider_overloaded', 'provider_rate_limited']);
 
-/** That a call was late which had hardly any time is less of a reason than why it had so little. */
+/** If a call was late because it had hardly any time, the reason is what used up the time. */
 function toldOf({ refusal }: Walk, error: unknown): unknown {
   const hadNoTime =
     error instanceof ProviderError && error.code === 'request_timeout' && !error.countsAsFailure;
@@ -251,7 +251,7 @@ function toldOf({ refusal }: Walk, error: unknown): unknown {
 const MOST_ID_CHARACTERS = 200;
 const PRINTABLE = /^[\x21-\x7e]*$/;
 
-/** An id that a provider gave goes into logs, traces and the database, which does not take every character. */
+/** A provider's id goes into logs, traces and the database, which does not take every character. */
 function printable(id: string | undefined): string | undefined {
   if (id === undefined || (id.length <= MOST_ID_CHARACTERS && PRINTABLE.test(id))) return id;
   return id.slice(0, MOST_ID_CHARACTERS).replace(/[^\x21-\x7e]/g, '?');
@@ -263,7 +263,7 @@ function outcomeOf({ template }: Walk, error: unknown): AttemptRecord['outcome']
   return template.signal.aborted ? 'client_gone' : 'internal_error';
 }
 
-/** Ended by the gateway itself, as a shutdown does, when the provider may have begun to work on it. */
+/** The gateway itself ended it (a shutdown), when the provider may have begun to work on it. */
 function isCutShort(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'draining' && !wasUnsent(error);
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { TargetMemory } from '../providers/resilience/target-memory.js';
 
-/** A whole answer and the first chunk of a stream are figures of different size. */
+/** The times of a whole answer and of a stream's first chunk differ too much for one average. */
 export type AnswerKind = 'whole' | 'stream';
 
 interface Entry {
@@ -9,16 +9,16 @@ interface Entry {
   atMs: number;
 }
 
-/** The weight of what was measured before sinks to 1/e in this time. */
+/** In this time the weight of older measurements falls to 1/e. */
 const MEMORY_MS = 30_000;
-/** However quickly calls follow each other, a new one counts for so much. */
+/** The weight of a new measurement, however quickly calls follow each other. */
 const LEAST_WEIGHT = 0.1;
-/** What was measured before says nothing any more: the target is to be tried again. */
+/** Older measurements mean nothing: the target is to be tried again. */
 const STALE_AFTER_MS = 60_000;
 
 /**
- * How long targets take to begin: an average that forgets with time (EWMA), in ms. `undefined` = not known, or not
- * known any more, so that a slow target is measured again now and then.
+ * How long targets take to begin, in ms: an exponentially weighted moving average. `undefined` = not known, or no longer, so
+ * that a slow target is measured again now and then.
  */
 @Injectable()
 export class LatencyBook {
@@ -48,7 +48,7 @@ export class LatencyBook {
     return entry && performance.now() - entry.atMs < STALE_AFTER_MS ? entry.averageMs : undefined;
   }
 
-  /** The provider is another one now. */
+  /** The provider has changed. */
   renew(provider: string): void {
     this.#entries.whole.renew(provider);
     this.#entries.stream.renew(provider);

@@ -8,8 +8,8 @@ import { Cooldowns } from '../providers/resilience/cooldowns.service.js';
 import { LatencyBook } from './latency-book.service.js';
 
 /**
- * Forgets what was learned of targets that a reload took away (nobody would ever call them again, and so close their
- * breakers) and of providers that it changed: another key or address begins anew.
+ * Forgets what was learned about targets that a reload removed (they are never called again, so nothing would close their
+ * breakers) and about providers that it changed: a new key or address starts afresh.
  */
 @Injectable()
 export class RemovedTargets implements OnModuleInit {
@@ -21,7 +21,7 @@ export class RemovedTargets implements OnModuleInit {
     private readonly latencies: LatencyBook,
   ) {}
 
-  /** After the catalogue, which this module imports, and so with what is in force then. */
+  /** Runs after the catalogue's, as this module imports that, so `#forget` sees the new catalogue. */
   onModuleInit(): void {
     this.file.onReload((next) => {
       const others = providersNotIn(next, this.file.current);
@@ -39,7 +39,7 @@ export class RemovedTargets implements OnModuleInit {
   }
 }
 
-/** Names of those of `current` that are gone or others in `next`. */
+/** Names of providers of `current` that are gone or changed in `next`. */
 function providersNotIn(next: GatewayConfig, current: GatewayConfig): Set<string> {
   const names = new Set<string>();
   for (const [name, provider] of current.providers) {
@@ -49,7 +49,7 @@ function providersNotIn(next: GatewayConfig, current: GatewayConfig): Set<string
   return names;
 }
 
-/** Who is spoken to, and as whom: not how, or how long. */
+/** Whom the gateway calls, and as whom; not how, or for how long. */
 function addressee({ settings: { baseUrl, apiKey, headers, options } }: GatewayProvider): unknown {
   return { baseUrl, apiKey, headers, query: options?.query };
 }

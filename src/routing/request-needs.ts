@@ -8,7 +8,7 @@ const CAPABILITY_OF_PART: Readonly<Record<string, Capability>> = {
   input_audio: 'audioInput',
 };
 
-/** What a target must be able to do to serve the request as it was meant. */
+/** What a target must be capable of to serve the request as intended. */
 export function requestNeeds(request: ChatRequest): Capability[] {
   const needs = new Set<Capability>();
   if ((request.tools?.length ?? 0) > 0 || (request.functions?.length ?? 0) > 0) needs.add('tools');

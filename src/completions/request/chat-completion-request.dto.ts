@@ -24,8 +24,8 @@ const A_NUMBER = { message: '$property must be a number' };
 /**
  * OpenAI's Chat Completions request, checked at the top level and down to what the gateway itself reads.
  *
- * What is not named here stays in the object and reaches the provider, or is refused there by name: a field that
- * OpenAI adds tomorrow works the day it appears. `null` means "not set", as at OpenAI.
+ * Other fields stay in the object and reach the provider, or are refused there by name: a field that OpenAI adds tomorrow
+ * works at once. `null` means "not set", as at OpenAI.
  */
 export class ChatCompletionRequestDto implements ChatRequest {
   [key: string]: unknown;

@@ -13,10 +13,10 @@ const CUSTOM = 'customValidation';
 const CONDITIONAL = 'conditionalValidation';
 
 /**
- * A DTO class's own class-validator rules, looked up once instead of with every request. Says only whether everything is
- * right; what is wrong, and how to say so, remains class-validator's.
+ * A DTO class's own class-validator rules, looked up once and not with every request. It only says whether everything is
+ * right; what is wrong, and in which words, is left to class-validator.
  *
- * Knows what the chat DTO uses (constraints, `@IsOptional()`); of anything else `true` is never said.
+ * It knows what the chat DTO uses (constraints, `@IsOptional()`); with anything else it never says `true`.
  */
 export function compileRules(dto: new () => object): (body: object) => boolean {
   const fields = readRules(dto);
@@ -24,7 +24,7 @@ export function compileRules(dto: new () => object): (body: object) => boolean {
   const optional = new Map(fields.filter(({ isOptional }) => isOptional).map((field) => [field.name, field]));
   return (body) => {
     for (const field of demanded) if (!isRight(field, Reflect.get(body, field.name))) return false;
-    // Of the few fields there are, not of the many there may be.
+    // Over the few fields that there are, and not the many that there may be.
     for (const name in body) {
       const field = optional.get(name);
       const value: unknown = field && Reflect.get(body, name);

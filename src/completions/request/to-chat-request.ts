@@ -6,10 +6,10 @@ import { compileRules } from './compiled-rules.js';
 const isRight = compileRules(ChatCompletionRequestDto);
 
 /**
- * Body -> ChatRequest. The request object is the client's own, field for field: validation looks at it through the
- * DTO class, and nothing is converted, defaulted or dropped.
+ * Body -> ChatRequest. The request is the client's own object, field for field: it is checked by the rules of the DTO class,
+ * and nothing is converted, defaulted or dropped.
  *
- * Called by the controller and no pipe of Nest's: with each parameter's pipes comes a round of promises.
+ * Called by the controller, and not a pipe of Nest's: the pipes of each parameter cost a round of promises.
  *
  * @throws GatewayError `invalid_body`, with the field in `param`
  */
@@ -30,7 +30,7 @@ export function toChatRequest(body: unknown): ChatRequest {
 }
 
 function toGatewayError(fault: ValidationError): GatewayError {
-  // Rules are met from the one nearest to the field upwards, so the last is the one written first: the field's type.
+  // Decorators run from the bottom up, so the last constraint is the one written first: the field's type.
   const message = Object.values(fault.constraints ?? {}).at(-1) ?? 'is not valid';
   const [path, problem] = message.includes('\u0000') ? message.split('\u0000') : ['', undefined];
   const param = `${fault.property}${path ?? ''}`;

@@ -3,16 +3,16 @@ import type { ServerResponse } from 'node:http';
 const LAST_CHUNK = '0\r\n\r\n';
 
 /**
- * An answer's text in pieces, each framed as a chunk here and written as one string. Node makes four writes of a piece and,
- * a tick later, one of all four again.
+ * An answer's text in pieces, each framed as a chunk here and written as one string. Node would make four writes of a piece
+ * and, a tick later, join them into one again.
  */
 export class ChunkedText {
   readonly #isFramed: boolean;
 
-  /** @param response  its head is sent, and Node has decided how the end is told (a client of HTTP/1.0 gets no chunks) */
+  /** @param response  its head is sent, so Node has decided on the framing (HTTP/1.0 has no chunks) */
   constructor(private readonly response: ServerResponse) {
     this.#isFramed = response.chunkedEncoding;
-    response.chunkedEncoding = false; // for Node, from here on
+    response.chunkedEncoding = false; // from here on Node frames nothing
   }
 
   /** @param text  not empty */
@@ -36,7 +36,7 @@ function frame(text: string, bytes: number): string {
   return `${bytes.toString(16)}\r\n${text}\r\n`;
 }
 
-/** Node writes text of ASCII faster when it is told so. */
+/** Node writes ASCII text faster as latin1. */
 function encodingOf(text: string, bytes: number): 'latin1' | 'utf8' {
   return bytes === text.length ? 'latin1' : 'utf8';
 }

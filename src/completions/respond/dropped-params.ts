@@ -2,8 +2,8 @@ const MAX_NAME_LENGTH = 64;
 const MAX_LENGTH = 1_000;
 
 /**
- * Names of fields -> the value of `x-gateway-dropped-params`. They are the client's own texts: what cannot stand in a
- * header, or in a list in one, is percent-encoded, and there is an end to it, since clients read headers of some 16 kB only.
+ * Names of fields -> the value of `x-gateway-dropped-params`. The names are the client's own texts: whatever is not allowed in
+ * a header, or in a list there, is percent-encoded. The length is limited, as many clients read no more than 16 kB of headers.
  */
 export function droppedParamsHeader(names: readonly string[]): string {
   let text = '';

@@ -3,8 +3,8 @@ import type { Response } from 'express';
 /**
  * Sends JSON text as it is: no second stringify, no ETag.
  *
- * Text of ASCII alone goes out in one piece with the head, by one write of a string; other text as bytes, since Node
- * would write the head in the encoding of the text that it joins it with.
+ * Pure ASCII goes out together with the head, as one string; other text as bytes, since Node would write the head in the
+ * encoding of the text that it joins it with.
  */
 export function sendJson(response: Response, json: string): void {
   const bytes = Buffer.byteLength(json);

@@ -4,25 +4,23 @@ import { toGatewayError } from '../../edge/gateway-error.filter.js';
 import type { Deadlines, Timed } from '../../timing/deadlines.js';
 import { ChunkedText } from './chunked-text.js';
 
-/**
- * Without a blank line: openai-go before 3.43 takes every blank line for the end of an event, and fails at one without data.
- */
+/** No blank line: openai-go before 3.43 takes every blank line for the end of an event, and fails at one without data. */
 const PING = ': ping\n';
 const DONE = 'data: [DONE]\n\n';
-/** Text that waits for the end of the turn, before it goes at once. */
+/** More gathered text than this does not wait for the end of the turn. */
 const MAX_GATHERED_LENGTH = 32 * 1024;
-/** What a client that has not read for long may still wait before it reads on, when its time is over. */
+/** When its time is over, a client that has stopped reading gets this long to go on. */
 const UNREAD_GRACE_MS = 5_000;
 
 /**
  * Writes one answer stream as server-sent events, at the client's pace.
  *
- * Backpressure: nothing more is pulled while the socket has not taken the last bytes, so a slow reader costs no more
- * than one turn's events. Whose time is over and who takes nothing for some seconds more is left.
+ * Backpressure: nothing more is pulled until the socket has taken the last bytes, so a slow reader costs no more than one
+ * turn's events. A client whose time is over, and that reads nothing for some seconds more, is disconnected.
  *
- * Events that are there in the same turn of the event loop (the provider sent them in one packet) go out in one write:
- * nobody waits for it, and it saves writes. An error after the first byte is an event of its own, and then no `[DONE]`:
- * only a stream that ended well has it.
+ * Events that are there in the same turn of the event loop (the provider sent them in one packet) go out in one write, which
+ * delays nothing. An error after the first byte is an event of its own, without `[DONE]`: only a stream that ended well has
+ * that.
  */
 export class SseResponse implements Timed {
   dueAtMs = 0;
@@ -36,19 +34,19 @@ export class SseResponse implements Timed {
   #ready: ReadyEvents<string> | undefined = undefined;
   #onOver: (() => void) | undefined = undefined;
   #readByMs = Infinity;
-  /** One for the whole stream; a promise for each chunk, and a function that waits for it, would be dearer. */
+  /** One function for the whole stream: a promise and a callback for each chunk would cost more. */
   readonly #goOn = (): void => this.#pump();
 
-  /** @param heartbeats  of all streams with this `heartbeatMs`; 0 = none */
+  /** @param heartbeats  shared by all streams with this `heartbeatMs`; 0 = none */
   constructor(
     private readonly response: Response,
     private readonly heartbeatMs: number,
     private readonly heartbeats: Deadlines,
-    /** The time a client has for a stream. */
+    /** How long a client may take to read the stream. */
     private readonly readMs: number,
   ) {}
 
-  /** Sends the headers and begins to say `: ping` whenever nothing else is said for `heartbeatMs`. */
+  /** Sends the headers. From now on there is a `: ping` whenever nothing else was written for `heartbeatMs`. */
   open(): void {
     if (this.response.headersSent || this.response.destroyed) return;
     this.response.statusCode = 200;
@@ -61,10 +59,10 @@ export class SseResponse implements Timed {
   }
 
   /**
-   * Begins to write them, and does not throw: a failure is an event.
+   * Begins to write the events. Does not throw: a failure becomes an event.
    *
-   * @param events  JSON texts, one event or a run of them each; iterated to the end or until the client is gone
-   * @param onOver  called once, when the stream has ended, whoever ended it
+   * @param events  JSON texts of one event or a run of them; iterated to the end, or until the client is gone
+   * @param onOver  called once, when the stream has ended for whatever reason
    */
   pipe(events: AsyncIterable<string>, onOver?: () => void): void {
     // The head goes out with the first events, which are there already.
@@ -79,22 +77,22 @@ export class SseResponse implements Timed {
     socket?.uncork();
   }
 
-  /** Nothing was said for a while. */
+  /** Nothing was written for a while. */
   onDue(): void {
     if (!this.#isOpen()) return;
-    // A reader that has not taken the last bytes needs no more of them.
+    // A reader that has not taken the last bytes needs no ping.
     if (!this.response.writableNeedDrain) this.#text?.write(PING);
     this.#rest();
   }
 
-  /** Writes what is there, and comes back when there is more, or room for it. */
+  /** Writes what is there, and returns when there is more, or room for it. */
   #pump(): void {
     try {
       while (this.#isOpen()) {
         if (this.response.writableNeedDrain) return this.#awaitRoom();
         const json = this.#ready?.takeReady();
         if (json !== undefined) this.#gather(json);
-        // Mostly that was all, so it is not asked for once more before waiting.
+        // Mostly that was all, so nothing more is asked for before waiting.
         if (this.response.writableNeedDrain) continue;
         if (this.#ready?.whenReady(this.#goOn)) return this.#flush();
         if (json !== undefined) continue;
@@ -112,7 +110,7 @@ export class SseResponse implements Timed {
     whenDrained(this.response, leftMs + UNREAD_GRACE_MS, this.#goOn);
   }
 
-  /** One step that takes a promise: what comes next, the end, or a failure. */
+  /** One step that needs a promise: the next event, the end, or a failure. */
   async #pull(): Promise<void> {
     try {
       const { done, value } = await this.#events!.next();
@@ -172,7 +170,7 @@ export class SseResponse implements Timed {
     if (this.#gathered.length >= MAX_GATHERED_LENGTH) this.#flush();
   }
 
-  /** Ticks come after all microtasks, so after every event that is there already. */
+  /** A tick runs after all microtasks, and so after every event that is there already. */
   #flushLater(): void {
     if (this.#gathered !== '') process.nextTick(() => this.#flush());
   }
@@ -191,13 +189,13 @@ export class SseResponse implements Timed {
     return frames;
   }
 
-  /** From now on nothing is said. */
+  /** The time without a write starts now. */
   #rest(): void {
     if (this.heartbeatMs > 0) this.heartbeats.set(this, this.heartbeatMs);
   }
 }
 
-/** Calls back when the socket takes more, or is closed, as it is when it has taken nothing for so long. */
+/** Calls back when the socket takes more, or is closed; it is closed if it takes nothing for `withinMs`. */
 function whenDrained(response: Response, withinMs: number, goOn: () => void): void {
   const timer = setTimeout(() => response.destroy(), withinMs);
   const done = (): void => {

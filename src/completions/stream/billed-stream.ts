@@ -29,16 +29,16 @@ export interface BilledStreamParts {
   /** The upstream call, and what ended it. */
   readonly upstream: { abort(): void; readonly reason: unknown };
   readonly cancelStopsBilling: boolean;
-  /** The answer is kept for a retry (Idempotency-Key): it is read to its end without a client, too. */
+  /** The answer is kept for a retry (Idempotency-Key): it is read to its end even without a client. */
   readonly keepsAnswer?: boolean;
   readonly drains: DrainPool;
-  /** Called with every event as the provider gave it, one chunk each. */
+  /** Called with every event as the provider sent it, one chunk each. */
   readonly onUpstreamEvent?: ((event: ChatStreamEvent) => void) | undefined;
   /** Called with every event's JSON that the client gets (idempotent transcript, response cache). */
   readonly onEvent?: ((json: string) => void) | undefined;
   /** Called once, after settlement and before the client can see the end. Awaited. */
   readonly onComplete?: (() => Promise<void>) | undefined;
-  /** Called once at the end of everything, whatever it was. */
+  /** Called once at the end, whatever it was. */
   readonly onEnd: (end: StreamEnd) => void;
 }
 
@@ -50,10 +50,10 @@ export type StreamEnd =
  *
  * Every ending has its price, and the price is booked before the client can see the end:
  * - complete: the provider's usage, else our own count;
- * - the client left: abort and count what came, or, where the provider bills on regardless, read on to its usage;
- * - the client left, and a retry with its Idempotency-Key shall get the answer: read on to the end, in any case;
- * - the provider failed, or a shutdown cut it, read or not: nothing, the hold goes back, and the operator gets a row;
- * - the client was too slow for the time there is: as if it had left, else an answer read slowly to its last line is free;
+ * - the client left: abort and count what came; or, if the provider bills to the end anyway, read on to its usage;
+ * - the client left, and a retry with its Idempotency-Key is to get the answer: read on to the end in any case;
+ * - the provider failed, or a shutdown cut the stream: nothing, the hold is released, and the operator gets a row;
+ * - the client was too slow for the time allowed: as if it had left, or an answer read slowly to its last line would be free;
  * - the next slice of a long answer is not covered: cut with `finish_reason: "length"`, what came is charged.
  *
  * An object with `next` and `return`, not a generator: a generator that was never started runs no `finally`.
@@ -67,12 +67,12 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   #usage: Usage | undefined;
   #usageIsFinal = false;
   #isUncovered = false;
-  /** Whether what came is covered is not known yet; what comes next waits for it. */
+  /** It is not known yet whether what came is covered; what comes next has to wait. */
   #covering: Promise<void> | undefined;
   #coverFailure: { readonly error: unknown } | undefined;
-  /** What a closing chunk is modelled on: the last that came before somebody asked whether there is money for more. */
+  /** The last chunk before the question whether there is money for more: the model of a closing chunk. */
   #coveredJson = '';
-  /** What the reader waits for: when it leaves meanwhile, the event is the drain's. */
+  /** What the reader waits for. If it leaves meanwhile, the drain takes the event. */
   #pending: Promise<IteratorResult<ChatStreamEvent>> | undefined;
   #ended = false;
   #settling: Promise<SettledCharge> | undefined;
@@ -133,7 +133,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     return this.#isFlowing && this.#ready.whenReady(wake);
   }
 
-  /** Nothing has to be settled or refused before the next event. */
+  /** No settlement, and no question of cover, comes before the next event. */
   get #isFlowing(): boolean {
     return !this.#ended && !this.#covering && !this.#coverFailure && !this.#isUncovered;
   }
@@ -153,10 +153,10 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     }
   }
 
-  /** @returns what the client gets of it */
+  /** @returns what the client gets of the event */
   #take(event: ChatStreamEvent): string | undefined {
     this.#track(event);
-    // Slices are held ahead, so what has come is still covered: it is shown, and the next step is the cut.
+    // Slices are held ahead, so what has come is still covered: it goes out, and the next step is the cut.
     const covered = this.#parts.billing.covers(Math.ceil(this.#outputBytes / 2));
     if (covered !== true) {
       this.#coveredJson = event.json;
@@ -189,7 +189,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     if (event.finishReason) run.finishReason = event.finishReason;
     if (event.usage) {
       this.#usage = event.usage;
-      // Some providers count from the first event on; only a count told at or after the finish covers the answer.
+      // Some providers count from the first event on; only a count at or after the finish is that of the whole answer.
       this.#usageIsFinal = run.finishReason !== undefined;
     }
   }
@@ -203,7 +203,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     if (this.#end()) await this.#conclude();
   }
 
-  /** @param onSettled  what is still to be shown, before the answer is kept */
+  /** @param onSettled  writes what is still missing, before the answer is kept */
   async #conclude(onSettled?: () => void): Promise<void> {
     try {
       await this.#settleUsage();
@@ -238,7 +238,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     return { done: false, value: shown };
   }
 
-  /** The provider's own chunk of it is among those that were cut off. */
+  /** The provider's own usage chunk was cut off. */
   #showUsage(): string | undefined {
     const { run } = this.#parts;
     return run.includeUsage && run.usage
@@ -246,7 +246,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
       : undefined;
   }
 
-  /** @returns the chunk that tells of it */
+  /** @returns the chunk that says so */
   #cut(): string {
     this.#closeUpstream();
     this.#parts.run.finishReason = 'length';
@@ -255,7 +255,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
 
   async #abandon(): Promise<void> {
     const { drains, cancelStopsBilling, keepsAnswer, upstream, onEnd } = this.#parts;
-    // Cut by the gateway itself, which the client had not read yet: it pays what it would pay had it read that.
+    // The gateway itself had cut the stream, and the client left before it saw that: it pays as if it had seen it.
     if (upstream.reason instanceof GatewayError) {
       await this.#failed(upstream.reason).catch(() => undefined);
       return;
@@ -277,7 +277,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     void this.#events.return?.().catch(() => undefined);
   }
 
-  /** Reads on without a client, to the provider's own count. */
+  /** Reads on without a client, up to the provider's own count. */
   async #drain(signal: AbortSignal): Promise<void> {
     const { upstream, onEnd } = this.#parts;
     const cut = (): void => upstream.abort();
@@ -290,7 +290,7 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
     } catch (error) {
       await this.#settleCutDrain(error).catch(() => undefined);
     } finally {
-      // A signal with a time limit lives until then, and its listener keeps request and answer alive.
+      // A signal with a time limit lives until then, and its listener would keep request and answer alive.
       signal.removeEventListener('abort', cut);
     }
     onEnd({ kind: 'client-gone' });
@@ -312,8 +312,8 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 
   /**
-   * The end was not reached. The client had what came before it left, so that is charged, by our own count. Not so with
-   * an Idempotency-Key: what cannot be given again is not charged, the key is free, and the retry makes it anew.
+   * The end was not reached. What the client got before it left is charged, by our own count. Not so with an
+   * Idempotency-Key: an answer that cannot be replayed is not charged, the key is free, and the retry starts afresh.
    */
   async #settleCutDrain(error: unknown): Promise<void> {
     if (!this.#parts.keepsAnswer) return this.#settleUsage();
@@ -351,13 +351,13 @@ export class BilledStream implements AsyncIterableIterator<string>, ReadyEvents<
   }
 }
 
-/** Of a stream that had begun: its provider may send a bill for what came. */
+/** For a stream that had begun: the provider may bill what came. */
 function releaseAfter(error: unknown, otherwise: string): Settlement {
   const reason = error instanceof GatewayError ? error.code : otherwise;
   return { kind: 'release', reason, isCostUnknown: true };
 }
 
-/** What a run would have been as one event for each chunk. */
+/** A run as one event for each chunk. */
 function eventsOf(event: ChatStreamEvent): ChatStreamEvent[] {
   return chunksOf(event.json).map((json, position) =>
     position === 0 ? { ...event, json } : { ...event, json, outputText: '' },

@@ -1,13 +1,13 @@
 import { chunksOf, toCompletionUsage, type Usage } from '@app/contracts';
 import type { CompletionRun } from '../completion-run.js';
 
-/** Ends a stream that is cut. @param json  one of the stream's own chunks, or a run of them: the end has their form */
+/** Ends a stream that is cut. @param json  one of the stream's chunks, or a run of them, whose envelope it gets */
 export function lengthChunk(json: string, run: CompletionRun): string {
   const choices = [{ index: 0, delta: {}, finish_reason: 'length' }];
   return JSON.stringify({ ...envelopeOf(json, run), choices });
 }
 
-/** What was charged for a stream that is cut, for a client that asked for it: its provider told no usage. */
+/** The usage charged for a stream that is cut, for a client that asked for it: the provider reported none. */
 export function usageChunk(json: string, run: CompletionRun, usage: Usage): string {
   return JSON.stringify({ ...envelopeOf(json, run), choices: [], usage: toCompletionUsage(usage) });
 }

@@ -5,8 +5,8 @@ const MAX_DRAINS = 64;
 const MAX_DRAIN_MS = 120_000;
 
 /**
- * Answers being read to their end although their client has left, because the provider bills to the end anyway and
- * only its last event tells how much. Bounded in number and time; over the bound a drain is refused.
+ * Answers that are read to their end although the client has left, because the provider bills to the end anyway and only
+ * its last event says how much. Limited in number and time; beyond that, drains are refused.
  */
 @Injectable()
 export class DrainPool {
@@ -23,7 +23,7 @@ export class DrainPool {
     return true;
   }
 
-  /** For an answer that is owed to a retry: out of bounds, and for as long as the request itself may take. */
+  /** For an answer that is owed to a retry: never refused, and without a limit but the request's own. */
   drain(drain: (signal: AbortSignal) => Promise<void>): void {
     this.#run(drain, new AbortController().signal);
   }

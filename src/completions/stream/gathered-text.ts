@@ -1,17 +1,17 @@
 import { ownText } from '../../text/own-text.js';
 
-/** Pieces of fewer characters than this altogether may keep alive what they were cut from. */
+/** Pieces with fewer characters than this in total may keep alive what they were cut from. */
 const LOOSE_LENGTH = 4_096;
-/** V8 copies what is shorter than this when it cuts it off. */
+/** V8 copies shorter slices. */
 const VIEW_LENGTH = 13;
-/** As many pieces may be views of what they were cut from. */
+/** So many pieces may be views of what they were cut from. */
 const LOOSE_VIEWS = 4;
 
 /**
  * The text of a stream, piece by piece.
  *
- * A piece may be a view of the chunk that it came in (`ownText`), and a long answer would keep all of its chunks alive,
- * many times its own length. Every few of them the pieces are made one text of their own.
+ * A piece may be a view of its chunk (`ownText`), so a long answer would keep all its chunks alive, which are many times as
+ * long. So every few pieces are copied into one text.
  */
 export class GatheredText {
   #packed = '';

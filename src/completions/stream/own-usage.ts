@@ -2,9 +2,9 @@ import type { ChatRequest, Usage } from '@app/contracts';
 import { countTokens } from '../../billing/quote/count-tokens.js';
 
 /**
- * Usage by our own count, for an answer whose provider never told (the client left, or the provider does not report).
- * Counted with OpenAI's o200k encoding, whatever the model: exact for OpenAI, within some percent for others.
- * What the provider did report (Anthropic tells the input at the start) is kept.
+ * Usage by our own count, for an answer without the provider's (the client left, or the provider reports none). Counted with
+ * OpenAI's o200k encoding, whatever the model: exact for OpenAI, a few percent off for others. What the provider did report
+ * is kept (Anthropic reports the input at the start).
  */
 export async function ownUsage(
   request: ChatRequest,

@@ -10,10 +10,10 @@ export interface ReplayHooks {
 }
 
 /**
- * An answer that is there already, as a stream.
+ * A stored answer as a stream.
  *
- * An object with `next` and `return`, not a generator: one that was never started runs no `finally`, and nobody would be
- * told when the client leaves before the first event.
+ * An object with `next` and `return`, not a generator: one that was never started runs no `finally`, so `onEnd` would not be
+ * called for a client that leaves before the first event.
  */
 export class ReplayedStream implements AsyncIterableIterator<string> {
   #ended = false;

@@ -3,13 +3,13 @@ import { ECHO_MAX_OUTPUT_TOKENS, type EchoBehaviour } from './echo.models.js';
 import { tokensOf } from './echo.tokens.js';
 import { sampleSchema } from './sample-schema.js';
 
-/** One token of an answer, and what it is a part of. */
+/** One token of an answer, and the part it belongs to. */
 export interface AnswerToken {
   readonly part: 'reasoning' | 'content' | 'arguments';
   readonly text: string;
 }
 
-/** An answer before it is given, whole or in pieces. With `n` each choice is the same. */
+/** An answer before it is sent, whole or in pieces. With `n` all choices are the same. */
 export interface EchoAnswer {
   readonly tokens: readonly AnswerToken[];
   readonly toolCall: { readonly id: string; readonly name: string } | undefined;
@@ -19,7 +19,7 @@ export interface EchoAnswer {
 }
 
 /**
- * What the model of that behaviour answers to the request: the same each time.
+ * What a model of that behaviour answers to the request: the same each time.
  *
  * @param inputTokens  of a request that fits the context window: all of it is read here
  */
@@ -66,7 +66,7 @@ function usageOf(
   };
 }
 
-/** What there is to repeat: the last message of the user, or the tool's answer that came after it. */
+/** The text to repeat: the user's last message, or the result of a tool that came after it. */
 function lastWords(request: ChatRequest): string {
   const message = request.messages.findLast(
     ({ role }) => role === 'user' || role === 'tool' || role === 'function',
@@ -91,7 +91,7 @@ function spokenText(request: ChatRequest, behaviour: EchoBehaviour, heard: strin
   return Array.from({ length: times }, () => text).join('\n');
 }
 
-/** The format's type is checked where the request comes in, what belongs to it is not. */
+/** Only the type of the format has been checked. */
 function schemaOf(format: object): unknown {
   const named: unknown = Reflect.get(format, 'json_schema');
   return typeof named === 'object' && named !== null ? Reflect.get(named, 'schema') : undefined;
@@ -110,7 +110,7 @@ interface Callable {
   readonly parameters: unknown;
 }
 
-/** A tool's answer is never answered with another call: a conversation with tools comes to its end. */
+/** The result of a tool never leads to another call, so a conversation with tools comes to an end. */
 function toolToCall(request: ChatRequest, behaviour: EchoBehaviour): Callable | undefined {
   const tools = (request.tools ?? []).flatMap((tool) => (tool.function ? [tool.function] : []));
   const choice = request.tool_choice;

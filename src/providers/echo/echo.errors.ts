@@ -6,7 +6,7 @@ const FAILED = { processed: 'unknown', countsAsFailure: true, tryElsewhere: true
 const BUSY = { processed: 'no', countsAsFailure: true, tryElsewhere: true } as const;
 const RETRY_AFTER_MS = 1000;
 
-/** What a provider's answer of this status becomes. */
+/** The error that a provider's answer with this status becomes. */
 export function scriptedError(status: number): ProviderError {
   const message = `This model always answers with status ${status}.`;
   const more = (options: ProviderErrorOptions) => ({ ...options, upstreamStatus: status });
@@ -41,7 +41,7 @@ export function brokenStream(by: 'error' | 'cut'): ProviderError {
   return new ProviderError('provider_bad_response', message, FAILED);
 }
 
-/** As every provider has one. */
+/** Every provider has such a limit. */
 export function contextTooLong(): ProviderError {
   const message = `The context window is ${ECHO_CONTEXT_WINDOW} tokens, the messages have more.`;
   return new ProviderError('context_length_exceeded', message, {
@@ -51,7 +51,7 @@ export function contextTooLong(): ProviderError {
   });
 }
 
-/** Fields whose effect would be missed in the answer. */
+/** Fields whose effect the client would miss in the answer. */
 export function unsupportedFields(request: ChatRequest): string[] {
   const found: string[] = [];
   if (request.logprobs) found.push('logprobs');

@@ -1,14 +1,14 @@
 import type { ModelCard } from '@app/contracts';
 
-/** What a model of this provider does; its name says it. */
+/** What a model of this provider does; its name says so. */
 export interface EchoBehaviour {
-  /** Calls the first tool it is given. Other models call one only when the request forces them to. */
+  /** Calls the first tool that it is offered. Other models call one only if the request forces them to. */
   readonly callsTools?: true;
   /** Thinks aloud before it answers. */
   readonly reasons?: true;
   /** Multiplies the pause before each word. */
   readonly slowness?: number;
-  /** Repeats the text until the answer has so many tokens. */
+  /** Repeats the text until the answer has this many tokens. */
   readonly outputTokens?: number;
   readonly reportsNoUsage?: true;
   /** Fails at once, as a provider that answers with this status. */
@@ -19,7 +19,7 @@ export interface EchoBehaviour {
   readonly hangs?: true;
 }
 
-/** For streams that fail: so many words come first. */
+/** Words that come before a stream fails. */
 export const WORDS_BEFORE_BREAK = 3;
 
 export const ECHO_BEHAVIOURS: Readonly<Record<string, EchoBehaviour>> = Object.freeze({
@@ -63,7 +63,7 @@ export const ECHO_MODELS: readonly ModelCard[] = Object.freeze(
   })),
 );
 
-/** As a small model costs, so that a few requests show in a balance. */
+/** Like a small model's, so that a few requests show in a balance. */
 export const ECHO_PRICES = Object.freeze(
   Object.fromEntries(
     ECHO_MODELS.map(({ id }) => [id, { inputPerMillion: '0.50', outputPerMillion: '1.50' }]),

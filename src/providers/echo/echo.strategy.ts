@@ -26,7 +26,7 @@ import {
 import { streamEvents, toCompletion } from './echo.response.js';
 import { countInputTokens } from './echo.tokens.js';
 
-/** A provider inside the process: repeats what it hears, and fails when its model's name says so. No network, no key. */
+/** A provider inside the process: it repeats what it hears, and fails if the model's name says so. No network, no key. */
 export class EchoStrategy implements ProviderStrategy {
   readonly providerName = 'echo';
   readonly cancelStopsBilling = true;
@@ -83,7 +83,7 @@ export class EchoStrategy implements ProviderStrategy {
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-/** Gives the events with a pause before each word. */
+/** The events, with a pause before each word. */
 class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
   #words = 0;
   #sleepSignal: AbortSignal | undefined;
@@ -116,7 +116,7 @@ class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
     return Promise.resolve(DONE);
   }
 
-  /** Before the first word that is too many, and in any case before the end. */
+  /** Before the first word too many, and in any case before the end. */
   #breaksAt(event: ChatStreamEvent): boolean {
     return this.#words > WORDS_BEFORE_BREAK || event.finishReason !== undefined || event.usageOnly;
   }
@@ -124,7 +124,7 @@ class EchoEvents implements AsyncIterableIterator<ChatStreamEvent, undefined> {
   async #pause(): Promise<void> {
     this.#words += 1;
     if (this.delayMs === 0) return;
-    // An abort shows in the signal, which is looked at next.
+    // An abort is seen from the signal, which is checked next.
     await sleep(this.delayMs, undefined, {
       signal: (this.#sleepSignal ??= abortSignalOf(this.signal)),
     }).catch(() => undefined);

@@ -6,14 +6,14 @@ const TOKENS_PER_MESSAGE = 3;
 const TOKENS_PER_ATTACHMENT = 85;
 
 /**
- * Text -> this provider's tokens: up to eight characters of a word, with the white space before them. Joined they are
- * the text again; their number never exceeds the text's bytes.
+ * Text -> this provider's tokens: up to eight characters of a word, with the white space before them. Joined they give the
+ * text again; there are never more of them than bytes.
  */
 export function tokensOf(text: string): string[] {
   return text.match(TOKEN) ?? [];
 }
 
-/** @returns how many there are, or some number above `limit` when there are more */
+/** @returns their number, or any number above `limit` if there are more */
 export function countInputTokens(request: ChatRequest, limit: number): number {
   let total = 0;
   for (const message of request.messages) {
@@ -46,7 +46,7 @@ function countJson(value: unknown, limit: number): number {
   return value === undefined || value === null || limit < 0 ? 0 : countTokens(JSON.stringify(value), limit);
 }
 
-/** One by one: a list of all of them holds everybody up when there are millions. */
+/** One by one: to list millions of them would block the event loop. */
 function countTokens(text: string, limit: number): number {
   let count = 0;
   for (const _token of text.matchAll(TOKEN)) if (++count > limit) break;

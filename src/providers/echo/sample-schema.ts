@@ -6,7 +6,7 @@ const MAX_CHARACTERS = 1_000_000;
 type Schema = Record<string, unknown>;
 
 /**
- * A value that fits a JSON Schema, the same one each time; texts are `text`. Knows what tools usually use: types, `enum`,
+ * A value that fits a JSON Schema, the same each time; its texts are `text`. It knows what tools usually use: types, `enum`,
  * `const`, `default`, `anyOf`/`oneOf`/`allOf`, `$ref` inside the schema, lengths and minima. No validator.
  */
 export function sampleSchema(schema: unknown, text: string): unknown {
@@ -18,7 +18,7 @@ interface Sampling {
   readonly root: Schema;
   readonly text: string;
   readonly depth: number;
-  /** What may still be made, for the whole sample. */
+  /** What may still be generated for the whole sample. */
   readonly left: { values: number; characters: number };
 }
 
