@@ -1,5 +1,7 @@
 import type { ContentPart } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
+import { type DataUrl, IS_DATA_URL, readDataUrl } from '../data-url.js';
+import { mediaTypeOf, PDF } from '../media-type.js';
 import type { ToolUseIds } from './anthropic.ids.js';
 import type { ModelTraits } from './anthropic.traits.js';
 import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
@@ -131,11 +133,7 @@ export function isUnsigned(block: WireBlock): boolean {
   return block.type === 'thinking' && textOf(block.signature) === '';
 }
 
-const PDF = 'application/pdf';
 const ADDRESS = /^https?:\/\//i;
-const IS_DATA_URL = /^data:/i;
-const PDF_ADDRESS = /^https?:\/\/[^?#]*\.pdf(?:[?#]|$)/i;
-const IMAGE_ADDRESS = /^https?:\/\/[^?#]*\.(?:png|jpe?g|gif|webp)(?:[?#]|$)/i;
 
 /** Under this name clients send PDFs, too, and some the address alone. */
 function imageBlock(part: ContentPart, path: string): WireBlock {
@@ -143,7 +141,7 @@ function imageBlock(part: ContentPart, path: string): WireBlock {
   const url = textOf(isObject(image) ? image.url : image);
   if (!IS_DATA_URL.test(url)) {
     return {
-      type: PDF_ADDRESS.test(url) ? 'document' : 'image',
+      type: mediaTypeOf(url) === PDF ? 'document' : 'image',
       source: urlSource(url, `${path}.image_url.url`),
     };
   }
@@ -152,12 +150,13 @@ function imageBlock(part: ContentPart, path: string): WireBlock {
 }
 
 function inlineDocument({ mediaType, base64 }: DataUrl): WireBlock {
-  return { type: 'document', source: { type: 'base64', media_type: mediaType, data: base64() } };
+  const data = standardBase64(base64());
+  return { type: 'document', source: { type: 'base64', media_type: mediaType, data } };
 }
 
 /** Anthropic takes an image only under the type that its bytes have, which clients often get wrong. */
 function inlineImage({ mediaType, base64 }: DataUrl): WireBlock {
-  const data = base64();
+  const data = standardBase64(base64());
   const named = mediaType === 'image/jpg' ? 'image/jpeg' : mediaType;
   return { type: 'image', source: { type: 'base64', media_type: imageTypeOf(data) ?? named, data } };
 }
@@ -178,13 +177,13 @@ function imageTypeOf(base64: string): string | undefined {
 function fileBlocks(part: ContentPart, path: string, context: ContentContext): WireBlock[] {
   const file = isObject(part.file) ? part.file : {};
   const extras = documentExtras(part, file);
-  const named = mediaTypeOf(file.format) || mediaTypeOf(file.mime_type);
+  const named = statedType(file.format) || statedType(file.mime_type);
   const blockOf = (source: JsonObject, isImage: boolean): WireBlock =>
     isImage ? { type: 'image', source } : { type: 'document', source, ...extras };
   const url = addressOf(file);
   if (url !== undefined) {
-    const isImage = named ? named.startsWith('image/') : IMAGE_ADDRESS.test(url);
-    return [blockOf(urlSource(url, `${path}.file.file_url`), isImage)];
+    const type = named || mediaTypeOf(url);
+    return [blockOf(urlSource(url, `${path}.file.file_url`), type?.startsWith('image/') === true)];
   }
   if (typeof file.file_id === 'string') {
     context.betas.add(FILES_BETA);
@@ -197,7 +196,7 @@ function fileBlocks(part: ContentPart, path: string, context: ContentContext): W
 }
 
 /** `''` for what is no media type (`txt`), or one that says nothing: then name or address tell what the file is. */
-function mediaTypeOf(named: unknown): string {
+function statedType(named: unknown): string {
   const type = textOf(named).toLowerCase();
   if (type === 'pdf') return PDF;
   return type.includes('/') && !type.startsWith('application/octet-stream') ? type : '';
@@ -211,7 +210,7 @@ function addressOf(file: JsonObject): string | undefined {
 
 function documentBlocks(url: string, extras: JsonObject, path: string, context: ContentContext): WireBlock[] {
   const dataUrl = readDataUrl(url, `${path}.file.file_data`);
-  const { mediaType, text } = dataUrl;
+  const { mediaType = 'text/plain', text } = dataUrl;
   if (mediaType === PDF) return [{ ...inlineDocument(dataUrl), ...extras }];
   if (mediaType.startsWith('image/')) return [inlineImage(dataUrl)];
   if (isTextual(mediaType)) {
@@ -242,44 +241,14 @@ function urlSource(url: string, path: string): JsonObject {
   return { type: 'url', url };
 }
 
-const TEXT_FILE = /\.(?:txt|md|csv|json|xml|html?|log|ya?ml)$/i;
-
 /** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then type or filename tell what it is. */
 function dataUrlOf(data: string, filename: string, named: string): string {
   if (IS_DATA_URL.test(data)) return data;
-  return `data:${named || (TEXT_FILE.test(filename) ? 'text/plain' : PDF)};base64,${data}`;
-}
-
-interface DataUrl {
-  mediaType: string;
-  base64(): string;
-  text(): string;
-}
-
-/** `data:<media type>[;…][;base64],<data>`. The data is converted only when and as it is asked for: it may be large. */
-function readDataUrl(url: string, path: string): DataUrl {
-  const comma = url.indexOf(',');
-  if (comma < 0) throw invalidBody(path, 'is not a valid data: URL');
-  const [mediaType = '', ...parameters] = url.slice('data:'.length, comma).split(';');
-  const data = url.slice(comma + 1);
-  const encoded = parameters.some((parameter) => parameter.trim().toLowerCase() === 'base64');
-  return {
-    mediaType: mediaType.trim().toLowerCase() || 'text/plain',
-    base64: () =>
-      encoded ? standardBase64(data) : Buffer.from(percentDecoded(data, path)).toString('base64'),
-    text: () => (encoded ? Buffer.from(data, 'base64').toString('utf8') : percentDecoded(data, path)),
-  };
+  const guess = mediaTypeOf(filename);
+  return `data:${named || (guess !== undefined && isTextual(guess) ? 'text/plain' : PDF)};base64,${data}`;
 }
 
 /** Anthropic takes the standard alphabet only. */
 function standardBase64(data: string): string {
   return data.includes('-') || data.includes('_') ? data.replaceAll('-', '+').replaceAll('_', '/') : data;
-}
-
-function percentDecoded(data: string, path: string): string {
-  try {
-    return decodeURIComponent(data);
-  } catch {
-    throw invalidBody(path, 'is not a valid data: URL');
-  }
 }

@@ -33,6 +33,7 @@ describe('toGeminiPart', () => {
       { file_data: 'JVBE', filename: 'notes.md' },
       { inlineData: { mimeType: 'text/markdown', data: 'JVBE' } },
     ],
+    [{ file_data: 'YTog', filename: 'a.yml' }, { inlineData: { mimeType: 'text/plain', data: 'YTog' } }],
     [{ file_data: 'JVBE' }, { inlineData: { mimeType: 'application/pdf', data: 'JVBE' } }],
     [
       { file_data: 'DATA:image/png;base64,iVBO', mime_type: 'video/mp4' },

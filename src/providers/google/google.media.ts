@@ -1,4 +1,6 @@
 import type { ContentPart } from '@app/contracts';
+import { IS_DATA_URL, readDataUrl } from '../data-url.js';
+import { mediaTypeOf, PDF } from '../media-type.js';
 import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { type GeminiPart, isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
@@ -73,7 +75,7 @@ function fromAudio(field: unknown, path: string): GeminiPart {
 function fromFile(field: unknown, path: string): GeminiPart {
   const file = isObject(field) ? field : {};
   const filename = text(file.filename) ?? '';
-  const mimeType = mimeTypeOf(file) ?? guessMimeType(filename);
+  const mimeType = mimeTypeOf(file) ?? mediaTypeOf(filename);
   const data = text(file.file_data);
   if (data && !IS_ADDRESS.test(data))
     return IS_DATA_URL.test(data) ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
@@ -84,7 +86,6 @@ function fromFile(field: unknown, path: string): GeminiPart {
 }
 
 const IS_ADDRESS = /^(https?|gs):\/\//i;
-const IS_DATA_URL = /^data:/i;
 
 function fileUri(id: string | undefined): string | undefined {
   if (!id || IS_ADDRESS.test(id)) return id;
@@ -93,19 +94,17 @@ function fileUri(id: string | undefined): string | undefined {
 
 function fromUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
   if (IS_DATA_URL.test(url)) return fromDataUrl(url, mimeType, path);
-  const guess = mimeType ?? guessMimeType(url);
+  // Google finds out the type itself where none is given; a wrong one would be an error.
+  const guess = mimeType ?? mediaTypeOf(url);
   return { fileData: { fileUri: url, ...(guess ? { mimeType: guess } : {}) } };
 }
 
-/** `data:<type>[;parameters][;base64],<data>`; base64 of both alphabets goes on as it is, Google reads both. */
+/** Base64 of both alphabets goes on as it is: Google reads both. */
 function fromDataUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
-  const comma = url.indexOf(',');
-  if (comma < 0) throw invalidBody(path, 'is not a complete data: URL');
-  const [type = '', ...parameters] = url.slice('data:'.length, comma).split(';');
-  const data = url.slice(comma + 1);
+  const dataUrl = readDataUrl(url, path);
+  const data = dataUrl.base64();
   if (data === '') throw invalidBody(path, 'is a data: URL without data');
-  const isBase64 = parameters.some((parameter) => parameter.trim().toLowerCase() === 'base64');
-  return inline(isBase64 ? data : toBase64(data, path), type.trim() || mimeType || 'text/plain');
+  return inline(data, dataUrl.mediaType ?? (mimeType || 'text/plain'));
 }
 
 /** `image/jpg` is no type, but a usual one; Google refuses it. */
@@ -113,61 +112,6 @@ function inline(data: string, mimeType: string): GeminiPart {
   return { inlineData: { mimeType: mimeType === 'image/jpg' ? 'image/jpeg' : mimeType, data } };
 }
 
-function toBase64(escaped: string, path: string): string {
-  try {
-    return Buffer.from(decodeURIComponent(escaped), 'utf8').toString('base64');
-  } catch {
-    throw invalidBody(path, 'is a data: URL with broken escapes');
-  }
-}
-
 function mimeTypeOf(holder: JsonObject): string | undefined {
   return text(holder.mime_type) ?? text(holder.format);
-}
-
-const PDF = 'application/pdf';
-
-/** What Gemini reads, by file extension. */
-const MIME_TYPES: Readonly<Record<string, string>> = {
-  png: 'image/png',
-  jpg: 'image/jpeg',
-  jpeg: 'image/jpeg',
-  webp: 'image/webp',
-  gif: 'image/gif',
-  heic: 'image/heic',
-  heif: 'image/heif',
-  pdf: PDF,
-  txt: 'text/plain',
-  md: 'text/markdown',
-  html: 'text/html',
-  csv: 'text/csv',
-  xml: 'text/xml',
-  json: 'application/json',
-  mp3: 'audio/mpeg',
-  wav: 'audio/wav',
-  flac: 'audio/flac',
-  ogg: 'audio/ogg',
-  aac: 'audio/aac',
-  aiff: 'audio/aiff',
-  m4a: 'audio/mp4',
-  mp4: 'video/mp4',
-  mpeg: 'video/mpeg',
-  mpg: 'video/mpeg',
-  mov: 'video/quicktime',
-  avi: 'video/x-msvideo',
-  webm: 'video/webm',
-  wmv: 'video/wmv',
-  flv: 'video/x-flv',
-  '3gp': 'video/3gpp',
-};
-
-/** Its path. */
-const ADDRESS = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*([^?#]*)/i;
-
-/** Google finds the type out by itself when there is none; a wrong guess would be an error. */
-function guessMimeType(name: string): string | undefined {
-  // Not by URL, which takes some microseconds for each of the thousands of images that a request may have.
-  const path = ADDRESS.exec(name)?.[1] ?? name;
-  const extension = /\.([a-z0-9]{2,4})$/i.exec(path)?.[1]?.toLowerCase();
-  return extension === undefined ? undefined : MIME_TYPES[extension];
 }
