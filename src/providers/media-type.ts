@@ -14,7 +14,6 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   log: 'text/plain',
   yaml: 'text/plain',
   yml: 'text/plain',
-
   md: 'text/markdown',
   html: 'text/html',
   htm: 'text/html',

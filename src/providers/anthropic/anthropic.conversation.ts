@@ -130,6 +130,7 @@ class Turns {
 
   add(message: ChatMessage, index: number): void {
     const path = `messages[${index}]`;
+    if (message.role !== 'assistant') this.context.toolUseIds.endTurn();
     switch (message.role) {
       case 'assistant':
         return this.#addAssistant(message, index, path);

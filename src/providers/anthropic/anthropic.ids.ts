@@ -1,40 +1,30 @@
-/** Anthropic takes `[a-zA-Z0-9_-]` in tool-use ids; ids that other providers gave may have more. */
+import { AnsweredCalls } from '../answered-calls.js';
+
+/** Anthropic takes `[a-zA-Z0-9_-]` in tool-use ids; other providers' ids may have other characters. */
 function allowed(id: string): string {
   return id.replace(/[^a-zA-Z0-9_-]/g, '_') || 'call';
 }
 
-interface Calls {
-  readonly ids: string[];
-  /** How many of them have got their result. */
-  answered: number;
-}
-
-/**
- * The ids of one conversation's calls. Anthropic takes each once; some models begin with `call_0` in every turn, and
- * some name no call at all. A result belongs to the first call of its id that has none.
- */
+/** The ids of one conversation's calls, each given once: Anthropic refuses an id that two calls of a turn share. */
 export class ToolUseIds {
   readonly #taken = new Set<string>();
-  /** By the client's id. */
-  readonly #calls = new Map<string, Calls>();
+  readonly #calls = new AnsweredCalls<string>();
   /** By the id that was wanted: where to go on looking for a free one. */
   readonly #copies = new Map<string, number>();
+
+  endTurn(): void {
+    this.#calls.endTurn();
+  }
 
   call(id: string): string {
     const given = this.#free(allowed(id));
     this.#taken.add(given);
-    const calls = this.#calls.get(id);
-    if (calls) calls.ids.push(given);
-    else this.#calls.set(id, { ids: [given], answered: 0 });
+    this.#calls.add(id, given);
     return given;
   }
 
   result(id: string): string {
-    const calls = this.#calls.get(id);
-    if (!calls) return allowed(id);
-    const { ids, answered } = calls;
-    calls.answered = Math.min(answered + 1, ids.length);
-    return ids[answered] ?? ids.at(-1) ?? allowed(id);
+    return this.#calls.answer(id) ?? allowed(id);
   }
 
   #free(wanted: string): string {

@@ -273,6 +273,16 @@ describe('tool turns', () => {
     expect([...names.keys()]).toEqual(['call_0', 'f_1', 'f_1_2', 'call_0_2', 'call', 'call_2']);
   });
 
+  it('gives a result to a call of the last turn, not to one that nobody answered before', () => {
+    const call = { id: 'call_0', type: 'function' as const, function: { name: 'f', arguments: '{}' } };
+    const turn = { role: 'assistant' as const, tool_calls: [call] };
+    const result = { role: 'tool' as const, tool_call_id: 'call_0', content: 'a' };
+    const { messages } = messagesOf([hello, turn, hello, turn, result]);
+    expect(messages.at(-1)?.content).toEqual([
+      { type: 'tool_result', tool_use_id: 'call_0_2', content: 'a' },
+    ]);
+  });
+
   it('names the toolset of a call in its result, too', () => {
     const provider_specific_fields = { toolset_name: 'browser' };
     const call = { id: 'a:1', type: 'function', function: { name: 'find', arguments: '{}' } } as const;

@@ -5,6 +5,7 @@ import {
   JsonBudget,
   type ToolCall,
 } from '@app/contracts';
+import { AnsweredCalls } from '../answered-calls.js';
 import { losesDigits } from '../../text/exact-json.js';
 import { toGeminiPart } from './google.media.js';
 import { CALL_ID_PREFIX } from './google.response.js';
@@ -86,14 +87,6 @@ interface KnownCall {
   readonly order: number;
 }
 
-/** Some models begin with `call_0` in every turn, and some name no call at all. */
-interface KnownCalls {
-  /** Of one turn, in its order. */
-  readonly calls: KnownCall[];
-  /** How many of them have got their result. */
-  answered: number;
-}
-
 interface PendingResult {
   readonly part: GeminiPart;
   /** What the result cannot hold, named; told as the user's when all results are. */
@@ -112,11 +105,9 @@ type Kind = 'user' | 'model' | 'tool';
 /** Builds the contents message by message, and remembers which calls there were. */
 class ContentsBuilder {
   readonly #contents: GeminiContent[] = [];
-  /** By the client's id. */
-  readonly #calls = new Map<string, KnownCalls>();
+  readonly #calls = new AnsweredCalls<KnownCall>();
   #results: PendingResult[] = [];
   #callCount = 0;
-  #callsBeforeTurn = 0;
   readonly #readable = new JsonBudget(READ_BOUNDS);
   #lastKind: Kind | undefined;
 
@@ -127,6 +118,7 @@ class ContentsBuilder {
 
   add(message: ChatMessage | undefined, at: number): void {
     if (!message) return;
+    if (message.role !== 'assistant') this.#calls.endTurn();
     if (message.role === 'tool' || message.role === 'function') {
       this.#results.push(this.#result(message, `messages[${at}]`));
       return;
@@ -166,7 +158,6 @@ class ContentsBuilder {
 
   #turn(message: ChatMessage, path: string): GeminiPart[] {
     if (message.audio) this.unsupported.refuse(`${path}.audio`);
-    this.#callsBeforeTurn = this.#callCount;
     const calls = this.#toolCalls(message, path);
     const layout = readLayout(message.provider_specific_fields);
     const said = this.#said(message, path);
@@ -237,22 +228,14 @@ class ContentsBuilder {
     if (!isObject(entry.functionCall)) return;
     const name = text(entry.functionCall.name) ?? '';
     // The message told of it, without the id.
-    this.#calls.delete(name);
+    this.#calls.forget(name);
     this.#remember(name, name, text(entry.functionCall.id));
   }
 
   #remember(key: string, name: string, geminiId: string | undefined): KnownCall {
     const call = { name, geminiId, order: this.#callCount++ };
-    const known = this.#calls.get(key);
-    if (known && known.calls[0]!.order >= this.#callsBeforeTurn) known.calls.push(call);
-    else this.#calls.set(key, { calls: [call], answered: 0 });
+    this.#calls.add(key, call);
     return call;
-  }
-
-  /** A result belongs to the first call of its id that has none. */
-  #answered(key: string | undefined): KnownCall | undefined {
-    const known = key === undefined ? undefined : this.#calls.get(key);
-    return known && (known.calls[known.answered++] ?? known.calls.at(-1));
   }
 
   /** Only the first call of a turn bears a signature; without one it was another provider's. */
@@ -270,7 +253,7 @@ class ContentsBuilder {
 
   #result(message: ChatMessage, path: string): PendingResult {
     const key = message.role === 'tool' ? message.tool_call_id : message.name;
-    const call = this.#answered(key);
+    const call = key === undefined ? undefined : this.#calls.answer(key);
     const name = call?.name ?? message.name;
     if (name === undefined)
       throw invalidBody(`${path}.tool_call_id`, 'answers no tool call of the messages before it');

@@ -255,6 +255,12 @@ describe('calls and their results', () => {
     // A call of an earlier turn that nobody answered is none of this turn's.
     const lost = [turn(call('call_0', 'a')), ...hi, turn(call('call_0', 'b')), ...answered('call_0')];
     expect(responses(contentsOf([...hi, ...lost]))).toEqual([['b', { output: 'r0' }]]);
+    // Two messages of the assistant's are one turn.
+    const split = [turn(call('call_0', 'a')), turn(call('call_0', 'b')), ...answered('call_0', 'call_0')];
+    expect(responses(contentsOf([...hi, ...split]))).toEqual([
+      ['a', { output: 'r0' }],
+      ['b', { output: 'r1' }],
+    ]);
   });
 
   it('names the message whose arguments are no JSON object, or that answers nothing', () => {
