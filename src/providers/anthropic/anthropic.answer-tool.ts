@@ -3,14 +3,14 @@ import type { ModelTraits } from './anthropic.traits.js';
 import type { UnsupportedParams } from '../unsupported-params.js';
 import { isObject, type JsonObject, type WireBlock } from './anthropic.wire.js';
 
-/** `response_format` of the type `json_schema`. */
+/** A `response_format` of type `json_schema`. */
 export interface AskedFormat {
   readonly schema: JsonObject;
   /** Empty: none. */
   readonly description: string;
 }
 
-/** What else the request has in it. */
+/** Other parts of the request that decide whether a tool can carry the answer. */
 interface Beside {
   readonly tools: ToolFields;
   readonly mcpServers: unknown;
@@ -21,8 +21,8 @@ const NAME = 'answer';
 const DESCRIPTION = 'Gives your answer to the user, in the form that they asked for.';
 
 /**
- * How the models before structured outputs are asked for JSON of a schema: it is the input of a tool that they have to call. Nothing
- * enforces it, but they keep to it.
+ * Asks a model without structured outputs for JSON that fits a schema: as the input of a tool that it has to call. Nothing
+ * enforces the schema, but these models keep to it.
  *
  * @returns `undefined` when the format is to be left out
  * @throws GatewayError  `unsupported_parameter` where the model has no tools or cannot be made to call this one
@@ -46,7 +46,7 @@ export function toAnswerTool(
     input_schema: { ...schema, type: 'object' },
   };
   return {
-    // Tools of the client's that may not be called (`tool_choice: none`) are left out: one of them may have this name.
+    // The client's own tools, which may not be called here (`tool_choice: none`), are left out: one may have this name.
     tools: [tool],
     tool_choice: { type: 'tool', name: NAME, disable_parallel_tool_use: true },
   };
@@ -66,7 +66,7 @@ function problemBeside({
 
 const ALTERNATIVES = ['anyOf', 'oneOf', 'allOf'];
 
-/** A call's input is an object; Anthropic takes no choice of several at its top. OpenAI takes neither for any answer. */
+/** A call's input is an object, and Anthropic allows no alternatives at its top level. OpenAI accepts neither for any answer. */
 function problemOf({ type, ...schema }: JsonObject): string | undefined {
   const isObjects = (type === undefined || type === 'object') && !ALTERNATIVES.some((name) => name in schema);
   return isObjects
@@ -75,9 +75,8 @@ function problemOf({ type, ...schema }: JsonObject): string | undefined {
 }
 
 /**
- * What such a model answered, as if it had said it: the call's input is the text. What stands beside the call is thought aloud
- * (Anthropic says that there is nothing) and would make the answer no JSON, so it is left out. Without a call, as in a refusal, the
- * answer is what the model said.
+ * The answer of such a model as if it had been text: the input of the call. Text beside the call is left out, because the answer
+ * would not be JSON with it (Anthropic says there is none). Without a call, as in a refusal, the answer is the model's text.
  */
 export function asText(content: readonly WireBlock[]): readonly WireBlock[] {
   const answer = content.find(isCall);

@@ -13,13 +13,13 @@ import { invalidBody } from '../unsupported-params.js';
 import { isBlock, isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /**
- * An assistant's message of an earlier turn -> its blocks: thinking first, then text, then tool calls.
+ * An assistant message of an earlier turn -> its blocks: thinking first, then text, then tool calls.
  *
- * When the gateway gave the raw blocks with that turn (`provider_specific_fields.anthropic_content`) and the visible
- * part of the message still says the same, those are the turn, byte for byte, with the calls' arguments as the message
- * has them. A client that edited the message means what it wrote.
+ * If the client returns the raw blocks of that turn (`provider_specific_fields.anthropic_content`) and the visible part of the
+ * message is unchanged, the raw blocks are sent byte for byte, with the arguments of the calls as the message has them. If the
+ * client edited the message, the message counts.
  *
- * `reasoning_content` is not sent: without a signature Anthropic takes no thinking.
+ * `reasoning_content` is not sent: Anthropic refuses thinking without a signature.
  *
  * @throws GatewayError  `invalid_body` for arguments that are not a JSON object
  */
@@ -37,7 +37,7 @@ export function assistantBlocks(
   if (Array.isArray(message.images) && message.images.length > 0)
     context.unsupported.refuse(`${path}.images`, 'is not taken by Anthropic');
   const said = toBlocks(message.content, `${path}.content`, context);
-  // Some clients name a call in both dialects.
+  // Some clients send a call in both dialects.
   const native = new Set(said.filter((block) => block.type === 'tool_use').map((block) => block.id));
   return [
     ...thinkingBlocks(fields.thinking_blocks ?? message.thinking_blocks),
@@ -48,8 +48,9 @@ export function assistantBlocks(
 }
 
 /**
- * The calls of both are the same, in the same order. Their arguments are JSON text in the message, exact to the last digit and
- * where a client edits them. What is no JSON, as arguments that were cut off, is left to the raw block.
+ * The blocks with the arguments of the message's calls, which are the same calls in the same order. The message has them as JSON
+ * text: exact to the last digit, and the place where a client edits them. Arguments that are not JSON, because they were cut off,
+ * leave the raw block as it is.
  */
 function withCalled(
   blocks: WireBlock[],
@@ -66,7 +67,7 @@ function withCalled(
   });
 }
 
-/** Anthropic gives blank text now and then, and does not take it back. */
+/** Anthropic sometimes returns blank text, but refuses to receive it. */
 function isSendable(block: WireBlock): boolean {
   return block.type !== 'text' || textOf(block.text).trim() !== '';
 }
@@ -104,7 +105,7 @@ function toolUse(call: ToolCall, path: string, context: ContentContext): WireBlo
   return [withCacheControl(block, call.cache_control)];
 }
 
-/** No arguments are written as an empty string by some clients. */
+/** Some clients send an empty string for a call without arguments. */
 function toInput(text: unknown, path: string, json: ExactJsonParser): JsonObject {
   const input = textOf(text).trim() === '' ? {} : parsed(textOf(text), json);
   if (!isObject(input)) throw invalidBody(path, 'must be a JSON object');

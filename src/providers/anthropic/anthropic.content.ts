@@ -7,14 +7,14 @@ import type { ModelTraits } from './anthropic.traits.js';
 import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
-/** Files uploaded to Anthropic are named by a source of their own, which is still in beta. */
+/** References to uploaded files are still in beta. */
 const FILES_BETA = 'files-api-2025-04-14';
 
-/** Messages that change the tools of the conversation, in beta as well. */
+/** Blocks that change the tools in the middle of a conversation, also in beta. */
 const TOOL_CHANGES_BETA = 'mid-conversation-tool-changes-2026-07-01';
 const TOOL_CHANGES = new Set(['tool_addition', 'tool_removal']);
 
-/** Anthropic's own blocks, given as content parts: passed on as they are. */
+/** Anthropic's own blocks: passed on unchanged when they come as content parts. */
 const NATIVE_BLOCKS = new Set([
   'image',
   'document',
@@ -44,18 +44,18 @@ const NATIVE_BLOCKS = new Set([
 export interface ContentContext {
   readonly traits: ModelTraits;
   readonly unsupported: UnsupportedParams;
-  /** For the arguments of calls. */
+  /** For the arguments of tool calls. */
   readonly exactJson: ExactJsonParser;
   readonly toolUseIds: ToolUseIds;
-  /** Beta features that a translated part needs; sent as a header. */
+  /** Beta features that translated parts need; sent in the header `anthropic-beta`. */
   readonly betas: Set<string>;
 }
 
 /**
- * Content of a message -> Anthropic's blocks. Text that is empty or only white space is left out: Anthropic refuses it.
+ * The content of a message -> Anthropic's blocks. Blank text is left out: Anthropic refuses it.
  *
- * @param path  the content's place in the request, for errors: `messages[2].content`
- * @throws GatewayError  `unsupported_parameter` for a part that Anthropic cannot take, `invalid_body` for a malformed one
+ * @param path  where the content is in the request, for errors: `messages[2].content`
+ * @throws GatewayError  `unsupported_parameter` for a part that Anthropic does not support, `invalid_body` for a malformed one
  */
 export function toBlocks(
   content: string | readonly ContentPart[] | null | undefined,
@@ -69,7 +69,7 @@ export function toBlocks(
   });
 }
 
-/** What a model that takes text alone has no use for is refused, or left out. */
+/** Refuses, or leaves out, what a text-only model does not accept. */
 export function takenBlocks(
   blocks: WireBlock[],
   path: string,
@@ -123,19 +123,19 @@ function otherBlocks(part: ContentPart, path: string, context: ContentContext): 
   return [];
 }
 
-/** A tool that only a message defines is not among those whose price is reserved. */
+/** References only: money is held for the tools of the request, not for one that a message defines. */
 function isReference(tool: unknown): boolean {
   return isObject(tool) && textOf(tool.type).endsWith('_reference');
 }
 
-/** Anthropic refuses thinking without a signature, which only Anthropic gives. */
+/** Anthropic refuses thinking without its own signature. */
 export function isUnsigned(block: WireBlock): boolean {
   return block.type === 'thinking' && textOf(block.signature) === '';
 }
 
 const ADDRESS = /^https?:\/\//i;
 
-/** Under this name clients send PDFs, too, and some the address alone. */
+/** Clients send PDFs as images, too, and some send the URL without an object around it. */
 function imageBlock(part: ContentPart, path: string): WireBlock {
   const image = part.image_url;
   const url = textOf(isObject(image) ? image.url : image);
@@ -154,14 +154,14 @@ function inlineDocument({ mediaType, base64 }: DataUrl): WireBlock {
   return { type: 'document', source: { type: 'base64', media_type: mediaType, data } };
 }
 
-/** Anthropic takes an image only under the type that its bytes have, which clients often get wrong. */
+/** Anthropic refuses an image whose media type does not match its bytes, which clients often get wrong. */
 function inlineImage({ mediaType, base64 }: DataUrl): WireBlock {
   const data = standardBase64(base64());
   const named = mediaType === 'image/jpg' ? 'image/jpeg' : mediaType;
   return { type: 'image', source: { type: 'base64', media_type: imageTypeOf(data) ?? named, data } };
 }
 
-/** By the first bytes, in hexadecimal. */
+/** By its first bytes, in hexadecimal. */
 const IMAGE_TYPES: readonly (readonly [start: RegExp, mediaType: string])[] = [
   [/^ffd8ff/, 'image/jpeg'],
   [/^89504e470d0a1a0a/, 'image/png'],
@@ -195,14 +195,14 @@ function fileBlocks(part: ContentPart, path: string, context: ContentContext): W
   return documentBlocks(dataUrlOf(file.file_data, textOf(file.filename), named), extras, path, context);
 }
 
-/** `''` for what is no media type (`txt`), or one that says nothing: then name or address tell what the file is. */
+/** `''` for what is not a media type (`txt`) or says nothing: the filename or the URL decides then. */
 function statedType(named: unknown): string {
   const type = textOf(named).toLowerCase();
   if (type === 'pdf') return PDF;
   return type.includes('/') && !type.startsWith('application/octet-stream') ? type : '';
 }
 
-/** LiteLLM's clients give an address as `file_id`, OpenRouter's as `file_data`. */
+/** LiteLLM's clients send a URL as `file_id`, OpenRouter's as `file_data`. */
 function addressOf(file: JsonObject): string | undefined {
   if (typeof file.file_url === 'string') return file.file_url;
   return [file.file_id, file.file_data].map(textOf).find((value) => ADDRESS.test(value));
@@ -222,7 +222,7 @@ function documentBlocks(url: string, extras: JsonObject, path: string, context: 
   return [];
 }
 
-/** What Anthropic knows of a document besides its bytes. The filename is its title, as it is what the client calls it. */
+/** What Anthropic accepts beside a document's bytes. The filename becomes the title. */
 function documentExtras(part: ContentPart, file: JsonObject): JsonObject {
   const extras: JsonObject = {};
   const title = part.title ?? file.filename;
@@ -241,14 +241,14 @@ function urlSource(url: string, path: string): JsonObject {
   return { type: 'url', url };
 }
 
-/** OpenAI's `file_data` is a data URL; base64 without the prefix is also in use, then type or filename tell what it is. */
+/** OpenAI's `file_data` is a data URL. Some clients send bare base64; then the stated type or the filename says what it is. */
 function dataUrlOf(data: string, filename: string, named: string): string {
   if (IS_DATA_URL.test(data)) return data;
   const guess = mediaTypeOf(filename);
   return `data:${named || (guess !== undefined && isTextual(guess) ? 'text/plain' : PDF)};base64,${data}`;
 }
 
-/** Anthropic takes the standard alphabet only. */
+/** Anthropic accepts the standard alphabet only. */
 function standardBase64(data: string): string {
   return data.includes('-') || data.includes('_') ? data.replaceAll('-', '+').replaceAll('_', '/') : data;
 }

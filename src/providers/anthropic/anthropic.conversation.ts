@@ -18,10 +18,10 @@ export interface Conversation {
 /**
  * OpenAI's messages -> `system` and alternating turns.
  *
- * Leading system and developer messages are `system` blocks, in order. Later ones stay where they are: as a message of
- * the role `system` that closes the user's turn, where the model takes it there (it must follow a user message and
- * stand before an assistant's or at the end), else as a text block of the user's turn between `<system>` tags. A
- * request of system messages alone gives the last of them to the user, because Anthropic wants one message at least.
+ * Leading system and developer messages become `system` blocks, in order. Later ones keep their place: as a `system` message at
+ * the end of the user's turn where the model accepts one (after a user message, and before an assistant message or at the end),
+ * otherwise as text in the user's turn between `<system>` tags. If there are only system messages, the last one becomes the
+ * user's, because Anthropic requires at least one message.
  *
  * @throws GatewayError  `invalid_body`, `unsupported_parameter`
  */
@@ -38,7 +38,7 @@ export function toConversation(messages: readonly ChatMessage[], context: Conten
   return { system, messages: wire };
 }
 
-/** Without its last message the conversation would ask the model to go on with its own words. */
+/** If the last message was dropped and an assistant message is now last, the model would be asked to continue its own words. */
 function keepLast(messages: readonly ChatMessage[], { unsupported }: ContentContext): void {
   if (messages.at(-1)?.role === 'assistant') return;
   const path = `messages[${messages.length - 1}]`;
@@ -51,7 +51,7 @@ export function hasThoughts(messages: readonly WireMessage[]): boolean {
   return messages.some(({ content }) => content.some(isThinking));
 }
 
-/** The last turn has got results of its tools, and has no thinking. A turn goes on as long as the user only brings results. */
+/** The current turn has tool results but no thinking. A turn lasts as long as the user sends only tool results. */
 export function isThoughtlessTurn(messages: readonly WireMessage[]): boolean {
   let hasCalled = false;
   for (let at = messages.length - 1; at >= 0; at -= 1) {
@@ -73,7 +73,7 @@ function countLeadingSystem(messages: readonly ChatMessage[]): number {
   return count;
 }
 
-/** Fields of a system message that Anthropic has in beta, for its own form of the turns. */
+/** Fields that Anthropic has in beta for system messages in its own form. */
 const OWN_OF_SYSTEM = ['clear_at', 'output_config'] as const;
 
 function systemBlocks(message: ChatMessage, path: string, context: ContentContext): WireBlock[] {
@@ -87,7 +87,7 @@ function contentBlocks(message: ChatMessage, path: string, context: ContentConte
   return toBlocks(message.content, `${path}.content`, context);
 }
 
-/** Anthropic has no names: the speaker is written before what he says, as in a script. */
+/** Anthropic has no names for speakers: the name is written before the text, as in a script. */
 function named(blocks: WireBlock[], name: string | undefined): WireBlock[] {
   if (!name || blocks.length === 0) return blocks;
   const [first, ...others] = blocks;
@@ -96,7 +96,7 @@ function named(blocks: WireBlock[], name: string | undefined): WireBlock[] {
     : [...textBlocks(`${name}:`, undefined), ...blocks];
 }
 
-/** `cache_control` on a whole message means: on its last block. */
+/** `cache_control` on a message applies to its last block. */
 function closedByCacheControl(blocks: WireBlock[], message: ChatMessage): WireBlock[] {
   const last = blocks.at(-1);
   return last && message.cache_control
@@ -106,10 +106,10 @@ function closedByCacheControl(blocks: WireBlock[], message: ChatMessage): WireBl
 
 interface UserTurn {
   readonly role: 'user';
-  /** Must stand before everything else of the turn. */
+  /** Tool results must come before everything else in the turn. */
   readonly results: WireBlock[];
   readonly content: WireBlock[];
-  /** System blocks that may become a message of their own. */
+  /** System blocks, which become a message of their own where possible. */
   readonly system: WireBlock[];
 }
 
@@ -118,12 +118,12 @@ interface AssistantTurn {
   readonly content: WireBlock[];
 }
 
-/** Gathers consecutive messages of one side into one turn. A message without content begins none. */
+/** Merges consecutive messages of one side into one turn. A message without content does not begin a turn. */
 class Turns {
   readonly #turns: (UserTurn | AssistantTurn)[] = [];
-  /** The legacy dialect has no ids: an answer belongs to the last call. */
+  /** The legacy dialect has no ids: a result answers the last call. */
   #lastFunctionCallId = 'call_0';
-  /** By the id of a call of theirs: the result has to name it as well. */
+  /** The toolset of each call, by the call's id: the result has to name it, too. */
   readonly #toolsets = new Map<unknown, unknown>();
 
   constructor(private readonly context: ContentContext) {}
@@ -196,8 +196,8 @@ class Turns {
 }
 
 /**
- * A turn may pause while a tool of Anthropic's runs. It goes on when it comes back last, or with results of the client's; once
- * the user has spoken, a call without its result would be refused.
+ * A turn may pause while one of Anthropic's own tools runs. It continues if it is sent back as the last message, or followed by
+ * tool results of the client. Once the user has spoken, Anthropic refuses a call without a result, so such calls are left out.
  */
 function assistantMessages(turn: AssistantTurn, next: UserTurn | AssistantTurn | undefined): WireMessage[] {
   const goesOn = next?.role !== 'user' || next.results.length > 0;
@@ -205,7 +205,7 @@ function assistantMessages(turn: AssistantTurn, next: UserTurn | AssistantTurn |
   const answered = new Set(turn.content.map(({ tool_use_id: id }) => id));
   const content = turn.content.filter((block) => !isServerCall(block) || answered.has(block.id));
   if (content.length < turn.content.length) {
-    // No turn may end with a thought.
+    // A turn must not end with thinking.
     for (let last = content.at(-1); last && isThinking(last); last = content.at(-1)) content.pop();
   }
   return content.length > 0 ? [{ role: 'assistant', content }] : [];
@@ -222,7 +222,7 @@ function asUserText(block: WireBlock): WireBlock {
   return block.type === 'text' ? { ...block, text: `<system>\n${textOf(block.text)}\n</system>` } : block;
 }
 
-/** A string stays a string: it is what most tools give, and the shorter form. */
+/** A string stays a string: most tools return one, and it is the shorter form. */
 function resultContent(
   message: ChatMessage,
   path: string,
@@ -233,7 +233,7 @@ function resultContent(
   return blocks.length > 0 ? blocks : undefined;
 }
 
-/** The last message may be the beginning of the answer (prefill): Anthropic refuses white space at its end. */
+/** Anthropic refuses trailing white space in a last message that begins the answer (prefill). */
 function withoutTrailingSpace(messages: WireMessage[]): WireMessage[] {
   const last = messages.at(-1);
   const block = last?.content.at(-1);

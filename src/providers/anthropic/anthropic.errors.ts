@@ -12,13 +12,13 @@ import { parseJson } from '../parse-json.js';
 import { toRetryAfterMs } from '../retry-after.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
-/** How a kind of failure is judged. */
+/** What a kind of failure means for the gateway. */
 interface Judgement {
   readonly code: GatewayErrorCode;
   readonly processed: ProviderErrorOptions['processed'];
   readonly countsAsFailure: boolean;
   readonly tryElsewhere: boolean;
-  /** Replaces Anthropic's words where those are not the client's business. */
+  /** Replaces Anthropic's message where that is not for the client to read. */
   readonly message?: string;
 }
 
@@ -31,7 +31,7 @@ const REJECTED: Judgement = {
 const TOO_LONG: Judgement = { ...REJECTED, code: 'context_length_exceeded', tryElsewhere: true };
 const TOO_LARGE: Judgement = { ...REJECTED, code: 'body_too_large', tryElsewhere: true };
 const NO_SUCH_MODEL: Judgement = { ...REJECTED, code: 'model_not_found', tryElsewhere: true };
-/** Anthropic's own words name our organisation and its limits. */
+/** Anthropic's message names our organisation and its limits. */
 const RATE_LIMITED: Judgement = {
   ...REJECTED,
   code: 'provider_rate_limited',
@@ -57,11 +57,11 @@ const BROKEN: Judgement = {
   countsAsFailure: true,
   tryElsewhere: true,
 };
-/** Nobody there speaks this API. */
+/** The server does not have this API. */
 const WRONG_ADDRESS: Judgement = { ...BROKEN, processed: 'no' };
 const TIMED_OUT: Judgement = { ...BROKEN, code: 'request_timeout' };
 
-/** By `error.type`, in the body of an error answer or in a stream. */
+/** By `error.type`, in an error response or in a stream. */
 const BY_TYPE: Readonly<Record<string, Judgement>> = Object.freeze({
   invalid_request_error: REJECTED,
   authentication_error: OUR_ACCOUNT,
@@ -75,10 +75,10 @@ const BY_TYPE: Readonly<Record<string, Judgement>> = Object.freeze({
   overloaded_error: OVERLOADED,
 });
 
-/** Failures that pass with time. */
+/** Failures after which waiting helps: only then does `retry-after` count. */
 const PASSING: ReadonlySet<Judgement> = new Set([RATE_LIMITED, OVERLOADED]);
 
-/** By status, when the body says nothing that we know: a proxy's plain text, an empty body. */
+/** By status, if the body has no type that we know: plain text from a proxy, an empty body. */
 const BY_STATUS: Readonly<Record<number, Judgement>> = Object.freeze({
   401: OUR_ACCOUNT,
   402: OUR_ACCOUNT,
@@ -96,7 +96,7 @@ const BY_STATUS: Readonly<Record<number, Judgement>> = Object.freeze({
 
 const TOO_LONG_WORDS =
   /prompt is too long|exceeds? (?:the )?(?:model'?s? )?(?:maximum )?context|exceed context limit|context window/i;
-/** Only at the start: what is quoted further on may be the client's, who must not be able to open a breaker. */
+/** Only at the start of the message: text quoted further on may be the client's, who must not be able to open a circuit breaker. */
 const ACCOUNT_WORDS =
   /^(your credit balance is too low|(this|your) organization has been disabled|you have reached your .*usage limits?\b)/i;
 
@@ -109,7 +109,7 @@ interface Evidence {
 }
 
 /**
- * Whatever the SDK threw -> ProviderError. An aborted call gives the signal's reason instead: who aborted knows why.
+ * Whatever the SDK threw -> ProviderError. An aborted call gives the reason of its signal instead.
  *
  * @see https://platform.claude.com/docs/en/api/errors, read 2026-11-23
  */
@@ -119,7 +119,7 @@ export function toCallError(error: unknown, signal: CallSignal): Error {
   return statusError(error) ?? connectionError(error);
 }
 
-/** An answer whose status is no success. */
+/** A response whose status is not a success. */
 export function toRefusal({ status, headers, text }: PostAnswer): ProviderError {
   return fromEvidence({
     status,
@@ -129,7 +129,7 @@ export function toRefusal({ status, headers, text }: PostAnswer): ProviderError 
   });
 }
 
-/** An `error` event, or an error body behind status 200. `begun`: some output had been sent before. */
+/** An `error` event, or an error body with status 200. `begun`: output had already been received. */
 export function toStreamError(body: unknown, begun: boolean, requestId: string | undefined): ProviderError {
   const error = fromEvidence({ body, requestId });
   if (!begun || error.processed === 'unknown') return error;
@@ -145,7 +145,7 @@ export function badResponse(problem: string, requestId: string | undefined, caus
   });
 }
 
-/** The SDK's errors are read by their fields, so that this file needs no SDK. */
+/** Reads the SDK's errors by their fields, so that this file does not depend on the SDK. */
 function statusError(error: unknown): ProviderError | undefined {
   if (!isObject(error) || typeof error.status !== 'number') return undefined;
   const headers = isObject(error.headers) ? error.headers : {};
@@ -167,7 +167,7 @@ const WINDOWS = ['requests', 'tokens', 'input-tokens', 'output-tokens'].map(
   (kind) => `anthropic-ratelimit-${kind}`,
 );
 
-/** `retry-after`, else the last reset of the windows of which nothing is left. */
+/** `retry-after`, otherwise the latest reset of the exhausted rate limits. */
 function readRetryAfter(read: (name: string) => string | null | undefined): string | null | undefined {
   const said = read('retry-after');
   if (said) return said;
@@ -197,7 +197,7 @@ function behaviour({ processed, countsAsFailure, tryElsewhere }: Judgement): Pro
   return { processed, countsAsFailure, tryElsewhere };
 }
 
-/** Servers and proxies before the API say it without its envelope: `{"error": "…"}`, `{"message": "…"}`, `{"detail": "…"}`. */
+/** Proxies and other servers have other envelopes: `{"error": "…"}`, `{"message": "…"}`, `{"detail": "…"}`. */
 function errorOf(body: unknown): JsonObject {
   if (!isObject(body)) return {};
   if (isObject(body.error)) return body.error;
@@ -214,7 +214,7 @@ function judge(status: number | undefined, type: string, message: string): Judge
   const judgement = byType ?? (status === undefined ? BROKEN : judgeStatus(status));
   if (judgement === REJECTED && TOO_LONG_WORDS.test(message)) return TOO_LONG;
   if (judgement === REJECTED && ACCOUNT_WORDS.test(message)) return OUR_ACCOUNT;
-  // Files and containers can be missing, too: only a model's absence speaks for another target.
+  // Files and containers can be missing, too; only for a missing model is another target worth a try.
   if (judgement === NO_SUCH_MODEL && !/^model\b/i.test(message)) return REJECTED;
   return judgement;
 }
@@ -233,14 +233,10 @@ function messageOf(judgement: Judgement, error: JsonObject, status: number | und
 function connectionError(error: unknown): ProviderError {
   const failure = connectionFailure(error);
   if (!failure) return badResponse(answerProblem(error) ?? 'could not be read', undefined, error);
-  if (failure.processed === 'no') {
-    return new ProviderError('provider_overloaded', `Anthropic could not be reached (${failure.kind}).`, {
-      ...behaviour(OVERLOADED),
-      cause: error,
-    });
-  }
-  return new ProviderError('provider_bad_response', `The connection to Anthropic failed (${failure.kind}).`, {
-    ...behaviour(BROKEN),
-    cause: error,
-  });
+  const [judgement, problem] =
+    failure.processed === 'no'
+      ? [OVERLOADED, 'Anthropic could not be reached']
+      : [BROKEN, 'The connection to Anthropic failed'];
+  const message = `${problem} (${failure.kind}).`;
+  return new ProviderError(judgement.code, message, { ...behaviour(judgement), cause: error });
 }

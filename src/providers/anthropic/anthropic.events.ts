@@ -8,7 +8,7 @@ import { isEvent, type WireEvent } from './anthropic.wire.js';
 const NONE: ChatStreamEvent[] = [];
 
 /**
- * The bytes of a stream -> chunks. Ends well only after `message_stop`; bytes that end before are a cut stream.
+ * The bytes of a stream -> chunks. The stream is complete only after `message_stop`; if the bytes end before, it was cut.
  *
  * @throws ProviderError  as in anthropic.stream.ts and anthropic.errors.ts; the signal's reason when it was aborted
  */
@@ -31,7 +31,7 @@ export class AnthropicEvents implements StreamTranslation, SseSink {
   take(bytes: Uint8Array, out: ChatStreamEvent[]): void {
     this.#out = out;
     this.#decoder.read(bytes, this);
-    // What has been given is not kept until the provider says more.
+    // Holding on to the events would keep them in memory until the provider sends more.
     this.#out = NONE;
   }
 

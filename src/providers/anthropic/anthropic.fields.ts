@@ -3,13 +3,13 @@ import type { UnsupportedParams } from '../unsupported-params.js';
 
 /** What becomes of a top-level field of the client's request. */
 type FieldRule =
-  /** Read by one of the translators of this folder, or by the gateway itself. */
+  /** Read by a translator in this folder, or by the gateway itself. */
   | { readonly is: 'translated' }
-  /** Anthropic's own field: goes on as it is. */
+  /** Anthropic's own field: passed on unchanged. */
   | { readonly is: 'native' }
-  /** Concerns the client's own bookkeeping or is a hint; the answer is the same without it. */
+  /** A hint, or for the client's bookkeeping: the answer is the same without it. */
   | { readonly is: 'without-effect' }
-  /** Cannot be honoured, unless its value asks for nothing. */
+  /** Not supported, unless its value asks for nothing. */
   | { readonly is: 'refused'; readonly why: string; readonly asksForNothing?: (value: unknown) => boolean };
 
 const TRANSLATED = { is: 'translated' } as const;
@@ -20,8 +20,8 @@ const UNKNOWN = 'is not known to Anthropic';
 const PRICED_APART = 'changes what Anthropic charges, and the gateway has no price for it';
 
 /**
- * Every field we know. One that stands here not at all is refused by name: neither OpenAI's clients nor Anthropic
- * would tell that it had been lost.
+ * Every field that we know. Any other is refused by name: otherwise neither the client nor Anthropic would notice that it was
+ * lost.
  */
 const FIELDS = {
   model: TRANSLATED,
@@ -44,7 +44,7 @@ const FIELDS = {
   reasoning_effort: TRANSLATED,
   user: TRANSLATED,
   safety_identifier: TRANSLATED,
-  /** Only `user_id` means something to Anthropic; other keys label the stored completion, which there is not. */
+  /** Anthropic reads only `user_id`. Other keys label stored completions, which Anthropic does not have. */
   metadata: TRANSLATED,
   service_tier: TRANSLATED,
   betas: TRANSLATED,
@@ -60,7 +60,7 @@ const FIELDS = {
   diagnostics: NATIVE,
   mcp_servers: NATIVE,
 
-  /** Steer OpenAI's cache; Anthropic's needs no hint. */
+  /** Control OpenAI's cache; Anthropic's needs no hints. */
   prompt_cache_key: WITHOUT_EFFECT,
   prompt_cache_options: WITHOUT_EFFECT,
   prompt_cache_retention: WITHOUT_EFFECT,
@@ -93,8 +93,8 @@ const FIELDS = {
 const RULES: Readonly<Record<string, FieldRule>> = FIELDS;
 
 /**
- * Goes through the request's fields: those that are Anthropic's own are returned, the others are translated elsewhere,
- * without effect, or refused. `null` and `undefined` mean "not set", as at OpenAI.
+ * Returns Anthropic's own fields of the request, and refuses those that are not supported. `null` and `undefined` mean "not
+ * set", as at OpenAI.
  */
 export function nativeFields(request: JsonObject, unsupported: UnsupportedParams): JsonObject {
   const native: JsonObject = {};

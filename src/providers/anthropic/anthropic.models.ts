@@ -8,7 +8,7 @@ interface Facts {
   contextWindow: number;
   maxOutputTokens: number;
   aliases?: readonly string[];
-  /** PDF: from Claude 3.5 on. */
+  /** PDF; since Claude 3.5. */
   documents?: boolean;
 }
 
@@ -20,9 +20,9 @@ const MILLION = 1_000_000;
  *
  * @see https://platform.claude.com/docs/en/about-claude/models/overview and the model pages it links
  *
- * What is missing here and why: a model is listed only when the bundled price book has an entry of its own for it.
- * Sonnet 5.5, Haiku 5.5, Fable 5.2 and the invitation-only Mythos models have none (the book's `claude-sonnet-5`
- * pattern also matches Sonnet 5.5, but its cache reads cost half): give them a price in GATEWAY_CONFIG.
+ * A model is listed only if the bundled price data has an entry of its own for it. Sonnet 5.5, Haiku 5.5, Fable 5.2 and the
+ * invitation-only Mythos models have none (the pattern of `claude-sonnet-5` also matches Sonnet 5.5, whose cache reads cost half
+ * as much): give them a price in GATEWAY_CONFIG.
  */
 export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
   card('claude-2.0', {
@@ -78,7 +78,7 @@ export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
     upstreamModel: 'claude-3-7-sonnet-20250219',
     contextWindow: K200,
     maxOutputTokens: 64_000,
-    // The family's name means its newest member, as `claude-2` means 2.1.
+    // The name of a family means its newest member, as `claude-2` means 2.1.
     aliases: ['claude-3-7-sonnet-latest', 'claude-3'],
   }),
   card('claude-sonnet-4', {
@@ -119,7 +119,7 @@ export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
     contextWindow: K200,
     maxOutputTokens: 64_000,
   }),
-  // From generation 4.6 on the names have no date: each is a pinned version itself.
+  // Since generation 4.6 the names have no date: each is a pinned version.
   card('claude-opus-4-6', { released: '2026-02-05', contextWindow: MILLION, maxOutputTokens: 128_000 }),
   card('claude-sonnet-4-6', { released: '2026-02-17', contextWindow: MILLION, maxOutputTokens: 128_000 }),
   card('claude-opus-4-7', { released: '2026-04-16', contextWindow: MILLION, maxOutputTokens: 128_000 }),
@@ -154,7 +154,7 @@ function card(id: string, facts: Facts): ModelCard {
   };
 }
 
-/** Tokens that an answer of a model unknown to us may have: the least that any model of theirs allows. */
+/** Output limit of a model that we do not know: the smallest of any Claude model. */
 const UNKNOWN_MAX_OUTPUT_TOKENS = 4096;
 
 const MAX_OUTPUT_TOKENS: ReadonlyMap<string, number> = new Map(
@@ -165,7 +165,7 @@ const MAX_OUTPUT_TOKENS: ReadonlyMap<string, number> = new Map(
   ),
 );
 
-/** Anthropic wants `max_tokens` in every request; this is what "as much as the model can" means. */
+/** Anthropic requires `max_tokens` in every request. This is the value for a client that set no limit. */
 export function maxOutputTokensOf(upstreamModel: string): number {
   return MAX_OUTPUT_TOKENS.get(upstreamModel) ?? UNKNOWN_MAX_OUTPUT_TOKENS;
 }

@@ -3,9 +3,9 @@ import { TOOL_USE_EXTRAS } from './anthropic.tools.js';
 import { isBlock, textOf, type WireBlock } from './anthropic.wire.js';
 
 interface PlainBlock {
-  /** Place in the order in which a turn is rebuilt from its OpenAI form. */
+  /** Position in the order in which a turn is rebuilt from its OpenAI form. */
   readonly rank: number;
-  /** Fields that the OpenAI form carries. */
+  /** Fields that have a place in the OpenAI form. */
   readonly fields: readonly string[];
 }
 
@@ -17,8 +17,8 @@ const PLAIN_BLOCKS: Readonly<Record<string, PlainBlock>> = Object.freeze({
 });
 
 /**
- * The OpenAI form (`thinking_blocks`, `content`, `tool_calls`) cannot rebuild these blocks exactly: another order, two texts in
- * a row, citations, server tools, blocks and fields that we do not know.
+ * Whether these blocks cannot be rebuilt exactly from the OpenAI form (`thinking_blocks`, `content`, `tool_calls`): because of
+ * another order, two texts in a row, citations, server tools, or blocks and fields that we do not know.
  */
 export function needsRawContent(blocks: readonly WireBlock[]): boolean {
   let rank = 0;
@@ -39,7 +39,7 @@ function isNothing(value: unknown): boolean {
   return value === null || value === undefined || (Array.isArray(value) && value.length === 0);
 }
 
-/** `raw` is the blocks of exactly this message: the same text and the same calls. */
+/** Whether `raw` holds the blocks of exactly this message: the same text and the same calls. */
 export function isRawContentOf(message: ChatMessage, raw: unknown): raw is WireBlock[] {
   if (!Array.isArray(raw) || !raw.every(isBlock) || message.function_call) return false;
   const ids = (message.tool_calls ?? []).map((call) => call.id);

@@ -11,11 +11,11 @@ export interface Reasoning {
 export interface ReasoningLimits {
   readonly maxTokens: number;
   readonly forcesTool: boolean;
-  /** The turn under way has called tools without a thought. */
+  /** The current turn has called tools without thinking first. */
   readonly inThoughtlessTurn: boolean;
 }
 
-/** Anthropic's least budget. */
+/** The smallest budget that Anthropic accepts. */
 const MIN_BUDGET_TOKENS = 1024;
 /** The share of the output limit that thinking may take: `budget_tokens` must stay below `max_tokens`. */
 const THINKING_SHARE = 0.75;
@@ -42,8 +42,8 @@ const PARAM = 'reasoning_effort';
 
 /**
  * `reasoning_effort` -> thinking with a budget (models up to generation 4.5), or effort with adaptive thinking.
- * Who asks for an effort is shown the thoughts: newer models leave their text out unless told otherwise.
- * A `thinking` object given by the client wins: it says the same more exactly, and is passed on untouched.
+ * A client that asks for an effort also gets the text of the thinking, which newer models omit unless told otherwise.
+ * A `thinking` object from the client takes precedence, because it is more exact, and is passed on unchanged.
  */
 export function toReasoning(
   request: ChatRequest,
@@ -79,8 +79,8 @@ function thinkingOff(traits: ModelTraits, unsupported: UnsupportedParams): Reaso
 function withBudget(level: string, limits: ReasoningLimits, unsupported: UnsupportedParams): Reasoning {
   if (limits.forcesTool)
     return notPossible('cannot be combined with a forced tool on this model', unsupported);
-  // Such a turn cannot begin to think: Anthropic turns thinking off by itself (its documentation), or answers 400. Clients of
-  // OpenAI's form mostly bring no thoughts back.
+  // Thinking cannot begin in the middle of such a turn: Anthropic turns it off by itself, as documented, or answers 400. Most
+  // clients of the OpenAI form do not send thinking back.
   if (limits.inThoughtlessTurn) return {};
   const room = Math.floor(limits.maxTokens * THINKING_SHARE);
   if (room < MIN_BUDGET_TOKENS) {
@@ -99,7 +99,7 @@ function adaptive(
 ): Reasoning {
   const { effort } = effortAlone(level, traits);
   if (!effort) return notPossible(`must be one of ${traits.efforts.join(', ')} for this model`, unsupported);
-  // Where thinking is off by default it has to be switched on; a forced tool excludes it there, and effort still counts.
+  // Where thinking is off by default, it has to be switched on. A forced tool rules it out there, but the effort still counts.
   const isOff = traits.thinkingOff === 'silence';
   if (isOff && limits.forcesTool) return { effort };
   const display = traits.hidesThoughts ? { display: 'summarized' } : {};

@@ -92,15 +92,15 @@ function givenBetas(request: ChatRequest): string[] {
   return Array.isArray(request.betas) ? request.betas.filter((beta) => isBetaName(beta)) : [];
 }
 
-/** They become a header: nothing but names. */
+/** The names become a header: nothing else may get into it. */
 function isBetaName(value: unknown): value is string {
   return typeof value === 'string' && /^[\w.-]+$/.test(value);
 }
 
 /**
- * A block that is bound to something else would end the conversation: every request that brings it back is 400, and clients of
- * OpenAI's form change their system message or their tools as they like. Anthropic leaves such blocks out instead, and the answer
- * names them (`input_transformations`).
+ * A thinking block that no longer matches what came before it would end the conversation: every request that sends it back is
+ * answered with 400, and clients of the OpenAI form change their system message or tools freely. With this, Anthropic drops such
+ * blocks instead, and the answer names them (`input_transformations`).
  */
 const LENIENT = { block_binding: { prefix_mismatch_behavior: 'drop_block' } } as const;
 
@@ -115,14 +115,14 @@ function thinkingField(
   return thinking ? { thinking } : {};
 }
 
-/** Fields that are in beta, with what switches each on; a client that names its own version of one keeps it. */
+/** Fields in beta, each with its beta header. A client's own choice of version takes precedence. */
 const NATIVE_BETAS: Readonly<Record<string, string>> = Object.freeze({
   output_format: 'structured-outputs-2025-11-13',
   mcp_servers: 'mcp-client-2025-04-04',
   context_management: 'context-management-2025-06-27',
 });
 
-/** Which tools of an MCP server may be used stood with the server first; it is a tool of its own since this version. */
+/** Since this version, the allowed tools of an MCP server are an entry in `tools`; before, a field of the server. */
 const MCP_TOOLSET_BETA = 'mcp-client-2025-11-20';
 
 function addNativeBetas(body: JsonObject, betas: Set<string>): void {
@@ -134,7 +134,7 @@ function addNativeBetas(body: JsonObject, betas: Set<string>): void {
 
 const BINDING_BETA = 'thinking-binding-controls-2026-08-01';
 
-/** The first of a family counts. */
+/** Of several versions of one beta, the first one counts. */
 function nativeBetas(body: JsonObject): string[] {
   const tools: unknown[] = Array.isArray(body.tools) ? body.tools : [];
   const hasToolset = tools.some((tool) => isObject(tool) && tool.type === 'mcp_toolset');
@@ -150,13 +150,13 @@ function nativeBetas(body: JsonObject): string[] {
 const JSON_ONLY = 'Answer with one valid JSON object and nothing else: no prose around it, no code fence.';
 
 function systemField(conversation: Conversation, request: ChatRequest): { system?: WireBlock[] } {
-  // Anthropic has no mode for "any JSON object"; the instruction is what its documentation advises for it.
+  // Anthropic has no mode for "any JSON object"; its documentation recommends an instruction.
   const json = request.response_format?.type === 'json_object' ? [{ type: 'text', text: JSON_ONLY }] : [];
   const system = [...conversation.system, ...json];
   return system.length > 0 ? { system } : {};
 }
 
-/** `response_format` and `reasoning_effort` share a field with what the client may give in Anthropic's own words. */
+/** `response_format` and `reasoning_effort` share this field with the client's own `output_config`. */
 function outputConfig(asked: AskedFormat | undefined, native: JsonObject, reasoning: Reasoning): JsonObject {
   const config = {
     ...(reasoning.effort && { effort: reasoning.effort }),
@@ -166,7 +166,7 @@ function outputConfig(asked: AskedFormat | undefined, native: JsonObject, reason
   return Object.keys(config).length > 0 ? { output_config: config } : {};
 }
 
-/** `undefined` for the types that need no schema. */
+/** `undefined` for types without a schema. */
 function askedFormat(request: ChatRequest): AskedFormat | undefined {
   const format: JsonObject | null | undefined = request.response_format;
   const type = textOf(format?.type);
@@ -190,7 +190,7 @@ const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({
   standard_only: 'standard_only',
 });
 
-/** Anthropic answers 400 for these, and for more than 256 characters; a hash is what it asks for instead. */
+/** Email addresses and telephone numbers: Anthropic answers 400 to these, as to more than 256 characters, and asks for a hash. */
 const NAMES_A_PERSON = /@|^\+?[\d\s().-]{7,}$/;
 const MAX_USER_ID = 256;
 

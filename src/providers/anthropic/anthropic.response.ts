@@ -20,14 +20,14 @@ import {
   withoutEmpty,
 } from './anthropic.wire.js';
 
-/** What an answer needs besides what Anthropic sent. */
+/** What the translation of an answer has to know of its request. */
 export interface AnswerContext {
   readonly clientModel: string;
-  /** Unix seconds: Anthropic gives no time. */
+  /** Unix seconds; Anthropic's answers have no time. */
   readonly created: number;
-  /** The request used `functions`: the answer does, too. */
+  /** The request used `functions`, so the answer uses `function_call`. */
   readonly legacyFunctions: boolean;
-  /** The request asked for its answer by a tool. */
+  /** The answer is the input of a tool call (anthropic.answer-tool.ts). */
   readonly answersByTool: boolean;
 }
 
@@ -89,12 +89,12 @@ function toToolCall(block: WireBlock): ToolCall {
   };
 }
 
-/** Fields of a message that have a place in the OpenAI form; every other one is kept as it is. */
+/** Fields of a message that have a place in the OpenAI form. All others are kept unchanged. */
 const TRANSLATED_FIELDS = new Set(['id', 'type', 'role', 'model', 'content', 'usage']);
 
 /**
- * What belongs to the message as a whole and is known at its end: `stop_reason`, `stop_sequence`, `stop_details`,
- * `container`, …, the blocks of thinking, and all raw blocks where the OpenAI form cannot carry them.
+ * What belongs to the message as a whole and is known only at its end: `stop_reason`, `stop_sequence`, `stop_details`,
+ * `container`, …, the thinking blocks, and all raw blocks where the OpenAI form cannot represent them.
  */
 export function closingFields(fields: JsonObject, content: readonly WireBlock[]): JsonObject {
   const others = Object.fromEntries(Object.entries(fields).filter(([name]) => !TRANSLATED_FIELDS.has(name)));
@@ -110,16 +110,16 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = Object.freeze({
   end_turn: 'stop',
   stop_sequence: 'stop',
   max_tokens: 'length',
-  // Anthropic's own limit for the calls of its tools: the answer is not whole.
+  // Anthropic's limit of calls to its own tools was reached: the answer is not complete.
   pause_turn: 'length',
-  // It was told to pause when it had made its context shorter.
+  // The request asked for a pause after compaction.
   compaction: 'length',
   model_context_window_exceeded: 'length',
   tool_use: 'tool_calls',
   refusal: 'content_filter',
 });
 
-/** A reason that we do not know is a stop; `provider_specific_fields.stop_reason` has it. */
+/** An unknown reason becomes `stop`; `provider_specific_fields.stop_reason` has the original. */
 export function toFinishReason(
   stopReason: unknown,
   content: readonly WireBlock[],
@@ -132,7 +132,7 @@ export function toFinishReason(
   return context.legacyFunctions ? 'function_call' : finish;
 }
 
-/** Why the model refused, in Anthropic's words when it says so; in ours when the client would get no words at all. */
+/** Why the model refused: Anthropic's explanation, or our own words if the answer would be empty without them. */
 export function refusalOf(fields: JsonObject, content: readonly WireBlock[]): string | undefined {
   if (fields.stop_reason !== 'refusal') return undefined;
   const details = isObject(fields.stop_details) ? fields.stop_details : {};
@@ -142,7 +142,7 @@ export function refusalOf(fields: JsonObject, content: readonly WireBlock[]): st
   return `Claude declined to answer${category && ` (${category})`}.`;
 }
 
-/** The client's usage block, with the calls behind the answer when there were other ones than the model's own. */
+/** The client's usage block. If the answer had side calls, it lists the `iterations`. */
 export function shownUsage(usage: AnthropicUsage, block: unknown): CompletionUsage {
   const shown = toCompletionUsage(usage.shown);
   if (!isObject(block) || sideCalls(block).length === 0) return shown;
@@ -151,13 +151,13 @@ export function shownUsage(usage: AnthropicUsage, block: unknown): CompletionUsa
 
 const SERVICE_TIERS: Readonly<Record<string, string>> = Object.freeze({ standard: 'default' });
 
-/** OpenAI's name of the tier that served the call. */
+/** OpenAI's name for the tier that served the call. */
 export function toServiceTier(tier: unknown): string | undefined {
   if (typeof tier !== 'string') return undefined;
   return Object.hasOwn(SERVICE_TIERS, tier) ? SERVICE_TIERS[tier] : tier;
 }
 
-/** Web citations as OpenAI's annotations; the span is the block of text that the citation stands behind. */
+/** Web citations as OpenAI's annotations. Each spans the text block that it belongs to. */
 export function annotationsOf(content: readonly WireBlock[]): JsonObject[] {
   let offset = 0;
   return content.flatMap((block) => {
@@ -179,7 +179,7 @@ function blockAnnotations(block: WireBlock, start: number, end: number): JsonObj
     }));
 }
 
-/** A page of the web, or a search result of the client's, whose source may be one. */
+/** The URL of a web page, or of a search result from the client whose source is one. */
 function addressOf({ url, source }: JsonObject): string {
   return textOf(url) || (/^https?:\/\//i.test(textOf(source)) ? textOf(source) : '');
 }

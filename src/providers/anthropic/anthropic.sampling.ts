@@ -6,10 +6,10 @@ import type { JsonObject } from './anthropic.wire.js';
 /**
  * `temperature`, `top_p`, `top_k`, `stop` -> Anthropic's.
  *
- * Anthropic's temperature ends at 1; a higher one is refused and not lowered, for the client would not know. What
- * equals the default is left out, which means the same and is taken by every model.
+ * Anthropic's temperature ends at 1. A higher one is refused rather than lowered, because the client would not notice.
+ * Default values are left out: that means the same, and every model accepts it.
  *
- * @param thinking  the translated request switches thinking on by itself, which fixes the temperature
+ * @param thinking  the translation switches thinking on, which fixes the temperature
  */
 export function toSamplingFields(
   request: ChatRequest,
@@ -51,7 +51,7 @@ function freeSampling(request: ChatRequest, traits: ModelTraits, unsupported: Un
   return fields;
 }
 
-/** Anthropic refuses sequences of white space alone. */
+/** Anthropic refuses sequences that consist of white space. */
 function stopSequences(stop: ChatRequest['stop'], unsupported: UnsupportedParams): string[] {
   const all = typeof stop === 'string' ? [stop] : (stop ?? []);
   return all.filter((sequence) => {

@@ -1,7 +1,7 @@
 import { mapSubschemas, withoutSoleAllOf } from '../json-schema.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
-/** What the grammar behind a guaranteed format knows: Anthropic answers 400 for a schema that has more. */
+/** Keywords that structured outputs enforce: Anthropic answers 400 to a schema with others. */
 const ENFORCED = new Set([
   'type',
   'enum',
@@ -35,24 +35,24 @@ const FORMATS = new Set([
 ]);
 
 /**
- * A schema as OpenAI takes it -> one that Anthropic takes for guaranteed output, as its SDKs do it: objects are closed
- * where the schema says nothing of other properties, or lets any stand beside those that it names; `oneOf` is `anyOf`;
- * and what cannot be enforced is told to the model in the description.
+ * A schema as OpenAI accepts it -> one that Anthropic accepts for structured outputs, translated as Anthropic's SDKs do it: objects
+ * become closed if the schema does not mention further properties, or allows any beside those that it names; `oneOf` becomes
+ * `anyOf`; and what cannot be enforced goes into the description for the model.
  *
  * @see https://platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-11-29
  */
 export function toEnforceableSchema(given: JsonObject): JsonObject {
   const schema = withoutSoleAllOf(given);
   const kept: JsonObject = {};
-  const told: string[] = [];
+  const unenforced: string[] = [];
   for (const [name, value] of Object.entries(schema)) {
     if (name === '$schema') continue;
     if (isEnforced(name, value)) kept[enforceableName(name, schema)] = value;
-    else told.push(`${name}: ${JSON.stringify(value)}`);
+    else unenforced.push(`${name}: ${JSON.stringify(value)}`);
   }
   if (isOpenObject(kept)) kept.additionalProperties = false;
-  if (told.length > 0) {
-    const limits = `{${told.join(', ')}}`;
+  if (unenforced.length > 0) {
+    const limits = `{${unenforced.join(', ')}}`;
     kept.description = [textOf(schema.description), limits].filter(Boolean).join('\n\n');
   }
   return mapSubschemas(kept, toEnforceableSchema);
@@ -72,7 +72,7 @@ function isOpenObject(schema: JsonObject): boolean {
   const types: unknown[] = Array.isArray(schema.type) ? schema.type : [schema.type];
   const isOfObjects = types.includes('object') || isObject(schema.properties);
   const { additionalProperties: others } = schema;
-  // Without names of its own an object of any properties would become an empty one: that is Anthropic's to refuse.
+  // An object that names no properties would become an empty one when closed, so it is left for Anthropic to refuse.
   const letsAnyStand = (others === true || isEmptyObject(others)) && !isEmptyObject(schema.properties ?? {});
   return isOfObjects && (others === undefined || letsAnyStand);
 }

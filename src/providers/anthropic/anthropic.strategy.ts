@@ -21,11 +21,11 @@ const MESSAGES_PATH = '/v1/messages';
 const MODELS_PATH = '/v1/models';
 
 /**
- * Speaks to Anthropic's Messages API through the official SDK; what is said is translated in the files beside this one.
+ * Calls Anthropic's Messages API through the official SDK. The translation is in the other files of this folder.
  *
- * Bodies are read raw: the SDK's own stream loop costs more, and ends without a word when the call is aborted. Posted by
- * path and not by `client.messages.create`, which writes deprecation notices to the console and refuses long answers that are
- * not streamed.
+ * Bodies are read raw: the SDK's own stream loop costs more, and ends silently when the call is aborted. Requests are posted by
+ * path, not with `client.messages.create`, which writes deprecation notices to the console and refuses long answers that are not
+ * streamed.
  */
 export class AnthropicStrategy implements ProviderStrategy {
   readonly providerName = 'anthropic';
@@ -106,7 +106,7 @@ export class AnthropicStrategy implements ProviderStrategy {
   }
 }
 
-/** Name, value, name, value, … */
+/** As name, value, name, value, … */
 function headersOf(call: ProviderCall, { betas }: TranslatedRequest): string[] {
   return [
     ...(betas.length > 0 ? ['anthropic-beta', betas.join(',')] : []),

@@ -20,7 +20,7 @@ import {
 } from './anthropic.response.js';
 import { textOfBlocks } from './anthropic.raw-content.js';
 import { toArguments, toolUseExtras } from './anthropic.tools.js';
-import { type AnthropicUsage, Brought, mergeUsage, toUsage } from './anthropic.usage.js';
+import { type AnthropicUsage, UnreportedUsage, mergeUsage, toUsage } from './anthropic.usage.js';
 import {
   isBlock,
   isObject,
@@ -35,26 +35,26 @@ export interface StreamContext extends AnswerContext {
   readonly providerRequestId: string | undefined;
 }
 
-/** A block under way: what it is so far, and what is known of its place in the answer. */
+/** A block that has begun and not ended. */
 interface OpenBlock {
   readonly block: WireBlock;
-  /** Number among the tool calls, for `tool_use`. */
+  /** Position among the tool calls; for `tool_use` only. */
   readonly callIndex: number | undefined;
-  /** Input as JSON text, gathered from its deltas. */
+  /** Input as JSON text, joined from its deltas. */
   json: string;
-  /** The block's own list, which grows in place: a new one with each citation would be dear when there are thousands. */
+  /** The block's own list, which grows in place: copying it for each citation would be slow when there are thousands. */
   citations?: unknown[];
 }
 
 const NO_EVENTS: readonly ChatStreamEvent[] = Object.freeze([]);
 
 /**
- * Anthropic's events -> OpenAI's chunks. One method per event; the blocks are kept, because their order may have to be
- * given back at the end (see anthropic.raw-content.ts).
+ * Anthropic's events -> OpenAI's chunks, one method per event. The blocks are kept, because the end of the answer may have to
+ * include them (see anthropic.raw-content.ts).
  *
- * Strings are told piece by piece, `annotations` and `provider_specific_fields` once, with the finish: of fields like these
- * openai-node keeps what it was told last, and openai-python breaks off when a list of them comes again. Unknown events
- * are skipped, unknown blocks and deltas are kept in the raw blocks.
+ * Strings are sent in pieces, `annotations` and `provider_specific_fields` once, with the finish: openai-node keeps only the last
+ * value of such fields, and openai-python fails when a list of them is sent twice. Unknown events are skipped; unknown blocks and
+ * deltas are kept in the raw blocks.
  */
 export class AnthropicStream {
   readonly #blocks: WireBlock[] = [];
@@ -62,9 +62,9 @@ export class AnthropicStream {
   /** Fields of the message itself: `stop_reason`, `container`, … */
   readonly #fields: JsonObject = {};
   #usage: JsonObject = {};
-  /** Tools of Anthropic's have brought something, or a thought has ended: no usage has told of it. */
-  #hasBrought = false;
-  readonly #brought = new Brought();
+  /** Server tools have returned something, or thinking has ended, that no usage has reported yet. */
+  #hasUnreported = false;
+  readonly #unreported = new UnreportedUsage();
   #head = '';
   #calls = 0;
   #finish: FinishReason | undefined;
@@ -72,7 +72,7 @@ export class AnthropicStream {
 
   constructor(private readonly context: StreamContext) {}
 
-  /** `message_stop` has come: nothing follows. */
+  /** `message_stop` was received: nothing follows. */
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -120,7 +120,7 @@ export class AnthropicStream {
     const callIndex = block.type === 'tool_use' ? this.#calls++ : undefined;
     this.#blocks.push(block);
     this.#open.set(indexOf(event), { block, callIndex, json: '' });
-    if (isServerResult(block)) this.#bring(block);
+    if (isServerResult(block)) this.#addUnreported(block);
     if (callIndex !== undefined)
       return this.context.answersByTool ? NO_EVENTS : [this.#callStart(block, callIndex)];
     return block.type === 'text' ? this.#text(textOf(block.text)) : this.#thinking(textOf(block.thinking));
@@ -171,7 +171,7 @@ export class AnthropicStream {
     return this.#chunkOf(`{"content":${JSON.stringify(text)}}`, text);
   }
 
-  /** Not shown until it is known whether the answer stands behind it: but it has come, and counts. */
+  /** Not shown until it is known whether a call with the answer follows, but it counts as output. */
   #kept(text: string): ChatStreamEvent {
     return this.#chunkOf('{}', text);
   }
@@ -201,11 +201,11 @@ export class AnthropicStream {
     const open = this.#open.get(indexOf(event));
     if (!open) return NO_EVENTS;
     this.#open.delete(indexOf(event));
-    if (open.block.type === 'thinking') this.#bring(open.block);
+    if (open.block.type === 'thinking') this.#addUnreported(open.block);
     return open.block.type === 'text' ? NO_EVENTS : this.#closeInput(open);
   }
 
-  /** A call without arguments has no deltas, or empty ones only; some servers give the whole input with the start. */
+  /** A call without arguments has no deltas, or only empty ones. Some servers send the whole input with the start. */
   #closeInput(open: OpenBlock): readonly ChatStreamEvent[] {
     const given = open.json;
     if (given !== '') open.block.input = parseJson(given) ?? open.block.input;
@@ -224,7 +224,7 @@ export class AnthropicStream {
     return [...this.#textInstead(), this.#closing(content, this.#finish)];
   }
 
-  /** The model did not call the tool that it was to answer by: then its text is the answer, and has been counted. */
+  /** The model did not call the tool meant for its answer, so its text is the answer. The text was counted when it came. */
   #textInstead(): readonly ChatStreamEvent[] {
     const text = this.context.answersByTool && this.#calls === 0 ? textOfBlocks(this.#blocks) : '';
     return text === '' ? NO_EVENTS : [{ ...this.#content(text), outputText: '' }];
@@ -260,16 +260,16 @@ export class AnthropicStream {
     return { json: `${this.#head},${tail.slice(1)}`, outputText: '', usage: usage.billed, usageOnly: true };
   }
 
-  #bring(block: WireBlock): void {
-    this.#brought.add(block);
-    this.#hasBrought = true;
+  #addUnreported(block: WireBlock): void {
+    this.#unreported.add(block);
+    this.#hasUnreported = true;
   }
 
-  /** Of what has come: told with the text behind it, as whoever leaves before the end has had that. */
-  #broughtUsage(): { usage?: Usage } {
-    this.#hasBrought = false;
+  /** Usage so far, for a client that leaves before the end. It goes with the next chunk. */
+  #estimatedUsage(): { usage?: Usage } {
+    this.#hasUnreported = false;
     const usage = this.#counted()?.billed;
-    return usage ? { usage: this.#brought.addedTo(usage) } : {};
+    return usage ? { usage: this.#unreported.addedTo(usage) } : {};
   }
 
   #counted(): AnthropicUsage | undefined {
@@ -291,7 +291,7 @@ export class AnthropicStream {
     const finish = finishReason === undefined ? 'null' : `"${finishReason}"`;
     const json = `${this.#head},"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]}`;
     const event = { json, outputText, usageOnly: false };
-    return this.#hasBrought ? { ...event, ...this.#broughtUsage() } : event;
+    return this.#hasUnreported ? { ...event, ...this.#estimatedUsage() } : event;
   }
 }
 
@@ -306,7 +306,7 @@ function indexOf(event: WireEvent): number {
   return typeof event.index === 'number' ? event.index : -1;
 }
 
-/** `signature_delta`, `compaction_delta`, and what may come: text grows, the rest is set. */
+/** `signature_delta`, `compaction_delta` and unknown ones: strings are appended, anything else is replaced. */
 function mergeDelta(block: WireBlock, delta: JsonObject): void {
   for (const [name, value] of Object.entries(delta)) {
     if (name === 'type') continue;

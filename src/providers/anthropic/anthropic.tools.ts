@@ -9,7 +9,7 @@ export interface ToolFields {
   tool_choice?: JsonObject;
 }
 
-/** The dialect before `tools`: such a request is answered in the same dialect. */
+/** The request uses the dialect before `tools`, and is answered in it. */
 export function usesLegacyFunctions(request: ChatRequest): boolean {
   return (request.functions?.length ?? 0) > 0 && (request.tools?.length ?? 0) === 0;
 }
@@ -17,7 +17,7 @@ export function usesLegacyFunctions(request: ChatRequest): boolean {
 /**
  * `tools`, `tool_choice`, `parallel_tool_calls` (or `functions`, `function_call`), `web_search_options` -> Anthropic's.
  *
- * @throws GatewayError  `unsupported_parameter`, `invalid_body` for a choice that names no tool
+ * @throws GatewayError  `unsupported_parameter`; `invalid_body` for a choice that names no tool
  */
 export function toToolFields(
   request: ChatRequest,
@@ -36,7 +36,7 @@ export function toToolFields(
   return { tools, tool_choice: isPossible ? choice : unforced(choice, request, unsupported) };
 }
 
-/** Refuses them. */
+/** Refuses tools of any kind. */
 function asksForTools(request: ChatRequest, unsupported: UnsupportedParams): boolean {
   const asked = (['tools', 'functions', 'web_search_options'] as const).filter((name) => {
     const value = request[name];
@@ -46,10 +46,10 @@ function asksForTools(request: ChatRequest, unsupported: UnsupportedParams): boo
   return asked.length > 0;
 }
 
-/** The version that every model with a web search takes, with as many searches as are held for where nobody says how many. */
+/** The version that every model with web search accepts. `max_uses` is what money is held for if the request names no limit. */
 const WEB_SEARCH = { type: 'web_search_20250305', name: 'web_search', max_uses: 10 } as const;
 
-/** OpenAI's search models are told to search by a field of its own. How much a search is to bring has no counterpart. */
+/** OpenAI's search models have a field of their own for web search. Its `search_context_size` has no counterpart. */
 function searchTool(
   { web_search_options: options }: ChatRequest,
   offered: readonly JsonObject[],
@@ -93,7 +93,7 @@ function choiceParam(request: ChatRequest): string {
   return request.tool_choice ? 'tool_choice' : 'function_call';
 }
 
-/** The request makes the model call a tool, whatever it thinks. */
+/** The request forces the model to call a tool. */
 export function forcesTool(fields: ToolFields): boolean {
   return isForced(fields.tool_choice);
 }
@@ -118,7 +118,7 @@ function toTool(
     if (!isObject(tool.function)) throw invalidBody(`${path}.function`, 'must be an object');
     return [functionTool(tool.function, tool, `${path}.function`, traits, unsupported)];
   }
-  // OpenAI's tools with free text as input have a `custom` object; everything else is the vendor's own.
+  // OpenAI's tools with free text as input have a `custom` object. Everything else is a tool of Anthropic's own.
   if (isObject(tool.custom)) {
     unsupported.refuse(path, 'is a custom tool of OpenAI, which Anthropic does not have');
     return [];
@@ -193,7 +193,7 @@ function namedChoice(choice: JsonObject): JsonObject | undefined {
   return { type: 'tool', name };
 }
 
-/** OpenAI's choice between some of the tools. Anthropic has no such list: the others are not sent. */
+/** OpenAI's choice among some of the tools. Anthropic has no such list, so the other tools are not sent. */
 function allowedOf(tools: JsonObject[], choice: ChatRequest['tool_choice']): JsonObject[] {
   const allowed = isObject(choice) ? allowedTools(choice) : undefined;
   if (!allowed) return tools;
@@ -204,13 +204,13 @@ function allowedOf(tools: JsonObject[], choice: ChatRequest['tool_choice']): Jso
   return kept;
 }
 
-/** As chat completions have it, or as the Responses API: with its fields beside the type. */
+/** In the form of chat completions, or of the Responses API, which has the fields beside the type. */
 function allowedTools(choice: JsonObject): JsonObject | undefined {
   if (choice.type !== 'allowed_tools') return undefined;
   return isObject(choice.allowed_tools) ? choice.allowed_tools : choice;
 }
 
-/** A vendor's own tool is named by its type. */
+/** Anthropic's own tools are named by their type. */
 function allowedName(tool: JsonObject): string {
   const named = isObject(tool.function) ? tool.function.name : tool.name;
   return textOf(named) || textOf(tool.type);
@@ -235,7 +235,7 @@ function refusedChoice(choice: JsonObject, unsupported: UnsupportedParams): unde
   return undefined;
 }
 
-/** One call at most, as the dialect has room for one. */
+/** At most one call: the legacy dialect has room for no more. */
 function legacyChoice(request: ChatRequest): JsonObject {
   const choice = request.function_call;
   if (choice === 'none') return { type: 'none' };
@@ -248,7 +248,7 @@ function withoutTools(choice: JsonObject | undefined, request: ChatRequest): Too
   return {};
 }
 
-/** A call's input, as text. */
+/** The input of a call, as JSON text. */
 export function toArguments(input: unknown): string {
   return isObject(input) ? JSON.stringify(input) : '{}';
 }

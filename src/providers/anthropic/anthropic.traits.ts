@@ -1,27 +1,27 @@
 /** A level of `output_config.effort`. */
 export type Effort = 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
-/** How a generation of models differs from the others in what requests it takes. */
+/** What a generation of models accepts in a request. */
 export interface ModelTraits {
   /** `budget`: `thinking.budget_tokens`. `adaptive`: the model decides, steered by effort. */
   readonly thinking: 'none' | 'budget' | 'adaptive';
-  /** How a request says "do not think": by silence, by a `thinking` object of this type, or not at all. */
+  /** How a request says "do not think": without a `thinking` object, with one of this type, or not at all. */
   readonly thinkingOff: 'silence' | 'disabled' | 'between_tools' | 'impossible';
-  /** The text of thoughts comes only when the request asks for it (`thinking.display`). */
+  /** The text of the thinking is sent only if the request asks for it (`thinking.display`). */
   readonly hidesThoughts: boolean;
-  /** Empty: the model has no effort. */
+  /** Empty if the model has no effort levels. */
   readonly efforts: readonly Effort[];
-  /** `one`: temperature or top_p, not both. `fixed`: only the defaults. */
+  /** `one`: temperature or top_p, but not both. `fixed`: only the default values. */
   readonly sampling: 'free' | 'one' | 'fixed';
   /** No tools, images and documents: the models before Claude 3. */
   readonly textOnly: boolean;
-  /** `output_config.format` and strict tools. Without it a schema is a tool's (anthropic.answer-tool.ts). */
+  /** `output_config.format` and strict tools. Without them, a schema goes into a tool (anthropic.answer-tool.ts). */
   readonly structuredOutputs: boolean;
-  /** A request can demand that a tool be called. */
+  /** A request can force a tool call. */
   readonly forcedTools: boolean;
   /** Messages of the role `system` between the turns. */
   readonly systemTurns: boolean;
-  /** Thoughts that come back are refused when system, tools or messages before them are no longer the same. */
+  /** Thinking is refused when it is sent back after different system text, tools or messages than it came after. */
   readonly bindsThoughts: boolean;
 }
 
@@ -51,13 +51,13 @@ const ADAPTIVE_4_7: ModelTraits = {
   efforts: ['low', 'medium', 'high', 'xhigh', 'max'],
   sampling: 'fixed',
 };
-/** From generation 5 on, thinking is on unless the request turns it off. */
+/** Since generation 5, thinking is on unless the request turns it off. */
 const ADAPTIVE_5: ModelTraits = { ...ADAPTIVE_4_7, thinkingOff: 'disabled', systemTurns: true };
 const ALWAYS_THINKING: ModelTraits = { ...ADAPTIVE_5, thinkingOff: 'impossible' };
 const ALWAYS_FREE: ModelTraits = { ...ALWAYS_THINKING, forcedTools: false, bindsThoughts: true };
 
 /**
- * By beginning of the model's name, more special ones first.
+ * By prefix of the model's name, the more specific ones first.
  *
  * @see https://platform.claude.com/docs/en/build-with-claude/effort, …/extended-thinking, …/structured-outputs,
  *      …/mid-conversation-system-messages, …/api/migration-2026-10-21, all read 2026-11-23;
@@ -83,7 +83,7 @@ const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] =
     'claude-sonnet-5-5',
     { ...ADAPTIVE_5, thinkingOff: 'between_tools', forcedTools: false, bindsThoughts: true },
   ],
-  // Its documentation and its SDKs disagree about system turns; folding them is safe either way.
+  // Documentation and SDKs disagree about system turns for this model; folding them into the user's turn is safe either way.
   ['claude-sonnet-5', { ...ADAPTIVE_5, systemTurns: false }],
   ['claude-opus-5-5', ALWAYS_FREE],
   ['claude-opus-5', ADAPTIVE_5],
@@ -97,7 +97,7 @@ const GENERATIONS: readonly (readonly [prefix: string, traits: ModelTraits])[] =
   ['claude-mythos', ALWAYS_THINKING],
 ];
 
-/** A model we do not know is taken for a new one, and refused nothing: Anthropic judges. */
+/** An unknown model is taken for a new one. Nothing is refused: Anthropic decides. */
 const UNKNOWN: ModelTraits = {
   ...ADAPTIVE_5,
   hidesThoughts: false,

@@ -9,27 +9,26 @@ import {
   type WireBlock,
 } from './anthropic.wire.js';
 
-/** More tokens than any call can have; a larger count is a fault, not a fact to bill. */
+/** More tokens than any call can have. A larger count is an error and is not billed. */
 const MAX_TOKENS = 1_000_000_000;
 
 export interface AnthropicUsage {
   /** The call itself, as the client sees it. */
   readonly shown: Usage;
-  /** What Anthropic charges us for: the call, and the side calls that it made on its own (compaction, advisor). */
+  /** What Anthropic charges: the call itself and its side calls (compaction, advisor). */
   readonly billed: Usage;
 }
 
 /**
  * Anthropic's usage block -> ours.
  *
- * Their `input_tokens` leaves cached tokens out; our `inputTokens` includes them. `iterations` lists the model calls
- * behind an answer: those of the type `message`, and `fallback_message` where another model took over, are in the totals;
- * the others are not and come on top of what is billed. (An advisor's tokens are then charged at the asked model's price:
- * the block does not carry another price.)
+ * Anthropic's `input_tokens` excludes cached tokens; our `inputTokens` includes them. `iterations` lists the model calls behind an
+ * answer. The totals include those of type `message`, and `fallback_message` where another model took over; the others are billed
+ * in addition. (The tokens of an advisor are charged at the price of the requested model: the block names no other.)
  *
- * @param content  of the answer, as far as it has come: it shows turns that no count tells of
- * @returns `undefined` when input or output was not reported; single parts that were not, or are no counts, are left
- *          out: nothing is defaulted to 0
+ * @param content  of the answer so far: it shows turns of the model that no count reports
+ * @returns `undefined` if input or output was not reported. Details that were not reported, or are not counts, are left out:
+ *          nothing defaults to 0
  * @see     https://platform.claude.com/docs/en/api/messages, read 2026-11-23
  */
 export function toUsage(block: unknown, content: readonly WireBlock[] = []): AnthropicUsage | undefined {
@@ -41,8 +40,8 @@ export function toUsage(block: unknown, content: readonly WireBlock[] = []): Ant
 }
 
 /**
- * The running block of a stream. Counts are totals, not deltas: what `message_delta` reports replaces what
- * `message_start` said, field by field; the cache lifetimes are only in the latter.
+ * The usage block of a stream so far. Counts are totals, not deltas: `message_delta` replaces the values of `message_start` field
+ * by field. Only `message_start` has the cache lifetimes.
  */
 export function mergeUsage(start: unknown, delta: unknown): JsonObject {
   const merged: JsonObject = isObject(start) ? { ...start } : {};
@@ -53,24 +52,24 @@ export function mergeUsage(start: unknown, delta: unknown): JsonObject {
   return merged;
 }
 
-/** What is text has no fewer bytes to a token, on average. */
+/** Text has at least this many bytes per token, on average. */
 const BYTES_PER_TOKEN = 4;
 
 /**
- * What a stream brought that has told only how it began: results of its server tools (the model has read them, and the searches are
- * billed each), and thoughts that it keeps back. Running sums: there may be hundreds of results, and each is long.
+ * An estimate of what a stream used since its last usage report: results of server tools, which the model has read and whose
+ * searches are billed one by one, and thinking whose text is withheld. As running sums: there may be hundreds of long results.
  */
-export class Brought {
+export class UnreportedUsage {
   #bytes = 0;
   #searches = 0;
   #thoughtTokens = 0;
 
-  /** @param block  whole: a result is from its start, a thought at its end */
+  /** @param block  complete: a result when it starts, thinking when it ends */
   add(block: WireBlock): void {
     if (block.type === 'thinking') this.#thoughtTokens += hiddenTokens(block);
     if (!isServerResult(block)) return;
     this.#bytes += bytesOf(block.content);
-    // Instead of its pages one that failed has an error, and is not billed.
+    // A failed search has an error instead of a list of pages, and is not billed.
     if (block.type === SEARCHED && Array.isArray(block.content)) this.#searches += 1;
   }
 
@@ -86,11 +85,11 @@ export class Brought {
   }
 }
 
-/** Of a signature, in characters, the most that is not the thought; it is in base64. Counted over recorded traffic. */
+/** The most characters of a signature (base64) that do not encode the thinking. Counted over recorded traffic. */
 const SIGNATURE_FRAME = 320;
 const SIGNATURE_PER_TOKEN = (BYTES_PER_TOKEN * 4) / 3;
 
-/** Tokens of a thought whose text is kept back. What has one is counted by that. */
+/** Estimated tokens of thinking whose text is withheld. Thinking with a text is counted by its text. */
 function hiddenTokens({ thinking, signature }: WireBlock): number {
   if (thinking !== '') return 0;
   return Math.floor(Math.max(0, textOf(signature).length - SIGNATURE_FRAME) / SIGNATURE_PER_TOKEN);
@@ -98,17 +97,17 @@ function hiddenTokens({ thinking, signature }: WireBlock): number {
 
 const SEARCHED = 'web_search_tool_result';
 
-/** A document by value is not read byte by byte. */
+/** A binary document counts nothing: its tokens do not follow from its bytes. */
 function bytesOf(found: unknown): number {
   const document = isObject(found) && isObject(found.content) ? found.content : {};
   const isBinary = isObject(document.source) && document.source.type === 'base64';
   return isBinary ? 0 : (JSON.stringify(found) ?? '').length;
 }
 
-/** The answer's own calls: its totals have them. */
+/** Calls that are included in the totals. */
 const OWN_CALLS = new Set<unknown>(['message', 'fallback_message']);
 
-/** Calls that the answer's totals leave out. */
+/** Calls that the totals do not include. */
 export function sideCalls(block: JsonObject): JsonObject[] {
   return objects(block.iterations).filter((iteration) => !OWN_CALLS.has(iteration.type));
 }
@@ -135,7 +134,7 @@ function oneCall(block: JsonObject, content: readonly WireBlock[] = []): Usage |
   });
 }
 
-/** The model is called anew with what its tools brought. `undefined` = once, as far as the block and the content tell. */
+/** The model is called again with each result of its tools. `undefined` = once, as far as block and content show. */
 function callsOf(
   block: JsonObject,
   content: readonly WireBlock[],
@@ -147,12 +146,12 @@ function callsOf(
   return calls > 1 ? calls : undefined;
 }
 
-/** Turns that called tools which Anthropic runs. Calls in a row are of one turn: no result came between them. */
+/** Turns that called server tools. Calls in a row belong to one turn, as no result came between them. */
 function turnsOf(content: readonly WireBlock[]): number {
   return content.filter((block, at) => isCall(block) && !isCall(content[at - 1])).length;
 }
 
-/** What the code of another call calls is no turn of the model. */
+/** A call made by code that the model runs is not a turn of the model. */
 function isCall(block: WireBlock | undefined): boolean {
   if (!block || !isServerCall(block)) return false;
   return !isObject(block.caller) || block.caller.type === 'direct';
@@ -162,7 +161,7 @@ function part(block: unknown, name: string): number | undefined {
   return isObject(block) ? count(block[name]) : undefined;
 }
 
-/** A part larger than its whole is no count of it. */
+/** A part that is larger than the whole is wrong, and left out. */
 function atMost(value: number | undefined, whole: number | undefined): number | undefined {
   return value !== undefined && whole !== undefined && value <= whole ? value : undefined;
 }

@@ -3,10 +3,10 @@ import { isObject, type JsonObject } from '../json-object.js';
 export { isObject, type JsonObject, objects } from '../json-object.js';
 
 /**
- * Anthropic's Messages API as far as we read it. Unknown fields pass: blocks and events are records, and every field
- * is looked at through the guards below, because what a server behind `ANTHROPIC_BASE_URL` sends is not ours to trust.
+ * The part of Anthropic's Messages API that we read. Unknown fields pass: blocks and events are records, and every field is read
+ * through the guards below, because the server behind `ANTHROPIC_BASE_URL` is not trusted.
  *
- * The SDK's own types are closed unions of what it knows at its release, so they are not used for what we receive.
+ * The SDK's types are closed unions of what existed at its release, so they are not used for what we receive.
  */
 /** A content block of a message: `text`, `thinking`, `tool_use`, `server_tool_use`, … */
 export interface WireBlock {
@@ -52,7 +52,7 @@ export function isServerCall({ type }: WireBlock): boolean {
   return type === 'server_tool_use' || type === 'mcp_tool_use';
 }
 
-/** What such a call brought. */
+/** The result of such a call. */
 export function isServerResult({ type }: WireBlock): boolean {
   return type.endsWith('_tool_result');
 }
@@ -79,7 +79,7 @@ export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** Only the fields that are set: `undefined` and `null` are left out. */
+/** Without the fields that are `undefined` or `null`. */
 export function withoutEmpty(fields: JsonObject): JsonObject {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== undefined && value !== null),

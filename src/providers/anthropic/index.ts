@@ -4,12 +4,12 @@ import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from 
 import { settings } from './anthropic.config.js';
 import { ANTHROPIC_MODELS } from './anthropic.models.js';
 
-/** Time is the caller's business (its signal); this only keeps the SDK's own ten minutes out of the way. */
+/** The caller limits the time by its signal; this only disables the SDK's own limit of ten minutes. */
 const SDK_TIMEOUT_MS = 86_400_000;
 
 /**
- * The API version whose wire this folder knows. The SDK would send 2026-10-21, which takes temperature, top_p and
- * top_k away from every model; the older version is served without an end date.
+ * The API version that this folder implements. The SDK would send 2026-10-21, which refuses temperature, top_p and top_k for every
+ * model; no end has been announced for the older version.
  */
 const API_VERSION = '2023-06-01';
 
@@ -17,7 +17,7 @@ export const ANTHROPIC: ProviderDefinition = {
   name: 'anthropic',
   priceBookId: 'anthropic',
   models: ANTHROPIC_MODELS,
-  // Also of models that the price data does not know. Fetches cost their tokens alone.
+  // Also for models that are not in the price data. Fetches cost only their tokens.
   toolPrices: () => ({ web_search: '0.01' }),
   settings,
   create,
@@ -33,7 +33,7 @@ async function create(
   ]);
   const client = new Anthropic({
     baseURL: baseUrl,
-    // Without any credential of its own the SDK would look for one in its profiles and in the environment.
+    // Without a key, the SDK would look for credentials in its profiles and in the environment.
     apiKey: apiKey ?? 'none',
     maxRetries: 0,
     timeout: SDK_TIMEOUT_MS,
@@ -42,7 +42,7 @@ async function create(
     openTelemetry: false,
     defaultHeaders: {
       'anthropic-version': API_VERSION,
-      // The key goes out as `x-api-key`, which the API and the proxies before it have always taken.
+      // The key is sent as `x-api-key`, which the API and proxies in front of it have always accepted.
       authorization: null,
       ...(apiKey !== undefined && { 'x-api-key': apiKey }),
       ...headers,
