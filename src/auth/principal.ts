@@ -1,6 +1,9 @@
+/** The form of a `sub`. */
+export const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
+
 /** Who asks and who pays: a verified token's claims, nothing else. */
 export interface Principal {
-  /** `sub`: 1–128 characters of `[A-Za-z0-9._:@|-]`. */
+  /** `sub`, see `USER_ID`. */
   readonly userId: string;
   readonly role: 'user' | 'admin';
   /** Models this token may use; `undefined` = all. */

@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsInt, IsOptional, IsString, Length, Matches, Max, Min } from 'class-validator';
-import { LEEWAY_SECONDS } from './token-claims.js';
+import { USER_ID } from './principal.js';
+import { LEEWAY_SECONDS, TOKEN_ID } from './token-claims.js';
 
 /** Exactly one of `jti` and `sub`. */
 export class RevokeTokenRequest {
@@ -9,7 +10,7 @@ export class RevokeTokenRequest {
     description: 'Revokes one token, by its id.',
   })
   @IsOptional()
-  @Matches(/^[\x21-\x7e]{1,256}$/, { message: 'jti must be the id of a token' })
+  @Matches(TOKEN_ID, { message: 'jti must be the id of a token' })
   jti?: string;
 
   @ApiPropertyOptional({
@@ -18,7 +19,7 @@ export class RevokeTokenRequest {
       'Revokes every token issued to this user so far. Tokens issued from the next second on work, or `leeway_seconds` later.',
   })
   @IsOptional()
-  @Matches(/^[A-Za-z0-9._:@|-]{1,128}$/, { message: 'sub must be a user id' })
+  @Matches(USER_ID, { message: 'sub must be a user id' })
   sub?: string;
 
   @ApiPropertyOptional({

@@ -1,11 +1,11 @@
-import type { Principal } from './principal.js';
+import { type Principal, USER_ID } from './principal.js';
 import { refusal } from './bearer-token.js';
 
 /** Clocks of the gateway and of whoever signs may differ by this much. */
 export const LEEWAY_SECONDS = 60;
 
-const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
-const TOKEN_ID = /^[\x21-\x7e]{1,256}$/;
+/** The form of a `jti`. */
+export const TOKEN_ID = /^[\x21-\x7e]{1,256}$/;
 const MODEL = /^[\x21-\x7e]{1,200}$/;
 const MAX_MODELS = 500;
 

@@ -1,6 +1,7 @@
 import { createSecretKey, randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import jwt from 'jsonwebtoken';
+import { USER_ID } from '../auth/principal.js';
 import type { AppConfig } from '../config/app-config.js';
 import { authSettings } from '../config/auth-settings.js';
 import { ConfigurationError } from '../config/configuration-error.js';
@@ -11,7 +12,6 @@ import { readStoredSecret } from '../config/jwt-secret.js';
 import { withSecretFiles } from '../config/secret-files.js';
 import { type Output, readOptions, UsageError } from './command.js';
 
-const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
 /** Ten years. */
 const MAX_MINUTES = 5_256_000;
 /** The variables that a token depends on; faults of others are for `check:env`. */

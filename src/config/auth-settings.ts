@@ -2,7 +2,7 @@ import type { AppConfig } from './app-config.js';
 import type { Environment } from './environment.js';
 import {
   createStoredSecret,
-  passingSecret,
+  randomSecret,
   readStoredSecret,
   secretWeakness,
   storedSecretPath,
@@ -76,7 +76,7 @@ function keptSecret(dataDir: string, findings: Findings): string {
     return secret;
   } catch {
     findings.warn('JWT_SECRET_KEY: is not set and DATA_DIR cannot be written; tokens end with this process');
-    return passingSecret();
+    return randomSecret();
   }
 }
 

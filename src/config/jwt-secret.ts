@@ -41,7 +41,7 @@ export function createStoredSecret(dataDir: string): string {
   mkdirSync(dataDir, { recursive: true });
   const path = storedSecretPath(dataDir);
   const draft = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(draft, `${randomBytes(48).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
+  writeFileSync(draft, `${randomSecret()}\n`, { mode: 0o600, flag: 'wx' });
   try {
     linkSync(draft, path);
   } catch (error) {
@@ -52,7 +52,6 @@ export function createStoredSecret(dataDir: string): string {
   return readFileSync(path, 'utf8').trim();
 }
 
-/** A secret for one run, when none can be kept. */
-export function passingSecret(): string {
+export function randomSecret(): string {
   return randomBytes(48).toString('base64url');
 }

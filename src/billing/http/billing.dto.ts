@@ -15,9 +15,8 @@ import {
   Min,
   ValidateBy,
 } from 'class-validator';
+import { USER_ID } from '../../auth/principal.js';
 import { TRANSACTION_ID } from '../transaction-id.js';
-
-const USER_ID = /^[A-Za-z0-9._:@|-]{1,128}$/;
 
 /** Rows of a report that are given at once. */
 export const MOST_ROWS = 10_000;
