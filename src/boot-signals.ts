@@ -26,7 +26,7 @@ process.on('SIGUSR2', () => undefined);
 /** From now on `handler` gets SIGTERM and SIGINT, at once when one came during the boot. */
 export function onStopSignal(handler: (signal: NodeJS.Signals) => void): void {
   clearTimeout(patience);
-  // First the new, then the old: without a listener Node lets go of a signal that has come and was not told yet.
+  // First add the new one, then remove the old: without a listener Node drops a signal that has arrived but was not delivered yet.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handler).off(signal, keep);
   if (stopSignal !== undefined) handler(stopSignal);
 }

@@ -5,9 +5,9 @@ import { requireNodeVersion } from './config/node-version.js';
 requireNodeVersion();
 // An idle process throws its compiled code away, and the first requests after a pause would cost twice as much.
 setFlagsFromString('--no-flush-bytecode');
-// V8 learns from the slow first requests of a process that what they make lives long, and makes the like among the old
-// objects from then on. There nothing short-lived is collected before a full collection, and it keeps alive what it points
-// to: a tenth of all garbage was copied twice, for a seventh of the CPU of a request.
+// From the slow first requests V8 learns that the objects they allocate live long, and from then on allocates such objects
+// in the old generation. Short-lived ones stay there until a full collection and keep alive what they point to: a tenth of
+// all garbage was copied twice, at the cost of a seventh of a request's CPU.
 setFlagsFromString('--no-allocation-site-pretenuring');
 
 // Only now: on an older Node some of what follows would fail before it could be said why.

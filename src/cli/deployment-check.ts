@@ -134,7 +134,7 @@ export class DeploymentCheck {
     return `${chunks.length} chunks, ${pace}, ${debit}`;
   }
 
-  /** The gateway knows how long it took to say it; a client that gets all of it at once has a buffer before it. */
+  /** The gateway knows how long it took to send the answer; if it all arrives at once, something in between buffers it. */
   async #pace(headers: Headers, spreadMs: number): Promise<string> {
     const requestId = encodeURIComponent(headers.get('x-request-id') ?? '');
     const { status, text } = await this.#ask(`/billing/requests/${requestId}`);

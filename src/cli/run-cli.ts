@@ -67,7 +67,7 @@ export async function runCli(args: readonly string[], output: Output = terminal)
     return 0;
   }
   try {
-    // Before it does anything: who writes `migration:run --dry-run` must not have migrated.
+    // Before it does anything: `migration:run --dry-run` must not migrate.
     if (entry.options === undefined && rest.length > 0) throw new UsageError(`${name} takes no options`);
     const command = await entry.load();
     return await command(rest, output);

@@ -9,7 +9,7 @@ import { logOptions, Logs } from '../telemetry/logging/logs.js';
 import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
 import { watchPulse } from './worker-pulse.js';
 
-/** How a worker ends that a further one would only repeat (`EX_CONFIG` of sysexits.h). */
+/** Exit code of a worker whose successor would fail in the same way (`EX_CONFIG` of sysexits.h). */
 export const CONFIGURATION_FAULT = 78;
 const FIRST_RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 10_000;

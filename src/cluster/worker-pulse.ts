@@ -1,7 +1,7 @@
 import type { Worker } from 'node:cluster';
 
 const PULSE_MS = 5_000;
-/** Half a minute: no turn of the event loop is that long, and a machine that slept has missed none. */
+/** Half a minute: no turn of the event loop takes that long, and while a machine sleeps none is missed. */
 const MISSED_TO_END = 6;
 
 const ASK = 'gateway-pulse';
@@ -10,8 +10,8 @@ const ANSWER = 'gateway-pulse-answer';
 type Watched = Pick<Worker, 'on' | 'send' | 'isConnected'>;
 
 /**
- * Nobody outside can tell a worker that hangs from the others: the port they share answers half of the probes. The primary
- * asks each, and ends one that answered before and does no more.
+ * From outside, a hung worker cannot be told from the others: through the shared port, some probes are still answered. So
+ * the primary pings each worker, and kills one that has answered before and no longer does.
  *
  * @param onHung  called once, after so many milliseconds of silence
  */

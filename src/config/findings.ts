@@ -1,4 +1,4 @@
-/** What checking found: faults stop the boot, warnings are said. Names and reasons only, never a value. */
+/** What the checks found: faults stop the boot, warnings are logged. Names and reasons only, never a value. */
 export class Findings {
   readonly faults: string[] = [];
   readonly warnings: string[] = [];

@@ -11,7 +11,7 @@ import { GATEWAY_CONFIG_FILE, type GatewayConfig } from './gateway-config.js';
 import { untilQuiet } from './gateway-file/until-quiet.js';
 import { type LoadedConfiguration, LOADED_CONFIGURATION, rereadGatewayConfig } from './load-configuration.js';
 
-/** Who asks within this time of another is answered by the same reading. */
+/** Requests within this time of each other share one reading. */
 const GATHER_MS = 50;
 /** Of those that a log line has room for. */
 const MOST_NAMES = 20;
@@ -37,7 +37,7 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
   readonly #onSignal = (): void => void this.reload();
   #current: GatewayConfig;
   #running: Promise<unknown> = Promise.resolve();
-  /** Has not read the file yet, so it is whoever asks meanwhile has asked for. */
+  /** Has not read the file yet, so it also serves whoever asks in the meantime. */
   #waiting: Promise<readonly string[]> | undefined;
 
   constructor(
@@ -118,7 +118,7 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
   }
 }
 
-/** Half a file may be without a fault: who sent the signal should read what it took away. */
+/** Half a file may parse without a fault: whoever sent the signal should see what it removed. */
 function gone(before: GatewayConfig, now: GatewayConfig): string {
   const kept = new Set(namesOf(now));
   const names = namesOf(before).filter((name) => !kept.has(name));

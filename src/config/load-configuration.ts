@@ -29,7 +29,7 @@ export interface LoadedConfiguration {
   readonly gatewayConfig: GatewayConfig;
   /** Said once at boot and by `check:env`: allowed, but perhaps not meant. */
   readonly warnings: readonly string[];
-  /** The variables as they were given, for a later reading of the file: of secrets in files it has the paths, to be read again. */
+  /** The variables as given, for a later reading of the file. For secrets in files they hold the paths, so that these are read again. */
   readonly environment: RawEnvironment;
 }
 
@@ -61,7 +61,7 @@ export function loadConfiguration(
   const names = [...declaredNames(), ...providerVariables(providers)];
   for (const line of misspeltVariables(Object.keys(variables), names)) findings.warn(line);
   const gatewayConfig = readFile(config, variables, providers, findings);
-  // With a database elsewhere it starts all the same, and is not ready: others may serve meanwhile.
+  // With an external database the gateway starts all the same, but is not ready: other instances may serve meanwhile.
   const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;
   if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database lives there`);
   const others = findings.faults.filter((line) => !faults.has(line.slice(0, line.indexOf(':'))));

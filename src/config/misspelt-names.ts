@@ -1,6 +1,6 @@
 import { editDistance } from '../text/edit-distance.js';
 
-/** Shorter ones are a letter or two away from much that is somebody else's. */
+/** Shorter names are a letter or two away from many that belong to other programs. */
 const LEAST_LENGTH = 9;
 const LONG = 16;
 
@@ -13,7 +13,7 @@ export function meantName(written: string, known: readonly string[]): string | u
 }
 
 /**
- * Variables that do nothing, and look as if somebody thought they did: almost the name of one, or the `…_FILE` of a secret.
+ * Variables that have no effect but look as if they were meant to: a near miss of a known name, or `…_FILE` for what is not a secret.
  *
  * @param written  of the environment, in which other programs have theirs
  */

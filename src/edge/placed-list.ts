@@ -4,9 +4,9 @@ export interface Placed {
 }
 
 /**
- * A list without order, for what comes and goes with every request. Not a Map or a Set: one that is always added to and
- * taken from makes itself a new table every so often, and the old ones keep what was in them, whole requests, until the
- * next full collection.
+ * An unordered list, for what is added and removed with every request. Not a Map or a Set: under constant adding and
+ * removing they rebuild their table now and then, and the old tables keep their entries (whole requests) alive until
+ * the next full collection.
  */
 export class PlacedList<Item extends Placed> {
   readonly #items: Item[] = [];

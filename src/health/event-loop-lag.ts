@@ -8,11 +8,11 @@ export interface LagFigures {
   readonly max_ms: number;
   /** Share of the time the loop was busy, 0 to 1. */
   readonly utilization: number;
-  /** Share of the time its thread had a core. Far below `utilization`, it is the machine that is late. */
+  /** Share of the time its thread had a core. If far below `utilization`, the machine is the bottleneck. */
   readonly cpu: number;
 }
 
-/** The time a request may wait for its turn. Over the last half to whole minute. */
+/** How long a request may have to wait for its turn, over the last 30 to 60 seconds. */
 @Injectable()
 export class EventLoopLag {
   constructor(private readonly recent: RecentTurns) {}

@@ -4,8 +4,8 @@ import type { Charge, Decision, Slot } from './limit-store.js';
 import type { Heartbeat, RemoteLimitStore, Seed } from './remote-limit-store.js';
 
 /**
- * Longer than for Redis: the primary shares this machine and lives as long as we do, so when it is late it is the cores
- * that are busy, and deciding alone would cost accuracy without saving anybody time.
+ * Longer than for Redis: the primary runs on the same machine and lives as long as we do. If it is late, the cores are
+ * busy, and deciding alone would cost accuracy without saving anybody time.
  */
 const ANSWER_TIMEOUT_MS = 500;
 

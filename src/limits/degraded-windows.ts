@@ -108,7 +108,7 @@ export class DegradedWindows {
   }
 }
 
-/** What fills the limit alone is granted to an empty window, on each instance. */
+/** A charge that fills the whole limit is granted to an empty window, on each instance. */
 function weightedCost({ rule, cost }: Charge, weight: number): number {
   return Math.min(cost * weight, Math.max(rule.limit, cost));
 }

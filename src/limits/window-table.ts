@@ -1,7 +1,7 @@
 import type { WindowRule } from './limit-store.js';
 import { SlidingWindow } from './sliding-window.js';
 
-/** Users beyond this are forgotten, the longest idle first. Half a kilobyte for one who asks now and then, 1.6 kB in every bucket. */
+/** Beyond this many, users are forgotten, the longest idle first. An occasional user takes half a kilobyte, one with counts in every bucket 1.6 kB. */
 const MAX_WINDOWS_PER_RULE = 100_000;
 /** Idle windows looked at whenever a new one is made: more leave than come, without a timer. */
 const SWEEP_STEPS = 2;

@@ -7,8 +7,8 @@ import { Telemetry } from './telemetry.js';
 const EXIT_CODE = 1;
 
 /**
- * The last words of a process that dies of an error nobody caught: one `fatal` line without secrets (Node's own report
- * would print the raw message), one event for Sentry, then the end. What was served is in the journal.
+ * What a process reports when it dies of an uncaught error: one `fatal` line without secrets (Node's own report
+ * would print the raw message) and one event for Sentry; then it exits. What was served is in the journal.
  */
 @Injectable()
 export class CrashReports {

@@ -175,8 +175,8 @@ export class Telemetry {
   }
 
   /**
-   * Told to the sinks at the end of this turn of the event loop: answers go first, and what a turn has finished is told in
-   * one go, while the code for it is at hand.
+   * The sinks are told at the end of this turn of the event loop: answers go out first, and everything that a turn has
+   * finished is reported in one batch, while its code is in the CPU's caches.
    */
   request(record: RequestRecord): void {
     if (this.#finished.push(record) === 1) setImmediate(() => this.#tellFinished());

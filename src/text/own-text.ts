@@ -2,8 +2,8 @@ const scratch = Buffer.allocUnsafeSlow(16 * 1024);
 const MOST_BYTES_OF_A_UNIT = 3;
 
 /**
- * The same text without what it was cut from. V8 makes no copy of what is cut off a text, but a view that keeps all of it
- * alive: a word of each chunk keeps all chunks.
+ * A copy of the text that does not keep alive what it was cut from. A slice of a string is a view in V8, which retains the
+ * whole string: keeping a word of each chunk would keep every chunk.
  */
 export function ownText(text: string): string {
   // UTF-8 has no halves of characters, which a text may be cut into.

@@ -1,7 +1,7 @@
 /** Something that has a deadline in one list at most. All but `onDue` is the list's. */
 export interface Timed {
   dueAtMs: number;
-  /** Its place in the list is by this: when it is looked at, which is before it is due if that was moved. */
+  /** Its place in the list: when it is looked at, which is earlier than `dueAtMs` if that was postponed. */
   checkAtMs: number;
   earlier: Timed | undefined;
   later: Timed | undefined;
@@ -10,12 +10,12 @@ export interface Timed {
 }
 
 /**
- * Deadlines of one kind, by one timer of Node for all of them. An open stream has three, and moves two of them with
- * every chunk: a timer for each, with its closure, costs a quarter of a kilobyte.
+ * Deadlines of one kind, with one Node timer for all of them. An open stream has three, and moves two of them with
+ * every chunk: a timer for each, with its closure, would cost a quarter of a kilobyte.
  *
- * A deadline that is moved back stays where it is in the list until its old time has come: with every chunk there is but a
- * number to write. What is put into the list looks for its place from the end on, so this is for deadlines that come up in
- * about the order in which they are set, as with the same delay for all.
+ * A deadline that is postponed keeps its place in the list until its old time has come, so a chunk costs only one
+ * assignment. A new entry looks for its place from the end of the list: this is for deadlines that fall due in roughly the
+ * order in which they are set, as when all have the same delay.
  */
 export class Deadlines {
   /** Both ends of the ring. */

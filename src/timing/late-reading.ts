@@ -1,6 +1,6 @@
 /**
- * Calls `giveUp` after its time, once more behind what lies in the sockets by then. When this process itself was busy its timers
- * come first, and answers that have long been there would count as those of somebody who is slow: all that are awaited, at once.
+ * Calls `giveUp` after the timeout, but only once everything that has already arrived on the sockets has been read. If this process
+ * was busy, its timers run first; without this, answers that arrived long ago would count as late, all of them at once.
  */
 export function whenNotAnswered(timeoutMs: number, giveUp: () => void): NodeJS.Timeout {
   return setTimeout(() => setImmediate(giveUp), timeoutMs);

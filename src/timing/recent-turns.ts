@@ -15,9 +15,9 @@ interface WindowStart {
 }
 
 /**
- * The turns of the event loop in the last half to whole minute, whoever asks and however often: two Prometheus servers, `/health` and
- * a person with curl see the same. Two windows are measured at a time; the one that was begun earlier answers, and begins anew when the
- * other has run for half a minute.
+ * The turns of the event loop over the last 30 to 60 seconds, whoever asks and however often: two Prometheus servers, `/health` and
+ * a person with curl see the same. Two windows run at a time; the older one answers, and starts afresh once the younger
+ * has run for half a minute.
  */
 export class RecentTurns {
   #longer: Window = begin();
@@ -52,8 +52,8 @@ export class RecentTurns {
   }
 
   /**
-   * Share of the time that the loop's thread had a core, 0 to 1. Far below `utilization`, the loop is not overworked: it is kept waiting,
-   * by others on the machine, a CPU limit, the hypervisor, or a disk.
+   * Share of the time that the loop's thread had a core, 0 to 1. If this is far below `utilization`, the loop is not overworked but kept
+   * waiting: by other processes, a CPU limit, the hypervisor or a disk.
    */
   get cpu(): number {
     const { atMs, cpu } = this.#longer.start;

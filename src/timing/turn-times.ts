@@ -4,8 +4,8 @@ const NS_PER_MS = 1e6;
 const START_MS = 1000;
 
 /**
- * How long the turns of the event loop last: what comes meanwhile waits for its turn. Every turn is measured, and nothing
- * wakes the process for it; a timer that looks every 10 ms is most of what an idle process does.
+ * How long the turns of the event loop last: whatever arrives in the meantime has to wait. Every turn is measured, and nothing
+ * wakes the process to do so: a timer that checks every 10 ms is most of what an idle process does.
  *
  * Node before 26.5 and 24.19 knows no other way than that timer: there 10 ms are the zero of these figures.
  */
@@ -48,8 +48,8 @@ export class TurnTimes {
   }
 
   /**
-   * So long lasts the turn, at most, that is under way at a moment taken at random, with this probability. Of the time and
-   * not of the turns: a second's stop is one turn among thousands of short ones, and it hits everybody who comes within it.
+   * At a random moment, the turn in progress is no longer than this with the given probability. It is a percentile of time,
+   * not of turns: a pause of a second is one turn among thousands of short ones, yet it delays everybody who arrives in it.
    *
    * @param percent  0 to 100
    */

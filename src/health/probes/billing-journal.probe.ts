@@ -8,8 +8,8 @@ const LATE_SECONDS = 60;
 
 /**
  * Where charges become durable. An instance that cannot write it, or that others declared dead, could not book what it
- * serves, so it takes no traffic. Charges that only wait for the database are safe. Files whose folder was taken away are written
- * on without a fault, and nobody would find them after a crash.
+ * serves, so it takes no traffic. Charges that only wait for the database are safe. Files in a folder that was removed can still be written
+ * to without an error, but nobody would find them after a crash.
  */
 export class BillingJournalProbe implements HealthProbe {
   readonly name = 'billing_journal';

@@ -36,7 +36,7 @@ export class LangfuseSink implements TelemetrySink {
   #backlog = 0;
   #dropped = 0;
   #batchFailed = false;
-  /** The last batch was not taken, however often it was sent: until one is, there is one at a time. */
+  /** The last batch was refused despite all retries: until one is accepted, at most one is kept. */
   #isAway = false;
 
   constructor(private readonly options: LangfuseSinkOptions) {

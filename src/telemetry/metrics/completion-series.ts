@@ -85,7 +85,7 @@ export class CompletionSeries {
   }
 }
 
-/** The provider was not asked: a call of no time at all, which would make one that fails look fast. */
+/** The provider was not asked. As calls that took no time these would make a failing provider look fast. */
 const NOT_ASKED: ReadonlySet<string> = new Set(['circuit_open', 'bulkhead_full']);
 
 /** The series of the upstream calls for one model to one provider. */

@@ -1,8 +1,8 @@
 import { Gauge, type Registry } from 'prom-client';
 
 /**
- * Another instance may serve the user since, and a top-up is told to none: an old sight would stand against the new one and
- * hold an alert up for ever.
+ * Another instance may be serving the user by now, and no instance is told of a top-up: an outdated value would contradict
+ * the current one and keep an alert firing for ever.
  */
 const FORGOTTEN_AFTER_MS = 3_600_000;
 

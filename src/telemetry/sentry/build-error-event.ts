@@ -13,7 +13,7 @@ interface ErrorFacts {
   readonly tags: Tags;
 }
 
-/** An error -> Sentry's event, built by hand: the SDK would take along what libraries hang on errors. */
+/** An error -> Sentry's event, built by hand: the SDK would also send whatever libraries attach to errors. */
 export function buildErrorEvent(client: NodeClient, error: unknown, facts: ErrorFacts): ErrorEvent {
   const chain = errorChain(error);
   const parse = client.getOptions().stackParser;

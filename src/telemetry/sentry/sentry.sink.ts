@@ -13,8 +13,8 @@ export interface SentrySinkOptions {
 }
 
 /**
- * A failing dependency must not become a thousand issues a second; and of each fault for itself, since one that comes with
- * every request would hide the one that comes once.
+ * A failing dependency must not become a thousand issues a second. Counted per fault, since one that occurs with every
+ * request would otherwise hide one that occurs once.
  */
 const MAX_EVENTS_OF_A_FAULT_PER_MINUTE = 60;
 const MINUTE_MS = 60_000;
