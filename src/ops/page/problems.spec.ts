@@ -204,7 +204,11 @@ describe('what is wrong', () => {
 
   it.each([
     ['a machine that is short', { p99_ms: 300, utilization: 0.9, cpu: 0.4 }, /^The process has to wait/],
-    ['one long wait on an idle one', { p99_ms: 300, utilization: 0.05, cpu: 0.02 }, /^The process has to wait/],
+    [
+      'one long wait on an idle one',
+      { p99_ms: 300, utilization: 0.05, cpu: 0.02 },
+      /^The process has to wait/,
+    ],
     ['too much to do', { p99_ms: 300, utilization: 0.95, cpu: 0.9 }, /more work than one core/],
     ['one long turn', { p99_ms: 300, utilization: 0.1, cpu: 0.09 }, /^Single event loop turns .* 300 ms/],
   ])('blames for a late event loop whom it should: %s', (_what, event_loop, title) => {
