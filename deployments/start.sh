@@ -172,15 +172,19 @@ start_compose() {
 }
 
 start_prod() {
-    local file=docker-compose.prod.yml index
+    local file=docker-compose.prod.yml index tls
     check_secrets JWT_SECRET_KEY POSTGRES_PASSWORD REDIS_PASSWORD METRICS_TOKEN GRAFANA_ADMIN_PASSWORD BACKUP_PASSPHRASE
-    [[ -f ${TLS_DIR:-$here/tls}/fullchain.pem ]] || die 2 'there is no certificate in deployments/tls: run ssl-setup.sh'
+    tls=$(setting TLS_DIR)
+    tls=$(cd "$here" && realpath -m -- "${tls:-tls}")
+    [[ -f $tls/fullchain.pem ]] || die 2 "there is no certificate in $tls: run ssl-setup.sh"
     require_docker
     if $rolling; then
         compose $file build gateway-1
         compose $file run --rm migrate
+        # Not --no-deps: a Compose before 2.30 takes a service without its dependencies for another one, and the last line
+        # would then make all gateways and nginx anew at once.
         for index in 1 2 3; do
-            compose $file up -d --no-deps --wait --wait-timeout "$wait_seconds" "gateway-$index"
+            compose $file up -d --wait --wait-timeout "$wait_seconds" "gateway-$index"
         done
     fi
     compose $file up -d --build --wait --wait-timeout "$wait_seconds"

@@ -1,8 +1,8 @@
 import 'reflect-metadata';
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { Environment } from '../../src/config/environment.js';
 import { declaredNames } from '../../src/config/environment-fields.js';
@@ -249,6 +249,34 @@ describe('Compose', () => {
     const good = await start({ JWT_SECRET_KEY: 'k'.repeat(40), POSTGRES_PASSWORD: 'abc' });
     expect(good).toMatchObject({ code: 0 });
     expect(good.stdout).toContain('up -d --build --wait');
+  });
+
+  it('rolls one gateway after another with what each depends on: without it, old Composes then make all anew at once', async () => {
+    const folder = await mkdtemp(join(inject('runDirectory'), 'prod-'));
+    await writeFile(join(folder, 'fullchain.pem'), '');
+    const secrets = ['JWT_SECRET_KEY', 'POSTGRES_PASSWORD', 'REDIS_PASSWORD', 'METRICS_TOKEN'];
+    const names = [...secrets, 'GRAFANA_ADMIN_PASSWORD', 'BACKUP_PASSPHRASE'];
+    const file = join(folder, 'env');
+    await writeFile(
+      file,
+      [...names.map((name) => `${name}=${'k'.repeat(40)}`), `TLS_DIR=${folder}`].join('\n'),
+    );
+    const { stdout, stderr } = await runScript(
+      'start.sh',
+      ['prod', '--rolling', '--dry-run', '--env-file', file],
+      {
+        env: { PATH: process.env['PATH'] },
+      },
+    );
+    expect(stderr).toBe('');
+    const commands = stdout.split('\n').map((line) => line.split('docker-compose.prod.yml ')[1] ?? '');
+    expect(commands).toEqual([
+      'build gateway-1',
+      'run --rm migrate',
+      ...[1, 2, 3].map((index) => `up -d --wait --wait-timeout 60 gateway-${index}`),
+      'up -d --build --wait --wait-timeout 60',
+      '',
+    ]);
   });
 });
 
