@@ -1,14 +1,13 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createGzip } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import type { Answer, AnswerBody, RecordedRequest } from './script.js';
 import { splitBytes } from './split-bytes.js';
 
 const ENDLESS_PIECE = Buffer.alloc(64 * 1_024, 'a');
-const ZEROS = Buffer.alloc(256 * 1_024);
+const BOMB_PIECE_BYTES = 16 * 2 ** 20;
 
 /** Answers held back by name until the test releases them. */
 export class Gates {
@@ -144,13 +143,13 @@ async function sendEndless(
   await writeForEver(response);
 }
 
+/** Zeros are compressed once: a gzip file may be several, one behind the other. */
 async function sendGzipBomb(bytes: number, answer: Answer, response: ServerResponse): Promise<void> {
   writeHead(response, answer, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
-  await pipeline(zeros(bytes), createGzip(), response).catch(() => undefined);
-}
-
-function* zeros(bytes: number): Generator<Buffer> {
-  for (let sent = 0; sent < bytes; sent += ZEROS.length) yield ZEROS;
+  const size = Math.min(bytes, BOMB_PIECE_BYTES);
+  const piece = gzipSync(Buffer.alloc(size));
+  for (let sent = 0; sent < bytes && !response.destroyed; sent += size) await write(response, piece);
+  response.end();
 }
 
 /** Resolves when the piece is handed to the network, or the receiver is gone. */
