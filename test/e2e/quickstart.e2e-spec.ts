@@ -12,6 +12,9 @@ const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = ['deployments/quickstart.mjs', 'dist'];
 const LINKED = ['node_modules', 'src', 'libs', 'package.json', 'package-lock.json', 'nest-cli.json'];
 
+/** Longer than the script itself waits for its gateway: it shall be the one that says what is wrong. */
+const GREETING_TIMEOUT_MS = 130_000;
+
 /** The script in a checkout that is installed and built: what comes before takes minutes, and is `verify`'s to prove. */
 let checkout: string;
 const running: Quickstart[] = [];
@@ -57,7 +60,7 @@ class Quickstart {
         if (this.#child.exitCode !== null) throw new Error(this.output);
         return this.output.includes('Ctrl-C stops') && /TOKEN=(\S+)/.exec(this.output)?.[1];
       },
-      40_000,
+      GREETING_TIMEOUT_MS,
       100,
     );
   }
@@ -114,21 +117,25 @@ describe('npm run quickstart', () => {
     expect(await balance(second, token)).toBe(left);
     expect((await stat(join(checkout, 'data', 'jwt-secret'))).mode & 0o077).toBe(0);
     expect(await second.stop('SIGTERM')).toBe(0);
-  }, 120_000);
+  }, 300_000);
 
   it('leaves nothing running when it is killed', async () => {
     const quickstart = new Quickstart(await freePort());
     await quickstart.greeted();
     await quickstart.stop('SIGKILL');
-    await eventually('the gateway and its database are gone', async () => (await leftBehind()).length === 0);
-  }, 90_000);
+    await eventually(
+      'the gateway and its database are gone',
+      async () => (await leftBehind()).length === 0,
+      30_000,
+    );
+  }, 180_000);
 
   it('says what to do when the port is taken', async () => {
     const holder = createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const address = holder.address();
     const quickstart = new Quickstart(address && typeof address === 'object' ? address.port : 0);
-    await eventually('it has ended', () => quickstart.output.includes('is in use'));
+    await eventually('it has ended', () => quickstart.output.includes('is in use'), 30_000);
     expect(quickstart.output).toMatch(/PORT=\d+ npm run quickstart/);
     holder.close();
   });
