@@ -7,6 +7,7 @@ export * from './listens-for-signals.js';
 export * from './openai/expect-openai.js';
 export * from './openai/fold-chunks.js';
 export * from './openai/read-sse.js';
+export * from './own-gateway.js';
 export * from './postgres.js';
 export * from './redis.js';
 export * from './tokens.js';

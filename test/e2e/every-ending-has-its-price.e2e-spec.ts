@@ -1,15 +1,5 @@
-import {
-  createDatabase,
-  eventually,
-  FakeUpstream,
-  type Gateway,
-  readEvents,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { eventually, ownGateway, readEvents, WITHOUT_LIMITS } from '@app/testing';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 /** A dear model, and behind it a cheap one. */
 const FILE = `
@@ -48,58 +38,41 @@ const nameOf = (event: object): string => ('type' in event ? `event: ${String(ev
 
 /** The table of src/billing/README.md, ending by ending, on the running program with a provider that misbehaves. */
 describe('every ending has its price', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
+  const own = ownGateway(
+    {
+      ...WITHOUT_LIMITS,
+      RETRY_BASE_DELAY: '0.01',
+      RETRY_MAX_DELAY: '0.05',
+      FIRST_CHUNK_TIMEOUT_SECONDS: '1',
+      STREAM_IDLE_TIMEOUT_SECONDS: '1',
+      STREAM_HEARTBEAT_SECONDS: '0.3',
+      REQUEST_TIMEOUT_SECONDS: '3',
+      CIRCUIT_BREAKER_ENABLED: 'false',
+    },
+    FILE,
+  );
   let user = '';
   let users = 0;
 
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    const file = join(await mkdtemp(join(inject('runDirectory'), 'endings-')), 'gateway.yaml');
-    await writeFile(file, FILE);
-    gateway = await startGateway({
-      env: {
-        ...upstream.env,
-        DATABASE_URL: database.url,
-        GATEWAY_CONFIG: file,
-        RATE_LIMIT_REQUESTS_PER_MINUTE: '100000',
-        RATE_LIMIT_REQUESTS_PER_HOUR: '1000000',
-        RETRY_BASE_DELAY: '0.01',
-        RETRY_MAX_DELAY: '0.05',
-        FIRST_CHUNK_TIMEOUT_SECONDS: '1',
-        STREAM_IDLE_TIMEOUT_SECONDS: '1',
-        STREAM_HEARTBEAT_SECONDS: '0.3',
-        REQUEST_TIMEOUT_SECONDS: '3',
-        CIRCUIT_BREAKER_ENABLED: 'false',
-      },
-    });
-  });
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
-  });
   beforeEach(async () => {
-    await upstream.reset();
+    await own.upstream.reset();
     user = `user-${++users}`;
   });
 
   const ask = (more: Record<string, unknown> = {}, headers: Record<string, string> = {}) =>
-    gateway.complete(
+    own.gateway.complete(
       { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'one two three four' }], ...more },
       user,
       headers,
     );
 
   async function money(): Promise<{ spent: number; held: number; charges: { amount: number }[] }> {
-    const balance = (await (await gateway.fetch('/billing/balance', { as: user })).json()) as {
+    const balance = (await (await own.gateway.fetch('/billing/balance', { as: user })).json()) as {
       balance: number;
       held: number;
     };
     const { transactions } = (await (
-      await gateway.fetch('/billing/transactions?limit=100', { as: user })
+      await own.gateway.fetch('/billing/transactions?limit=100', { as: user })
     ).json()) as {
       transactions: { type: string; amount: number }[];
     };
@@ -145,13 +118,13 @@ describe('every ending has its price', () => {
       content: null,
       tool_calls: [{ id: 'call_1', type: 'custom', custom }],
     };
-    await upstream.answerNext({
+    await own.upstream.answerNext({
       body: { json: { choices: [{ index: 0, message, finish_reason: 'tool_calls' }] } },
     });
     const response = await ask({ tools: [{ type: 'custom', custom: { name: 'write' } }] });
     expect(response.status).toBe(200);
     expect((await money()).charges).toHaveLength(1);
-    const [row] = await database.query<{ usage_source: string; usage: { outputTokens: number } }>(
+    const [row] = await own.database.query<{ usage_source: string; usage: { outputTokens: number } }>(
       `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
       [user],
     );
@@ -172,14 +145,14 @@ describe('every ending has its price', () => {
     const answer = { candidates: [candidate], usageMetadata };
     const tools = ['f', 'g'].map((name) => ({ type: 'function', function: { name } }));
     const request = { model: 'gemini-2.5-flash', tools, parallel_tool_calls: false };
-    await upstream.answerNext({ body: { json: answer } });
+    await own.upstream.answerNext({ body: { json: answer } });
     const whole = (await (await ask(request)).json()) as { choices: { finish_reason: string }[] };
     expect(whole.choices[0]?.finish_reason).toBe(finish);
-    await upstream.answerNext({ body: { sse: `data: ${JSON.stringify(answer)}\r\n\r\n` } });
+    await own.upstream.answerNext({ body: { sse: `data: ${JSON.stringify(answer)}\r\n\r\n` } });
     const streamed = await ask({ ...request, stream: true });
     expect(await streamed.text()).toContain(`"finish_reason":"${finish}"`);
     const rows = await eventually('both are booked', async () => {
-      const booked = await database.query<{ usage_source: string; usage: object }>(
+      const booked = await own.database.query<{ usage_source: string; usage: object }>(
         `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
         [user],
       );
@@ -202,10 +175,12 @@ describe('every ending has its price', () => {
       0,
     ],
   ])('%s', async (_, answer, outputTokens) => {
-    await upstream.answerNext({ body: { json: { ...answer, usageMetadata: { candidatesTokenCount: 3 } } } });
+    await own.upstream.answerNext({
+      body: { json: { ...answer, usageMetadata: { candidatesTokenCount: 3 } } },
+    });
     expect((await ask({ model: 'gemini-2.5-flash' })).status).toBe(200);
     expect((await money()).spent).toBeGreaterThan(0);
-    const [row] = await database.query<{ usage_source: string; usage: object }>(
+    const [row] = await own.database.query<{ usage_source: string; usage: object }>(
       `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
       [user],
     );
@@ -257,12 +232,12 @@ describe('every ending has its price', () => {
     '$model, most of the prompt cached: streamed costs what whole costs',
     async ({ model, promptNano, whole, events }) => {
       const sse = events.map((event) => `${nameOf(event)}data: ${JSON.stringify(event)}\n\n`).join('');
-      await upstream.answerNext({ body: { json: whole } });
-      await upstream.answerNext({ body: { sse } });
+      await own.upstream.answerNext({ body: { json: whole } });
+      await own.upstream.answerNext({ body: { sse } });
       expect((await ask({ model })).status).toBe(200);
       expect(await (await ask({ model, stream: true })).text()).toContain('[DONE]');
       expect((await money()).charges).toHaveLength(2);
-      const rows = await database.query<{ nano: number; usage: object; source: string }>(
+      const rows = await own.database.query<{ nano: number; usage: object; source: string }>(
         `SELECT (-amount_nano)::int AS nano, usage, usage_source AS source
          FROM ledger WHERE user_id = $1 AND kind = 'charge' ORDER BY seq`,
         [user],
@@ -278,12 +253,12 @@ describe('every ending has its price', () => {
   );
 
   it('429 and 503 before the answer: tried again, charged once', async () => {
-    await upstream.answerNext({
+    await own.upstream.answerNext({
       status: 429,
       headers: { 'retry-after-ms': '5' },
       body: { json: { error: { message: 'slow' } } },
     });
-    await upstream.answerNext({
+    await own.upstream.answerNext({
       status: 503,
       body: { text: 'upstream connect error', contentType: 'text/plain' },
     });
@@ -297,13 +272,13 @@ describe('every ending has its price', () => {
     ['whole', false],
     ['streamed', true],
   ])('a fallback answers, %s: charged once, at its own price', async (_how, stream) => {
-    await upstream.answerAlways({ status: 503 }, { vendor: 'openai' });
+    await own.upstream.answerAlways({ status: 503 }, { vendor: 'openai' });
     const response = await ask({ model: 'dear', stream });
     expect(response.status).toBe(200);
     await response.text();
     expect(response.headers.get('x-gateway-model')).toBe('claude-haiku-4-5');
     expect((await money()).charges).toHaveLength(1);
-    const [row] = await database.query<{ nano: number; upstream_model: string; due: number }>(
+    const [row] = await own.database.query<{ nano: number; upstream_model: string; due: number }>(
       `SELECT (-amount_nano)::int AS nano, upstream_model,
               (usage->>'inputTokens')::int * 1000 + (usage->>'outputTokens')::int * 2000 AS due
          FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
@@ -313,7 +288,7 @@ describe('every ending has its price', () => {
   });
 
   it('the provider refuses the request: its 400 and message, nothing charged, no retry', async () => {
-    await upstream.answerAlways({
+    await own.upstream.answerAlways({
       status: 400,
       body: {
         json: {
@@ -331,12 +306,12 @@ describe('every ending has its price', () => {
     expect(await response.json()).toMatchObject({
       error: { message: expect.stringContaining('Bad image.') },
     });
-    expect(await upstream.completions()).toHaveLength(1);
+    expect(await own.upstream.completions()).toHaveLength(1);
     expect(await money()).toMatchObject({ spent: 0, held: 0, charges: [] });
   });
 
   it('our key is bad: 502, never a 401, and the key is in no message', async () => {
-    await upstream.answerAlways({
+    await own.upstream.answerAlways({
       status: 401,
       body: {
         json: {
@@ -353,7 +328,7 @@ describe('every ending has its price', () => {
   });
 
   it('the connection is cut in the middle of a stream: an error event, no [DONE], nothing charged', async () => {
-    await upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'reset', afterBytes: 700 } });
+    await own.upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'reset', afterBytes: 700 } });
     const response = await ask({ stream: true });
     const events: string[] = [];
     for await (const { data } of readEvents(response)) events.push(data);
@@ -361,12 +336,12 @@ describe('every ending has its price', () => {
     expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({
       error: { type: 'api_error', code: 'provider_bad_response' },
     });
-    expect(await upstream.completions()).toHaveLength(1);
+    expect(await own.upstream.completions()).toHaveLength(1);
     expect(await money()).toMatchObject({ spent: 0, held: 0 });
   });
 
   it('a stream that ends without its finish is cut, not complete', async () => {
-    await upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'cut', afterBytes: 700 } });
+    await own.upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'cut', afterBytes: 700 } });
     const events: string[] = [];
     for await (const { data } of readEvents(await ask({ stream: true }))) events.push(data);
     expect(events).not.toContain('[DONE]');
@@ -374,7 +349,7 @@ describe('every ending has its price', () => {
   });
 
   it('no answer in time: 504, nothing charged, noted for the operator, not asked again', async () => {
-    await upstream.answerAlways({
+    await own.upstream.answerAlways({
       body: { builtIn: true },
       fault: { kind: 'stall', afterBytes: 'before-headers' },
     });
@@ -384,13 +359,13 @@ describe('every ending has its price', () => {
       error: { type: 'timeout_error', code: 'request_timeout' },
     });
     expect(await money()).toMatchObject({ spent: 0, held: 0 });
-    const rows = await database.query('SELECT reason FROM unknown_cost WHERE user_id = $1', [user]);
+    const rows = await own.database.query('SELECT reason FROM unknown_cost WHERE user_id = $1', [user]);
     expect(rows).toEqual([{ reason: 'request_timeout' }]);
-    expect(await upstream.completions()).toHaveLength(1);
+    expect(await own.upstream.completions()).toHaveLength(1);
   });
 
   it('silence before the first chunk of a stream: an error event behind the heartbeats, nothing charged', async () => {
-    await upstream.answerAlways({
+    await own.upstream.answerAlways({
       body: { builtIn: true },
       fault: { kind: 'stall', afterBytes: 'before-headers' },
     });
@@ -401,7 +376,7 @@ describe('every ending has its price', () => {
   });
 
   it('silence in the middle of a stream: an error event after the idle time, nothing charged', async () => {
-    await upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'stall', afterBytes: 700 } });
+    await own.upstream.answerNext({ body: { builtIn: true }, fault: { kind: 'stall', afterBytes: 700 } });
     const events: string[] = [];
     for await (const { data } of readEvents(await ask({ stream: true }))) events.push(data);
     expect(JSON.parse(events.at(-1) ?? '')).toMatchObject({ error: { code: 'stream_idle_timeout' } });
@@ -409,9 +384,9 @@ describe('every ending has its price', () => {
   });
 
   it('the client leaves: upstream aborted within 100 ms, what came is charged by our count', async () => {
-    await upstream.builtIn({ chunkDelayMs: 40, words: 200 });
+    await own.upstream.builtIn({ chunkDelayMs: 40, words: 200 });
     const leave = new AbortController();
-    const response = await gateway.fetch('/v1/chat/completions', {
+    const response = await own.gateway.fetch('/v1/chat/completions', {
       method: 'POST',
       as: user,
       headers: { 'content-type': 'application/json' },
@@ -433,7 +408,7 @@ describe('every ending has its price', () => {
       }
     })().catch(() => undefined);
     const aborted = await eventually('the upstream call is aborted', async () => {
-      const [request] = await upstream.completions();
+      const [request] = await own.upstream.completions();
       return request?.abortedAtMs;
     });
     expect(aborted - leftAtMs).toBeLessThan(100);
@@ -442,7 +417,7 @@ describe('every ending has its price', () => {
       return seen.charges.length > 0 && seen.held === 0 && seen;
     });
     expect(charges).toHaveLength(1);
-    const [row] = await database.query<{ usage_source: string; usage: { outputTokens: number } }>(
+    const [row] = await own.database.query<{ usage_source: string; usage: { outputTokens: number } }>(
       `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
       [user],
     );
@@ -471,9 +446,9 @@ describe('every ending has its price', () => {
       { type: 'content_block_delta', index: 2, delta: { type: 'text_delta', text: 'Found.' } },
     ];
     const sse = events.map((event) => `${nameOf(event)}data: ${JSON.stringify(event)}\n\n`).join('');
-    await upstream.answerNext({ body: { sse }, fault: { kind: 'stall', afterBytes: sse.length } });
+    await own.upstream.answerNext({ body: { sse }, fault: { kind: 'stall', afterBytes: sse.length } });
     const leave = new AbortController();
-    const response = await gateway.fetch('/v1/chat/completions', {
+    const response = await own.gateway.fetch('/v1/chat/completions', {
       method: 'POST',
       as: user,
       headers: { 'content-type': 'application/json' },
@@ -489,7 +464,7 @@ describe('every ending has its price', () => {
       for await (const { data } of readEvents(response)) if (data.includes('Found.')) leave.abort();
     })().catch(() => undefined);
     await eventually('the charge', async () => (await money()).charges.length === 1);
-    const [row] = await database.query<{ usage_source: string; usage: { inputTokens: number } }>(
+    const [row] = await own.database.query<{ usage_source: string; usage: { inputTokens: number } }>(
       `SELECT usage_source, usage FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
       [user],
     );
@@ -499,9 +474,9 @@ describe('every ending has its price', () => {
   });
 
   it('the client leaves a provider that bills on: read to the end, the provider usage is charged', async () => {
-    await upstream.builtIn({ chunkDelayMs: 10, words: 40 });
+    await own.upstream.builtIn({ chunkDelayMs: 10, words: 40 });
     const leave = new AbortController();
-    const response = await gateway.fetch('/v1/chat/completions', {
+    const response = await own.gateway.fetch('/v1/chat/completions', {
       method: 'POST',
       as: user,
       headers: { 'content-type': 'application/json' },
@@ -516,9 +491,9 @@ describe('every ending has its price', () => {
       for await (const event of readEvents(response)) if (event.data) leave.abort();
     })().catch(() => undefined);
     await eventually('the charge', async () => (await money()).charges.length === 1);
-    const [request] = await upstream.completions();
+    const [request] = await own.upstream.completions();
     expect(request?.abortedAtMs).toBeUndefined();
-    const [row] = await database.query<{ usage_source: string }>(
+    const [row] = await own.database.query<{ usage_source: string }>(
       `SELECT usage_source FROM ledger WHERE user_id = $1 AND kind = 'charge'`,
       [user],
     );
@@ -526,7 +501,7 @@ describe('every ending has its price', () => {
   });
 
   it('heartbeats while a provider thinks', async () => {
-    await upstream.answerNext({ delayMs: 800, body: { builtIn: true } });
+    await own.upstream.answerNext({ delayMs: 800, body: { builtIn: true } });
     const response = await ask({ stream: true });
     const text = await response.text();
     expect(text.match(/^: ping$/gm)?.length ?? 0).toBeGreaterThanOrEqual(1);
@@ -534,7 +509,7 @@ describe('every ending has its price', () => {
   });
 
   it('one Idempotency-Key: two at once and one later, one upstream call, one charge, the same answer', async () => {
-    await upstream.answerNext({ delayMs: 300, body: { builtIn: true } });
+    await own.upstream.answerNext({ delayMs: 300, body: { builtIn: true } });
     const key = { 'idempotency-key': `key-${user}` };
     const [first, second] = await Promise.all([ask({}, key), ask({}, key)]);
     const third = await ask({}, key);
@@ -543,8 +518,8 @@ describe('every ending has its price', () => {
     expect(third.headers.get('x-idempotent-replay')).toBe('true');
     const original = third.headers.get('x-idempotent-request-id') ?? '';
     expect([first, second].map(({ headers }) => headers.get('x-request-id'))).toContain(original);
-    expect((await gateway.fetch(`/billing/requests/${original}`, { as: user })).status).toBe(200);
-    expect(await upstream.completions()).toHaveLength(1);
+    expect((await own.gateway.fetch(`/billing/requests/${original}`, { as: user })).status).toBe(200);
+    expect(await own.upstream.completions()).toHaveLength(1);
     expect((await money()).charges).toHaveLength(1);
     expect((await ask({ temperature: 1 }, key)).status).toBe(422);
   });
@@ -555,10 +530,10 @@ describe('every ending has its price', () => {
   ])(
     'a client with an Idempotency-Key leaves a stream %s: the retry gets the whole answer, charged once',
     async (_when, pace, leaveAfterMs) => {
-      await upstream.builtIn(pace);
+      await own.upstream.builtIn(pace);
       const key = { 'idempotency-key': `left-${user}` };
       const request = { stream: true, stream_options: { include_usage: true } };
-      await gateway
+      await own.gateway
         .fetch('/v1/chat/completions', {
           method: 'POST',
           as: user,
@@ -576,7 +551,7 @@ describe('every ending has its price', () => {
       const events: string[] = [];
       for await (const { data } of readEvents(retry)) events.push(data);
       expect(events.at(-1)).toBe('[DONE]');
-      expect(await upstream.completions()).toHaveLength(1);
+      expect(await own.upstream.completions()).toHaveLength(1);
       const { charges, held } = await money();
       expect(charges).toHaveLength(1);
       expect(held).toBe(0);
@@ -584,9 +559,9 @@ describe('every ending has its price', () => {
   );
 
   it('a long stream holds its first slice, and more as it goes on; in the end what it cost', async () => {
-    await upstream.builtIn({ chunkDelayMs: 1, words: 1500 });
+    await own.upstream.builtIn({ chunkDelayMs: 1, words: 1500 });
     const held = async (): Promise<bigint> => {
-      const [row] = await database.query<{ amount_nano: string }>(
+      const [row] = await own.database.query<{ amount_nano: string }>(
         'SELECT amount_nano FROM hold WHERE user_id = $1',
         [user],
       );
@@ -614,18 +589,18 @@ describe('every ending has its price', () => {
     const second = await ask({ stream: true, temperature: 0 }, { 'x-cache-ttl': '60' });
     expect(second.headers.get('x-cache')).toBe('HIT');
     expect(await second.text()).toBe(firstText);
-    expect(await upstream.completions()).toHaveLength(1);
+    expect(await own.upstream.completions()).toHaveLength(1);
     expect((await money()).charges).toHaveLength(1);
   });
 
   it.each([false, true])(
     'identical requests that may be cached: one upstream call while it runs, one charge (stream: %s)',
     async (stream) => {
-      await upstream.answerNext({ delayMs: 300, body: { builtIn: true } });
+      await own.upstream.answerNext({ delayMs: 300, body: { builtIn: true } });
       const responses = await Promise.all([1, 2, 3].map(() => ask({ stream }, { 'x-cache-ttl': '60' })));
       const texts = await Promise.all(responses.map((response) => response.text()));
       expect(new Set(texts.map((text) => text.replaceAll(': ping\n', ''))).size).toBe(1);
-      expect(await upstream.completions()).toHaveLength(1);
+      expect(await own.upstream.completions()).toHaveLength(1);
       expect((await money()).charges).toHaveLength(1);
     },
   );
@@ -634,18 +609,18 @@ describe('every ending has its price', () => {
     const body = {
       json: { error: { message: 'no', type: 'invalid_request_error', param: null, code: null } },
     };
-    await upstream.answerNext({ delayMs: 200, status: 400, body });
+    await own.upstream.answerNext({ delayMs: 200, status: 400, body });
     const responses = await Promise.all([1, 2, 3].map(() => ask({ stream }, { 'x-cache-ttl': '60' })));
     expect(responses.map(({ status }) => status).toSorted()).toEqual([200, 200, 400]);
     await Promise.all(responses.map((response) => response.text()));
-    expect(await upstream.completions()).toHaveLength(3);
+    expect(await own.upstream.completions()).toHaveLength(3);
     expect((await money()).charges).toHaveLength(2);
   });
 
   it('an empty balance: 402 that tells SDKs not to retry; the provider is not called', async () => {
     const admin = { sub: 'root', role: 'admin' } as const;
     await money();
-    const adjusted = await gateway.fetch(`/admin/users/${user}/adjustments`, {
+    const adjusted = await own.gateway.fetch(`/admin/users/${user}/adjustments`, {
       method: 'POST',
       as: admin,
       headers: { 'content-type': 'application/json' },
@@ -658,12 +633,12 @@ describe('every ending has its price', () => {
     expect(await response.json()).toMatchObject({
       error: { type: 'billing_error', code: 'insufficient_balance' },
     });
-    expect(await upstream.completions()).toHaveLength(0);
+    expect(await own.upstream.completions()).toHaveLength(0);
   });
 
-  it('a small balance lowers the output limit that goes upstream, when the client named none', async () => {
+  it('a small balance lowers the output limit that goes own.upstream, when the client named none', async () => {
     await money();
-    await gateway.fetch(`/admin/users/${user}/adjustments`, {
+    await own.gateway.fetch(`/admin/users/${user}/adjustments`, {
       method: 'POST',
       as: { sub: 'root', role: 'admin' },
       headers: { 'content-type': 'application/json' },
@@ -671,7 +646,7 @@ describe('every ending has its price', () => {
     });
     const response = await ask();
     expect(response.status).toBe(200);
-    const [request] = await upstream.completions();
+    const [request] = await own.upstream.completions();
     const body = request?.json as { max_tokens?: number; max_completion_tokens?: number };
     const limit = body.max_completion_tokens ?? body.max_tokens ?? Number.NaN;
     expect(limit).toBeGreaterThan(0);

@@ -1,24 +1,10 @@
-import { createDatabase, FakeUpstream, type Gateway, startGateway, type TestDatabase } from '@app/testing';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ownGateway } from '@app/testing';
+import { expect, it } from 'vitest';
 
-let database: TestDatabase;
-let upstream: FakeUpstream;
-let gateway: Gateway;
-
-beforeAll(async () => {
-  database = await createDatabase();
-  upstream = await FakeUpstream.start();
-  const env = { ...upstream.env, DATABASE_URL: database.url, BILLING_DEFAULT_BALANCE: '0.000000001' };
-  gateway = await startGateway({ env });
-});
-afterAll(async () => {
-  await gateway?.stop();
-  await upstream?.stop();
-  await database?.drop();
-});
+const own = ownGateway({ BILLING_DEFAULT_BALANCE: '0.000000001' });
 
 it('a stream that is refused before it begins is a plain error, not a 200 with an error inside', async () => {
-  const response = await gateway.complete(
+  const response = await own.gateway.complete(
     { model: 'gpt-4', stream: true, messages: [{ role: 'user', content: 'hello' }] },
     'poor',
   );

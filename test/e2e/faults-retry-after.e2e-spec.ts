@@ -1,7 +1,5 @@
-import { createDatabase, FakeUpstream, type Gateway, startGateway, type TestDatabase } from '@app/testing';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { ownGateway, WITHOUT_LIMITS } from '@app/testing';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { outcomes, see, seeAtOnce } from '../support/measure-load.js';
 
 /** A model with a second way to be answered. */
@@ -19,42 +17,25 @@ models:
 const AT_ONCE_MS = 900;
 
 describe('a provider that says when to come back', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
+  const own = ownGateway(
+    {
+      ...WITHOUT_LIMITS,
+      RETRY_BASE_DELAY: '0.01',
+      CIRCUIT_BREAKER_ENABLED: 'false',
+    },
+    FILE,
+  );
 
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    const file = join(await mkdtemp(join(inject('runDirectory'), 'retry-after-')), 'gateway.yaml');
-    await writeFile(file, FILE);
-    gateway = await startGateway({
-      env: {
-        ...upstream.env,
-        DATABASE_URL: database.url,
-        GATEWAY_CONFIG: file,
-        RATE_LIMIT_REQUESTS_PER_MINUTE: '100000',
-        RATE_LIMIT_REQUESTS_PER_HOUR: '1000000',
-        RETRY_BASE_DELAY: '0.01',
-        CIRCUIT_BREAKER_ENABLED: 'false',
-      },
-    });
-    await earnRetries('gpt-4o-mini', 120);
-  }, 60_000);
-  beforeEach(() => upstream.reset());
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
-  });
+  beforeAll(() => earnRetries('gpt-4o-mini', 120));
+  beforeEach(() => own.upstream.reset());
 
   const ask = (model: string, more: object = {}): Promise<Response> =>
-    gateway.complete({ model, messages: [{ role: 'user', content: 'hello' }], ...more }, 'patient');
+    own.gateway.complete({ model, messages: [{ role: 'user', content: 'hello' }], ...more }, 'patient');
 
   /** So that the budget, a fifth of the calls of ten seconds, is not what a test runs into. */
   async function earnRetries(model: string, calls: number): Promise<void> {
     await seeAtOnce(calls, 6, () => ask(model));
-    await upstream.reset();
+    await own.upstream.reset();
   }
 
   const dateIn = (ms: number): string => new Date(Date.now() + ms).toUTCString();
@@ -76,12 +57,14 @@ describe('a provider that says when to come back', () => {
     ['NaN', 'NaN', 0, AT_ONCE_MS],
     ['nothing', '', 0, AT_ONCE_MS],
   ])('Retry-After: %s is honoured, or taken for none', async (_name, value, leastMs, mostMs) => {
-    await upstream.answerNext(slowDown(typeof value === 'string' ? value : value()), { vendor: 'openai' });
+    await own.upstream.answerNext(slowDown(typeof value === 'string' ? value : value()), {
+      vendor: 'openai',
+    });
     const seen = await see(() => ask('gpt-4o-mini'));
     expect(seen.status).toBe(200);
     expect(seen.ms).toBeGreaterThanOrEqual(leastMs);
     expect(seen.ms).toBeLessThan(mostMs);
-    expect(await upstream.completions()).toHaveLength(2);
+    expect(await own.upstream.completions()).toHaveLength(2);
   });
 
   it.each([
@@ -89,18 +72,18 @@ describe('a provider that says when to come back', () => {
     ['a date in an hour', () => dateIn(3_600_000)],
     ['99999999999', '99999999999'],
   ])('Retry-After: %s is not waited for: the client is told, after one call', async (_name, value) => {
-    await upstream.answerAlways(slowDown(typeof value === 'string' ? value : value()), {
+    await own.upstream.answerAlways(slowDown(typeof value === 'string' ? value : value()), {
       vendor: 'openai',
     });
     const seen = await see(() => ask('gpt-4o-mini'));
     expect(seen).toMatchObject({ status: 429, code: 'provider_rate_limited' });
     expect(Number(seen.retryAfter)).toBeGreaterThan(600);
     expect(seen.ms).toBeLessThan(AT_ONCE_MS);
-    expect(await upstream.completions()).toHaveLength(1);
+    expect(await own.upstream.completions()).toHaveLength(1);
   });
 
   it('a refusal whose text does not end is told in time, by each provider, streamed or not', async () => {
-    await upstream.answerAlways({ ...slowDown('3600'), fault: { kind: 'stall', afterBytes: 10 } });
+    await own.upstream.answerAlways({ ...slowDown('3600'), fault: { kind: 'stall', afterBytes: 10 } });
     const models = ['gpt-4o-mini', 'claude-haiku-4-5', 'gemini-2.5-flash'];
     const asked = models.flatMap((model) => [false, true].map((stream) => ({ model, stream })));
     const answers = await Promise.all(
@@ -115,16 +98,16 @@ describe('a provider that says when to come back', () => {
       expect(seen.ms, what).toBeLessThan(2_000 + AT_ONCE_MS);
     }
     // One call each.
-    const calls = (await upstream.completions()).map(({ vendor }) => vendor);
+    const calls = (await own.upstream.completions()).map(({ vendor }) => vendor);
     expect(calls.toSorted()).toEqual(['anthropic', 'anthropic', 'google', 'google', 'openai', 'openai']);
   });
 
   it('3600 with another way to be answered: that one is taken at once', async () => {
-    await upstream.answerAlways(slowDown('3600'), { vendor: 'openai' });
+    await own.upstream.answerAlways(slowDown('3600'), { vendor: 'openai' });
     const response = await ask('two-ways');
     expect(response.status).toBe(200);
     expect(response.headers.get('x-gateway-provider')).toBe('anthropic');
-    expect((await upstream.completions()).map(({ vendor }) => vendor)).toEqual(['openai', 'anthropic']);
+    expect((await own.upstream.completions()).map(({ vendor }) => vendor)).toEqual(['openai', 'anthropic']);
   });
 
   it.each([
@@ -133,22 +116,22 @@ describe('a provider that says when to come back', () => {
   ] as const)('%s: %s, %i with Retry-After: 1 is waited for as well', async (vendor, model, status) => {
     await earnRetries(model, 60);
     const overloaded = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } };
-    await upstream.answerNext(
+    await own.upstream.answerNext(
       { status, headers: { 'retry-after': '1' }, body: { json: overloaded } },
       { vendor },
     );
     const seen = await see(() => ask(model));
     expect(seen.status).toBe(200);
     expect(seen.ms).toBeGreaterThanOrEqual(950);
-    expect(await upstream.completions()).toHaveLength(2);
+    expect(await own.upstream.completions()).toHaveLength(2);
   });
 
   it('nothing but 429: no more than 1.2 calls a request', async () => {
-    await upstream.answerAlways(slowDown('0', 429), { vendor: 'google' });
+    await own.upstream.answerAlways(slowDown('0', 429), { vendor: 'google' });
     const seen = await seeAtOnce(100, 10, () => ask('gemini-2.5-flash'));
     expect(outcomes(seen)).toEqual({ '429 provider_rate_limited': 100 });
     expect(seen.every(({ retryAfter }) => retryAfter !== null)).toBe(true);
-    const calls = (await upstream.completions()).length;
+    const calls = (await own.upstream.completions()).length;
     expect(calls).toBeGreaterThan(100);
     expect(calls).toBeLessThanOrEqual(120);
   });

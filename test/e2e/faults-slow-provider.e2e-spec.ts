@@ -1,14 +1,6 @@
-import {
-  createDatabase,
-  eventually,
-  FakeUpstream,
-  type Gateway,
-  readEvents,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
+import { eventually, ownGateway, readEvents, WITHOUT_LIMITS } from '@app/testing';
 import { HELD_BY_REQUESTS } from '../../src/billing/accounts/account-statements.js';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { outcomes, percentileMs, type Seen, see, seeInTurn } from '../support/measure-load.js';
 
 /** Calls of one provider at the same time. */
@@ -17,40 +9,23 @@ const SLOTS = 20;
 const NOISE_MS = 400;
 
 describe('a provider that is slow', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
+  const own = ownGateway({
+    ...WITHOUT_LIMITS,
+    PROVIDER_MAX_CONCURRENCY: String(SLOTS),
+    FIRST_CHUNK_TIMEOUT_SECONDS: '3',
+    STREAM_IDLE_TIMEOUT_SECONDS: '3',
+    STREAM_HEARTBEAT_SECONDS: '0.25',
+  });
   let leave: AbortController;
 
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    gateway = await startGateway({
-      env: {
-        ...upstream.env,
-        DATABASE_URL: database.url,
-        RATE_LIMIT_REQUESTS_PER_MINUTE: '100000',
-        RATE_LIMIT_REQUESTS_PER_HOUR: '1000000',
-        PROVIDER_MAX_CONCURRENCY: String(SLOTS),
-        FIRST_CHUNK_TIMEOUT_SECONDS: '3',
-        STREAM_IDLE_TIMEOUT_SECONDS: '3',
-        STREAM_HEARTBEAT_SECONDS: '0.25',
-      },
-    });
-  });
   beforeEach(async () => {
     leave = new AbortController();
-    await upstream.reset();
+    await own.upstream.reset();
   });
   afterEach(() => leave.abort());
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
-  });
 
   const ask = (model: string, user: string, stream = false): Promise<Response> =>
-    gateway.fetch('/v1/chat/completions', {
+    own.gateway.fetch('/v1/chat/completions', {
       method: 'POST',
       as: user,
       headers: { 'content-type': 'application/json' },
@@ -64,12 +39,12 @@ describe('a provider that is slow', () => {
   it('one token a second: its streams live on, its slots are all that it takes, and nobody else feels it', async () => {
     await others();
     const before = await others();
-    await upstream.answerAlways({ chunkDelayMs: 1_000, body: { builtIn: true } }, { vendor: 'openai' });
+    await own.upstream.answerAlways({ chunkDelayMs: 1_000, body: { builtIn: true } }, { vendor: 'openai' });
     const streams = await Promise.all(
       Array.from({ length: SLOTS }, (_, index) => ask('gpt-4o-mini', `slow-${index}`, true)),
     );
     expect(streams.every(({ status }) => status === 200)).toBe(true);
-    await upstream.waitForRequests(SLOTS);
+    await own.upstream.waitForRequests(SLOTS);
 
     const refused = await seeInTurn(5, () => ask('gpt-4o-mini', 'late'));
     expect(outcomes(refused)).toEqual({ '503 bulkhead_full': 5 });
@@ -88,11 +63,11 @@ describe('a provider that is slow', () => {
   }, 60_000);
 
   it('its slots come back when their clients have gone', async () => {
-    await upstream.answerAlways({ chunkDelayMs: 1_000, body: { builtIn: true } }, { vendor: 'openai' });
+    await own.upstream.answerAlways({ chunkDelayMs: 1_000, body: { builtIn: true } }, { vendor: 'openai' });
     await Promise.all(Array.from({ length: SLOTS }, (_, index) => ask('gpt-4o-mini', `slow-${index}`, true)));
     leave.abort();
     leave = new AbortController();
-    await upstream.reset();
+    await own.upstream.reset();
     await eventually(
       'a slot',
       async () => (await see(() => ask('gpt-4o-mini', 'next'))).status === 200,
@@ -102,7 +77,7 @@ describe('a provider that is slow', () => {
 
   it('no first byte: heartbeats while it thinks, an error after its time, and nobody else feels it', async () => {
     const before = await others();
-    await upstream.answerAlways({ delayMs: 120_000, body: { builtIn: true } }, { vendor: 'openai' });
+    await own.upstream.answerAlways({ delayMs: 120_000, body: { builtIn: true } }, { vendor: 'openai' });
     const startedMs = performance.now();
     const thinking = Array.from({ length: SLOTS }, async (_, index) => {
       const response = await ask('gpt-4o-mini', `slow-${index}`, true);
@@ -122,7 +97,7 @@ describe('a provider that is slow', () => {
       expect(ms).toBeLessThan(6_000);
     }
     await eventually('every hold is released', async () => {
-      const held = await database.query(
+      const held = await own.database.query(
         `SELECT 1 FROM account WHERE user_id LIKE 'slow-%' AND ${HELD_BY_REQUESTS} > 0`,
       );
       return held.length === 0;

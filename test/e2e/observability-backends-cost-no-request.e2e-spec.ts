@@ -1,17 +1,20 @@
-import { createDatabase, type Gateway, startGateway, type TestDatabase } from '@app/testing';
+import { createDatabase, type Gateway, startGateway, type TestDatabase, WITHOUT_LIMITS } from '@app/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RecordingServer } from '../support/recording-server.js';
 
 let database: TestDatabase;
+let plain: Gateway;
 let sentry: RecordingServer;
 let langfuse: RecordingServer;
 
 beforeAll(async () => {
   database = await createDatabase();
+  plain = await startGateway({ env: { ...WITHOUT_LIMITS, DATABASE_URL: database.url } });
   sentry = await RecordingServer.start('{}');
   langfuse = await RecordingServer.start('{"successes":[],"errors":[]}');
 });
 afterAll(async () => {
+  await plain?.stop();
   await sentry.stop();
   await langfuse.stop();
   await database.drop();
@@ -35,16 +38,13 @@ async function median(gateway: Gateway, requests: number): Promise<number> {
   return times.sort((left, right) => left - right)[Math.floor(times.length / 2)] ?? 0;
 }
 
-const LIMITS = { RATE_LIMIT_REQUESTS_PER_MINUTE: '100000', RATE_LIMIT_REQUESTS_PER_HOUR: '1000000' };
-
 describe.each(['hang', 'error'] as const)('Sentry and Langfuse that %s', (behaviour) => {
   it('cost no request an answer, and the end of the process two seconds at most', async () => {
     sentry.behaviour = behaviour;
     langfuse.behaviour = behaviour;
-    await using plain = await startGateway({ env: { ...LIMITS, DATABASE_URL: database.url } });
     await using observed = await startGateway({
       env: {
-        ...LIMITS,
+        ...WITHOUT_LIMITS,
         DATABASE_URL: database.url,
         SENTRY_DSN: `http://public@127.0.0.1:${sentry.port}/1`,
         SENTRY_TRACES_SAMPLE_RATE: '1',

@@ -1,13 +1,6 @@
-import {
-  createDatabase,
-  FakeUpstream,
-  type Gateway,
-  mintToken,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
+import { mintToken, ownGateway } from '@app/testing';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 const THINKING = [
   { type: 'thinking', thinking: 'Weather: ask.', signature: 'c2lnbmF0dXJlIDE=' },
@@ -43,22 +36,12 @@ function streamOf(stopReason: string, blocks: readonly (readonly [start: object,
 
 /** openai-node puts a stream together by setting fields that it does not know: what comes twice is there once. */
 describe('what the stream of the official SDK adds up to', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
+  const own = ownGateway();
   let openai: OpenAI;
 
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    gateway = await startGateway({ env: { ...upstream.env, DATABASE_URL: database.url } });
+  beforeAll(() => {
     const apiKey = mintToken({ sub: 'alice' });
-    openai = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey, maxRetries: 0 });
-  }, 60_000);
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
+    openai = new OpenAI({ baseURL: `${own.gateway.url}/v1`, apiKey, maxRetries: 0 });
   });
 
   const request = {
@@ -80,11 +63,11 @@ describe('what the stream of the official SDK adds up to', () => {
       [redacted, []],
       [{ ...CALL, input: {} }, [{ type: 'input_json_delta', partial_json: JSON.stringify(CALL.input) }]],
     ]);
-    await upstream.answerNext({ body: { sse } });
+    await own.upstream.answerNext({ body: { sse } });
     const { message } = (await openai.chat.completions.stream(request).finalChatCompletion()).choices[0]!;
     const result = { role: 'tool' as const, tool_call_id: CALL.id, content: 'sunny' };
     await openai.chat.completions.create({ ...request, messages: [...request.messages, message, result] });
-    const [, second] = await upstream.completions();
+    const [, second] = await own.upstream.completions();
     expect(second?.json).toMatchObject({
       messages: [{ role: 'user' }, { role: 'assistant', content: [...THINKING, CALL] }, { role: 'user' }],
     });
@@ -99,7 +82,7 @@ describe('what the stream of the official SDK adds up to', () => {
       'end_turn',
       PAGES.map((url) => [{ type: 'text', text: '' }, cited(url)] as const),
     );
-    await upstream.answerNext({ body: { sse } });
+    await own.upstream.answerNext({ body: { sse } });
     const { message } = (await openai.chat.completions.stream(request).finalChatCompletion()).choices[0]!;
     const { annotations } = message as OpenAI.ChatCompletionMessage;
     expect(annotations?.map(({ url_citation: { url, start_index } }) => [start_index, url])).toEqual([
@@ -132,14 +115,14 @@ describe('what the stream of the official SDK adds up to', () => {
       ...asked,
       messages: [...asked.messages, message, request.messages[0]!],
     });
-    expect((await upstream.completions()).at(-1)?.json).toMatchObject({
+    expect((await own.upstream.completions()).at(-1)?.json).toMatchObject({
       messages: [
         { role: 'user' },
         { role: 'assistant', content: [{ type: 'text', text: parsed.message.content }] },
         { role: 'user' },
       ],
     });
-    const answered = await fetch(`${gateway.url}/v1/chat/completions`, {
+    const answered = await fetch(`${own.gateway.url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${openai.apiKey}`, 'content-type': 'application/json' },
       body: JSON.stringify({ ...asked, tools: TOOLS }),

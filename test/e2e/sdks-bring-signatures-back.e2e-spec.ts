@@ -1,15 +1,8 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import {
-  createDatabase,
-  FakeUpstream,
-  type Gateway,
-  mintToken,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
+import { mintToken, ownGateway } from '@app/testing';
 import { generateText, isStepCount, jsonSchema, streamText, tool } from 'ai';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 const SIGNATURE = 'EucECuQEAb4+9/-_==';
 const PARAMETERS = { type: 'object' as const, properties: { city: { type: 'string' as const } } };
@@ -26,37 +19,27 @@ const CALLS = [call('Paris', { thoughtSignature: SIGNATURE }), call('Rome')];
 const said = (text: string) => ({ text });
 
 describe('signatures of Gemini’s calls, in a loop of tools', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
+  const own = ownGateway();
   let baseURL: string;
   const apiKey = mintToken({ sub: 'alice' });
 
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    gateway = await startGateway({ env: { ...upstream.env, DATABASE_URL: database.url } });
-    baseURL = `${gateway.url}/v1`;
-  }, 60_000);
-  beforeEach(() => upstream.reset());
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
+  beforeAll(() => {
+    baseURL = `${own.gateway.url}/v1`;
   });
+  beforeEach(() => own.upstream.reset());
 
   async function answersInTurn(...turns: object[][]): Promise<void> {
-    for (const parts of turns) await upstream.answerNext({ body: { json: answer(...parts) } });
+    for (const parts of turns) await own.upstream.answerNext({ body: { json: answer(...parts) } });
   }
 
   async function streamsInTurn(...turns: object[][]): Promise<void> {
     for (const parts of turns)
-      await upstream.answerNext({ body: { sse: `data: ${JSON.stringify(answer(...parts))}\r\n\r\n` } });
+      await own.upstream.answerNext({ body: { sse: `data: ${JSON.stringify(answer(...parts))}\r\n\r\n` } });
   }
 
   /** The parts of each turn of the model's in the last request. */
   async function turnsBroughtBack(): Promise<unknown[]> {
-    const { contents } = (await upstream.completions()).at(-1)!.json as {
+    const { contents } = (await own.upstream.completions()).at(-1)!.json as {
       contents: { role: string; parts: Record<string, unknown>[] }[];
     };
     return contents.filter(({ role }) => role === 'model').map(({ parts }) => parts);
@@ -127,7 +110,7 @@ describe('signatures of Gemini’s calls, in a loop of tools', () => {
       const messages = await loop((params) => openai().stream(params).finalChatCompletion());
       expect(await turnsBroughtBack()).toEqual(BROUGHT_BACK);
       await openai().create({ model: 'gpt-4o', messages });
-      const sent = (await upstream.completions()).at(-1)!.json as { messages: unknown[] };
+      const sent = (await own.upstream.completions()).at(-1)!.json as { messages: unknown[] };
       expect(sent.messages).toHaveLength(messages.length);
       expect(JSON.stringify(sent.messages)).not.toMatch(/extra_content|provider_specific_fields|signature/);
     });

@@ -1,13 +1,6 @@
-import {
-  createDatabase,
-  FakeUpstream,
-  type Gateway,
-  mintToken,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
+import { mintToken, ownGateway } from '@app/testing';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 const ORIGIN = 'https://app.example';
 const messages = [{ role: 'user' as const, content: 'hi' }];
@@ -16,40 +9,24 @@ const COSTLY = { model: 'gpt-4o', messages, max_tokens: 900 };
 
 /** The official SDK with its own two repetitions: it makes those that help, and does not make its user wait for the others. */
 describe('the official SDK repeats', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
+  const own = ownGateway({
+    RETRY_ENABLED: 'false',
+    CIRCUIT_BREAKER_ENABLED: 'false',
+    RATE_LIMIT_REQUESTS_PER_HOUR: '4',
+    BILLING_DEFAULT_BALANCE: '0.01',
+    CORS_ORIGINS: ORIGIN,
+  });
   let statuses: number[];
 
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    gateway = await startGateway({
-      env: {
-        ...upstream.env,
-        DATABASE_URL: database.url,
-        RETRY_ENABLED: 'false',
-        CIRCUIT_BREAKER_ENABLED: 'false',
-        RATE_LIMIT_REQUESTS_PER_HOUR: '4',
-        BILLING_DEFAULT_BALANCE: '0.01',
-        CORS_ORIGINS: ORIGIN,
-      },
-    });
-  }, 60_000);
   beforeEach(async () => {
     statuses = [];
-    await upstream.reset();
-  });
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
+    await own.upstream.reset();
   });
 
   /** Each test has its own user: limits and balance are small. */
   const clientOf = (user: string): OpenAI =>
     new OpenAI({
-      baseURL: `${gateway.url}/v1`,
+      baseURL: `${own.gateway.url}/v1`,
       apiKey: mintToken({ sub: user }),
       fetch: async (url, init) => {
         const response = await fetch(url, init);
@@ -64,18 +41,18 @@ describe('the official SDK repeats', () => {
   });
 
   it('what an overloaded provider refused', async () => {
-    await upstream.answerNext(failure(503, 'overloaded'));
+    await own.upstream.answerNext(failure(503, 'overloaded'));
     expect((await ask('overload')).choices).toHaveLength(1);
     expect(statuses).toEqual([503, 200]);
   });
 
   it('what waits for money that requests in flight hold', async () => {
-    await upstream.answerNext({ gate: 'first', body: { builtIn: true } });
+    await own.upstream.answerNext({ gate: 'first', body: { builtIn: true } });
     const first = clientOf('reserved').chat.completions.create(COSTLY);
-    await upstream.waitForRequests(1);
+    await own.upstream.waitForRequests(1);
     const second = clientOf('reserved').chat.completions.create(COSTLY);
     await expect.poll(() => statuses, { timeout: 20_000 }).toContain(402);
-    await upstream.release('first');
+    await own.upstream.release('first');
     expect((await first).choices).toHaveLength(1);
     expect((await second).choices).toHaveLength(1);
     expect(statuses.filter((status) => status === 200)).toHaveLength(2);
@@ -89,7 +66,7 @@ describe('the official SDK repeats', () => {
     ],
     ['a key that is refused', failure(401, 'invalid_api_key'), { status: 502, code: 'provider_auth_failed' }],
   ])('nothing that %s refused', async (what, answer, error) => {
-    await upstream.answerAlways(answer);
+    await own.upstream.answerAlways(answer);
     await expect(ask(what.replaceAll(' ', '-'))).rejects.toMatchObject(error);
     expect(statuses).toEqual([error.status]);
   });
@@ -101,7 +78,7 @@ describe('the official SDK repeats', () => {
   });
 
   it('the same from a page of another origin, which sees only the headers that it may', async () => {
-    const answer = await gateway.fetch('/v1/models', { headers: { origin: ORIGIN } });
+    const answer = await own.gateway.fetch('/v1/models', { headers: { origin: ORIGIN } });
     const exposed = answer.headers.get('access-control-expose-headers')?.split(',');
     expect(exposed).toEqual(
       expect.arrayContaining(['x-should-retry', 'retry-after', 'retry-after-ms', 'x-request-id']),

@@ -1,29 +1,7 @@
-import {
-  createDatabase,
-  expectErrorEnvelope,
-  FakeUpstream,
-  type Gateway,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectErrorEnvelope, ownGateway } from '@app/testing';
+import { describe, expect, it } from 'vitest';
 
-let database: TestDatabase;
-let upstream: FakeUpstream;
-let gateway: Gateway;
-
-beforeAll(async () => {
-  database = await createDatabase();
-  upstream = await FakeUpstream.start();
-  gateway = await startGateway({
-    env: { ...upstream.env, DATABASE_URL: database.url, DROP_UNSUPPORTED_PARAMS: 'true' },
-  });
-});
-afterAll(async () => {
-  await gateway.stop();
-  await upstream.stop();
-  await database.drop();
-});
+const own = ownGateway({ DROP_UNSUPPORTED_PARAMS: 'true' });
 
 const chat = (fields: object) => ({
   model: 'claude-3',
@@ -40,7 +18,7 @@ describe('names of fields that a provider does not take', () => {
     ['20,000 letters', 'y'.repeat(20_000), 'y'.repeat(64)],
   ])('with %s are told in a header that every client can read', async (_what, name, told) => {
     for (const stream of [false, true]) {
-      const response = await gateway.complete(chat({ [name]: 1, stream }), 'alice');
+      const response = await own.gateway.complete(chat({ [name]: 1, stream }), 'alice');
       const text = await response.text();
       expect(response.status, text).toBe(200);
       expect(response.headers.get('x-gateway-dropped-params')).toBe(told);
@@ -50,7 +28,7 @@ describe('names of fields that a provider does not take', () => {
 
   it('are told as far as there is room, however many there are', async () => {
     const names = Array.from({ length: 5_000 }, (_, index) => [`field_${index}`, 1]);
-    const response = await gateway.complete(chat(Object.fromEntries(names)), 'alice');
+    const response = await own.gateway.complete(chat(Object.fromEntries(names)), 'alice');
     expect(response.status, await response.text()).toBe(200);
     const told = response.headers.get('x-gateway-dropped-params') ?? '';
     expect(told).toMatch(/^field_0, field_1, .*, \+\d{4} more$/);
@@ -59,7 +37,7 @@ describe('names of fields that a provider does not take', () => {
 
   it('make no refusal long', async () => {
     const name = 'z'.repeat(1_000_000);
-    const response = await gateway.fetch('/admin/tokens/revoke', {
+    const response = await own.gateway.fetch('/admin/tokens/revoke', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ [name]: 1 }),
@@ -75,7 +53,7 @@ describe('names of fields that a provider does not take', () => {
     'in `explain` are no reason to send, and to charge, what was only to be explained: %s',
     async (path) => {
       for (const explain of ['routes', 'route&explain=route', '']) {
-        const response = await gateway.fetch(`${path}?explain=${explain}`, {
+        const response = await own.gateway.fetch(`${path}?explain=${explain}`, {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(chat({})),

@@ -1,33 +1,19 @@
-import { createDatabase, FakeUpstream, type Gateway, startGateway, type TestDatabase } from '@app/testing';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ownGateway } from '@app/testing';
+import { beforeEach, describe, expect, it } from 'vitest';
 
-let database: TestDatabase;
-let upstream: FakeUpstream;
-let gateway: Gateway;
+const own = ownGateway({ RESPONSE_CACHE_TTL_SECONDS: '60' });
 
-beforeAll(async () => {
-  database = await createDatabase();
-  upstream = await FakeUpstream.start();
-  gateway = await startGateway({
-    env: { ...upstream.env, DATABASE_URL: database.url, RESPONSE_CACHE_TTL_SECONDS: '60' },
-  });
-});
-afterAll(async () => {
-  await gateway.stop();
-  await upstream.stop();
-  await database.drop();
-});
-beforeEach(() => upstream.reset());
+beforeEach(() => own.upstream.reset());
 
 const ask = (text: string) => ({ model: 'gpt-4', messages: [{ role: 'user', content: text }] });
 
 async function get(path: string, as: string): Promise<Record<string, unknown>> {
-  return (await (await gateway.fetch(path, { as })).json()) as Record<string, unknown>;
+  return (await (await own.gateway.fetch(path, { as })).json()) as Record<string, unknown>;
 }
 
 /** A completion that is paid for; resolves to its ids. */
 async function pay(as: string, text: string, headers: Record<string, string> = {}) {
-  const response = await gateway.complete(ask(text), as, headers);
+  const response = await own.gateway.complete(ask(text), as, headers);
   expect(response.status, await response.text()).toBe(200);
   const requestId = response.headers.get('x-request-id') ?? '';
   const receipt = await get(`/billing/requests/${requestId}`, as);
@@ -36,7 +22,7 @@ async function pay(as: string, text: string, headers: Record<string, string> = {
 
 /** All that a client can tell answers apart by, without what is different for every request. */
 async function look(path: string, as: string): Promise<object> {
-  const response = await gateway.fetch(path, { as });
+  const response = await own.gateway.fetch(path, { as });
   const changing = /^(x-request-id|date|.*ratelimit.*)$/;
   const headers = [...response.headers].filter(([name]) => !changing.test(name));
   return { status: response.status, headers, body: await response.text() };
@@ -66,7 +52,7 @@ describe('somebody else’s', () => {
     for (let count = 0; count < 25; count++) await pay('mallory', 'M.', { 'x-request-id': billingId });
     const receipt = await get(`/billing/requests/${billingId}`, 'alice');
     expect(receipt).toMatchObject({ user_id: 'alice', billing_id: billingId });
-    const refund = await gateway.fetch(`/admin/requests/${billingId}/refund`, {
+    const refund = await own.gateway.fetch(`/admin/requests/${billingId}/refund`, {
       method: 'POST',
       as: { sub: 'root', role: 'admin' },
     });
@@ -79,7 +65,7 @@ describe('somebody else’s', () => {
     expect(await get('/billing/balance', 'carol')).toMatchObject({ ...mine, balance: expect.any(Number) });
     for (const name of ['user_id', 'user', 'sub', 'id', 'userId', 'account', 'user_id[]', 'user_id[$ne]']) {
       for (const path of ['balance', 'transactions', 'usage']) {
-        const response = await gateway.fetch(`/billing/${path}?${name}=alice`, { as: 'carol' });
+        const response = await own.gateway.fetch(`/billing/${path}?${name}=alice`, { as: 'carol' });
         const text = await response.text();
         expect([200, 400]).toContain(response.status);
         expect(text).not.toContain('"alice"');
@@ -94,7 +80,10 @@ describe('somebody else’s', () => {
   it('spending does not move my balance', async () => {
     const before = await get('/billing/balance', 'dora');
     await pay('alice', 'Again.', { 'x-user-id': 'dora', 'x-forwarded-user': 'dora' });
-    const response = await gateway.complete({ ...ask('For dora.'), user: 'dora', user_id: 'dora' }, 'alice');
+    const response = await own.gateway.complete(
+      { ...ask('For dora.'), user: 'dora', user_id: 'dora' },
+      'alice',
+    );
     expect(response.status).toBe(200);
     expect(await get('/billing/balance', 'dora')).toEqual(before);
   });
@@ -103,7 +92,7 @@ describe('somebody else’s', () => {
 describe('the response cache', () => {
   const cached = { 'x-cache-ttl': '60' };
   const cacheOf = async (as: string, stream: boolean, text: string) => {
-    const response = await gateway.complete({ ...ask(text), stream }, as, cached);
+    const response = await own.gateway.complete({ ...ask(text), stream }, as, cached);
     await response.text();
     return response.headers.get('x-cache');
   };
@@ -115,16 +104,16 @@ describe('the response cache', () => {
       expect(await cacheOf('alice', stream, text)).toBe('MISS');
       expect(await cacheOf('alice', stream, text)).toBe('HIT');
       expect(await cacheOf('bob', stream, text)).toBe('MISS');
-      expect(await upstream.completions()).toHaveLength(2);
+      expect(await own.upstream.completions()).toHaveLength(2);
     },
   );
 
   it('lets nobody join a call that somebody else has under way', async () => {
-    await upstream.answerAlways({ delayMs: 300 });
+    await own.upstream.answerAlways({ delayMs: 300 });
     const text = 'At the same time.';
     const both = ['alice', 'bob', 'alice', 'bob'].map((user) => cacheOf(user, false, text));
     await Promise.all(both);
-    expect(await upstream.completions()).toHaveLength(2);
+    expect(await own.upstream.completions()).toHaveLength(2);
   });
 });
 
@@ -133,7 +122,7 @@ describe('an Idempotency-Key', () => {
     const key = { 'idempotency-key': 'the-same-key' };
     const answers = [];
     for (const user of ['alice', 'bob', 'alice', 'bob']) {
-      const response = await gateway.complete(ask('Once each.'), user, key);
+      const response = await own.gateway.complete(ask('Once each.'), user, key);
       await response.text();
       answers.push([response.status, response.headers.get('x-idempotent-replay')]);
     }
@@ -143,31 +132,31 @@ describe('an Idempotency-Key', () => {
       [200, 'true'],
       [200, 'true'],
     ]);
-    expect(await upstream.completions()).toHaveLength(2);
+    expect(await own.upstream.completions()).toHaveLength(2);
   });
 
   it('tells nobody that somebody else has used it', async () => {
     const key = { 'idempotency-key': 'a-guessed-key' };
-    expect((await gateway.complete(ask('First body.'), 'alice', key)).status).toBe(200);
-    expect((await gateway.complete(ask('Another body.'), 'bob', key)).status).toBe(200);
-    expect((await gateway.complete(ask('Another body.'), 'alice', key)).status).toBe(422);
+    expect((await own.gateway.complete(ask('First body.'), 'alice', key)).status).toBe(200);
+    expect((await own.gateway.complete(ask('Another body.'), 'bob', key)).status).toBe(200);
+    expect((await own.gateway.complete(ask('Another body.'), 'alice', key)).status).toBe(422);
   });
 
   it('makes nobody wait for somebody else', async () => {
     const key = { 'idempotency-key': 'in-flight' };
-    await upstream.answerNext({ gate: 'held' });
-    const alice = gateway.complete(ask('Held.'), 'alice', key);
-    await upstream.waitForRequests(1);
-    expect((await gateway.complete(ask('Held.'), 'bob', key)).status).toBe(200);
-    await upstream.release('held');
+    await own.upstream.answerNext({ gate: 'held' });
+    const alice = own.gateway.complete(ask('Held.'), 'alice', key);
+    await own.upstream.waitForRequests(1);
+    expect((await own.gateway.complete(ask('Held.'), 'bob', key)).status).toBe(200);
+    await own.upstream.release('held');
     expect((await alice).status).toBe(200);
   });
 
   it('does not lead around the list of models in a token', async () => {
     const key = { 'idempotency-key': 'of-a-dear-model', 'x-cache-ttl': '60' };
-    expect((await gateway.complete(ask('Dear.'), 'alice', key)).status).toBe(200);
+    expect((await own.gateway.complete(ask('Dear.'), 'alice', key)).status).toBe(200);
     const restricted = { sub: 'alice', models: ['echo'] };
-    expect((await gateway.complete(ask('Dear.'), restricted, key)).status).toBe(403);
-    expect((await gateway.complete(ask('Dear.'), restricted, { 'x-cache-ttl': '60' })).status).toBe(403);
+    expect((await own.gateway.complete(ask('Dear.'), restricted, key)).status).toBe(403);
+    expect((await own.gateway.complete(ask('Dear.'), restricted, { 'x-cache-ttl': '60' })).status).toBe(403);
   });
 });

@@ -1,47 +1,22 @@
-import {
-  createDatabase,
-  eventually,
-  FakeUpstream,
-  type Gateway,
-  readEvents,
-  startGateway,
-  type TestDatabase,
-} from '@app/testing';
+import { eventually, ownGateway, readEvents } from '@app/testing';
 import { readdir, readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseMetricsText } from '../../src/ops/parse-metrics-text.js';
 import { outcomes, see, seeAtOnce } from '../support/measure-load.js';
 
 const LIMIT = 30;
 
 describe('two workers on one port', () => {
-  let upstream: FakeUpstream;
-  let database: TestDatabase;
-  let gateway: Gateway;
-
-  beforeAll(async () => {
-    upstream = await FakeUpstream.start();
-    database = await createDatabase();
-    gateway = await startGateway({
-      env: {
-        ...upstream.env,
-        DATABASE_URL: database.url,
-        WORKERS: '2',
-        RATE_LIMIT_STORAGE: 'memory',
-        RATE_LIMIT_REQUESTS_PER_MINUTE: String(LIMIT),
-        STREAM_HEARTBEAT_SECONDS: '0.2',
-      },
-    });
-  });
-  afterAll(async () => {
-    await gateway?.stop();
-    await upstream?.stop();
-    await database?.drop();
+  const own = ownGateway({
+    WORKERS: '2',
+    RATE_LIMIT_STORAGE: 'memory',
+    RATE_LIMIT_REQUESTS_PER_MINUTE: String(LIMIT),
+    STREAM_HEARTBEAT_SECONDS: '0.2',
   });
 
   /** On a connection of its own, so that the workers take turns. */
   const ask = (user: string): Promise<Response> =>
-    gateway.complete({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] }, user, {
+    own.gateway.complete({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] }, user, {
       connection: 'close',
     });
 
@@ -53,11 +28,11 @@ describe('two workers on one port', () => {
         return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
       }),
     );
-    return pids.filter((_, index) => parents[index] === gateway.pid);
+    return pids.filter((_, index) => parents[index] === own.gateway.pid);
   }
 
   async function metric(name: string, labels: Record<string, string>): Promise<number> {
-    const text = await (await gateway.fetch('/metrics', { headers: { connection: 'close' } })).text();
+    const text = await (await own.gateway.fetch('/metrics', { headers: { connection: 'close' } })).text();
     return parseMetricsText(text)
       .filter(
         (one) =>
@@ -96,7 +71,7 @@ describe('two workers on one port', () => {
       'both say they are ready',
       async () => {
         const ready = await Promise.all(
-          Array.from({ length: 8 }, () => gateway.fetch('/ready', { headers: { connection: 'close' } })),
+          Array.from({ length: 8 }, () => own.gateway.fetch('/ready', { headers: { connection: 'close' } })),
         );
         return ready.every(({ ok }) => ok);
       },
@@ -106,30 +81,30 @@ describe('two workers on one port', () => {
     expect(outcomes(await seeAtOnce(8, 4, () => ask('alice')))).toEqual({ '429 rate_limited': 8 });
     expect(await served()).toBeGreaterThan(LIMIT);
     expect(await metric('llm_gateway_worker_deaths_total', {})).toBe(1);
-    const summary = await gateway.fetch('/admin/ops/summary', { as: { sub: 'root', role: 'admin' } });
+    const summary = await own.gateway.fetch('/admin/ops/summary', { as: { sub: 'root', role: 'admin' } });
     expect(await summary.json()).toMatchObject({ worker_deaths: 1 });
-    const told = gateway.logRecords.find(({ message }) => String(message).includes('SIGKILL'));
+    const told = own.gateway.logRecords.find(({ message }) => String(message).includes('SIGKILL'));
     expect(told).toMatchObject({ level: 'error', context: 'Workers', worker: expect.any(Number) });
   }, 60_000);
 
   it('are told to stop: their streams end well, and the exit code is 0', async () => {
-    await upstream.builtIn({ chunkDelayMs: 60, words: 20 });
+    await own.upstream.builtIn({ chunkDelayMs: 60, words: 20 });
     const streams = await Promise.all(
       Array.from({ length: 4 }, () =>
-        gateway.complete(
+        own.gateway.complete(
           { model: 'gpt-4o-mini', stream: true, messages: [{ role: 'user', content: 'hello' }] },
           'carol',
           { connection: 'close' },
         ),
       ),
     );
-    const stopped = gateway.stop();
+    const stopped = own.gateway.stop();
     for (const stream of streams) {
       const events: string[] = [];
       for await (const { data } of readEvents(stream)) events.push(data);
       expect(events.at(-1)).toBe('[DONE]');
     }
     expect(await stopped).toBe(0);
-    expect(await database.query('SELECT 1 FROM account WHERE held_nano > 0')).toEqual([]);
+    expect(await own.database.query('SELECT 1 FROM account WHERE held_nano > 0')).toEqual([]);
   });
 });
