@@ -7,10 +7,11 @@ export interface UrlCitation {
 }
 
 /**
- * `groundingMetadata` -> citations: one for each page that supports a stretch of the text.
+ * `groundingMetadata` -> citations: one for each page that supports a segment of the text.
  *
- * Gemini counts UTF-8 bytes of the answer's text (of one part of it, where it says so); without the text (`''`) its numbers are kept. Sources without an
- * address (file search) have no counterpart at OpenAI; they stay in `provider_specific_fields.grounding_metadata`.
+ * Gemini counts UTF-8 bytes of the answer's text, or of the part that it names; if the text is not known (`''`), its numbers are
+ * kept. Sources without a URL (file search) have no counterpart at OpenAI; they stay in
+ * `provider_specific_fields.grounding_metadata`.
  */
 export function toAnnotations(grounding: JsonObject, content: string): UrlCitation[] {
   const chunks = Array.isArray(grounding.groundingChunks) ? grounding.groundingChunks : [];
@@ -56,10 +57,10 @@ function citations(
   });
 }
 
-/** So many words that stand nowhere, and no others are looked for: each costs a reading of the whole text. */
+/** After this many segments that are not in the text, no more are looked for: each costs a search of the whole text. */
 const MOST_MISSES = 20;
 
-/** Bytes before a later part: where its words stand tells it. In a stream the parts have other numbers than in the whole. */
+/** Offset of a later part in the text, found by the segment's words: in a stream the parts are numbered differently. */
 function partFinder(content: Buffer): (segment: unknown) => number {
   let misses = 0;
   return (segment) => {
@@ -72,16 +73,16 @@ function partFinder(content: Buffer): (segment: unknown) => number {
   };
 }
 
-/** Absent = 0: proto3 leaves out a zero. */
+/** Absent means 0: proto3 omits zeros. */
 function byteOffset(value: unknown): number {
   return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : 0;
 }
 
-/** Counted once for all offsets: there may be thousands. */
+/** Counts once for all offsets: there may be thousands. */
 function characterCounter(content: string, bytes: Buffer): (bytes: number) => number {
   if (content === '' || bytes.length === content.length) return (offset) => offset;
   const before = new Uint32Array(bytes.length + 1);
-  // Every byte but those that continue a character begins one.
+  // Every byte begins a character, except continuation bytes.
   for (const [at, byte] of bytes.entries()) before[at + 1] = before[at]! + ((byte & 0xc0) === 0x80 ? 0 : 1);
   return (offset) => before[Math.min(offset, bytes.length)]!;
 }

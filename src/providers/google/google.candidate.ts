@@ -14,28 +14,27 @@ import {
 } from './google.wire.js';
 
 export interface CandidateOptions {
-  /** Begins the ids of calls that Gemini gave none; unique for the answer. */
+  /** Prefix of the ids of calls to which Gemini gave none; unique for the answer. */
   readonly callIdBase: string;
-  /** The client speaks the dialect before `tools`: the answer's call goes into `function_call`. */
+  /** The client uses the dialect before `tools`: the call goes into `function_call`. */
   readonly legacyFunctions: boolean;
-  /** All further calls of a turn are left out, as if the model had not made them. */
+  /** Only the first call of a turn is kept, as if the model had not made the others. */
   readonly oneCall: boolean;
-  /** Keeps the text for citations; only worth its memory when a tool that cites was offered. */
+  /** Keeps the text for citations, which is worth the memory only if a tool that cites was offered. */
   readonly citesSources: boolean;
 }
 
-/** Everything after a colon in an image's MIME type, e.g. `image/png`. */
 const IMAGE = /^image\//;
 const CALL_PART_KEYS = new Set(['functionCall', 'thoughtSignature']);
 const CALL_KEYS = new Set(['name', 'args', 'id']);
 const IMAGE_PART_KEYS = new Set(['inlineData']);
 
 /**
- * One candidate of an answer, taken whole or chunk by chunk -> choices of an OpenAI answer.
+ * One candidate of an answer, whole or chunk by chunk -> choices of an OpenAI answer.
  *
- * Text, thoughts, images and calls are given as they come. What a later turn needs to be rebuilt (see google.turn.ts)
- * is given once, with the finish: clients that overwrite unknown delta fields and clients that concatenate them both
- * end up with it.
+ * Text, thoughts, images and calls are passed on as they come. The layout from which a later request rebuilds the turn (see
+ * google.turn.ts) is sent once, with the finish: so clients that overwrite unknown delta fields get it, and those that concatenate
+ * them, too.
  */
 export class CandidateTranslator {
   readonly #turn = new TurnRecorder();
@@ -45,10 +44,10 @@ export class CandidateTranslator {
   #answered = false;
   #calls = 0;
   #images = 0;
-  /** Of the answer's text: what stands on one part has to go back, on whichever. */
+  /** Of the answer's text. It has to be sent back, on whichever part. */
   #textSignature: string | undefined;
   #grounding: JsonObject | undefined;
-  /** Tries to give the citations: at the finish, and once behind it. */
+  /** How often citations may still be tried: at the finish, and once after it. */
   #citesLeft = 2;
 
   constructor(
@@ -60,7 +59,7 @@ export class CandidateTranslator {
     return this.#finished;
   }
 
-  /** `undefined` when the chunk says nothing that a client could see. */
+  /** `undefined` if the chunk has nothing for the client. */
   take(candidate: GeminiCandidate): ChatChunkChoice | undefined {
     const delta: ChatDelta = this.#begun ? {} : { role: 'assistant' };
     this.#begun = true;
@@ -75,9 +74,9 @@ export class CandidateTranslator {
   }
 
   /**
-   * Nothing more comes, because the prompt was blocked.
+   * Ends the candidate, because the prompt was blocked.
    *
-   * @param blocked  what a client is told who has got nothing yet
+   * @param blocked  the choice for a client that has received nothing yet
    */
   block(blocked: ChatChunkChoice): ChatChunkChoice {
     this.#finished = true;
@@ -108,7 +107,7 @@ export class CandidateTranslator {
 
   #takeCall(part: GeminiPart, call: GeminiFunctionCall, delta: ChatDelta): void {
     this.#answered = true;
-    // Nor are they in the layout: Gemini wants a result for each call of the turn that comes back.
+    // They are not in the layout either: Gemini requires a result for each call of a turn that is sent back.
     if (this.options.oneCall && this.#calls > 0) return;
     const index = this.#calls++;
     if (this.options.legacyFunctions) return this.#takeLegacyCall(part, call, delta);
@@ -122,7 +121,7 @@ export class CandidateTranslator {
     });
   }
 
-  /** The old dialect has no room for a signature: that is kept in the layout. */
+  /** The legacy dialect has no place for a signature, so the layout keeps it. */
   #takeLegacyCall(part: GeminiPart, call: GeminiFunctionCall, delta: ChatDelta): void {
     delta.function_call = functionOf(call);
     this.#turn.opaque(part);
@@ -138,7 +137,7 @@ export class CandidateTranslator {
     else delta.images = [image];
   }
 
-  /** Ratings, grounding, citations, token probabilities: given with the chunk they came with. */
+  /** Ratings, grounding, citations and token probabilities stay with the chunk that they came with. */
   #addMetadata(candidate: GeminiCandidate, choice: ChatChunkChoice): void {
     const { metadata, finishReason } = candidate;
     if (metadata || isLossy(finishReason)) {
@@ -183,7 +182,7 @@ export class CandidateTranslator {
     return { ...delta, ...extraContent(this.#textSignature), provider_specific_fields: { parts } };
   }
 
-  /** A call also ends in `STOP`: what the model did is read from the parts. */
+  /** A call also ends in `STOP`, so the parts decide. */
   #finishReason(reason: string | undefined): FinishReason {
     const finish = toFinishReason(reason);
     if (finish !== 'stop' || this.#calls === 0) return finish;
@@ -191,7 +190,7 @@ export class CandidateTranslator {
   }
 }
 
-/** At the model's own end, or at a limit. */
+/** The reasons of a complete answer, and of one that reached a limit. */
 const ENDS: Readonly<Record<string, FinishReason>> = {
   STOP: 'stop',
   MAX_TOKENS: 'length',
@@ -199,14 +198,14 @@ const ENDS: Readonly<Record<string, FinishReason>> = {
 };
 
 /**
- * Gemini's reason -> OpenAI's. With every other one (SAFETY, MALFORMED_FUNCTION_CALL, OTHER, …) Google broke the answer off
- * or keeps it back, and there is a new one now and then: as a `stop`, nobody would see that it is not whole.
+ * Gemini's reason -> OpenAI's. With any other reason (SAFETY, MALFORMED_FUNCTION_CALL, OTHER, …) Google cut the answer off or
+ * withheld it, and new reasons appear now and then. As a `stop`, nobody would notice that the answer is incomplete.
  */
 function toFinishReason(reason = 'STOP'): FinishReason {
   return (Object.hasOwn(ENDS, reason) ? ENDS[reason] : undefined) ?? 'content_filter';
 }
 
-/** The OpenAI reason says less than Gemini's: the raw one is given beside it. */
+/** OpenAI's reason says less than Gemini's, so the original is given, too. */
 function isLossy(reason: string | undefined): boolean {
   return reason !== undefined && reason !== 'STOP' && reason !== 'MAX_TOKENS';
 }
@@ -222,7 +221,7 @@ function functionOf(call: GeminiFunctionCall): { name: string; arguments: string
   return { name: text(call.name) ?? '', arguments: JSON.stringify(call.args ?? {}) };
 }
 
-/** The signature of the call's part, and whatever else came with part or call. */
+/** The signature of the call's part, and all other fields of the part and the call. */
 function callFields(part: GeminiPart, call: GeminiFunctionCall): Partial<ToolCallDelta> {
   const partFields = without(part, CALL_PART_KEYS);
   const callOthers = without({ ...call }, CALL_KEYS);
@@ -235,7 +234,7 @@ function callFields(part: GeminiPart, call: GeminiFunctionCall): Partial<ToolCal
   return { ...extraContent(part.thoughtSignature), provider_specific_fields: fields };
 }
 
-/** Where Google's own OpenAI-compatible endpoint has a signature, and clients that know nothing of ours look for it. */
+/** Where Google's own OpenAI-compatible endpoint puts a signature, and where other clients look for it. */
 function extraContent(signature: unknown): { extra_content?: JsonObject } {
   return typeof signature !== 'string' ? {} : { extra_content: { google: { thought_signature: signature } } };
 }

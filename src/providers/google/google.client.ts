@@ -5,19 +5,19 @@ import { type PostResponse, readRefusal, rememberFetch, type SdkClient } from '.
 import { refusalOf } from './google.errors.js';
 
 /**
- * Google's SDK, used one floor below its `models`: the client that `models.generateContent` itself calls.
+ * Google's SDK, used one layer below its `models`: the client that `models.generateContent` calls.
  *
- * The floor above rewrites requests and answers field by field and drops what it doesn't know, finds events in a stream
- * by searching the whole buffer again for each of them, and makes a `Response` of every event: it is neither lossless
- * nor cheap. Address, headers and key stay the SDK's business. Imported only when Google is configured.
+ * `models` rewrites requests and answers field by field and drops unknown fields, searches the whole buffer again for each event
+ * of a stream, and creates a `Response` for every event: it is neither lossless nor cheap. The SDK still provides address, headers
+ * and key. Imported only when Google is configured.
  *
- * Paths are below the API version, e.g. `models/gemini-2.5-flash:generateContent`.
+ * Paths are relative to the API version, e.g. `models/gemini-2.5-flash:generateContent`.
  */
 export class GeminiClient extends GoogleGenAI implements SdkClient {
   constructor(settings: ProviderSettings, fetch: LightFetch) {
     super({
       apiKey: settings.apiKey,
-      // Said, so that the SDK doesn't look for GOOGLE_GENAI_USE_VERTEXAI in the environment.
+      // Set explicitly: otherwise the SDK reads GOOGLE_GENAI_USE_VERTEXAI from the environment.
       vertexai: false,
       apiVersion: 'v1beta',
       httpOptions: {
@@ -29,7 +29,7 @@ export class GeminiClient extends GoogleGenAI implements SdkClient {
     rememberFetch(this, fetch);
   }
 
-  /** What the SDK would send, caught where it fetches: it has no other place where a request is whole. */
+  /** What the SDK would send, intercepted at its `fetch`: a request is complete nowhere else. */
   async buildRequest({ path }: { path: string }) {
     const built = Promise.withResolvers<{ req: { headers: Headers }; url: string }>();
     const fetch: LightFetch = (url, init) => {
@@ -40,7 +40,7 @@ export class GeminiClient extends GoogleGenAI implements SdkClient {
     return built.promise;
   }
 
-  /** @throws GoogleHttpError  for every status that is no success */
+  /** @throws GoogleHttpError  for every status that is not a success */
   post(path: string, options: Parameters<SdkClient['post']>[1]): { asResponse(): Promise<PostResponse> } {
     const { body, headers, signal } = options;
     const request = {
@@ -68,7 +68,7 @@ export class GeminiClient extends GoogleGenAI implements SdkClient {
   }
 }
 
-/** The SDK's own error keeps neither headers nor a body that isn't JSON. No retry option is set, so it never repeats. */
+/** The SDK's own error keeps neither headers nor a body that isn't JSON. It never retries, because no retry option is set. */
 function rejectFailures(fetch: LightFetch): LightFetch {
   return async (input, init) => {
     const response = await fetch(input, init);

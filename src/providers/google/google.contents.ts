@@ -19,17 +19,17 @@ export interface TranslatedMessages {
 }
 
 export interface MessageOptions {
-  /** The model refuses a call of an earlier turn that comes without its signature. */
+  /** The model refuses a call of an earlier turn without its signature. */
   readonly demandsSignatures: boolean;
-  /** The model refuses a turn of its own whose first part, or one of whose images, comes without its signature. */
+  /** The model refuses a model turn whose first part, or one of whose images, has no signature. */
   readonly demandsImageSignatures: boolean;
-  /** The model takes images and documents inside a tool's result. */
+  /** The model accepts images and documents inside a tool result. */
   readonly mediaInResults: boolean;
 }
 
 /**
- * Stands for the signature of a part that another provider's model made, or whose signature the client lost. Google names
- * it for conversations that come from elsewhere; it switches the check off for that part.
+ * Replaces the signature of a part that another provider's model made, or whose signature the client lost. Google documents it for
+ * conversations from other models; it disables the check for that part.
  *
  * @see https://ai.google.dev/gemini-api/docs/thought-signatures, read 2026-11-20
  */
@@ -38,11 +38,11 @@ export const STAND_IN_SIGNATURE = 'skip_thought_signature_validator';
 /**
  * Messages -> `contents` and `systemInstruction`.
  *
- * System and developer messages at the beginning become the instruction; later ones are told in their place as the
- * user's text, since Gemini has no such role. Messages of one role are one content, tool results apart from the user's
- * own words. A user's `name` is put before the text. Empty texts and messages are left out, because Gemini refuses them.
+ * Leading system and developer messages become the instruction. Later ones become the user's text in their place, because Gemini
+ * has no role for them. Consecutive messages of one role become one content, but tool results stay apart from the user's text. A
+ * `name` is written before the text. Empty texts and messages are left out, because Gemini refuses them.
  *
- * @throws GatewayError  `invalid_body` for arguments that are no JSON and results of unknown calls
+ * @throws GatewayError  `invalid_body` for arguments that are not JSON, and for results of unknown calls
  */
 export function translateMessages(
   messages: readonly ChatMessage[],
@@ -59,10 +59,10 @@ export function translateMessages(
   return { contents, systemInstruction: instruction(system) };
 }
 
-/** What a turn says that has to be there and has nothing to say: an empty text is refused by Vertex AI. */
+/** The text of a turn that is required but empty: Vertex AI refuses an empty text. */
 const BLANK: GeminiPart = { text: ' ' };
 
-/** Gemini wants one content at least: a blank one, or the instructions when nobody else has spoken at all. */
+/** Gemini requires at least one content: an empty one, or the instructions if there is nothing else. */
 function withoutContents(system: GeminiPart[], systemOnly: boolean): TranslatedMessages {
   const said = systemOnly && system.length > 0 ? system : [BLANK];
   return {
@@ -81,15 +81,15 @@ function isInstruction(message: ChatMessage): boolean {
 
 interface KnownCall {
   readonly name: string;
-  /** Gemini's own id, or another provider's; `undefined` when we made it up. */
+  /** Gemini's own id, or another provider's; `undefined` if the gateway made it. */
   readonly geminiId: string | undefined;
-  /** Place among all calls of the conversation. */
+  /** Position among all calls of the conversation. */
   readonly order: number;
 }
 
 interface PendingResult {
   readonly part: GeminiPart;
-  /** What the result cannot hold, named; told as the user's when all results are. */
+  /** What the result cannot hold, with its name: becomes the user's content after all results. */
   readonly beside: readonly GeminiPart[];
   readonly order: number;
 }
@@ -102,7 +102,7 @@ interface ResultContent {
 
 type Kind = 'user' | 'model' | 'tool';
 
-/** Builds the contents message by message, and remembers which calls there were. */
+/** Builds the contents message by message, and remembers the calls. */
 class ContentsBuilder {
   readonly #contents: GeminiContent[] = [];
   readonly #calls = new AnsweredCalls<KnownCall>();
@@ -131,12 +131,12 @@ class ContentsBuilder {
   finish(): GeminiContent[] {
     this.#flushResults();
     const [first] = this.#contents;
-    // Gemini answers 400 to a call that follows neither a user's turn nor results.
+    // Gemini answers 400 to a call that follows neither a user turn nor tool results.
     const beginsWithCall = first?.role === 'model' && first.parts.some(({ functionCall }) => functionCall);
     return beginsWithCall ? [{ role: 'user', parts: [BLANK] }, ...this.#contents] : this.#contents;
   }
 
-  /** What a user or the system says, as parts. */
+  /** The content of a user or system message, as parts. */
   spoken(message: ChatMessage, at: number): GeminiPart[] {
     const parts = this.#parts(message.content, `messages[${at}].content`);
     return message.name && parts.length > 0 ? named(message.name, parts) : parts;
@@ -174,7 +174,7 @@ class ContentsBuilder {
     return this.#vouchedFor(parts);
   }
 
-  /** The text of an assistant's turn; the last part carries the signature that came without a layout. */
+  /** The text of an assistant turn. The last part gets the signature that came without a layout. */
   #said(message: ChatMessage, path: string): GeminiPart[] {
     const parts = this.#parts(message.content, `${path}.content`);
     if (parts.length === 0 && message.refusal) return [{ text: message.refusal }];
@@ -227,7 +227,7 @@ class ContentsBuilder {
   #rememberLegacy(entry: JsonObject): void {
     if (!isObject(entry.functionCall)) return;
     const name = text(entry.functionCall.name) ?? '';
-    // The message told of it, without the id.
+    // The message has it, too, but without the id.
     this.#calls.forget(name);
     this.#remember(name, name, text(entry.functionCall.id));
   }
@@ -238,7 +238,7 @@ class ContentsBuilder {
     return call;
   }
 
-  /** Only the first call of a turn bears a signature; without one it was another provider's. */
+  /** Adds stand-in signatures. Only the first call of a turn has one; without it, the turn is another provider's. */
   #vouchedFor(parts: GeminiPart[]): GeminiPart[] {
     const calls = parts.filter((part) => part.functionCall !== undefined);
     const isSigned = calls.some(hasSignature) || !this.options.demandsSignatures;
@@ -266,7 +266,7 @@ class ContentsBuilder {
     };
   }
 
-  /** Text is the response; images and documents stand beside it, as far as the model takes them there. */
+  /** Text becomes the response. Images and documents go beside it, where the model accepts them. */
   #answer(message: ChatMessage, path: string): ResultContent {
     const parts = this.#parts(message.content, `${path}.content`);
     const said = parts.map((part) => part.text).filter((part) => part !== undefined);
@@ -279,8 +279,8 @@ class ContentsBuilder {
   }
 
   /**
-   * It has to be an object: one that is JSON is taken as it is, everything else stands in `output`, the key that Google
-   * names for it; in `error` what a client marks as one, as Anthropic's do.
+   * It has to be an object: a JSON object stays as it is, anything else goes into `output`, the key that Google documents, or into
+   * `error` if the client marks it as an error, as Anthropic's clients do.
    */
   #response(content: string, isError: boolean): JsonObject {
     const isRead = looksLikeJson(content) && !REFERENCE.test(content) && this.#readable.covers(content);
@@ -289,7 +289,7 @@ class ContentsBuilder {
     return isObject(value) ? value : { output: value };
   }
 
-  /** In the order of the calls: where there are no ids, Gemini maps them by name and place. */
+  /** In the order of the calls: without ids, Gemini matches results by name and position. */
   #flushResults(): void {
     const results = this.#results.toSorted((a, b) => a.order - b.order);
     this.#results = [];
@@ -312,7 +312,7 @@ function named(name: string, parts: GeminiPart[]): GeminiPart[] {
 
 const RESULT_MEDIA = new Set(['image/png', 'image/jpeg', 'image/webp', 'application/pdf', 'text/plain']);
 
-/** Of these kinds, by value, with nothing said beside. */
+/** Of these types, inline, and without further fields. */
 function fitsIntoResult(part: GeminiPart): boolean {
   return Object.keys(part).length === 1 && RESULT_MEDIA.has(part.inlineData?.mimeType ?? '');
 }
@@ -325,7 +325,7 @@ function isImagePart(image: unknown): image is ContentPart {
   return isObject(image) && image.type === 'image_url';
 }
 
-/** `""` is what a call without arguments may have become on its way through a stream. */
+/** A call without arguments may have become `""` in a stream. */
 function parseArguments(json: string, path: string): JsonObject {
   if (json.trim() === '') return {};
   const args = parseJson(json);
@@ -333,17 +333,17 @@ function parseArguments(json: string, path: string): JsonObject {
   return args;
 }
 
-/** Of all results of a request: they are read in one turn, and megabytes of names would hold everybody up. */
+/** For all results of a request: they are parsed without a pause, and megabytes of names would block the process. */
 const READ_BOUNDS: JsonBounds = { depth: 500, values: 200_000, containers: 200_000, names: 20_000 };
 
-/** An object or a list where a tool's text is one. */
+/** The object or list that a tool's text is, otherwise the text. */
 function readResult(content: string): unknown {
   const value = losesDigits(content) ? undefined : parseJson(content);
   return typeof value === 'object' ? value : content;
 }
 
 /**
- * In a response it names a part that stands beside it; those of a schema (OpenAPI, MCP) name none, which is 400.
+ * In a response, `$ref` names a part beside it. The references of a schema (OpenAPI, MCP) do not, and Gemini answers 400.
  *
  * @see https://github.com/vercel/ai/issues/14369, https://github.com/googleapis/python-genai/issues/2792
  */

@@ -12,7 +12,7 @@ import { parseJson } from '../parse-json.js';
 import { toRetryAfterMs } from '../retry-after.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
-/** An answer with a status that is no success, as it came over the wire. */
+/** A response whose status is not a success, as received. */
 export class GoogleHttpError extends Error {
   override readonly name = 'GoogleHttpError';
 
@@ -22,12 +22,12 @@ export class GoogleHttpError extends Error {
     readonly retryAfter: string | null,
     readonly providerRequestId: string | undefined,
   ) {
-    // Never the body: a message ends up in logs, and Google repeats parts of the request in it.
+    // Never the body: messages end up in logs, and Google's quote parts of the request.
     super(`Google answered with status ${status}`);
   }
 }
 
-/** An answer whose status is no success. */
+/** A response whose status is not a success. */
 export function refusalOf(answer: PostAnswer): GoogleHttpError {
   const { status, text, headers } = answer;
   return new GoogleHttpError(status, text, headers.get('retry-after'), requestIdOf(answer));
@@ -55,8 +55,8 @@ type Verdict = Omit<ProviderErrorOptions, 'upstreamStatus' | 'providerRequestId'
 /**
  * Status and body of a failed call -> ProviderError.
  *
- * A bad key is 400 with the reason `API_KEY_INVALID`, on Vertex 401: ours to mend, never a 401 to the client.
- * 429 and 503 came before any work; after a 500 or 504 nobody knows.
+ * A bad key is 400 with the reason `API_KEY_INVALID`, or 401 on Vertex: the operator's fault, never a 401 to the client.
+ * 429 and 503 mean that no work was done; after 500 and 504 that is unknown.
  */
 export function toHttpProviderError(failure: GoogleHttpError): ProviderError {
   const fault = readFault(parseJson(failure.body));
@@ -72,7 +72,7 @@ export function toHttpProviderError(failure: GoogleHttpError): ProviderError {
 /**
  * An error object where an answer was expected: in a stream, or as a body with status 200.
  *
- * @param begun  a part of the answer has been seen: the model has worked, whatever the status says
+ * @param begun  a part of the answer was received: the model has worked, whatever the status says
  */
 export function toBodyProviderError(body: JsonObject, begun = false): ProviderError {
   const fault = readFault(body);
@@ -86,7 +86,7 @@ export function toBodyProviderError(body: JsonObject, begun = false): ProviderEr
   });
 }
 
-/** Whatever the SDK or the connection threw -> what the port promises. */
+/** Whatever the SDK or the connection threw -> ProviderError, or the reason of an aborted signal. */
 export function toProviderError(error: unknown, signal: CallSignal): Error {
   if (signal.aborted) return abortReason(signal);
   if (error instanceof ProviderError) return error;
@@ -103,7 +103,7 @@ export function toProviderError(error: unknown, signal: CallSignal): Error {
   );
 }
 
-/** What was thrown by reading an answer. */
+/** For an error while an answer was read. */
 export function toUnreadable(error: unknown): ProviderError {
   return badResponse(`Google's answer ${answerProblem(error) ?? 'could not be read'}.`, error);
 }
@@ -121,7 +121,7 @@ export function isErrorBody(body: unknown): body is JsonObject {
   return isObject(body) && isObject(body.error);
 }
 
-/** `{"error": …}` or, in front of array streams, the same inside a one-element array. */
+/** `{"error": …}`, or the same in a one-element array for array streams. */
 function readFault(body: unknown): GoogleFault | undefined {
   const envelope: unknown = Array.isArray(body) ? body[0] : body;
   if (!isErrorBody(envelope) || !isObject(envelope.error)) return undefined;
@@ -169,7 +169,7 @@ const OWN_VERDICTS: Readonly<Record<number, (fault: GoogleFault | undefined, mes
   504: (_, message) => failed('request_timeout', message, 'unknown'),
 };
 
-/** The client's own fault: its request would fail again. */
+/** The client's fault: the request would fail again. */
 function rejected(message: string): Verdict {
   return { code: 'provider_rejected', message, processed: 'no', countsAsFailure: false, tryElsewhere: false };
 }
@@ -182,7 +182,7 @@ function failed(code: GatewayErrorCode, message: string, processed: 'no' | 'unkn
   return { code, message, processed, countsAsFailure: true, tryElsewhere: true };
 }
 
-/** Key, project or region: the operator's fault, told without Google's words, which may name the project. */
+/** Key or project: the operator's fault, without Google's message, which may name the project. */
 function unauthorized(): Verdict {
   return failed('provider_auth_failed', "Google refused the gateway's credentials.", 'no');
 }
@@ -192,8 +192,8 @@ function notServed(): Verdict {
 }
 
 /**
- * "User location is not supported for the API use.", "… requires billing to be enabled". Under another status the words may
- * be the client's (a function of the name `billing`), who must not be able to open a breaker.
+ * "User location is not supported for the API use.", "… requires billing to be enabled". With another status the words may be
+ * the client's (a function named `billing`), who must not be able to open a circuit breaker.
  */
 function isProjectFault(fault: GoogleFault | undefined): boolean {
   return (
@@ -202,7 +202,7 @@ function isProjectFault(fault: GoogleFault | undefined): boolean {
   );
 }
 
-/** 403 also means that the request names a file or a cached content that is not there: the client's fault. */
+/** 403 is also the answer to a file or cached content that does not exist: the client's fault. */
 function isForeignObject(message: string): boolean {
   return /cached ?content|\bfile\b.{0,200}(not exist|not found)/is.test(message);
 }
@@ -224,12 +224,12 @@ function isTooLong(message: string): boolean {
   );
 }
 
-/** "Request payload size exceeds the limit: 20971520 bytes." Only at the start: further on it may be the client's. */
+/** "Request payload size exceeds the limit: 20971520 bytes." Only at the start: later text may be the client's. */
 function isTooLarge(message: string): boolean {
   return /^request payload size exceeds/i.test(message);
 }
 
-/** Google says a line, and a violation, for each name that it does not know: thousands, if the client likes. */
+/** Google's message has a line, and a violation, for each unknown name: as many as the client likes. */
 const MAX_SAID = 4000;
 const MAX_VIOLATIONS = 8;
 const MAX_DESCRIPTION = 400;
@@ -242,7 +242,7 @@ function messageOf(fault: GoogleFault | undefined, body: string, status: number)
   return `${said} (${unsaid.map(({ field, description }) => (field ? `${field}: ` : '') + description).join('; ')})`;
 }
 
-/** What Google found fault with, field by field; mostly its message says it, too. */
+/** What Google criticises, field by field. Usually its message says the same. */
 function violations(fault: GoogleFault | undefined) {
   return (fault?.details ?? [])
     .flatMap(({ fieldViolations }) => objects(fieldViolations))
@@ -253,7 +253,7 @@ function violations(fault: GoogleFault | undefined) {
     }));
 }
 
-/** Front proxies answer in plain text; an HTML page or broken JSON tells a client nothing. */
+/** Proxies answer in plain text. An HTML page or broken JSON is of no use to a client. */
 function plainText(body: string): string {
   const trimmed = body.trim();
   return /^[<{[]/.test(trimmed) ? '' : trimmed;

@@ -4,7 +4,7 @@ import { toProviderError } from './google.errors.js';
 import { GeminiFrames } from './google.frames.js';
 import type { GeminiStreamTranslator } from './google.stream.js';
 
-/** The bytes of a stream -> chunks. Nothing in it says that no more is to come: only the end of the body does. */
+/** The bytes of a stream -> chunks. Only the end of the body says that nothing more comes. */
 export class GeminiEvents implements StreamTranslation {
   readonly complete = false;
   readonly #frames = new GeminiFrames();

@@ -10,15 +10,15 @@ interface Reader {
 /**
  * Bytes of a streamed answer -> one JSON text per chunk, wherever the bytes are cut.
  *
- * What comes decides how it is read: server-sent events (the form we ask for), one JSON array sent in pieces (what
- * Google sends without `alt=sse`, and some proxies always), or a single JSON object (an error).
+ * The first byte decides the format: server-sent events (which we ask for), one JSON array in pieces (which Google sends without
+ * `alt=sse`, and some proxies always do), or a single JSON object (an error).
  *
- * @throws SseTooLargeError  for an object of any form that is too large
+ * @throws SseTooLargeError  for an object that is too large, in any format
  */
 export class GeminiFrames {
   #reader: Reader | undefined;
 
-  /** @param found  gets each as soon as it is whole, so that what comes before a fault is not lost */
+  /** @param found  called with each text as soon as it is complete, so that nothing before an error is lost */
   read(bytes: Uint8Array, found: Found): void {
     this.#reader ??= chooseReader(bytes);
     this.#reader?.read(bytes, found);
@@ -58,7 +58,7 @@ class SseFrames implements Reader {
 /**
  * The outermost objects of a JSON text: elements of an array, or one object alone.
  *
- * Works on bytes: quotes, braces and backslashes are single bytes in UTF-8 and are part of no other character.
+ * Works on bytes: in UTF-8, quotes, braces and backslashes are single bytes that never occur in another character.
  */
 class JsonObjects implements Reader {
   #depth = 0;
@@ -81,7 +81,7 @@ class JsonObjects implements Reader {
     if (start >= 0) this.#keep(bytes.subarray(start));
   }
 
-  /** What was cut off is not an object. */
+  /** An object that was cut off is not one. */
   end(): string[] {
     return [];
   }

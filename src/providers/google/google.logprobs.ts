@@ -5,7 +5,7 @@ interface TokenLogprob {
   logprob: number;
   /** UTF-8 of the token. */
   bytes: number[];
-  /** Gemini's number of the token; OpenAI has no such field. */
+  /** Gemini's id of the token; OpenAI has no such field. */
   token_id?: number;
 }
 
@@ -29,7 +29,7 @@ function toToken(candidate: JsonObject): TokenLogprob {
   const token = text(candidate.token) ?? '';
   return {
     token,
-    // proto3 leaves out a zero: the token was certain.
+    // proto3 omits zeros: the token was certain.
     logprob: typeof candidate.logProbability === 'number' ? candidate.logProbability : 0,
     bytes: [...Buffer.from(token, 'utf8')],
     ...(typeof candidate.tokenId === 'number' ? { token_id: candidate.tokenId } : {}),

@@ -4,16 +4,16 @@ import { mediaTypeOf, PDF } from '../media-type.js';
 import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { type GeminiPart, isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
-/** Where `file_id` of an upload (`files/abc`) is read by Google. */
+/** Base of the URI by which Google reads an uploaded file (`files/abc`). */
 const FILES_URI = 'https://generativelanguage.googleapis.com/v1beta/';
 
 /**
- * A content part of the client -> a part of Gemini. Data URLs go inline; addresses (https, gs) are given to Google,
- * which fetches them: the gateway never does. `detail` of an image is a hint that Gemini has no part-level switch for.
+ * A content part of the client -> a part of Gemini. Data URLs go inline; other URLs (https, gs) are passed to Google, which
+ * fetches them: the gateway never does. The hint `detail` of an image has no counterpart at Gemini.
  *
  * @param path  of the part, for errors
- * @returns     `undefined` when it was dropped
- * @throws      GatewayError  `unsupported_parameter` for kinds that Gemini doesn't have, `invalid_body` for empty ones
+ * @returns     `undefined` if it was dropped
+ * @throws      GatewayError  `unsupported_parameter` for types that Gemini does not support, `invalid_body` for empty ones
  */
 export function toGeminiPart(
   part: ContentPart,
@@ -79,7 +79,7 @@ function fromFile(field: unknown, path: string): GeminiPart {
   const data = text(file.file_data);
   if (data && !IS_ADDRESS.test(data))
     return IS_DATA_URL.test(data) ? fromUrl(data, mimeType, path) : inline(data, mimeType ?? PDF);
-  // OpenRouter's clients give an address as the data.
+  // OpenRouter's clients send a URL as the data.
   const uri = data || text(file.file_url) || fileUri(text(file.file_id));
   if (!uri) throw invalidBody(path, 'must have file_data, file_url or file_id');
   return fromUrl(uri, mimeType, path);
@@ -94,12 +94,12 @@ function fileUri(id: string | undefined): string | undefined {
 
 function fromUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
   if (IS_DATA_URL.test(url)) return fromDataUrl(url, mimeType, path);
-  // Google finds out the type itself where none is given; a wrong one would be an error.
+  // Google detects the type itself if none is given; a wrong one would be an error.
   const guess = mimeType ?? mediaTypeOf(url);
   return { fileData: { fileUri: url, ...(guess ? { mimeType: guess } : {}) } };
 }
 
-/** Base64 of both alphabets goes on as it is: Google reads both. */
+/** Base64 is passed on in either alphabet: Google reads both. */
 function fromDataUrl(url: string, mimeType: string | undefined, path: string): GeminiPart {
   const dataUrl = readDataUrl(url, path);
   const data = dataUrl.base64();
@@ -107,7 +107,7 @@ function fromDataUrl(url: string, mimeType: string | undefined, path: string): G
   return inline(data, dataUrl.mediaType ?? (mimeType || 'text/plain'));
 }
 
-/** `image/jpg` is no type, but a usual one; Google refuses it. */
+/** `image/jpg` is common but not a registered type; Google refuses it. */
 function inline(data: string, mimeType: string): GeminiPart {
   return { inlineData: { mimeType: mimeType === 'image/jpg' ? 'image/jpeg' : mimeType, data } };
 }

@@ -37,12 +37,12 @@ function card(id: string, released: string, limits: Limits, aliases: readonly st
 }
 
 /**
- * Text models of the Gemini API that the price data knows, newest first. Google has shut down the lines up to 1.5 and
- * answers 404 for them; they stay listed for servers behind GOOGLE_GEMINI_BASE_URL that have them. It also sends
- * requests for a retired 3.x on to its successor (3-pro-preview, 3.5-flash, 3.7-flash).
+ * Text models of the Gemini API that are in the price data, newest first. Google has shut down the models up to 1.5 and answers
+ * 404 to them; they stay listed for servers behind GOOGLE_GEMINI_BASE_URL that have them. Requests for some retired 3.x models
+ * (3-pro-preview, 3.5-flash, 3.7-flash) are answered by their successors.
  *
  * Left out: models whose output is images, speech or video, live and embedding models, and Gemma (free at Google, so
- * without a price). The price data matches 1.5-flash-8b as 1.5-flash, which is dearer.
+ * without a price). The price data matches 1.5-flash-8b as 1.5-flash, which is more expensive.
  *
  * @see https://ai.google.dev/gemini-api/docs/models, read 2026-11-20
  */

@@ -5,7 +5,7 @@ import { takesPenalties } from './google.traits.js';
 import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
-/** What the parameters of a request become: fields of `generationConfig`, and fields beside it. */
+/** The result of the parameters of a request: fields of `generationConfig`, and of the body beside it. */
 export interface ParameterDraft {
   readonly generation: JsonObject;
   readonly body: JsonObject;
@@ -31,7 +31,7 @@ const READ_ELSEWHERE = new Set([
   'web_search_options',
 ]);
 
-/** Name the caller to OpenAI or steer its cache: without influence on the answer, so nothing is lost without them. */
+/** Identify the user to OpenAI or control its cache: they do not influence the answer. */
 const WITHOUT_INFLUENCE = new Set([
   'user',
   'metadata',
@@ -42,8 +42,8 @@ const WITHOUT_INFLUENCE = new Set([
 ]);
 
 /**
- * OpenAI's parameters, each with what becomes of it; the README has the same table for people. A field that stands
- * nowhere here, nor among Gemini's own (below), is refused by name.
+ * OpenAI's parameters, each with its translation; the README has the same table for readers. A field that is neither here nor among
+ * Gemini's own (below) is refused by name.
  */
 const PARAMETERS: Readonly<Record<string, Apply>> = {
   temperature: generation('temperature'),
@@ -78,7 +78,7 @@ const PARAMETERS: Readonly<Record<string, Apply>> = {
   },
 };
 
-/** Gemini's own fields, taken at the top level, in `generation_config` and in `extra_body.google`, in either spelling. */
+/** Gemini's own fields, accepted at the top level, in `generation_config` and in `extra_body.google`, in either spelling. */
 const OWN_GENERATION_FIELDS = new Set([
   'temperature',
   'topP',
@@ -114,9 +114,9 @@ const OWN_BODY_FIELDS = new Set([
 ]);
 
 /**
- * All parameters of a request -> the draft. OpenAI's come first, so that Gemini's own win where both say something.
+ * All parameters of a request -> the draft. OpenAI's are applied first, so that Gemini's own take precedence.
  *
- * @throws GatewayError  `unsupported_parameter` for what Gemini cannot do and what nobody knows
+ * @throws GatewayError  `unsupported_parameter` for what Gemini does not support, and for unknown fields
  */
 export function applyParameters(request: ChatRequest, draft: ParameterDraft): void {
   const own: [string, unknown][] = [];
@@ -139,7 +139,7 @@ function generation(name: string): Apply {
   };
 }
 
-/** For fields whose neutral value some models refuse to see. */
+/** For fields whose neutral value some models refuse. */
 function generationUnless(neutral: unknown, name: string): Apply {
   return (value, draft) => {
     if (value !== neutral) draft.generation[name] = value;
@@ -176,7 +176,7 @@ function applyResponseFormat(
   if (schema) config.responseJsonSchema = schema;
 }
 
-/** The format's description belongs to the schema's root, unless that has its own. Name and `strict` have no place. */
+/** The description of the format becomes that of the schema, unless it has one. Name and `strict` have no counterpart. */
 function schemaOf(value: unknown): JsonObject | undefined {
   const named: JsonObject = isObject(value) ? value : {};
   if (!isObject(named.schema)) return undefined;
@@ -190,7 +190,7 @@ function applyEffort(value: unknown, draft: ParameterDraft, param: string): void
   else if (Object.keys(config).length > 0) draft.generation.thinkingConfig = config;
 }
 
-/** `{"google": {…}}`, as Google's own OpenAI-compatible endpoint takes it. */
+/** `{"google": {…}}`, as Google's own OpenAI-compatible endpoint accepts it. */
 function applyExtraBody(value: unknown, draft: ParameterDraft): void {
   if (!isObject(value)) return draft.unsupported.refuse('extra_body');
   for (const [key, fields] of Object.entries(value)) {
@@ -215,7 +215,7 @@ function applyOwnField(key: string, value: unknown, draft: ParameterDraft, param
   else draft.unsupported.refuse(param);
 }
 
-/** Here everything passes, also what is newer than we are, but what the price of the answer hangs on. */
+/** Everything passes here, even unknown fields, except what determines the price of the answer. */
 function applyGenerationConfig(config: JsonObject, draft: ParameterDraft, param: string): void {
   for (const [key, value] of Object.entries(config)) {
     const name = toCamelCase(key);
@@ -226,12 +226,12 @@ function applyGenerationConfig(config: JsonObject, draft: ParameterDraft, param:
   }
 }
 
-/** What there is anyway. */
+/** The default values. */
 function asksForNothing(name: string, value: unknown): boolean {
   return (name === 'candidateCount' && value === 1) || (name === 'serviceTier' && value === 'standard');
 }
 
-/** Lowers the output limit, never raises it: the gateway's own limit is what was put aside for the answer. */
+/** Lowers the output limit, but never raises it: money is held for the gateway's own limit. */
 export function limitOutput(config: JsonObject, tokens: number): void {
   if (!Number.isSafeInteger(tokens) || tokens < 1)
     throw invalidBody('generation_config.max_output_tokens', 'must be a whole number above 0');

@@ -1,8 +1,8 @@
 import { paysEverySearch } from './google.traits.js';
 
 /**
- * A search with Google: every query from Gemini 3 on, before that a prompt for which there were any. The free ones of each
- * day or month are the operator's. Code that Google runs is billed by its tokens alone. Maps are billed, but no answer tells how often.
+ * A search with Google: each query since Gemini 3; before, each prompt with at least one query. The free queries of a day or month
+ * benefit the operator. Code that Google runs costs only its tokens. Maps are billed, but no answer says how often they were used.
  *
  * @see https://ai.google.dev/gemini-api/docs/pricing (not opened: figures as others cited them in November 2026)
  */

@@ -28,9 +28,9 @@ export interface AnswerContext {
   readonly legacyFunctions: boolean;
   readonly oneCall: boolean;
   readonly citesSources: boolean;
-  /** Google charges every query of a search, not the prompt that it was made for. */
+  /** Google charges for each query of a search, not once for the prompt. */
   readonly paysEverySearch: boolean;
-  /** Unix seconds, for answers that don't tell when they were made. */
+  /** Unix seconds, for answers without a time. */
   readonly now: () => number;
 }
 
@@ -42,7 +42,7 @@ export interface TranslatedAnswer {
 /**
  * Body of `generateContent` -> `chat.completion`.
  *
- * @throws ProviderError  the provider's own for an error object, `provider_bad_response` for what is no answer
+ * @throws ProviderError  the provider's own for an error object, `provider_bad_response` for what is not an answer
  */
 export function translateResponse(body: unknown, context: AnswerContext): TranslatedAnswer {
   if (isErrorBody(body)) throw toBodyProviderError(body);
@@ -88,12 +88,12 @@ function translateChoices(response: GeminiResponse, context: AnswerContext): Cha
   });
 }
 
-/** A whole answer is complete by being JSON; without a reason it just stopped. */
+/** A whole answer is complete by being JSON; without a finish reason it is taken for `STOP`. */
 function whole(candidate: GeminiCandidate): GeminiCandidate {
   return { ...candidate, finishReason: candidate.finishReason ?? 'STOP' };
 }
 
-/** Candidates without an index are numbered by their place. */
+/** Candidates without an index are numbered by their position. */
 function mergeByIndex(candidates: readonly GeminiCandidate[]): GeminiCandidate[] {
   const distinct = new Set(candidates.map((candidate) => candidate.index)).size === candidates.length;
   return candidates.map((candidate, place) => (distinct ? candidate : { ...candidate, index: place }));
@@ -123,10 +123,10 @@ function toToolCall(call: ToolCallDelta): ToolCall {
 }
 
 /**
- * An answer without candidates: the prompt was blocked. It is a refusal, not an error: it is what a model's refusal
- * looks like to an OpenAI client, and the prompt's tokens are paid.
+ * An answer without candidates: the prompt was blocked. It is a refusal, not an error: OpenAI's clients know refusals, and the
+ * prompt is billed.
  *
- * @throws ProviderError `provider_bad_response` when nothing says that it was blocked
+ * @throws ProviderError `provider_bad_response` if the answer does not say that it was blocked
  */
 export function blockedChoice(response: GeminiResponse): ChatChunkChoice {
   const reason = text(response.promptFeedback?.blockReason);
@@ -141,7 +141,7 @@ export function blockedChoice(response: GeminiResponse): ChatChunkChoice {
   };
 }
 
-/** `id`, `created`, `model` and the upstream's own name of the model that answered. */
+/** `id`, `created`, `model`, and Google's name of the model that answered. */
 export function envelope(response: GeminiResponse, context: AnswerContext) {
   return {
     id: `chatcmpl-${response.responseId ?? randomUUID()}`,
@@ -160,17 +160,17 @@ export function candidateOptions(response: GeminiResponse, context: AnswerContex
   };
 }
 
-/** Marks the ids that we made for calls that Gemini gave none: they never go back to Gemini (see google.contents.ts). */
+/** Prefix of the ids that the gateway made for calls without one: they never go back to Gemini (see google.contents.ts). */
 export const CALL_ID_PREFIX = 'call_gw_';
 
-/** At most 24 characters: OpenAI refuses tool call ids of more than 40, and a conversation may move there. */
+/** At most 24 characters: a conversation may move to OpenAI, which refuses tool call ids of more than 40. */
 function shortId(responseId: string | undefined): string {
   if (responseId !== undefined && /^[\w-]{1,24}$/.test(responseId)) return responseId;
   const seed = responseId ?? randomUUID();
   return createHash('sha256').update(seed).digest('base64url').slice(0, 24);
 }
 
-/** What of the searches behind an answer is charged apart: each query, or the prompt once. */
+/** The number of searches that are charged separately: each query, or one per prompt. */
 export function paidSearches(
   candidates: readonly GeminiCandidate[],
   { paysEverySearch }: Pick<AnswerContext, 'paysEverySearch'>,

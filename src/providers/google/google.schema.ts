@@ -4,10 +4,10 @@ import { isObject, type JsonObject } from './google.wire.js';
 const DEFINITIONS = '#/definitions/';
 
 /**
- * A JSON Schema as OpenAI takes it -> one that means the same to Gemini, which passes over the words that it does not know: `const`,
- * `allOf`, `definitions`, exclusive limits, and an `enum` without its type; beside a `$ref` it refuses them.
+ * A JSON Schema as OpenAI accepts it -> one that means the same to Gemini, which ignores unknown keywords: `const`, `allOf`,
+ * `definitions`, exclusive limits, and an `enum` without a type. Beside a `$ref` it refuses them.
  *
- * @returns the schema itself where nothing is to be said otherwise
+ * @returns the schema itself if nothing changes
  * @see https://ai.google.dev/api/generate-content#FIELDS.response_json_schema, which lists the words;
  *      https://github.com/pydantic/pydantic-ai/issues/3610, https://github.com/BerriAI/litellm/pull/40415
  */
@@ -40,7 +40,7 @@ function inKnownWords(schema: JsonObject): JsonObject {
   return schema.type === 'integer' ? withInclusiveLimits(schema) : schema;
 }
 
-/** Gemini answers 400 when anything stands beside a `$ref` that does not begin with `$`. */
+/** Gemini answers 400 to any keyword beside a `$ref`, except those that begin with `$`. */
 function referenceOnly(schema: JsonObject): JsonObject {
   const names = Object.keys(schema);
   const kept = names.filter((name) => name.startsWith('$'));
@@ -53,7 +53,7 @@ function withoutConst(schema: JsonObject): JsonObject {
   return only === null ? { type: 'null', ...rest } : typed({ ...rest, enum: [only] }, [only]);
 }
 
-/** Without the type the values are passed over. Those of a boolean are not taken. */
+/** Without a type, Gemini ignores the values. It does not accept the values of a boolean. */
 function typed(schema: JsonObject, values: readonly unknown[]): JsonObject {
   const types = new Set(values.map(typeOf));
   if (types.has('number')) types.delete('integer');

@@ -17,12 +17,12 @@ import { type AnswerContext, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
 import { paysEverySearch } from './google.traits.js';
 
-/** Each model has two; a wildcard lets clients name models. */
+/** Two for each model; with a wildcard, clients choose the names of models. */
 const MAX_PREPARED_PATHS = 500;
 
-/** Speaks to the Gemini API: I/O only, the translation is in the pure files beside it. */
+/** Calls the Gemini API: I/O only. The translation is in the other files of this folder. */
 export class GoogleStrategy implements ProviderStrategy {
-  /** Google works on and bills to the end of the answer, whoever has left: the gateway drains what it has begun. */
+  /** Google completes and bills an answer even if the connection is closed, so the gateway reads it to the end. */
   readonly cancelStopsBilling = false;
 
   readonly #posts = new Map<string, PreparedPost>();
@@ -109,7 +109,7 @@ export class GoogleStrategy implements ProviderStrategy {
   }
 }
 
-/** The name becomes a part of the address: nothing but a name may get there, even if a wildcard let it pass. */
+/** The name becomes part of the URL: only a name may get there, even if a wildcard let something else pass. */
 const MODEL_NAME = /^((models|tunedModels)\/)?[A-Za-z0-9][\w.@-]{0,127}$/;
 
 function modelPath(model: string): string {

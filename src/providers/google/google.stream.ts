@@ -26,18 +26,18 @@ import {
 import { toUsage } from './google.usage.js';
 import { type GeminiResponse, isObject, type JsonObject, text } from './google.wire.js';
 
-/** Some proxies close a stream in OpenAI's way; Google itself never does. */
+/** Some proxies end a stream as OpenAI does; Google itself never does. */
 const DONE = '[DONE]';
 
 /**
  * Chunks of `streamGenerateContent` -> events of `chat.completion.chunk`.
  *
- * Every chunk is an answer of its own, with running totals of the usage. Nothing but a finish reason (or a blocked
- * prompt) says that the answer is complete: Google ends the body, and so does a cut connection.
+ * Every chunk is an answer of its own, with running totals of the usage. Only a finish reason (or a blocked prompt) shows that the
+ * answer is complete: a cut connection ends the body, too.
  */
 export class GeminiStreamTranslator {
   readonly #candidates = new Map<number, CandidateTranslator>();
-  /** What all chunks have in common, as JSON without its closing brace. */
+  /** The fields that all chunks share, as JSON without the closing brace. */
   #head: string | undefined;
   #blocked = false;
   #usage: Usage | undefined;
@@ -49,7 +49,7 @@ export class GeminiStreamTranslator {
 
   /**
    * @param json  one chunk, as text
-   * @throws ProviderError  for an error object and for what is no JSON object
+   * @throws ProviderError  for an error object, and for anything but a JSON object
    */
   take(json: string): ChatStreamEvent[] {
     if (json.trim() === DONE) return [];
@@ -70,7 +70,7 @@ export class GeminiStreamTranslator {
   /**
    * The body has ended.
    *
-   * @throws ProviderError `provider_bad_response` when the answer isn't complete
+   * @throws ProviderError `provider_bad_response` if the answer isn't complete
    */
   end(): ChatStreamEvent[] {
     const all = [...this.#candidates.values()];
@@ -87,7 +87,7 @@ export class GeminiStreamTranslator {
     this.#lastResponse = response;
   }
 
-  /** A chunk that leaves the prompt's count out has the one of the chunks before: without it its other counts were lost. */
+  /** A chunk without the prompt's count gets the last known one; otherwise its other counts would be lost. */
   #withPrompt(metadata: JsonObject | undefined): JsonObject | undefined {
     const told = metadata?.promptTokenCount ?? undefined;
     if (told !== undefined) {
@@ -116,7 +116,7 @@ export class GeminiStreamTranslator {
     return added;
   }
 
-  /** Google may find fault with the prompt when a part of the answer is out: what it has not ended then never ends. */
+  /** Google may block the prompt after a part of the answer was sent: candidates without a finish reason never get one then. */
   #takeBlock(response: GeminiResponse): ChatChunkChoice[] {
     if (this.#blocked || !text(response.promptFeedback?.blockReason)) return [];
     this.#blocked = true;
@@ -155,10 +155,9 @@ export class GeminiStreamTranslator {
 const CLOSING = new Set(['refusal', 'annotations', 'extra_content', 'provider_specific_fields']);
 
 /**
- * Google finishes with its last words, OpenAI behind them, and there are clients that look for nothing more where they
- * find a finish.
+ * Google sends the finish with the last words, OpenAI after them. Some clients ignore all else in a chunk that has a finish.
  *
- * @param ends  gets the finish, when there are words before it
+ * @param ends  receives the finish if there are words in the chunk
  */
 function wordsOf(choice: ChatChunkChoice, ends: ChatChunkChoice[]): ChatChunkChoice {
   const { delta, logprobs, ...rest } = choice;
@@ -181,7 +180,7 @@ function parseChunk(json: string, begun: boolean): JsonObject {
 function parse(json: string): unknown {
   try {
     const chunk: unknown = parseEventJson(json);
-    // Digits count in arguments only: to look for them in each chunk of a text would cost it something.
+    // Digits matter only in arguments: looking for them in each chunk of text would cost time.
     return json.includes('"functionCall"') && losesDigits(json) ? new ExactJsonParser().parse(json) : chunk;
   } catch (error) {
     if (error instanceof JsonBoundsError) throw toUnreadable(error);
@@ -193,7 +192,7 @@ function chunkHead(response: GeminiResponse, context: AnswerContext): string {
   return JSON.stringify({ ...envelope(response, context), object: 'chat.completion.chunk' }).slice(0, -1);
 }
 
-/** What the model wrote, as far as it is text: answer, thoughts, arguments of calls. */
+/** The text that the model wrote: answer, thoughts, arguments of calls. */
 function outputText(choices: readonly ChatChunkChoice[]): string {
   let written = '';
   for (const { delta } of choices) {

@@ -1,6 +1,6 @@
 import type { JsonObject } from './google.wire.js';
 
-/** Up to 2.5 a model is told how many tokens it may think; from 3 on, how hard. */
+/** Up to 2.5, a request sets how many tokens a model may think; since 3, how hard. */
 type ThinkingControl =
   | { kind: 'none' }
   | { kind: 'budget'; canBeOff: boolean }
@@ -9,7 +9,7 @@ type ThinkingControl =
 const NONE: ThinkingControl = { kind: 'none' };
 
 /**
- * What each line takes, newest lines last; a name that none of them knows counts as the newest.
+ * What each model line accepts, oldest first. An unknown name counts as the newest.
  *
  * @see https://ai.google.dev/gemini-api/docs/thinking and the models' own pages, read 2026-11-20
  */
@@ -26,7 +26,7 @@ export function thinkingControl(model: string): ThinkingControl {
   return CONTROLS.find(([pattern]) => pattern.test(model))?.[1] ?? NEWEST;
 }
 
-/** Tokens, as Google's own OpenAI-compatible endpoint translates the efforts. */
+/** In tokens, as Google's own OpenAI-compatible endpoint translates the efforts. */
 const BUDGETS: Readonly<Record<string, number>> = {
   minimal: 1024,
   low: 1024,
@@ -37,11 +37,11 @@ const BUDGETS: Readonly<Record<string, number>> = {
 };
 
 /**
- * `reasoning_effort` -> `thinkingConfig`. Thoughts are asked for, so that the answer has `reasoning_content`.
+ * `reasoning_effort` -> `thinkingConfig`. It asks for thoughts, so that the answer has `reasoning_content`.
  *
- * An effort that a model lacks becomes the nearest one it has; only "don't think at all" can't be approximated.
+ * An effort that a model lacks becomes the nearest one that it has; only `none` can't be approximated.
  *
- * @returns why it can't be honoured, as text
+ * @returns a text that says why the effort is not supported, or the configuration
  */
 export function toThinkingConfig(effort: string, model: string): JsonObject | string {
   const control = thinkingControl(model);

@@ -8,7 +8,7 @@ export interface GeminiTools {
   readonly toolConfig?: JsonObject;
 }
 
-/** Tools that Google runs itself, by Gemini's name, and what else they are called. */
+/** Tools that Google runs itself, by Gemini's names. */
 const GOOGLE_TOOLS = new Set([
   'googleSearch',
   'googleSearchRetrieval',
@@ -21,6 +21,7 @@ const GOOGLE_TOOLS = new Set([
   'retrieval',
   'mcpServers',
 ]);
+/** OpenAI's names for them. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   webSearch: 'googleSearch',
   webSearchPreview: 'googleSearch',
@@ -31,11 +32,11 @@ const TYPE = new Set(['type']);
 /**
  * `tools`, `functions` and the choice between them -> `tools` and `toolConfig`.
  *
- * Schemas go into `parametersJsonSchema`, which takes JSON Schema as it is; `parameters` knows only a part of it.
+ * Schemas go into `parametersJsonSchema`, which accepts JSON Schema; `parameters` supports only a part of it.
  * Google's own tools pass as raw objects (`{"googleSearch": {}}`) or by type (`{"type": "google_search"}`).
  * `strict` has no counterpart: Gemini follows the schema anyway.
  *
- * @param combines  the model takes Google's own tools beside functions, if it is told to show what it does with them
+ * @param combines  the model accepts Google's own tools beside functions, if the request asks to see their calls
  */
 export function translateTools(
   request: ChatRequest,
@@ -58,12 +59,12 @@ export function translateTools(
   return { ...(tools.length > 0 ? { tools } : {}), ...(toolConfig ? { toolConfig } : {}) };
 }
 
-/** Some of the tools are Google's own, and not the client's functions. */
+/** Whether some of the tools are Google's own, not functions of the client. */
 export function hasGoogleTools(tools: readonly JsonObject[]): boolean {
   return tools.some((tool) => Object.keys(tool).some((key) => key !== 'functionDeclarations'));
 }
 
-/** Fields of a declaration that OpenAI's has not. */
+/** Fields of Gemini's declarations that OpenAI's do not have. */
 const OWN_FIELDS = new Set(['response', 'responseJsonSchema', 'behavior']);
 
 function declare({ name, description, parameters, ...others }: FunctionDefinition): JsonObject {
@@ -76,7 +77,7 @@ function declare({ name, description, parameters, ...others }: FunctionDefinitio
   };
 }
 
-/** OpenAI takes a schema that doesn't say that it is an object's; `{}` means that there are no parameters. */
+/** OpenAI accepts a schema without `type: object`; `{}` means that there are no parameters. */
 function parametersOf(schema: unknown): JsonObject {
   if (!isObject(schema) || Object.keys(schema).length === 0) return {};
   const isTyped = schema.type !== undefined || !isObject(schema.properties);
@@ -96,12 +97,12 @@ function translateOwnTool(tool: ChatTool, path: string, unsupported: Unsupported
   return [{ [name]: settings[name] ?? settings[type] ?? settings }];
 }
 
-/** `function_declarations` is looked up by its camel case name later on; others may be newer than we are. */
+/** In camel case, because `functionDeclarations` is looked up later. Unknown tools pass. */
 function rawTool(tool: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(tool).map(([key, value]) => [toCamelCase(key), value]));
 }
 
-/** OpenAI's search models are told to search by a field of its own. */
+/** OpenAI's search models have a field of their own for web search. */
 function searchTool(options: unknown, unsupported: UnsupportedParams): JsonObject[] {
   if (!isObject(options)) return [];
   for (const [key, value] of Object.entries(options)) {
@@ -120,7 +121,7 @@ function translateChoice(
   return config && { functionCallingConfig: config };
 }
 
-/** Google refuses a calling mode without declarations; "auto" and "none" are what happens anyway. */
+/** Google refuses a calling mode without declarations; "auto" and "none" change nothing then. */
 function withoutFunctions({ tool_choice: choice }: ChatRequest): undefined {
   if (choice === 'required' || isObject(choice)) throw invalidBody('tool_choice', 'needs functions in tools');
 }
@@ -146,8 +147,8 @@ function namedChoice(choice: JsonObject, unsupported: UnsupportedParams): JsonOb
 }
 
 /**
- * `AUTO` takes no list of names; `VALIDATED` is the mode that leaves the model free within one. An empty list would allow
- * them all.
+ * `AUTO` does not accept a list of names; `VALIDATED` is the mode that leaves the model a free choice within one. An empty list
+ * would allow all functions.
  */
 function allowedTools(choice: JsonObject): JsonObject {
   const allowed = isObject(choice.allowed_tools) ? choice.allowed_tools : choice;

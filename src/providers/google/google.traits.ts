@@ -1,12 +1,12 @@
 import { thinkingControl } from './google.thinking.js';
 
-/** From Gemini 3 on, a call that goes back without its signature is refused. */
+/** Since Gemini 3, a call that is sent back without its signature is refused. */
 export function demandsSignatures(model: string): boolean {
   return isGemini3OrLater(model);
 }
 
 /**
- * Models that draw refuse every turn of theirs that comes back without a signature on its first part and on its images.
+ * Image models since Gemini 3 refuse a model turn without a signature on its first part and on its images.
  *
  * @see https://ai.google.dev/gemini-api/docs/gemini-3, "Thought signatures", read 2026-11-30
  */
@@ -15,7 +15,7 @@ export function demandsImageSignatures(model: string): boolean {
 }
 
 /**
- * From Gemini 3 on, every query of a search is charged; before, a prompt for which there were any.
+ * Since Gemini 3, each query of a search is charged; before, each prompt with at least one query.
  *
  * @see https://ai.google.dev/gemini-api/docs/pricing, read 2026-11-29
  */
@@ -24,7 +24,7 @@ export function paysEverySearch(model: string): boolean {
 }
 
 /**
- * From Gemini 3 on, functions and Google's own tools may stand in one request.
+ * Since Gemini 3, a request may have functions and Google's own tools.
  *
  * @see https://ai.google.dev/gemini-api/docs/tool-combination, read 2026-11-29
  */
@@ -33,7 +33,7 @@ export function combinesTools(model: string): boolean {
 }
 
 /**
- * From Gemini 3 on, a tool's result may hold images and documents; older models answer 400.
+ * Since Gemini 3, a tool result may contain images and documents; older models answer 400.
  *
  * @see https://ai.google.dev/gemini-api/docs/function-calling, "Multimodal function responses", read 2026-11-29
  */
@@ -42,8 +42,8 @@ export function takesMediaInResults(model: string): boolean {
 }
 
 /**
- * Newer models answer 400 for penalties. (Their temperature, top_p and top_k are taken and passed over.) Google has 3.6 Flash answer
- * for 3.5 Flash.
+ * Models since 3.5 answer 400 to penalties. (They accept temperature, top_p and top_k, but ignore them.) Requests for 3.5 Flash are
+ * answered by 3.6 Flash.
  *
  * @see https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/gemini/3-6-flash, read 2026-11-30
  */

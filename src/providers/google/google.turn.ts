@@ -1,20 +1,20 @@
 import { type GeminiPart, isObject, type JsonObject, text, without } from './google.wire.js';
 
 /**
- * How one model turn was made of parts, without repeating what the OpenAI message says already.
+ * The layout of a model turn: how it was made of parts, without repeating what the OpenAI message already contains.
  *
- * It is given as `message.provider_specific_fields.parts` when the message alone could not be turned back into the same
- * parts: a signature on text, code that Google ran, an image between two texts. The client sends it back with the
- * message. An entry is one of
+ * It is sent as `message.provider_specific_fields.parts` if the parts could not be rebuilt from the message alone: because of a
+ * signature on text, code that Google ran, or an image between two texts. The client sends it back with the message. An entry is
+ * one of
  *
- *   { content_length, … }      the next so many characters of `content` (UTF-16 units, as JavaScript counts)
- *   { reasoning_length, … }    the next so many of `reasoning_content`
+ *   { content_length, … }      the next that many characters of `content` (UTF-16 units, as JavaScript counts)
+ *   { reasoning_length, … }    the next that many of `reasoning_content`
  *   { tool_call_index }        `tool_calls[index]`
  *   { image_index, … }         `images[index]`
  *   anything else              a part as Gemini gave it
  *
- * `…` are the part's other fields, above all `thoughtSignature`. Runs of text that have none are one entry, so that a
- * stream and a whole answer give the same layout.
+ * `…` are the other fields of the part, above all `thoughtSignature`. Consecutive texts without any are one entry, so that a
+ * stream and a whole answer have the same layout.
  */
 export type TurnEntry = JsonObject;
 
@@ -22,7 +22,7 @@ const TEXT_KEYS = new Set(['text', 'thought']);
 
 export class TurnRecorder {
   readonly #entries: TurnEntry[] = [];
-  /** The message alone, read in its natural order (text, then calls), gives other parts than these. */
+  /** The message alone, in its natural order (text, then calls), would give other parts. */
   #special = false;
   #calls = 0;
 
@@ -55,7 +55,7 @@ export class TurnRecorder {
     return this.#special ? this.#entries : undefined;
   }
 
-  /** Adds to the run of plain text at the end, when there is one. */
+  /** Adds to the plain text at the end, if there is some. */
   #joins(key: string, length: number): boolean {
     const last = this.#entries.at(-1);
     if (!last || typeof last[key] !== 'number' || Object.keys(last).length > 1) return false;
@@ -64,7 +64,7 @@ export class TurnRecorder {
   }
 }
 
-/** What an assistant message of the client holds, for putting the turn together again. */
+/** The contents of a client's assistant message, from which the turn is rebuilt. */
 export interface TurnSource {
   readonly content: string;
   readonly reasoning: string;
@@ -73,10 +73,10 @@ export interface TurnSource {
 }
 
 /**
- * Layout and message -> the parts that Gemini gave. Thoughts without a signature are left out, as Google advises.
+ * Layout and message -> the parts that Gemini sent. Thoughts without a signature are left out, as Google advises.
  *
- * A message that was edited since still makes sense: its whole text stands where the first text stood, and calls that
- * the layout doesn't know come last.
+ * A message that was edited since still makes sense: its whole text takes the place of the first text, and calls that are not in
+ * the layout come last.
  */
 export function rebuildTurn(layout: readonly TurnEntry[], source: TurnSource): GeminiPart[] {
   const content = new TextCursor(source.content, layout, 'content_length');
@@ -112,7 +112,7 @@ function rebuildImage(entry: TurnEntry, index: number, images: readonly GeminiPa
   return images.slice(index, index + 1).map((image) => ({ ...image, ...without(entry, IMAGE_KEYS) }));
 }
 
-/** Hands out a text piece by piece, by the lengths of a layout. */
+/** Returns a text piece by piece, by the lengths of a layout. */
 class TextCursor {
   readonly #pieces: boolean;
   #position = 0;
@@ -135,7 +135,7 @@ class TextCursor {
     return [{ text: piece, ...(this.key === 'reasoning_length' ? { thought: true } : {}), ...others }];
   }
 
-  /** The text that no entry asks for, because the layout has no text at all. */
+  /** The whole text, if the layout has no entry for text. */
   leftOver(): GeminiPart[] {
     return this.#taken || this.whole === '' ? [] : [{ text: this.whole }];
   }
@@ -151,15 +151,15 @@ function lengthOf(value: unknown): number {
   return Number.isSafeInteger(value) && Number(value) >= 0 ? Number(value) : 0;
 }
 
-/** `provider_specific_fields.parts` of a client's message; `undefined` when it has none that we could have made. */
+/** `provider_specific_fields.parts` of a client's message; `undefined` if it is missing or not of our form. */
 export function readLayout(fields: unknown): TurnEntry[] | undefined {
   if (!isObject(fields) || !Array.isArray(fields.parts) || fields.parts.length === 0) return undefined;
   return fields.parts.every(isObject) ? fields.parts : undefined;
 }
 
 /**
- * A signature that stands alone, without a layout: ours on a tool call, LiteLLM's list, and `extra_content` as
- * Google's own OpenAI-compatible endpoint gives it.
+ * A signature without a layout: ours on a tool call, LiteLLM's list, or `extra_content` as Google's own OpenAI-compatible endpoint
+ * has it.
  */
 export function readSignature(holder: JsonObject): string | undefined {
   const fields = isObject(holder.provider_specific_fields) ? holder.provider_specific_fields : {};

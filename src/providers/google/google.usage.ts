@@ -4,15 +4,15 @@ import { type JsonObject, objects, text } from './google.wire.js';
 /**
  * Gemini's `usageMetadata` -> ours.
  *
- * `promptTokenCount` includes cached tokens, but not what server-side tools put into the prompt
- * (`toolUsePromptTokenCount`); `candidatesTokenCount` leaves thoughts out, `totalTokenCount` is the sum of all four
- * (where it is the sum without the thoughts, the candidates' count has them).
- * proto3 leaves out a count of zero: an absent count is taken from the total, else it is zero, as long as the
- * prompt's is known. In a stream every chunk has running totals: the last one wins.
+ * `promptTokenCount` includes cached tokens, but not what server-side tools add to the prompt (`toolUsePromptTokenCount`).
+ * `candidatesTokenCount` excludes thoughts. `totalTokenCount` is the sum of all four; if it is the sum without the thoughts, the
+ * candidates' count includes them.
+ * proto3 omits zeros: a missing count is derived from the total, otherwise it is zero, provided that the prompt's count is known.
+ * In a stream every chunk has running totals: the last one counts.
  *
  * @param metadata         block as received; tokens
- * @param searches         searches with Google that are charged apart
- * @returns                `undefined` when neither the prompt's count nor a total was reported: unknown is not zero
+ * @param searches         searches with Google that are charged separately
+ * @returns                `undefined` if neither the prompt's count nor a total was reported: unknown is not zero
  */
 export function toUsage(metadata: JsonObject | undefined, searches = 0): Usage | undefined {
   if (!metadata) return undefined;
@@ -43,7 +43,7 @@ function readCounts(metadata: JsonObject): Counts {
   const thoughts = count(metadata.thoughtsTokenCount) ?? 0;
   const reported = count(metadata.candidatesTokenCount);
   const prompt = count(metadata.promptTokenCount) ?? remainder(total, [toolUse, thoughts, reported ?? 0]);
-  // Some versions of the API count thoughts among the candidates' tokens; then the total has no room for them beside.
+  // Some versions of the API include thoughts in the candidates' count: then the total has no room for them in addition.
   const hasThoughts = reported !== undefined && total === (prompt ?? 0) + toolUse + reported;
   const candidates = hasThoughts
     ? Math.max(0, reported - thoughts)
@@ -59,7 +59,7 @@ function remainder(total: number | undefined, parts: readonly number[]): number 
   );
 }
 
-/** A part is never reported as larger than what it is a part of, whatever the provider says. */
+/** A part is never larger than its whole, whatever the provider reports. */
 function inputParts(metadata: JsonObject, promptTokens: number, inputTokens: number): Partial<Usage> {
   const cached = atMost(promptTokens, count(metadata.cachedContentTokenCount));
   const prompt = [metadata.promptTokensDetails, metadata.toolUsePromptTokensDetails];
@@ -79,7 +79,7 @@ function outputParts(metadata: JsonObject, candidateTokens: number): Partial<Usa
   });
 }
 
-/** Tokens of one kind over `…TokensDetails` lists; `undefined` when none of them names it. */
+/** Tokens of one modality in `…TokensDetails` lists; `undefined` if none of them has it. */
 function modality(name: string, details: readonly unknown[]): number | undefined {
   let sum: number | undefined;
   for (const list of details) {

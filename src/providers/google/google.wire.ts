@@ -3,7 +3,7 @@ import { isObject, type JsonObject, objects } from '../json-object.js';
 export { isObject, type JsonObject, objects } from '../json-object.js';
 
 /**
- * Gemini's wire, only the fields we read. Everything else is kept as it came (index signatures).
+ * The fields of Gemini's API that we read. All others are kept as received (index signatures).
  *
  * @see https://ai.google.dev/api/generate-content, read 2026-11-20
  */
@@ -25,9 +25,9 @@ export interface GeminiContent {
 /** One of `text`, `functionCall`, `inlineData`, … with `thought` and `thoughtSignature` beside it. */
 export interface GeminiPart {
   text?: string;
-  /** A summary of the model's thoughts, not of the answer. */
+  /** The text summarises the model's thoughts and is not part of the answer. */
   thought?: boolean;
-  /** Opaque; has to go back on the same part. */
+  /** Opaque; has to be sent back on the same part. */
   thoughtSignature?: string;
   functionCall?: GeminiFunctionCall;
   functionResponse?: JsonObject;
@@ -51,7 +51,7 @@ export interface GeminiResponse {
   modelVersion: string | undefined;
   responseId: string | undefined;
   createTime: string | undefined;
-  /** Fields of the answer that we know nothing about. */
+  /** Fields of the answer that we do not know. */
   others: JsonObject | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface GeminiCandidate {
   finishReason: string | undefined;
   logprobsResult: JsonObject | undefined;
   groundingMetadata: JsonObject | undefined;
-  /** All of the candidate but content, index, finish reason and token probabilities. */
+  /** Everything but content, index, finish reason and token probabilities. */
   metadata: JsonObject | undefined;
 }
 
@@ -69,21 +69,21 @@ export function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** A copy without the named keys, or `undefined` when nothing is left. */
+/** A copy without the given keys; `undefined` if nothing is left. */
 export function without(object: JsonObject, keys: ReadonlySet<string>): JsonObject | undefined {
-  // Mostly nothing is left, and this is asked of each chunk and part.
+  // Usually nothing is left, and this runs for each chunk and part.
   for (const key in object) {
     if (!keys.has(key)) return Object.fromEntries(Object.entries(object).filter(([name]) => !keys.has(name)));
   }
   return undefined;
 }
 
-/** `thinking_config` -> `thinkingConfig`: Google takes both, we look fields up by one. */
+/** `thinking_config` -> `thinkingConfig`: Google accepts both, we use one to look fields up. */
 export function toCamelCase(key: string): string {
   return key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** `groundingMetadata` -> `grounding_metadata`: how Google's fields are named inside an OpenAI answer. */
+/** `groundingMetadata` -> `grounding_metadata`: the names of Google's fields in an OpenAI answer. */
 export function toSnakeCase(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
@@ -98,7 +98,7 @@ const RESPONSE_KEYS = new Set([
 ]);
 const CANDIDATE_KEYS = new Set(['content', 'index', 'finishReason', 'logprobsResult']);
 
-/** An answer, or one chunk of a stream, with what may be absent filled in: candidates, parts, index. */
+/** An answer, or one chunk of a stream. Missing candidates, parts and indexes are filled in. */
 export function readResponse(body: JsonObject): GeminiResponse {
   return {
     candidates: objects(body.candidates).map(readCandidate),
@@ -114,7 +114,7 @@ export function readResponse(body: JsonObject): GeminiResponse {
 function readCandidate(candidate: JsonObject): GeminiCandidate {
   const content = isObject(candidate.content) ? candidate.content : {};
   return {
-    // Absent in a quarter of the recorded answers: proto3 leaves out a zero.
+    // proto3 omits zeros, so the first candidate often has no index.
     index: Number.isSafeInteger(candidate.index) ? Number(candidate.index) : 0,
     parts: objects(content.parts),
     finishReason: finishReasonOf(candidate.finishReason),
