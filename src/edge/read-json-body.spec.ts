@@ -1,7 +1,10 @@
 import { GatewayError } from '@app/contracts';
 import fc from 'fast-check';
+import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import { MAX_JSON_DEPTH } from './json-structure.js';
 import { useJsonBody } from './read-json-body.js';
@@ -14,6 +17,14 @@ function incoming(body: Buffer | string, headers: Record<string, string> = {}): 
   return Object.assign(Readable.from(halves), {
     headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked', ...headers },
   }) as unknown as IncomingMessage;
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+function heapBytes(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
 }
 
 const readBody = (request: IncomingMessage, limit: number): Promise<unknown> =>
@@ -46,6 +57,19 @@ describe('useJsonBody', () => {
         },
       ),
     );
+  });
+
+  it('takes no more memory for a body in chunks of a byte each', async () => {
+    const body = JSON.stringify({ text: 'x'.repeat(LIMIT - 20) });
+    const request = Object.assign(new EventEmitter(), {
+      headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' },
+    });
+    const read = readBody(request as unknown as IncomingMessage, LIMIT);
+    const before = heapBytes();
+    for (const letter of body) request.emit('data', Buffer.from(letter));
+    expect(heapBytes() - before).toBeLessThan(20 * 2 ** 20);
+    request.emit('end');
+    expect(await read).toEqual(JSON.parse(body));
   });
 
   it('throws nothing but a GatewayError on arbitrary bytes', async () => {

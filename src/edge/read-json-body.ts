@@ -59,11 +59,16 @@ function checkHeaders(request: IncomingMessage): void {
 /** A body on its way. */
 interface Reading {
   readonly chunks: Buffer[];
+  /** How many of them, from the first on, were joined from `MOST_PIECES` each. */
+  joined: number;
   bytes: number;
   readonly limitBytes: number;
   readonly read: (bytes: Buffer) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** Each piece takes some 400 bytes besides its own: 10 MiB in chunks of one byte would take 4 GB. */
+const MOST_PIECES = 1_024;
 
 const READING = Symbol('reading');
 
@@ -79,7 +84,7 @@ function readBytes(
   read: (bytes: Buffer) => void,
   reject: (error: unknown) => void,
 ): void {
-  request[READING] = { chunks: [], bytes: 0, limitBytes, read, reject };
+  request[READING] = { chunks: [], joined: 0, bytes: 0, limitBytes, read, reject };
   request.on('data', onData).on('end', onEnd).on('error', onEndBefore).on('close', onClose);
 }
 
@@ -88,7 +93,12 @@ function onData(this: ReadRequest, chunk: Buffer): void {
   // What still comes after a refusal is read and dropped until that is sent: a reset would overtake it.
   if (!reading) return;
   reading.bytes += chunk.length;
-  reading.chunks.push(chunk);
+  const { chunks } = reading;
+  chunks.push(chunk);
+  if (chunks.length - reading.joined === MOST_PIECES) {
+    chunks.push(Buffer.concat(chunks.splice(reading.joined)));
+    reading.joined += 1;
+  }
   if (reading.bytes > reading.limitBytes) taken(this)?.reject(tooLarge(reading.limitBytes));
 }
 
