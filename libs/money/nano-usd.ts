@@ -51,7 +51,7 @@ export function parseAmount(value: unknown): NanoUsd {
     throw new InvalidAmountError('amount must be a decimal');
   const text = String(value);
   if (text.replace(/e.*$|[^\d]/g, '').replace(/^0+/, '').length > 15)
-    throw new InvalidAmountError('amount has more digits than a JSON number keeps: send it as a string');
+    throw new InvalidAmountError('amount has more digits than a JSON number can hold; send it as a string');
   return parseDecimalToNano(expandExponent(text));
 }
 

@@ -55,9 +55,13 @@ export class JwksKeys {
     }
     if (key) return key;
     if (this.#failed)
-      throw new GatewayError('auth_unavailable', 'Tokens cannot be checked at the moment.', {
-        retryAfterMs: COOLDOWN_MS,
-      });
+      throw new GatewayError(
+        'auth_unavailable',
+        'Tokens cannot be verified at the moment. Try again later.',
+        {
+          retryAfterMs: COOLDOWN_MS,
+        },
+      );
     throw refusal('invalid_token', 'The token is signed with an unknown key.');
   }
 

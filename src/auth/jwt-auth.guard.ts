@@ -78,11 +78,11 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     if (info instanceof GatewayError) throw info;
     const name = info instanceof Error ? info.name : '';
     if (name === 'TokenExpiredError')
-      throw refusal('token_expired', 'The token has expired: get a new one.', info);
+      throw refusal('token_expired', 'The token has expired. Get a new one.', info);
     if (name === 'NotBeforeError') throw refusal('invalid_token', 'The token is not valid yet.', info);
     throw refusal(
       'invalid_token',
-      'The token is not valid here: its signature, algorithm, issuer and audience must be the configured ones.',
+      'The token is not valid here: its signature, algorithm, issuer and audience must match the configuration.',
       info,
     );
   }
@@ -90,7 +90,7 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
   #admit(request: Request, principal: Principal, rules: RouteRules): true {
     if (this.revoked.isRevoked(principal)) throw refusal('invalid_token', 'The token has been revoked.');
     if (rules.isAdminOnly && principal.role !== 'admin') {
-      throw new GatewayError('admin_only', 'This needs a token with the role "admin".');
+      throw new GatewayError('admin_only', 'This requires a token with the role "admin".');
     }
     request.gateway.principal = principal;
     request.gateway.authenticatedAtMs = performance.now();
@@ -102,7 +102,9 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
     const refused =
       error instanceof GatewayError
         ? error
-        : new GatewayError('auth_unavailable', 'Tokens cannot be checked at the moment.', { cause: error });
+        : new GatewayError('auth_unavailable', 'Tokens cannot be verified at the moment. Try again later.', {
+            cause: error,
+          });
     const { requestId, clientAddress } = request.gateway;
     if (refused !== error)
       this.telemetry.event({ kind: 'unexpected-error', where: 'auth', requestId, error });

@@ -30,7 +30,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     const { jwksIssuer } = this.config.auth;
     const issuer: unknown = Reflect.get(Object(claims), 'iss');
     if (this.#sources.get(request) === 'jwks' && jwksIssuer !== undefined && issuer !== jwksIssuer) {
-      throw refusal('invalid_token', 'The token comes from another issuer.');
+      throw refusal('invalid_token', 'The token was issued by another issuer than the configured one.');
     }
     return principal;
   }

@@ -32,7 +32,7 @@ export function toPrincipal(claims: unknown, nowSeconds: number): Principal {
 
 function userId(sub: unknown): string {
   if (typeof sub === 'string' && USER_ID.test(sub)) return sub;
-  throw invalid('has no usable `sub`');
+  throw invalid('has no valid `sub`');
 }
 
 function role(value: unknown): Principal['role'] {
@@ -44,7 +44,7 @@ function models(value: unknown): Principal['models'] {
   if (value === undefined) return undefined;
   const isList = Array.isArray(value) && value.length <= MAX_MODELS;
   if (!isList || !value.every((name): name is string => typeof name === 'string' && MODEL.test(name))) {
-    throw invalid('has `models` that are not a list of names');
+    throw invalid('has a `models` that is not a list of names');
   }
   return Object.freeze([...value]);
 }
@@ -59,13 +59,13 @@ function tokenId(value: unknown): string | undefined {
 function issuedAt(value: unknown, nowSeconds: number): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number' && value >= 0 && value <= nowSeconds + LEEWAY_SECONDS) return value;
-  throw invalid('has an `iat` that cannot be');
+  throw invalid('has an invalid `iat`');
 }
 
 /** JSON knows numbers such as 1e999, which JavaScript reads as Infinity. */
 function expiresAt(value: unknown): number {
   if (typeof value === 'number' && value > 0 && value <= Number.MAX_SAFE_INTEGER) return value;
-  throw invalid('has no usable `exp`');
+  throw invalid('has no valid `exp`');
 }
 
 function invalid(what: string): Error {

@@ -59,7 +59,7 @@ export function toGatewayError(exception: unknown): GatewayError {
   if (exception instanceof GatewayError) return exception;
   if (exception instanceof HttpException && exception.getStatus() < 500)
     return new GatewayError('invalid_http_request', exception.message, { cause: exception });
-  const message = 'The gateway failed. The error is logged under this request id.';
+  const message = 'The gateway failed unexpectedly. The error is logged under this request id.';
   return new GatewayError('internal_error', message, { cause: exception });
 }
 

@@ -43,7 +43,7 @@ function refuseFlood(value: unknown, { type, metatype }: ArgumentMetadata): void
   if (metatype === Object || countValues(value, 0) <= MAX_VALUES) return;
   throw new GatewayError(
     codeFor(type),
-    `There are more than ${MAX_VALUES} values, and most are not known here.`,
+    `There are more than ${MAX_VALUES} values, most of them not recognised.`,
   );
 }
 
@@ -90,7 +90,7 @@ function firstProblem(
   const param = `${prefix}${fault?.property ?? ''}`;
   // Rules are met from the one nearest to the field upwards, so the last is the one written first: the field's type.
   const [rule, own] = Object.entries(fault?.constraints ?? {}).at(-1) ?? [];
-  if (rule === 'whitelistValidation') return { param, message: `${param} is not known here` };
+  if (rule === 'whitelistValidation') return { param, message: `${param} is not recognised` };
   if (own !== undefined) return { param, message: own };
   if (fault?.children?.length) return firstProblem(fault.children, `${param}.`);
   return { param, message: `${param} is not valid` };

@@ -13,8 +13,8 @@ export function describeMissingRoute(path: string): string {
   const other = OTHER_APIS.exec(path)?.[2];
   if (other !== undefined)
     return `The gateway has no /v1/${other}: it serves chat completions only, at POST /v1/chat/completions.`;
-  if (COMPLETIONS.test(path)) return 'Chat completions are asked for with POST: GET /docs shows how.';
+  if (COMPLETIONS.test(path)) return 'Chat completions are requested with POST. GET /docs shows how.';
   if (APPENDED.test(path))
-    return 'There is no such route: the base URL of a client of OpenAI ends in /v1 (or /openai/v1), and the client appends the rest.';
-  return 'There is no such route: check method and path, GET /docs shows all of them.';
+    return 'There is no such route. The base URL of an OpenAI client ends in /v1 (or /openai/v1); the client appends the rest.';
+  return 'There is no such route. Check the method and the path; GET /docs lists all routes.';
 }

@@ -42,7 +42,7 @@ function checkHeaders(request: IncomingMessage): void {
   if (!JSON_TYPE.test(contentType)) {
     throw new GatewayError(
       'unsupported_media_type',
-      'The body must be JSON: send Content-Type: application/json.',
+      'The body must be JSON, sent with Content-Type: application/json.',
     );
   }
   const charset = CHARSET.exec(contentType)?.[1]?.toLowerCase();

@@ -34,7 +34,7 @@ export function guardServer(server: Server): void {
     }
   });
   server.on('checkExpectation', (_request, response) => {
-    const error = new GatewayError('expectation_failed', 'Only the expectation 100-continue is understood.');
+    const error = new GatewayError('expectation_failed', 'Only the expectation 100-continue is supported.');
     response.writeHead(error.status, {
       'Content-Type': JSON_TYPE,
       'x-request-id': uuidV7(),

@@ -90,7 +90,7 @@ function userRefusal(rule: WindowRule, retryAfterMs: number): GatewayError {
 function globalRefusal(retryAfterMs: number): GatewayError {
   return refusal(
     'global_rate_limited',
-    'The gateway serves as many requests as it may just now.',
+    'The rate limit for all users together has been reached.',
     retryAfterMs,
   );
 }

@@ -60,7 +60,9 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
     const model = snapshot.find(name);
     if (!model) throw modelNotFound(name, principal, snapshot);
     if (!isAllowed(model, name, principal, snapshot)) {
-      throw new GatewayError('model_not_allowed', 'This token may not use this model.', { param: 'model' });
+      throw new GatewayError('model_not_allowed', 'This token is not allowed to use this model.', {
+        param: 'model',
+      });
     }
     return model;
   }
@@ -108,10 +110,10 @@ export function modelNotFound(name: string, principal: Principal, snapshot: Cata
   const names = allowedModels(principal, snapshot).map(({ id }) => id);
   const meant = nearestName(name, names);
   const shown = JSON.stringify(shortened(name, 100));
-  const question = meant === undefined ? '' : ` is ${JSON.stringify(meant)} meant?`;
+  const question = meant === undefined ? '' : ` Did you mean ${JSON.stringify(meant)}?`;
   return new GatewayError(
     'model_not_found',
-    `The model ${shown} is not served here:${question} GET /v1/models lists those that are.`,
+    `The model ${shown} is not available here.${question} GET /v1/models lists the available models.`,
     { param: 'model' },
   );
 }

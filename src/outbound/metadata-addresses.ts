@@ -57,7 +57,7 @@ export const lookupOutbound: LookupFunction = (hostname, options, callback) => {
 };
 
 function notFound(hostname: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${hostname} leads to an address that is not to be dialled`), {
+  return Object.assign(new Error(`${hostname} resolves to an address that must not be called`), {
     code: 'ENOTFOUND',
     syscall: 'getaddrinfo',
     hostname,

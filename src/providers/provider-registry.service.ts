@@ -101,7 +101,7 @@ export class ProviderRegistry implements OnApplicationShutdown {
 
 /** A reload took the provider away from a request that was planned before: asked again, it is planned anew. */
 function taken(name: string): ProviderError {
-  return new ProviderError('provider_overloaded', `The provider ${name} is not configured any more.`, {
+  return new ProviderError('provider_overloaded', `The provider ${name} is no longer configured.`, {
     processed: 'no',
     countsAsFailure: false,
     tryElsewhere: true,

@@ -70,7 +70,7 @@ describe('an answer with more parts than any model gives', () => {
     expect(() => translate(most + 1)).toThrow(
       expect.objectContaining({
         code: 'provider_bad_response',
-        message: expect.stringContaining('more parts than any model gives') as string,
+        message: expect.stringContaining('more parts than any model produces') as string,
       }),
     );
   });

@@ -47,7 +47,7 @@ describe('a start on a port that is taken', () => {
 
 describe('a refusal', () => {
   it('of a model names the list, also when only its provider has no key', async () => {
-    const told = 'is not served here: GET /v1/models lists those that are.';
+    const told = 'is not available here. GET /v1/models lists the available models.';
     for (const model of ['gpt-4', 'no-such-model']) {
       const expected = `The model "${model}" ${told}`;
       expect(await messageOf('/v1/chat/completions', { model, messages: MESSAGES })).toBe(expected);
@@ -58,7 +58,7 @@ describe('a refusal', () => {
   it('of a misspelt model names the one that is meant, when the token may use it', async () => {
     const bodyOf = (model: string) => ({ model, messages: MESSAGES });
     for (const written of ['echo-tool', 'echo_tools', 'openai/echo-tools', 'ECHO-TOOLS']) {
-      const expected = `The model "${written}" is not served here: is "echo-tools" meant? GET /v1/models lists those that are.`;
+      const expected = `The model "${written}" is not available here. Did you mean "echo-tools"? GET /v1/models lists the available models.`;
       expect(await messageOf('/v1/chat/completions', bodyOf(written))).toBe(expected);
     }
     const token = mintToken({ sub: 'alice', models: ['echo'] });
@@ -67,18 +67,18 @@ describe('a refusal', () => {
 
   it('of a token says which kind is wanted', async () => {
     expect(await messageOf('/v1/models', undefined, 'sk-proj-0123456789')).toBe(
-      'This is not a token of this gateway: it takes a JWT, not a key of a provider.',
+      'This is not a token for this gateway. Send a JWT, not an API key of a provider.',
     );
     expect(await messageOf('/v1/models', undefined, mintToken({ sub: 'a' }, 'x'.repeat(40)))).toContain(
       'signature',
     );
     expect(
       await messageOf('/v1/models', undefined, mintToken({ sub: 'a', expiresInSeconds: -120 })),
-    ).toContain('get a new one');
+    ).toContain('Get a new one');
   });
 
   it('of a path points to the list of routes', async () => {
-    expect(await messageOf('/v1/chat/completions')).toContain('POST: GET /docs');
+    expect(await messageOf('/v1/chat/completions')).toContain('POST. GET /docs');
     expect(await messageOf('/v1/chats/completion', {})).toContain('GET /docs');
   });
 
@@ -114,7 +114,7 @@ describe('a refusal', () => {
     '/v1/v1/chat/completions',
     '/v1/chat/completions/chat/completions',
   ])('of %s says how a base URL ends', async (path) => {
-    expect(await messageOf(path, {})).toContain('the base URL of a client of OpenAI ends in /v1');
+    expect(await messageOf(path, {})).toContain('The base URL of an OpenAI client ends in /v1');
   });
 
   it('of the models below a base URL without /v1 says how it ends', async () => {
@@ -128,7 +128,7 @@ describe('a refusal', () => {
       'temperature must be a number.',
     ],
     ['/billing/estimate', { model: 'echo', messages: MESSAGES, top_p: [] }, 'top_p must be a number.'],
-    ['/billing/usage?group=day', undefined, 'group is not known here.'],
+    ['/billing/usage?group=day', undefined, 'group is not recognised.'],
   ])('of a field on %s is a sentence', async (path, body, message) => {
     expect(await messageOf(path, body)).toBe(message);
   });

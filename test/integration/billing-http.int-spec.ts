@@ -997,7 +997,7 @@ describe('a report of very many', () => {
       const cut = await get(`${january}&format=${format}`, 'root');
       expect([cut.status, cut.json.error.message]).toEqual([
         400,
-        'The report has 10001 rows, more than 10000: ask for it in pages, with limit and offset.',
+        'The report has 10001 rows, more than 10000. Request it in pages, with limit and offset.',
       ]);
     }
     expect((await get(`${january}&limit=10000&format=csv`, 'root')).headers.get('x-total-count')).toBe(

@@ -102,7 +102,7 @@ export class BookingsService {
     }
     if (refund) {
       const before = formatNano(BigInt(refund.amount_nano));
-      throw new GatewayError('idempotency_conflict', `This request was refunded before, with ${before}.`, {
+      throw new GatewayError('idempotency_conflict', `This request was already refunded, with ${before}.`, {
         param: 'amount',
       });
     }
@@ -111,9 +111,13 @@ export class BookingsService {
       throw new GatewayError('not_found', 'Nothing was charged for this request.', { param: 'request_id' });
     }
     const most = formatNano(charged);
-    throw new GatewayError('invalid_body', `A refund is above zero and at most ${most}, what was charged.`, {
-      param: 'amount',
-    });
+    throw new GatewayError(
+      'invalid_body',
+      `A refund must be above zero and at most ${most}, the amount charged.`,
+      {
+        param: 'amount',
+      },
+    );
   }
 
   async #explain(order: BookingOrder): Promise<Booking> {
@@ -126,9 +130,13 @@ export class BookingsService {
         return toBooking(known, order.userId, true);
       }
       if (known) {
-        throw new GatewayError('idempotency_mismatch', 'This idempotency_key booked another amount before.', {
-          param: 'idempotency_key',
-        });
+        throw new GatewayError(
+          'idempotency_mismatch',
+          'This idempotency_key was already used for a different amount.',
+          {
+            param: 'idempotency_key',
+          },
+        );
       }
     }
     const { availableNano } = await this.accounts.require(order.userId);

@@ -21,8 +21,8 @@ export function insufficientBalance(
 export function balanceReserved(needNano: NanoUsd, balanceNano: NanoUsd, heldNano: NanoUsd): GatewayError {
   return new GatewayError(
     'balance_reserved',
-    `Requests in flight hold the balance that this one needs: ${describe(needNano, balanceNano, heldNano)}. ` +
-      'Try again when they have ended.',
+    `The balance that this request needs is held by requests in flight: ${describe(needNano, balanceNano, heldNano)}. ` +
+      'Try again when they have finished.',
     { retryAfterMs: RESERVED_RETRY_AFTER_MS },
   );
 }
@@ -30,7 +30,7 @@ export function balanceReserved(needNano: NanoUsd, balanceNano: NanoUsd, heldNan
 export function keyTaken(): GatewayError {
   return new GatewayError(
     'idempotency_conflict',
-    'A request with this Idempotency-Key is in flight or was charged already.',
+    'A request with this Idempotency-Key is in flight or was already charged.',
     { retryAfterMs: RESERVED_RETRY_AFTER_MS },
   );
 }

@@ -149,10 +149,10 @@ export class IdempotencyService {
     const { status, headers, stream, body } = row;
     if (status === null) {
       // Of an owner that may still be at it, or whose journal may still be replayed, the answer is on its way.
-      if (row.charged && !row.owned) throw answerLost('was charged, and its answer is past its term');
+      if (row.charged && !row.owned) throw answerLost('was charged, and its answer is no longer kept');
       return undefined;
     }
-    if (body === null) throw answerLost('was charged, and its answer was too large to be stored');
+    if (body === null) throw answerLost('was charged, and its answer was too large to store');
     const text = await this.packer.unpack(body, { userId, key });
     if (text === undefined) throw this.#unreadable();
     return { status, headers: headers ?? {}, body: text, stream: stream ?? false };
@@ -169,7 +169,7 @@ export class IdempotencyService {
       requestId: undefined,
       error,
     });
-    return answerLost('was answered, and its answer cannot be decrypted any more');
+    return answerLost('was answered, and its answer can no longer be decrypted');
   }
 
   #replay(response: StoredResponse): IdempotentBegin {
@@ -191,9 +191,13 @@ interface KeyRow {
 }
 
 function mismatch(): GatewayError {
-  return new GatewayError('idempotency_mismatch', 'This Idempotency-Key was used for another request.', {
-    param: 'Idempotency-Key',
-  });
+  return new GatewayError(
+    'idempotency_mismatch',
+    'This Idempotency-Key was already used for a different request.',
+    {
+      param: 'Idempotency-Key',
+    },
+  );
 }
 
 function inFlight(): GatewayError {
@@ -207,7 +211,7 @@ function inFlight(): GatewayError {
 function answerLost(what: string): GatewayError {
   return new GatewayError(
     'idempotency_conflict',
-    `The request with this Idempotency-Key ${what}. Send a new key to ask again.`,
+    `The request with this Idempotency-Key ${what}. Send a new key to run it again.`,
     { param: 'Idempotency-Key', headers: { 'x-should-retry': 'false' } },
   );
 }

@@ -166,7 +166,9 @@ export class ReportsService {
     if (after === undefined) return undefined;
     const [place] = await this.database.query<Place>(FIND_PLACE, [entryIdOf(after), userId]);
     if (place) return place;
-    throw new GatewayError('invalid_query', 'after names no entry of this ledger.', { param: 'after' });
+    throw new GatewayError('invalid_query', 'after is not the id of an entry of this ledger.', {
+      param: 'after',
+    });
   }
 
   /**
@@ -190,11 +192,12 @@ export class ReportsService {
 }
 
 const TOO_LONG = {
-  message: 'The period has more entries than can be read in time: ask for a shorter one.',
+  message: 'The period has more entries than can be read in time. Request a shorter one.',
   param: 'from',
 };
 const TOO_FAR = {
-  message: 'There are more entries before this one than can be read in time: go on with after.',
+  message:
+    'There are more entries before this page than can be read in time. Continue with after instead of offset.',
   param: 'offset',
 };
 

@@ -95,7 +95,7 @@ export class UnknownCostsService {
     const now = await this.#find(order.id);
     if (isReconciled(now)) return again(now, order.amountNano);
     const { availableNano } = await this.accounts.require(userId);
-    const message = `The account has only ${formatNano(availableNano)} free: charge less, and the rest is written off.`;
+    const message = `The account has only ${formatNano(availableNano)} free. Charge less; the rest is written off.`;
     throw new GatewayError('invalid_body', message, { param: 'amount' });
   }
 
@@ -153,7 +153,7 @@ function again(row: FoundRow, amountNano: NanoUsd): Reconciliation {
   const decided = row.charged_nano ?? row.reconciled_nano;
   if (decided !== null && BigInt(decided) === amountNano) return toReconciliation(row, true);
   const how = decided === null ? 'by hand' : `with ${formatNano(BigInt(decided))}`;
-  throw new GatewayError('idempotency_conflict', `This call was reconciled before, ${how}.`, {
+  throw new GatewayError('idempotency_conflict', `This call was already reconciled, ${how}.`, {
     param: 'amount',
   });
 }

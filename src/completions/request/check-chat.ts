@@ -146,7 +146,7 @@ function toolCallProblem(call: unknown, budget: JsonBudget): string | undefined 
   return budget.covers(call.function.arguments) ? undefined : TOO_MUCH;
 }
 
-const TOO_MUCH = 'must not have so deep or so many arguments';
+const TOO_MUCH = 'has too many or too deeply nested arguments';
 
 /** A hundred times what OpenAI takes. */
 const MAX_TOOLS = 12_800;

@@ -33,9 +33,9 @@ export function assistantBlocks(
   if (isRawContentOf(message, fields.anthropic_content)) {
     return withCalled(fields.anthropic_content.filter(isSendable), message, context);
   }
-  if (message.audio) context.unsupported.refuse(`${path}.audio`, 'is not taken by Anthropic');
+  if (message.audio) context.unsupported.refuse(`${path}.audio`, 'is not accepted by Anthropic');
   if (Array.isArray(message.images) && message.images.length > 0)
-    context.unsupported.refuse(`${path}.images`, 'is not taken by Anthropic');
+    context.unsupported.refuse(`${path}.images`, 'is not accepted by Anthropic');
   const said = toBlocks(message.content, `${path}.content`, context);
   // Some clients send a call in both dialects.
   const native = new Set(said.filter((block) => block.type === 'tool_use').map((block) => block.id));
@@ -95,7 +95,7 @@ function toolUses(
 
 function toolUse(call: ToolCall, path: string, context: ContentContext): WireBlock[] {
   if (!isObject(call.function)) {
-    context.unsupported.refuse(path, 'is not a function call, which is all that Anthropic has');
+    context.unsupported.refuse(path, 'is not a function call, the only kind that Anthropic has');
     return [];
   }
   const input = toInput(call.function.arguments, `${path}.function.arguments`, context.exactJson);

@@ -78,7 +78,7 @@ export function takenBlocks(
   if (!traits.textOnly) return blocks;
   return blocks.filter((block) => {
     if (block.type === 'text' || isThinking(block)) return true;
-    unsupported.refuse(path, `holds a block of the type ${block.type}, and this model takes text alone`);
+    unsupported.refuse(path, `contains a block of the type ${block.type}, but this model accepts only text`);
     return false;
   });
 }
@@ -118,7 +118,7 @@ function otherBlocks(part: ContentPart, path: string, context: ContentContext): 
   }
   context.unsupported.refuse(
     path,
-    `has the type ${JSON.stringify(part.type)}, which Anthropic does not take`,
+    `has the type ${JSON.stringify(part.type)}, which Anthropic does not accept`,
   );
   return [];
 }
@@ -218,7 +218,7 @@ function documentBlocks(url: string, extras: JsonObject, path: string, context: 
       { type: 'document', source: { type: 'text', media_type: 'text/plain', data: text() }, ...extras },
     ];
   }
-  context.unsupported.refuse(path, `is a file of type ${mediaType}; Anthropic takes PDF, text and images`);
+  context.unsupported.refuse(path, `is a file of type ${mediaType}; Anthropic accepts PDF, text and images`);
   return [];
 }
 

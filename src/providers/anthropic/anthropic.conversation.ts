@@ -33,7 +33,7 @@ export function toConversation(messages: readonly ChatMessage[], context: Conten
   const turns = new Turns(context);
   messages.slice(leading).forEach((message, index) => turns.add(message, leading + index));
   const wire = turns.toMessages();
-  if (wire.length === 0) throw invalidBody('messages', 'must hold a message with content');
+  if (wire.length === 0) throw invalidBody('messages', 'must contain a message with content');
   if (wire.at(-1)?.role === 'assistant') keepLast(messages, context);
   return { system, messages: wire };
 }
@@ -78,7 +78,7 @@ const OWN_OF_SYSTEM = ['clear_at', 'output_config'] as const;
 
 function systemBlocks(message: ChatMessage, path: string, context: ContentContext): WireBlock[] {
   for (const name of OWN_OF_SYSTEM) {
-    if (message[name]) context.unsupported.refuse(`${path}.${name}`, 'is not taken by the gateway');
+    if (message[name]) context.unsupported.refuse(`${path}.${name}`, 'is not accepted by the gateway');
   }
   return closedByCacheControl(named(contentBlocks(message, path, context), message.name), message);
 }

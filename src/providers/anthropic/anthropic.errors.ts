@@ -36,7 +36,7 @@ const RATE_LIMITED: Judgement = {
   ...REJECTED,
   code: 'provider_rate_limited',
   tryElsewhere: true,
-  message: "The gateway's rate limit at the provider is reached.",
+  message: "The gateway's rate limit at the provider has been reached.",
 };
 const OUR_ACCOUNT: Judgement = {
   code: 'provider_auth_failed',

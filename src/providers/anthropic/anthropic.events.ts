@@ -38,7 +38,7 @@ export class AnthropicEvents implements StreamTranslation, SseSink {
   end(out: ChatStreamEvent[]): void {
     this.#out = out;
     for (const event of this.#decoder.end()) this.event(event);
-    if (!this.complete) throw badResponse('was cut before its end', this.context.providerRequestId);
+    if (!this.complete) throw badResponse('was cut off before its end', this.context.providerRequestId);
   }
 
   /** For the decoder. */

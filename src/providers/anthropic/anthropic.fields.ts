@@ -17,7 +17,7 @@ const NATIVE = { is: 'native' } as const;
 const WITHOUT_EFFECT = { is: 'without-effect' } as const;
 
 const UNKNOWN = 'is not known to Anthropic';
-const PRICED_APART = 'changes what Anthropic charges, and the gateway has no price for it';
+const PRICED_APART = 'changes what Anthropic charges, but the gateway has no price for it';
 
 /**
  * Every field that we know. Any other is refused by name: otherwise neither the client nor Anthropic would notice that it was
@@ -65,16 +65,24 @@ const FIELDS = {
   prompt_cache_options: WITHOUT_EFFECT,
   prompt_cache_retention: WITHOUT_EFFECT,
 
-  store: { is: 'refused', why: 'asks for a stored completion', asksForNothing: isFalse },
-  n: { is: 'refused', why: 'must be 1: Anthropic gives one choice', asksForNothing: (value) => value === 1 },
+  store: {
+    is: 'refused',
+    why: 'requests a stored completion, which Anthropic does not have',
+    asksForNothing: isFalse,
+  },
+  n: {
+    is: 'refused',
+    why: 'must be 1: Anthropic returns one choice',
+    asksForNothing: (value) => value === 1,
+  },
   seed: { is: 'refused', why: 'has no counterpart at Anthropic' },
-  logprobs: { is: 'refused', why: 'are not given by Anthropic', asksForNothing: isFalse },
-  top_logprobs: { is: 'refused', why: 'are not given by Anthropic', asksForNothing: isZero },
+  logprobs: { is: 'refused', why: 'are not available from Anthropic', asksForNothing: isFalse },
+  top_logprobs: { is: 'refused', why: 'are not available from Anthropic', asksForNothing: isZero },
   logit_bias: { is: 'refused', why: 'has no counterpart at Anthropic', asksForNothing: isEmpty },
   frequency_penalty: { is: 'refused', why: 'has no counterpart at Anthropic', asksForNothing: isZero },
   presence_penalty: { is: 'refused', why: 'has no counterpart at Anthropic', asksForNothing: isZero },
   modalities: { is: 'refused', why: 'must be ["text"] for Anthropic', asksForNothing: isTextOnly },
-  audio: { is: 'refused', why: 'is not produced by Anthropic' },
+  audio: { is: 'refused', why: 'is not available from Anthropic' },
   prediction: { is: 'refused', why: 'has no counterpart at Anthropic' },
   verbosity: {
     is: 'refused',

@@ -56,7 +56,7 @@ function stopSequences(stop: ChatRequest['stop'], unsupported: UnsupportedParams
   const all = typeof stop === 'string' ? [stop] : (stop ?? []);
   return all.filter((sequence) => {
     if (sequence.trim() !== '') return true;
-    unsupported.refuse('stop', 'holds a sequence of white space alone, which Anthropic does not take');
+    unsupported.refuse('stop', 'contains a sequence of only white space, which Anthropic does not accept');
     return false;
   });
 }

@@ -122,7 +122,7 @@ function readAnswer(answer: PostAnswer, signal: CallSignal, requestId: string | 
   const body = readJson(answer, signal);
   if (isAnswer(body)) {
     if (!hasTooManyParts(body.content)) return body;
-    throw badResponse('has more blocks than any model gives', requestId);
+    throw badResponse('has more blocks than any model produces', requestId);
   }
   if (isObject(body) && body.type === 'error') throw toStreamError(body, false, requestId);
   throw badResponse('is not a message', requestId);

@@ -143,7 +143,7 @@ export class AnthropicStream {
     const delta = isObject(event.delta) ? event.delta : {};
     const open = this.#open.get(indexOf(event));
     if (!open)
-      throw badResponse('has a delta of a block that was never begun', this.context.providerRequestId);
+      throw badResponse('has a delta for a block that was never started', this.context.providerRequestId);
     switch (delta.type) {
       case 'text_delta':
         open.block.text = textOf(open.block.text) + textOf(delta.text);

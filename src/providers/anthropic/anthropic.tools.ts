@@ -42,7 +42,8 @@ function asksForTools(request: ChatRequest, unsupported: UnsupportedParams): boo
     const value = request[name];
     return Array.isArray(value) ? value.length > 0 : isObject(value);
   });
-  for (const name of asked) unsupported.refuse(name, 'cannot be given to this model, which has no tools');
+  for (const name of asked)
+    unsupported.refuse(name, 'cannot be used with this model, which does not support tools');
   return asked.length > 0;
 }
 
@@ -61,7 +62,7 @@ function searchTool(
     if (namesake.input_schema !== undefined)
       unsupported.refuse(
         'web_search_options',
-        'cannot stand beside a function named web_search at Anthropic',
+        'cannot be combined with a function named web_search at Anthropic',
       );
     return [];
   }
@@ -84,7 +85,7 @@ function isForced(choice: JsonObject | undefined): boolean {
 }
 
 function unforced(choice: JsonObject, request: ChatRequest, unsupported: UnsupportedParams): JsonObject {
-  unsupported.refuse(choiceParam(request), 'cannot demand a tool of this model');
+  unsupported.refuse(choiceParam(request), 'cannot force a tool call on this model');
   const { name: _name, ...others } = choice;
   return { ...others, type: 'auto' };
 }
@@ -120,7 +121,7 @@ function toTool(
   }
   // OpenAI's tools with free text as input have a `custom` object. Everything else is a tool of Anthropic's own.
   if (isObject(tool.custom)) {
-    unsupported.refuse(path, 'is a custom tool of OpenAI, which Anthropic does not have');
+    unsupported.refuse(path, 'is an OpenAI custom tool, which Anthropic does not have');
     return [];
   }
   return [tool];
@@ -200,7 +201,8 @@ function allowedOf(tools: JsonObject[], choice: ChatRequest['tool_choice']): Jso
   const given: unknown[] = Array.isArray(allowed.tools) ? allowed.tools : [];
   const names = new Set(given.filter(isObject).map((tool) => allowedName(tool)));
   const kept = tools.filter((tool) => names.has(textOf(tool.name)) || names.has(textOf(tool.type)));
-  if (kept.length === 0) throw invalidBody('tool_choice.allowed_tools.tools', 'must name some of the tools');
+  if (kept.length === 0)
+    throw invalidBody('tool_choice.allowed_tools.tools', 'must name at least one of the tools');
   return kept;
 }
 
@@ -244,7 +246,7 @@ function legacyChoice(request: ChatRequest): JsonObject {
 }
 
 function withoutTools(choice: JsonObject | undefined, request: ChatRequest): ToolFields {
-  if (isForced(choice)) throw invalidBody(choiceParam(request), 'asks for a tool, but there are none');
+  if (isForced(choice)) throw invalidBody(choiceParam(request), 'requires a tool, but there are none');
   return {};
 }
 

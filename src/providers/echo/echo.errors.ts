@@ -43,7 +43,7 @@ export function brokenStream(by: 'error' | 'cut'): ProviderError {
 
 /** Every provider has such a limit. */
 export function contextTooLong(): ProviderError {
-  const message = `The context window is ${ECHO_CONTEXT_WINDOW} tokens, the messages have more.`;
+  const message = `The messages exceed the context window of ${ECHO_CONTEXT_WINDOW} tokens.`;
   return new ProviderError('context_length_exceeded', message, {
     ...DECLINED,
     tryElsewhere: true,

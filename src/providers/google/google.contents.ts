@@ -256,7 +256,7 @@ class ContentsBuilder {
     const call = key === undefined ? undefined : this.#calls.answer(key);
     const name = call?.name ?? message.name;
     if (name === undefined)
-      throw invalidBody(`${path}.tool_call_id`, 'answers no tool call of the messages before it');
+      throw invalidBody(`${path}.tool_call_id`, 'does not answer any tool call in the messages before it');
     const id = call?.geminiId;
     const { fields, beside } = this.#answer(message, path);
     return {

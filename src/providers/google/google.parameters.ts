@@ -150,7 +150,7 @@ function penalty(name: string): Apply {
   return (value, { generation, model, unsupported }, param) => {
     if (value === 0) return;
     if (takesPenalties(model)) generation[name] = value;
-    else unsupported.refuse(param, 'is not taken by this model');
+    else unsupported.refuse(param, 'is not accepted by this model');
   };
 }
 
@@ -220,7 +220,7 @@ function applyGenerationConfig(config: JsonObject, draft: ParameterDraft, param:
   for (const [key, value] of Object.entries(config)) {
     const name = toCamelCase(key);
     if (value === null || value === undefined || asksForNothing(name, value)) continue;
-    if (name === 'candidateCount') draft.unsupported.refuse(`${param}.${key}`, 'is not taken here: use n');
+    if (name === 'candidateCount') draft.unsupported.refuse(`${param}.${key}`, 'is not accepted here: use n');
     else if (name === 'maxOutputTokens') limitOutput(draft.generation, Number(value));
     else draft.generation[name] = value;
   }

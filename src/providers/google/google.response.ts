@@ -46,7 +46,7 @@ export interface TranslatedAnswer {
  */
 export function translateResponse(body: unknown, context: AnswerContext): TranslatedAnswer {
   if (isErrorBody(body)) throw toBodyProviderError(body);
-  if (!isObject(body)) throw badResponse('Google answered with something else than a JSON object.');
+  if (!isObject(body)) throw badResponse('Google answered with something other than a JSON object.');
   const response = readAnswer(body);
   const usage = toUsage(response.usageMetadata, paidSearches(response.candidates, context));
   const completion: ChatCompletion = {
@@ -68,7 +68,7 @@ export function translateResponse(body: unknown, context: AnswerContext): Transl
 export function readAnswer(body: JsonObject): GeminiResponse {
   const candidates: unknown[] = Array.isArray(body.candidates) ? body.candidates : [];
   if (hasTooManyParts(candidates, partsIn)) {
-    throw badResponse('Google answered with more parts than any model gives.');
+    throw badResponse('Google answered with more parts than any model produces.');
   }
   return readResponse(body);
 }

@@ -75,7 +75,7 @@ export class GeminiStreamTranslator {
   end(): ChatStreamEvent[] {
     const all = [...this.#candidates.values()];
     const complete = all.length > 0 && all.every((candidate) => candidate.finished);
-    if (!complete && !this.#blocked) throw badResponse('The answer of Google ended before it was complete.');
+    if (!complete && !this.#blocked) throw badResponse("Google's answer ended before it was complete.");
     return this.#usage && this.#lastResponse ? [this.#usageEvent(this.#usage, this.#lastResponse)] : [];
   }
 

@@ -46,7 +46,7 @@ const BUDGETS: Readonly<Record<string, number>> = {
 export function toThinkingConfig(effort: string, model: string): JsonObject | string {
   const control = thinkingControl(model);
   if (effort !== 'none' && !Object.hasOwn(BUDGETS, effort))
-    return `"${effort}" is not an effort that Google Gemini knows`;
+    return `"${effort}" is not a reasoning effort that Google Gemini supports`;
   if (control.kind === 'none')
     return effort === 'none' ? {} : 'is not supported by this model, which does not think';
   if (effort === 'none') {

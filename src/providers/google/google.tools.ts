@@ -133,7 +133,7 @@ function callingConfig(request: ChatRequest, unsupported: UnsupportedParams): Js
   if (choice === undefined) return undefined;
   if (typeof choice === 'string' && Object.hasOwn(MODES, choice)) return { mode: MODES[choice] };
   if (isObject(choice)) return namedChoice(choice, unsupported);
-  throw invalidBody('tool_choice', 'is none of "none", "auto", "required" and a function');
+  throw invalidBody('tool_choice', 'must be "none", "auto", "required" or a function');
 }
 
 function namedChoice(choice: JsonObject, unsupported: UnsupportedParams): JsonObject | undefined {
@@ -156,6 +156,6 @@ function allowedTools(choice: JsonObject): JsonObject {
     .map((tool) => (isObject(tool.function) ? tool.function.name : tool.name))
     .filter((name) => typeof name === 'string');
   if (names.length === 0)
-    throw invalidBody('tool_choice.allowed_tools.tools', 'must name some of the functions');
+    throw invalidBody('tool_choice.allowed_tools.tools', 'must name at least one of the functions');
   return { mode: allowed.mode === 'required' ? 'ANY' : 'VALIDATED', allowedFunctionNames: names };
 }

@@ -14,7 +14,7 @@ const OWN =
   'model messages max_tokens max_completion_tokens n stream stream_options tools functions response_format modalities ' +
   'cache_control extra_body prompt_cache_options';
 
-const ELSEWHERE = 'leads to another model, provider, address or key';
+const ELSEWHERE = 'selects another model, provider, address or key';
 
 /**
  * All clients share the operator's key, and money is held for the model, the messages and the output limit. These fields
@@ -32,12 +32,12 @@ const CLOSED_BY_REASON: Readonly<Record<string, readonly string[]>> = {
     'api_base base_url api_key api_type api_version organization custom_llm_provider',
     'headers extra_headers extra_query s3_endpoint_url',
   ],
-  'sets what max_tokens and n are for': [
+  'sets what max_tokens and n are meant for': [
     'max_output_tokens max_new_tokens max_length max_gen_len num_predict',
     'n_predict n_cmpl best_of agent_count', // llama.cpp, older servers, xAI
     'additional_drop_params stop_server_tools_when', // LiteLLM, OpenRouter
   ],
-  'brings in what is not in messages': [
+  'brings in content that is not in messages': [
     'prompt input instructions previous_response_id conversation comparison_response_id', // OpenAI
     'prompt_id prompt_variables data_sources', // LiteLLM, Azure
     'documents chat_template mm_processor_kwargs media_io_kwargs', // vLLM, Groq
@@ -46,8 +46,8 @@ const CLOSED_BY_REASON: Readonly<Record<string, readonly string[]>> = {
     'service_tier speed plugins web_search_options search_parameters',
     'prediction speculation', // rejected tokens are billed, and nobody says that the output limit bounds them
   ],
-  'leaves the answer to be fetched later': ['background deferred'],
-  'is for whoever runs the server': ['priority custom_logit_processor'],
+  'defers the answer, to be fetched later': ['background deferred'],
+  'is meant for the operator of the server': ['priority custom_logit_processor'],
   'overrides what the gateway sets': [OWN],
 };
 /** LiteLLM's further names of accounts, addresses and prices. */
@@ -135,7 +135,7 @@ async function sendWithout<Result extends { readonly droppedParams: readonly str
 }
 
 function refusal({ param, why }: ClosedParam): GatewayError {
-  return new GatewayError('unsupported_parameter', `${param} is not taken here: it ${why}.`, { param });
+  return new GatewayError('unsupported_parameter', `${param} is not accepted here: it ${why}.`, { param });
 }
 
 function remove(fields: WireObject, [name = '', ...inner]: readonly string[]): void {

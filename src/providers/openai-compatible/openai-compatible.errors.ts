@@ -54,7 +54,7 @@ const VERDICTS = {
     processed: 'no',
     countsAsFailure: true,
     tryElsewhere: true,
-    ownWords: 'The provider does not accept the credentials of the gateway.',
+    ownWords: "The provider does not accept the gateway's credentials.",
   },
   account: {
     code: 'provider_rate_limited',

@@ -13,7 +13,7 @@ export function requireFewParts(wire: WireObject): void {
 /** @throws ProviderError  `provider_bad_response` */
 export function requireFew(items: readonly unknown[], partsIn: (item: unknown) => number): void {
   if (hasTooManyParts(items, partsIn))
-    throw badResponse('The provider sent more parts than any model gives.');
+    throw badResponse('The provider sent more parts than any model produces.');
 }
 
 function partsIn(choice: WireObject | undefined): number {

@@ -690,7 +690,7 @@ describe('an error answer', () => {
     ...(
       [
         [1002, 'provider_rate_limited', 'no'],
-        [1004, 'provider_auth_failed', 'The provider does not accept the credentials of the gateway.'],
+        [1004, 'provider_auth_failed', "The provider does not accept the gateway's credentials."],
         [1008, 'provider_rate_limited', "The gateway's account at the provider is out of quota."],
         [1026, 'provider_rejected', 'no'],
         [2013, 'provider_rejected', 'no'],

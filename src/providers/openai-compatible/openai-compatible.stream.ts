@@ -235,7 +235,7 @@ export class ChatStreamTranslator implements EventTranslator {
     const known = this.#choices.find((choice) => choice.index === index);
     if (known) return known;
     if (this.#choices.length >= MAX_CHOICES)
-      throw badResponse('The provider sent more choices than anybody asks for.');
+      throw badResponse('The provider sent more choices than anyone requests.');
     const made = new ChoiceState(index, this.context.onReasoning);
     // By `concat`, as a list that grows in place reserves room for seventeen.
     this.#choices = this.#choices.concat(made);

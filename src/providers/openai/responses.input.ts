@@ -36,7 +36,7 @@ export function inputItems(
 
 /** @throws GatewayError  `unsupported_parameter`, always */
 export function refuseUnsupported(param: string, what: string): never {
-  const message = `This model is served by OpenAI's Responses API, which takes no ${what}.`;
+  const message = `This model is served by OpenAI's Responses API, which does not accept ${what}.`;
   throw new GatewayError('unsupported_parameter', message, { param });
 }
 
@@ -44,12 +44,12 @@ function replayed(message: ChatMessage, path: string, refuse: Refuse): WireObjec
   const items = replayedItems(message);
   const strange = items?.findIndex((item) => !isOfAnAnswer(item)) ?? -1;
   if (strange === -1) return items;
-  refuse(`${path}.${carriedAt(strange)}`, 'items but those of its answers, whole');
+  refuse(`${path}.${carriedAt(strange)}`, 'items other than complete ones from its own answers');
   return undefined;
 }
 
 /** Fields of an assistant's message that no item has a place for. */
-const HOMELESS_FIELDS = { function_call: 'function calls', audio: 'audio', images: 'images of the model' };
+const HOMELESS_FIELDS = { function_call: 'function calls', audio: 'audio', images: 'images from the model' };
 
 function assistantItems(message: ChatMessage, path: string, refuse: Refuse): WireObject[] {
   for (const [field, what] of Object.entries(HOMELESS_FIELDS)) {
@@ -77,7 +77,7 @@ function refuseOtherParts(content: ChatMessage['content'], path: string, refuse:
   if (!Array.isArray(content)) return;
   for (const [index, { type }] of content.entries()) {
     if (type !== 'text' && type !== 'refusal')
-      refuse(`${path}.content[${index}].type`, `"${type}" of an assistant`);
+      refuse(`${path}.content[${index}].type`, `"${type}" in an assistant message`);
   }
 }
 

@@ -112,7 +112,7 @@ function isSet(value: unknown): boolean {
 
 function unsupported(field: string): GatewayError {
   const message = FROM_ELSEWHERE.includes(field)
-    ? `${field} is not taken here: what the model is to know stands in messages.`
+    ? `${field} is not accepted here: put what the model needs to know into messages.`
     : `This model is served by OpenAI's Responses API, which has no ${field}.`;
   return new GatewayError('unsupported_parameter', message, { param: field });
 }

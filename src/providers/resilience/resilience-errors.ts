@@ -5,7 +5,7 @@ const FULL_RETRY_AFTER_MS = 1000;
 
 /** The provider was not asked: its breaker is open. */
 export function circuitOpen(provider: string, retryAfterMs: number): ProviderError {
-  return new ProviderError('circuit_open', `${provider} fails at the moment and is not asked.`, {
+  return new ProviderError('circuit_open', `${provider} is failing at the moment and is not called.`, {
     processed: 'no',
     countsAsFailure: false,
     tryElsewhere: true,
@@ -15,7 +15,7 @@ export function circuitOpen(provider: string, retryAfterMs: number): ProviderErr
 
 /** The provider was not asked: as many calls as allowed are under way. */
 export function bulkheadFull(provider: string): ProviderError {
-  return new ProviderError('bulkhead_full', `Too many calls to ${provider} are under way.`, {
+  return new ProviderError('bulkhead_full', `Too many calls to ${provider} are in progress.`, {
     processed: 'no',
     countsAsFailure: false,
     tryElsewhere: true,
@@ -27,7 +27,7 @@ export function bulkheadFull(provider: string): ProviderError {
 export function firstChunkTimeout(provider: string, afterMs: number): ProviderError {
   return new ProviderError(
     'first_chunk_timeout',
-    `${provider} did not begin to answer within ${seconds(afterMs)}.`,
+    `${provider} did not start to answer within ${seconds(afterMs)}.`,
     {
       processed: 'unknown',
       countsAsFailure: true,
@@ -39,7 +39,7 @@ export function firstChunkTimeout(provider: string, afterMs: number): ProviderEr
 export function streamIdleTimeout(provider: string, afterMs: number): ProviderError {
   return new ProviderError(
     'stream_idle_timeout',
-    `${provider} stopped in the middle of its answer for ${seconds(afterMs)}.`,
+    `${provider} paused in the middle of its answer for ${seconds(afterMs)}.`,
     {
       processed: 'unknown',
       countsAsFailure: true,
@@ -75,11 +75,15 @@ export function unreadOr(reason: unknown, provider: string): unknown {
 }
 
 export function emptyStream(provider: string): ProviderError {
-  return new ProviderError('provider_bad_response', `${provider} ended its answer before it began.`, {
-    processed: 'unknown',
-    countsAsFailure: true,
-    tryElsewhere: true,
-  });
+  return new ProviderError(
+    'provider_bad_response',
+    `${provider} ended its answer before sending any of it.`,
+    {
+      processed: 'unknown',
+      countsAsFailure: true,
+      tryElsewhere: true,
+    },
+  );
 }
 
 function seconds(ms: number): string {
