@@ -12,7 +12,7 @@ let patience: NodeJS.Timeout | undefined;
 function keep(signal: NodeJS.Signals): void {
   if (stopSignal !== undefined) process.exit(1);
   stopSignal = signal;
-  process.stderr.write(`${signal} during the boot: ending as soon as it is through\n`);
+  process.stderr.write(`${signal} during startup: exiting as soon as startup is complete\n`);
   patience = setTimeout(() => process.exit(0), BOOT_PATIENCE_MS);
 }
 

@@ -125,7 +125,7 @@ export class RevocationSync implements OnApplicationBootstrap, OnApplicationShut
       this.#failing = false;
     } catch (error) {
       if (!this.#failing)
-        this.#logger.warn(`revocations cannot be read, the known ones stay in force: ${String(error)}`);
+        this.#logger.warn(`revocations cannot be read; the known ones stay in force: ${String(error)}`);
       this.#failing = true;
     }
   }

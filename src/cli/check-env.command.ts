@@ -35,5 +35,5 @@ function tokenSources(auth: LoadedConfiguration['config']['auth']): string[] {
   if (auth.jwksUrl !== undefined) sources.push('RS256 and ES256 by JWKS');
   return sources.length > 0
     ? sources
-    : [`${auth.algorithm} by a secret that the first start makes and keeps`];
+    : [`${auth.algorithm} by a secret that the first start creates and keeps`];
 }

@@ -145,7 +145,7 @@ describe('check:deployment', () => {
   });
 
   it.each([
-    ['at once', 0, ['FAIL  stream: what took 900 ms to say arrived within']],
+    ['at once', 0, ['FAIL  stream: what took 900 ms to send arrived within']],
     ['as they are said', 450, []],
   ])('sees that the chunks of a paced stream arrive %s', async (_name, pauseMs, expected) => {
     const models = routes['/v1/models'];

@@ -95,7 +95,7 @@ export class DeploymentCheck {
     const { status, text } = await this.#ask('/v1/models');
     expectStatus(status, 200, text);
     const ids = idsOf(parseJson(text));
-    if (ids.length === 0) throw new CheckFailed('no model is served');
+    if (ids.length === 0) throw new CheckFailed('no model is available');
     if (this.options.model === undefined && ids.includes(PACED_MODEL)) this.#streamModel = PACED_MODEL;
     this.#model ??= ids.includes('echo') ? 'echo' : ids[0];
     if (this.#model !== undefined && !ids.includes(this.#model))
@@ -145,7 +145,7 @@ export class DeploymentCheck {
     if (!(paceMs >= LEAST_PACED_MS)) return 'pace not checked';
     if (spreadMs < paceMs / 10)
       throw new CheckFailed(
-        `what took ${paceMs} ms to say arrived within ${Math.round(spreadMs)} ms: something on the way buffers it`,
+        `what took ${paceMs} ms to send arrived within ${Math.round(spreadMs)} ms: something in between buffers it`,
       );
     return `over ${Math.round(spreadMs)} ms`;
   }
@@ -174,7 +174,7 @@ export class DeploymentCheck {
       metricsToken === undefined ? { anonymous: true } : { token: metricsToken },
     );
     if (metricsToken === undefined && (answer.status === 401 || answer.status === 403))
-      return 'closed, pass --metrics-token to read them';
+      return 'closed; pass --metrics-token to read them';
     if (answer.status === 404) return 'switched off';
     expectStatus(answer.status, 200, answer.text);
     // Behind a balancer another instance may answer, which has served nothing yet.

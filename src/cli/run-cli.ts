@@ -20,7 +20,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   'check:db': {
     load: async () => (await import('./check-db.command.js')).checkDbCommand,
-    does: 'reach the database, list pending migrations',
+    does: 'connect to the database, list pending migrations',
   },
   'migration:run': {
     load: async () => (await import('./migration-run.command.js')).migrationRunCommand,
@@ -46,7 +46,7 @@ const HELP = [
       : `  ${name.padEnd(18)}${does}\n${' '.repeat(20)}${options}`,
   ),
   '',
-  'Each can be called as `npm run <command>`, with its options behind `--`.',
+  'Each can also be run as `npm run <command>`, with its options after `--`.',
 ].join('\n');
 
 /** Runs one command. @returns 0 = done, 1 = it found or met a fault, 2 = it was called wrongly */

@@ -75,13 +75,15 @@ function keptSecret(dataDir: string, findings: Findings): string {
     );
     return secret;
   } catch {
-    findings.warn('JWT_SECRET_KEY: is not set and DATA_DIR cannot be written; tokens end with this process');
+    findings.warn(
+      'JWT_SECRET_KEY: is not set and DATA_DIR cannot be written; tokens become invalid when this process ends',
+    );
     return randomSecret();
   }
 }
 
 function warnOfPlainHttp(jwksUrl: string, findings: Findings): void {
   if (new URL(jwksUrl).protocol === 'http:') {
-    findings.warn('JWT_JWKS_URL: is plain http; whoever can answer for that host can make tokens');
+    findings.warn('JWT_JWKS_URL: is plain http; anyone who can answer for that host can forge tokens');
   }
 }

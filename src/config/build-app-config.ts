@@ -113,7 +113,7 @@ function billing(environment: Environment, findings: Findings): AppConfig['billi
   checkCurrency(environment, findings);
   if (environment.HOLD_TTL_SECONDS < environment.REQUEST_TIMEOUT_SECONDS) {
     findings.warn(
-      'HOLD_TTL_SECONDS: is less than REQUEST_TIMEOUT_SECONDS, a long request may outlive its hold',
+      'HOLD_TTL_SECONDS: is less than REQUEST_TIMEOUT_SECONDS; a long request may outlive its hold',
     );
   }
   return {
@@ -183,19 +183,19 @@ function langfuse(environment: Environment, findings: Findings): AppConfig['obse
 function checkProduction(environment: Environment, findings: Findings): void {
   for (const name of ['SUPABASE_KEY', 'SUPABASE_SERVICE_ROLE_KEY'] as const) {
     if (environment[name] !== undefined)
-      findings.warn(`${name}: is not used; the gateway speaks to Supabase's Postgres by DATABASE_URL`);
+      findings.warn(`${name}: is not used; the gateway connects to Supabase's Postgres through DATABASE_URL`);
   }
   if (environment.ENVIRONMENT !== 'production') return;
-  if (environment.CORS_ORIGINS.includes('*')) findings.warn('CORS_ORIGINS: is open to every site');
+  if (environment.CORS_ORIGINS.includes('*')) findings.warn('CORS_ORIGINS: allows every origin');
   if (environment.DATABASE_URL === undefined)
-    findings.warn('DATABASE_URL: is not set; the embedded database serves one machine');
+    findings.warn('DATABASE_URL: is not set; the embedded database serves only one machine');
   if (environment.DEBUG) findings.warn('DEBUG: is on in production');
   if (environment.PROMETHEUS_ENABLED && environment.METRICS_TOKEN === undefined) {
-    findings.warn('METRICS_TOKEN: is not set; /metrics is open to whoever reaches the port');
+    findings.warn('METRICS_TOKEN: is not set; /metrics is open to anyone who can reach the port');
   }
   if (environment.BILLING_ENABLED && nano(environment.BILLING_DEFAULT_BALANCE) > 0n) {
     findings.warn(
-      'BILLING_DEFAULT_BALANCE: is above 0; whoever comes with a good token for the first time is given it',
+      'BILLING_DEFAULT_BALANCE: is above 0; every user is granted it on the first request with a valid token',
     );
   }
 }

@@ -62,7 +62,7 @@ describe('the GATEWAY_CONFIG file, read again', () => {
   it('that is written all the time is not waited for for ever', { timeout: 15_000 }, async () => {
     const writing = setInterval(() => appendFileSync(path, '#\n'), 50);
     expect(await store.reload().finally(() => clearInterval(writing))).toEqual([
-      'GATEWAY_CONFIG: the file is being written all the time',
+      'GATEWAY_CONFIG: the file keeps changing while it is read',
     ]);
     expect(models()).toEqual(['first', 'second']);
   });
@@ -71,11 +71,11 @@ describe('the GATEWAY_CONFIG file, read again', () => {
     writeFileSync(path, HEAD + model('second'));
     await store.reload();
     expect(logged).toHaveBeenCalledExactlyOnceWith(
-      'GATEWAY_CONFIG was read again and is in force, without first',
+      'GATEWAY_CONFIG was reloaded and is in force, without first',
     );
     logged.mockReset();
     writeFileSync(path, HEAD + model('second') + model('third'));
     await store.reload();
-    expect(logged).toHaveBeenCalledExactlyOnceWith('GATEWAY_CONFIG was read again and is in force');
+    expect(logged).toHaveBeenCalledExactlyOnceWith('GATEWAY_CONFIG was reloaded and is in force');
   });
 });

@@ -16,7 +16,8 @@ const GATHER_MS = 50;
 /** Of those that a log line has room for. */
 const MOST_NAMES = 20;
 /** Whoever writes a file in place empties it first. */
-const BLANK = 'GATEWAY_CONFIG: the file is empty, and what it said before is not ({} takes everything away)';
+const BLANK =
+  'GATEWAY_CONFIG: the file is empty, but the configuration in force is not (to remove everything, write {})';
 
 /**
  * Gets ready for a new file and returns what makes it current. Asked before anything changes.
@@ -92,19 +93,20 @@ export class GatewayConfigStore implements OnApplicationBootstrap, OnApplication
 
   async #reloadNow(isQuiet: boolean): Promise<readonly string[]> {
     try {
-      if (!isQuiet) throw new ConfigurationError(['GATEWAY_CONFIG: the file is being written all the time']);
+      if (!isQuiet)
+        throw new ConfigurationError(['GATEWAY_CONFIG: the file keeps changing while it is read']);
       const before = this.#current;
       const { config, faults, isBlank } = rereadGatewayConfig(this.loaded);
       if (isBlank && namesOf(before).length > 0) faults.push(BLANK);
       if (faults.length > 0) throw new ConfigurationError(faults);
       await this.#swap(config);
-      this.#logger.log(`GATEWAY_CONFIG was read again and is in force${gone(before, config)}`);
+      this.#logger.log(`GATEWAY_CONFIG was reloaded and is in force${gone(before, config)}`);
       return [];
     } catch (error) {
       const faults =
         error instanceof ConfigurationError ? error.faults : [`GATEWAY_CONFIG: ${String(error)}`];
       for (const fault of faults) this.#logger.error(fault);
-      this.#logger.error('GATEWAY_CONFIG was not changed: the old one stays in force');
+      this.#logger.error('GATEWAY_CONFIG was not reloaded: the old configuration stays in force');
       return faults;
     }
   }

@@ -105,8 +105,8 @@ describe('loadConfiguration', () => {
       ).toEqual([
         `JWT_SECRET_KEY_FILE: ${dataDir}/none cannot be read (ENOENT)`,
         expect.stringMatching(/^REDIS_URL_FILE: .* is larger than 65536 bytes$/),
-        `METRICS_TOKEN_FILE: ${dataDir} is no file`,
-        'SENTRY_DSN_FILE: must not be set beside SENTRY_DSN',
+        `METRICS_TOKEN_FILE: ${dataDir} is not a file`,
+        'SENTRY_DSN_FILE: must not be set together with SENTRY_DSN',
         `VENDOR_API_KEY_FILE: ${blank} is empty`,
       ]);
       expect(faultsOf({ DATABASE_URL_FILE: file('hunter2') }).join()).toMatch(/^DATABASE_URL: must be/);
@@ -161,15 +161,15 @@ describe('loadConfiguration', () => {
       { providers },
     );
     expect(warnings).toEqual([
-      'RATE_LIMIT_REQUEST_PER_MINUTE: is not a variable of the gateway; is RATE_LIMIT_REQUESTS_PER_MINUTE meant?',
-      'VENDOR_APIKEY: is not a variable of the gateway; is VENDOR_API_KEY meant?',
+      'RATE_LIMIT_REQUEST_PER_MINUTE: is not a variable of the gateway; did you mean RATE_LIMIT_REQUESTS_PER_MINUTE?',
+      'VENDOR_APIKEY: is not a variable of the gateway; did you mean VENDOR_API_KEY?',
     ]);
   });
 
   it('wants a folder that the embedded database can live in, and only then', () => {
     const file = join(dataDir, 'file');
     writeFileSync(file, '');
-    const fault = 'DATA_DIR: leads through a file, and the embedded database lives there';
+    const fault = 'DATA_DIR: leads through a file, and the embedded database is stored there';
     for (const folder of [file, join(file, 'below', 'it')])
       expect(faultsOf({ DATA_DIR: folder })).toEqual([fault]);
     expect(faultsOf({ DATA_DIR: file, DATABASE_URL: 'postgres://h/d' })).toEqual([]);

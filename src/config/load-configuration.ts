@@ -63,7 +63,7 @@ export function loadConfiguration(
   const gatewayConfig = readFile(config, variables, providers, findings);
   // With an external database the gateway starts all the same, but is not ready: other instances may serve meanwhile.
   const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;
-  if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database lives there`);
+  if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database is stored there`);
   const others = findings.faults.filter((line) => !faults.has(line.slice(0, line.indexOf(':'))));
   if (faults.size + others.length > 0) throw new ConfigurationError([...faults.values(), ...others]);
   return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: given };

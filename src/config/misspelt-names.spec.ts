@@ -14,14 +14,14 @@ describe('misspeltVariables', () => {
   it.each([
     [
       'RATE_LIMIT_REQUEST_PER_MINUTE',
-      'is not a variable of the gateway; is RATE_LIMIT_REQUESTS_PER_MINUTE meant?',
+      'is not a variable of the gateway; did you mean RATE_LIMIT_REQUESTS_PER_MINUTE?',
     ],
     [
       'RATELIMIT_REQUEST_PER_MINUTE',
-      'is not a variable of the gateway; is RATE_LIMIT_REQUESTS_PER_MINUTE meant?',
+      'is not a variable of the gateway; did you mean RATE_LIMIT_REQUESTS_PER_MINUTE?',
     ],
-    ['JWT_SECRETKEY', 'is not a variable of the gateway; is JWT_SECRET_KEY meant?'],
-    ['JWT_SECRET_KEY_FILE', 'is not read; JWT_SECRET_KEY takes the value itself'],
+    ['JWT_SECRETKEY', 'is not a variable of the gateway; did you mean JWT_SECRET_KEY?'],
+    ['JWT_SECRET_KEY_FILE', 'is not read; set JWT_SECRET_KEY to the value itself'],
   ])('names what is almost right: %s', (name, reason) => {
     expect(misspeltVariables([name], known)).toEqual([`${name}: ${reason}`]);
   });

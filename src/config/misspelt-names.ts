@@ -22,8 +22,8 @@ export function misspeltVariables(written: readonly string[], known: readonly st
     if (known.includes(name) || name.length < LEAST_LENGTH) return [];
     const stem = name.replace(/_FILE$/, '');
     if (stem !== name && known.includes(stem))
-      return [`${name}: is not read; ${stem} takes the value itself`];
+      return [`${name}: is not read; set ${stem} to the value itself`];
     const meant = meantName(name, known);
-    return meant === undefined ? [] : [`${name}: is not a variable of the gateway; is ${meant} meant?`];
+    return meant === undefined ? [] : [`${name}: is not a variable of the gateway; did you mean ${meant}?`];
   });
 }

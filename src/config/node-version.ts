@@ -5,8 +5,8 @@ export function nodeVersionFault(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major > LEAST[0] || (major === LEAST[0] && minor >= LEAST[1])) return undefined;
   return (
-    `LLM Gateway needs Node.js ${LEAST.join('.')} or newer, this is ${version}. ` +
-    'Start it through npm (`npm start`): `npm ci` brings the right runtime along.'
+    `LLM Gateway requires Node.js ${LEAST.join('.')} or newer; this is ${version}. ` +
+    'Start it through npm (`npm start`): `npm ci` installs the right runtime.'
   );
 }
 

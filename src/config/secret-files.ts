@@ -46,11 +46,11 @@ export function secretOf(
     ? variables[fileVariable(name)]?.trim()
     : undefined;
   if (!path) return { value: ownText };
-  if (ownText?.trim()) return { fault: `must not be set beside ${name}` };
+  if (ownText?.trim()) return { fault: `must not be set together with ${name}` };
   try {
     // A pipe would wait for its writer.
     const file = statSync(path);
-    if (!file.isFile()) return { fault: `${path} is no file` };
+    if (!file.isFile()) return { fault: `${path} is not a file` };
     if (file.size > MOST_BYTES) return { fault: `${path} is larger than ${MOST_BYTES} bytes` };
     const value = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
     return value.trim() === '' ? { fault: `${path} is empty` } : { value };

@@ -11,8 +11,8 @@ it('says of a password that is not taken that the database refuses it', async ()
 
 it.each([
   ['ECONNREFUSED', 'cannot be reached'],
-  ['55P03', 'did not do it in time'],
-  ['57014', 'did not do it in time'],
+  ['55P03', 'did not respond in time'],
+  ['57014', 'did not respond in time'],
 ])('says of %s that the database %s', async (code, what) => {
   const refused = Object.assign(new Error('why'), { code });
   await expect(sayingWhere('postgres://u:p@db:1/books', () => Promise.reject(refused))).rejects.toThrow(

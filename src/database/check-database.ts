@@ -75,7 +75,7 @@ export async function sayingWhere<T>(url: string, work: () => Promise<T>): Promi
 
 function whatItDid(error: Error): string {
   if (error instanceof DatabaseRefusesError) return 'refuses the connection';
-  return wasTooSlow(error) ? 'did not do it in time' : 'cannot be reached';
+  return wasTooSlow(error) ? 'did not respond in time' : 'cannot be reached';
 }
 
 /** It is there, and ended a statement that took too long or waited too long for a lock. */

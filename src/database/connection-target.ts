@@ -88,7 +88,7 @@ function readFile(parameters: URLSearchParams, name: string): string | undefined
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Error(`DATABASE_URL: the file named by ${name} can't be read`, { cause: error });
+    throw new Error(`DATABASE_URL: the file named by ${name} cannot be read`, { cause: error });
   }
 }
 

@@ -205,7 +205,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       if (!isAway(error) && !(error instanceof PendingMigrationsError)) throw error;
       if (isAway(error))
         this.#logger.warn(
-          `${describeTarget(this.endpoint.url)} is not reachable yet (${messageOf(error)}); trying on`,
+          `${describeTarget(this.endpoint.url)} is not reachable yet (${messageOf(error)}); still trying`,
         );
       this.#tryLater(FIRST_RETRY_MS);
     }
@@ -254,7 +254,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   #tryLater(delayMs: number): void {
     this.#retry = setTimeout(() => {
       this.#becomeReady().then(
-        () => this.#logger.log('the database is there'),
+        () => this.#logger.log('the database is available'),
         (error: unknown) => this.#afterFailedRetry(error, delayMs),
       );
     }, delayMs);
@@ -264,7 +264,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   #afterFailedRetry(error: unknown, delayMs: number): void {
     if (this.#closing) return;
     if (!isAway(error) && !(error instanceof PendingMigrationsError))
-      this.#logger.error(`can't get the database ready: ${messageOf(error)}`);
+      this.#logger.error(`cannot get the database ready: ${messageOf(error)}`);
     this.#tryLater(Math.min(delayMs * 2, MAX_RETRY_MS));
   }
 
@@ -274,7 +274,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (turn.isUp) this.#logger.log(`the database is back, after ${(turn.downForMs / 1000).toFixed(1)} s`);
     else
       this.#logger.error(
-        `the database ${describeTarget(this.endpoint.url)} is away: ${messageOf(turn.error)}`,
+        `the database ${describeTarget(this.endpoint.url)} is unavailable: ${messageOf(turn.error)}`,
       );
   }
 
@@ -285,10 +285,10 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (trouble === this.#toldTrouble || this.#closing || !this.health.isUp) return;
     this.#toldTrouble = trouble;
     const target = describeTarget(this.endpoint.url);
-    if (trouble === undefined) this.#logger.log(`the database ${target} is as it should be again`);
+    if (trouble === undefined) this.#logger.log(`the database ${target} works normally again`);
     else {
       const said = messageOf(errorChain(error).at(-1));
-      this.#logger.error(`the database ${target} is not as it should be: ${trouble} (${said})`);
+      this.#logger.error(`the database ${target} does not work normally: ${trouble} (${said})`);
     }
   }
 

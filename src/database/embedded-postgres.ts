@@ -139,7 +139,7 @@ class EmbeddedServer implements EmbeddedPostgres {
       });
       this.#log('the embedded PostgreSQL had died and was started again');
     } catch (error) {
-      this.#log(`the embedded PostgreSQL died and can't be started again: ${String(error)}`);
+      this.#log(`the embedded PostgreSQL died and cannot be started again: ${String(error)}`);
     } finally {
       this.#restarting = false;
     }

@@ -181,7 +181,7 @@ describe('buildCatalog', () => {
         `${local}models: { a: { targets: [{ provider: local, model: x }], price: { per_request: '1' } } }`,
       ).faults,
     ).toEqual([
-      'models.a.targets[0]: has no price of tokens; give the target or the model `input_per_million` and `output_per_million` in its `price`',
+      'models.a.targets[0]: has no token price; give the target or the model `input_per_million` and `output_per_million` in its `price`',
     ]);
   });
 
@@ -221,8 +221,8 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
       expect(upstream(built, 'or/x-search-api')).toEqual(['x-search-api']);
       expect(built.faults).toEqual([]);
       expect(leftOut(built)).toEqual([
-        'search: gpt-4o-search-preview searches for every request, and has no price per_request',
-        'alone: openai/gpt-5-search-api searches for every request, and has no price per_request',
+        'search: gpt-4o-search-preview searches on every request, but has no price per_request',
+        'alone: openai/gpt-5-search-api searches on every request, but has no price per_request',
         'alone: none of its targets can be served',
       ]);
     });
@@ -346,7 +346,7 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
 
   it('names the targets of the file that have no price, or several', () => {
     expect(build(`${local}models: { a.b: { targets: [{ provider: local, model: x }] } }`).faults).toEqual([
-      'models["a.b"].targets[0]: has no price of tokens; give the target or the model `input_per_million` and `output_per_million` in its `price`',
+      'models["a.b"].targets[0]: has no token price; give the target or the model `input_per_million` and `output_per_million` in its `price`',
     ]);
     const { faults } = build(`${local}models:
   one: { targets: [{ provider: local, model: x }], ${cheap} }
@@ -357,9 +357,7 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
     ]);
     expect(
       build('models: { mine: { targets: [{ provider: openai, model: gpt-nobody-knows }] } }').faults,
-    ).toEqual([
-      expect.stringMatching(/^models\.mine\.targets\[0\]: is no model that the price data knows; give/),
-    ]);
+    ).toEqual([expect.stringMatching(/^models\.mine\.targets\[0\]: is not in the price data; give/)]);
   });
 
   it('follows the file’s aliases, over built-in ones', () => {

@@ -153,7 +153,7 @@ class CatalogBuilder {
     if (!billing) return this.#unpriced(entry, target, index);
     if (this.sources.isBilled && hasUnpricedSearch({ upstreamModel, ...billing })) {
       this.#leftOut.push(
-        `${entry.id}: ${upstreamModel} searches for every request, and has no price per_request`,
+        `${entry.id}: ${upstreamModel} searches on every request, but has no price per_request`,
       );
       return undefined;
     }
@@ -170,7 +170,7 @@ class CatalogBuilder {
 
   #unpriced(entry: GatewayModel, target: GatewayTarget, index: number): undefined {
     const isBuiltIn = this.#definitions.has(target.provider);
-    const unknown = isBuiltIn ? 'is no model that the price data knows' : 'has no price of tokens';
+    const unknown = isBuiltIn ? 'is not in the price data' : 'has no token price';
     const what = this.#filePrices.isAmbiguous(target) ? 'has several prices in this file' : unknown;
     this.#faults.push(
       `${pathOf('models', entry.id)}.targets[${index}]: ${what}; ` +

@@ -302,7 +302,7 @@ describe('the models of a gateway', () => {
       writeFileSync(path, fileOf(model('search').replace('model: m', 'model: gpt-x-search-api'), model('m')));
       expect(await app.get(GatewayConfigStore).reload()).toEqual([]);
       const lines = [
-        'not served: search: gpt-x-search-api searches for every request, and has no price per_request',
+        'not served: search: gpt-x-search-api searches on every request, but has no price per_request',
         'not served: search: none of its targets can be served',
       ];
       expect(warn.mock.calls.map(([line]) => line as string)).toEqual(lines);

@@ -77,7 +77,7 @@ export class ModelCatalog implements OnModuleInit, OnApplicationShutdown {
     try {
       this.#prepare(this.file.current)();
     } catch (error) {
-      this.#logger.error('the catalogue was not renewed, the old one stays in force', error);
+      this.#logger.error('the catalogue was not renewed; the old one stays in force', error);
     }
   }
 

@@ -103,7 +103,7 @@ export class RedisStatus implements OnModuleInit, OnApplicationShutdown {
     this.#lastError = text;
     if (!this.#isLost || this.#told.has(text) || this.#told.size >= MAX_REASONS) return;
     this.#told.add(text);
-    this.#logger.warn(`still away: ${text}`);
+    this.#logger.warn(`still unavailable: ${text}`);
   }
 }
 

@@ -27,7 +27,7 @@ export class CrashReports {
   }
 
   async #die(where: string, error: unknown): Promise<void> {
-    this.logs.lines.fatal({ where, error: describeError(error) }, 'the process ends');
+    this.logs.lines.fatal({ where, error: describeError(error) }, 'the process exits');
     this.logs.flushSync();
     if (this.#dying) process.exit(EXIT_CODE);
     this.#dying = true;

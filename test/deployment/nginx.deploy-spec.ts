@@ -76,7 +76,7 @@ describe('the deployment check', () => {
     const { code, failed } = await checkDeployment(buffering.url, { nginx: buffering });
     expect(failed).toHaveLength(1);
     expect(failed[0]).toMatch(
-      /^FAIL {2}stream: what took \d+ ms to say arrived within \d+ ms: .* buffers it$/,
+      /^FAIL {2}stream: what took \d+ ms to send arrived within \d+ ms: .* buffers it$/,
     );
     expect(code).toBe(1);
   });

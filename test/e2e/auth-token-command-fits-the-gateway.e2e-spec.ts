@@ -109,7 +109,7 @@ describe('the command line', () => {
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr:
-        'models.m.targets[0]: has no price of tokens; give the target or the model `input_per_million` and `output_per_million` in its `price`\n',
+        'models.m.targets[0]: has no token price; give the target or the model `input_per_million` and `output_per_million` in its `price`\n',
     });
   });
 

@@ -160,7 +160,7 @@ describe('Redis and Postgres both gone under load', () => {
     await eventually('the log tells of it', () => back.test(String(databaseRecords().at(-1)?.message)));
     const faults = databaseRecords().filter(({ level }) => level === 'error');
     expect(faults.map(({ message }) => message)).toEqual([
-      expect.stringMatching(/^the database 127\.0\.0\.1:\d+\/\w+ is away: ./),
+      expect.stringMatching(/^the database 127\.0\.0\.1:\d+\/\w+ is unavailable: ./),
     ]);
   });
 

@@ -194,7 +194,7 @@ models:
     await asked(dear)();
     await writeFile(path, file(false));
     process.kill(gateway.pid ?? 0, 'SIGHUP');
-    await eventually('the reload', () => gateway.logs.includes('was read again and is in force'));
+    await eventually('the reload', () => gateway.logs.includes('was reloaded and is in force'));
     const response = await answer;
     expect(response.status).toBe(200);
     let last = '';

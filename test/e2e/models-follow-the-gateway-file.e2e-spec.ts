@@ -149,7 +149,7 @@ describe('the models', () => {
   });
 
   it('are read a few times for a storm of signals, and the last time after the last of them', async () => {
-    const readings = (): number => gateway.logs.split('was read again and is in force').length - 1;
+    const readings = (): number => gateway.logs.split('was reloaded and is in force').length - 1;
     const before = readings();
     for (let index = 0; index < 200; index++) {
       process.kill(gateway.pid ?? 0, 'SIGHUP');
@@ -173,7 +173,7 @@ it.each(['1', '2'])(
     expect(failure).toBeInstanceOf(GatewayStartError);
     const { exitCode, logs } = failure as GatewayStartError;
     expect(logs.trim().split('\n')).toEqual([
-      expect.stringMatching(/^models\.first\.targets\[0\]: has no price of tokens; give /),
+      expect.stringMatching(/^models\.first\.targets\[0\]: has no token price; give /),
     ]);
     expect(exitCode).toBe(1);
   },

@@ -42,7 +42,7 @@ describe('a process that ends', () => {
     expect(status).toBe(1);
     expect(lines.map(({ message }) => message)).toEqual([
       'before',
-      'the process ends',
+      'the process exits',
       'remote sinks closed',
     ]);
     expect(lines[1]).toMatchObject({ level: 'fatal', where: 'uncaught exception', error: { type: 'Error' } });

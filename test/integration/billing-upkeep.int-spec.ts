@@ -386,7 +386,7 @@ describe('books of another currency', () => {
     await session.settle({ kind: 'release', reason: 'x' });
     await using others = await startMachine(db.dataSource, { currency: 'EUR' }, dataDir);
     await expect(others.upkeep.onApplicationBootstrap()).rejects.toThrow(
-      'BILLING_CURRENCY: the books of this database are kept in USD, and no amount is converted to EUR',
+      'BILLING_CURRENCY: the ledger of this database is kept in USD, and amounts are not converted to EUR',
     );
     await expect(Promise.resolve(others.sessions.open(identityOf(user)).hold(quote))).rejects.toMatchObject({
       code: 'database_unavailable',

@@ -220,7 +220,7 @@ describe('away while running', () => {
     // It answers whatever is only read.
     expect(await new DatabaseProbe(service, () => true).check(new AbortController().signal)).toMatchObject({
       status: 'degraded',
-      details: { reason: 'it is read only, as a standby is' },
+      details: { reason: 'it is read-only, as a standby is' },
     });
     const reset = `ALTER DATABASE "${name}" RESET default_transaction_read_only`;
     await runSql(database.url, `BEGIN READ WRITE; ${reset}; COMMIT`);

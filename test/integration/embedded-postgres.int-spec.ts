@@ -107,7 +107,7 @@ describe('start and stop', () => {
   it('says what is wrong with a folder of another version', async () => {
     await copyUsedFolder();
     await writeFile(join(clusterDir(), 'PG_VERSION'), '15\n');
-    await expect(start()).rejects.toThrow('was made by PostgreSQL 15');
+    await expect(start()).rejects.toThrow('was created by PostgreSQL 15');
   });
 });
 

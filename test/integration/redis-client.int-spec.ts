@@ -66,7 +66,7 @@ describe('a Redis that answers, and takes nothing', () => {
       as: 'a replica',
       begin: (redis: Redis) => redis.replicaof('127.0.0.1', 1),
       end: (redis: Redis) => redis.replicaof('NO', 'ONE'),
-      reason: 'Redis is a replica, read only',
+      reason: 'Redis is a read-only replica',
     },
     {
       as: 'a primary without its replicas',

@@ -161,7 +161,7 @@ export class IdempotencyService {
   /** Executing it again could charge it again. */
   #unreadable(): GatewayError {
     const error = new Error(
-      'a stored answer was encrypted with a key that IDEMPOTENCY_ENCRYPTION_KEYS lacks',
+      'a stored answer was encrypted with a key that is missing from IDEMPOTENCY_ENCRYPTION_KEYS',
     );
     this.telemetry.event({
       kind: 'unexpected-error',

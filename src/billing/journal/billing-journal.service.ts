@@ -40,7 +40,7 @@ export class BillingJournal {
       await rm(this.directory, { recursive: true, force: true }).catch(() => undefined);
       if (!(error instanceof Error) || !('syscall' in error)) throw error;
       throw new ConfigurationError([
-        `DATA_DIR: the billing journal ${this.directory} cannot be written (${error.message}): free space on its disk, or mend its rights`,
+        `DATA_DIR: the billing journal ${this.directory} cannot be written (${error.message}): free space on its disk, or fix its permissions`,
       ]);
     }
   }

@@ -40,7 +40,7 @@ export class OutageCredit implements OnModuleInit {
     if (!this.config.billing.enabled || this.#cap === 0n) return;
     const sum = `${formatNano(this.#cap)} ${this.config.billing.currency}`;
     this.#logger.warn(
-      `while the database is away this instance serves up to ${sum} on the operator's credit`,
+      `while the database is unavailable, this instance serves up to ${sum} on the operator's credit`,
     );
   }
 

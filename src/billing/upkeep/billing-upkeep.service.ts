@@ -106,7 +106,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     } catch (error) {
       if (!isConnectionError(error)) return this.#tell(error);
       this.#logger.warn(
-        'the database is away: what this instance had reserved ahead is given back by another, or at the end of its term',
+        'the database is unavailable: what this instance had reserved ahead is given back by another instance, or when it expires',
       );
     }
   }
@@ -144,7 +144,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
       this.instance.fence();
       this.#tell(
         new Error(
-          'this instance was declared dead while it was frozen or cut off; it takes no more requests: restart it',
+          'this instance was declared dead while it was frozen or cut off; it accepts no more requests: restart it',
         ),
       );
     }
@@ -166,7 +166,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   #refuseBooks(currency: string): void {
     this.instance.fence();
     this.#currencyFault = new ConfigurationError([
-      `BILLING_CURRENCY: the books of this database are kept in ${currency}, and no amount is converted to ` +
+      `BILLING_CURRENCY: the ledger of this database is kept in ${currency}, and amounts are not converted to ` +
         `${this.config.billing.currency}: set it back, or use another database`,
     ]);
     this.#tell(this.#currencyFault);

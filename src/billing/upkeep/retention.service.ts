@@ -74,7 +74,7 @@ export class Retention implements OnApplicationBootstrap, BeforeApplicationShutd
     if (holds + writtenOff === 0) return;
     this.#logger.log(
       `past BILLING_RETENTION_DAYS: ${holds} holds without a charge and ${writtenOff} calls of unknown cost that were ` +
-        'written off are gone',
+        'written off were deleted',
     );
   }
 

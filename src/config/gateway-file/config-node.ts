@@ -50,7 +50,7 @@ export class ConfigNode {
     for (const key of map.keys()) {
       if (!known.some((name) => name === key)) {
         const meant = meantName(key, known);
-        const question = meant === undefined ? '' : `; is ${meant} meant?`;
+        const question = meant === undefined ? '' : `; did you mean ${meant}?`;
         this.faults.push(
           `${pathOf(this.path, key)}: is not a known key${question} (known: ${known.join(', ')})`,
         );

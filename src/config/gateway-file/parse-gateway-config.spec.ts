@@ -176,7 +176,7 @@ describe('parseGatewayConfig', () => {
   });
 
   it.each([
-    ['an unknown key', 'modells: {}', 'modells: is not a known key; is models meant? (known: '],
+    ['an unknown key', 'modells: {}', 'modells: is not a known key; did you mean models? (known: '],
     ['an unknown key of a model', small('    weigth: 3'), 'models.small.weigth: is not a known key'],
     [
       'an unknown key of a target',
@@ -194,12 +194,12 @@ describe('parseGatewayConfig', () => {
     [
       'a tab',
       'aliases:\n\tfast: gpt-4',
-      'GATEWAY_CONFIG: line 2, column 1: tab as indent (indent by spaces)',
+      'GATEWAY_CONFIG: line 2, column 1: tab as indent (indent with spaces)',
     ],
     [
       'a star without quotes',
       'aliases: { fast: * }',
-      'GATEWAY_CONFIG: line 1, column 18: bad alias (quote what begins with *)',
+      'GATEWAY_CONFIG: line 1, column 18: bad alias (quote values that begin with *)',
     ],
     ['a key that is no text', 'models: { [a]: {} }', 'models: has a key that is not text'],
     [
@@ -279,7 +279,7 @@ describe('parseGatewayConfig', () => {
     [
       'the price of one token',
       price('input_per_million: "1", output_per_million: "0.000015"'),
-      'models.small.price.output_per_million: must be what a million tokens cost',
+      'models.small.price.output_per_million: must be the price of a million tokens',
     ],
     [
       'a tool by OpenAI’s name',
@@ -327,7 +327,7 @@ describe('parseGatewayConfig', () => {
     [
       'a key that is no header',
       provider('base_url: "http://h", api_key_env: BROKEN_API_KEY'),
-      'providers.local.api_key_env: names a variable whose value cannot stand in a header (BROKEN_API_KEY)',
+      'providers.local.api_key_env: names a variable whose value cannot be used in a header (BROKEN_API_KEY)',
     ],
     [
       'a key instead of its name',
@@ -375,8 +375,8 @@ describe('parseGatewayConfig', () => {
       small('').replace('small:', '"or/*":'),
       'models["or/*"].targets[0].model: must be',
     ],
-    ['a star in the middle', small('').replace('small:', '"o*r":'), 'models["o*r"]: must be named'],
-    ['everything as a wildcard', small('').replace('small:', '"*":'), 'models["*"]: must be named'],
+    ['a star in the middle', small('').replace('small:', '"o*r":'), 'models["o*r"]: must consist'],
+    ['everything as a wildcard', small('').replace('small:', '"*":'), 'models["*"]: must consist'],
     [
       'a cache without lifetime',
       small('    cache: {}'),
@@ -555,7 +555,7 @@ aliases: { q: r }
         const path = join(folder, 'pipe.yaml');
         execFileSync('mkfifo', [path]);
         expect(readGatewayConfig(path, env, builtIns).faults).toEqual([
-          'GATEWAY_CONFIG: is a pipe, and must be a file, which can be read again',
+          'GATEWAY_CONFIG: is a pipe; it must be a file, which can be read again',
         ]);
       } finally {
         rmSync(folder, { recursive: true });

@@ -91,7 +91,7 @@ function parseAliases(node: ConfigNode, models: ReadonlyMap<string, GatewayModel
   const aliases = new Map<string, string>();
   for (const [alias, item] of node.entries(MAX_ALIASES)) {
     const name = item.text(MODEL_NAME, 'the name of a model');
-    if (!MODEL_NAME.test(alias)) item.fault('must be named with letters, digits and ._:/@+-');
+    if (!MODEL_NAME.test(alias)) item.fault('must consist of letters, digits and ._:/@+-');
     else if (models.has(alias)) item.fault('is the name of a model in this file');
     else if (name !== undefined) aliases.set(alias, name);
   }

@@ -52,7 +52,7 @@ export function parseModel(id: string, node: ConfigNode, known: KnownNames): Gat
   const wildcard = isWildcard(id);
   if (!(wildcard ? MODEL_PATTERN : MODEL_NAME).test(id)) {
     return node.fault(
-      'must be named with letters, digits and ._:/@+- (a `*` only at the end, after something else)',
+      'must consist of letters, digits and ._:/@+- (a `*` only at the end, after something else)',
     );
   }
   const needsTargets = wildcard || !known.builtInModels.has(id);

@@ -81,7 +81,7 @@ function parseToolCalls(node: ConfigNode): Record<string, bigint> {
   for (const [tool, item] of node.entries(MAX_TOOLS)) {
     const price = amount(item, PER_CALL_DIGITS);
     if (!/^[a-z][a-z0-9_]{0,63}$/.test(tool)) item.fault('is not the name of a tool');
-    else if (countedAs(tool) !== tool) item.fault(`is called ${countedAs(tool)} here, by every vendor`);
+    else if (countedAs(tool) !== tool) item.fault(`is called ${countedAs(tool)} here, for every vendor`);
     else if (price !== undefined) prices[tool] = price;
   }
   return prices;
@@ -93,7 +93,7 @@ const LEAST_PICO = 100n;
 function perMillion(node: ConfigNode): bigint | undefined {
   const price = amount(node, PER_MILLION_DIGITS, ': what a million tokens cost');
   if (price === undefined || price === 0n || price >= LEAST_PICO) return price;
-  return node.fault('must be what a million tokens cost: no model is that cheap');
+  return node.fault('must be the price of a million tokens: no model is that cheap');
 }
 
 function amount(node: ConfigNode, fractionDigits: number, what = ''): bigint | undefined {

@@ -39,8 +39,7 @@ export function parseProvider(
     'timeout_seconds',
     'options',
   ]);
-  if (!NAME.test(name))
-    node.fault('must be named with 1 to 64 letters, digits, points, dashes or underscores');
+  if (!NAME.test(name)) node.fault('must consist of 1 to 64 letters, digits, dots, dashes or underscores');
   if (builtIn.has(name)) node.fault('is the name of a built-in provider');
   field('type').text(/^openai-compatible$/, 'openai-compatible');
   const baseUrl = parseBaseUrl(field('base_url'));
@@ -115,7 +114,7 @@ function readKey(node: ConfigNode, env: RawEnvironment): string | undefined {
   const key = value?.trim();
   if (!key) return node.fault(`names a variable that is not set${named(variable)}`);
   if (!HEADER_VALUE.test(key))
-    return node.fault(`names a variable whose value cannot stand in a header${named(variable)}`);
+    return node.fault(`names a variable whose value cannot be used in a header${named(variable)}`);
   return key;
 }
 

@@ -12,7 +12,7 @@ export function readBounded(path: string): { text: string } | { fault: string } 
   let file: number | undefined;
   try {
     // To open one waits for its writer, and everybody with it.
-    if (statSync(path).isFIFO()) return { fault: 'is a pipe, and must be a file, which can be read again' };
+    if (statSync(path).isFIFO()) return { fault: 'is a pipe; it must be a file, which can be read again' };
     file = openSync(path, 'r');
     const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
     let length = 0;
@@ -61,10 +61,10 @@ export function readYaml(text: string): { value: unknown; faults: string[] } {
 
 /** What the parser's names for faults leave open. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
-  TAB_AS_INDENT: 'indent by spaces',
-  BAD_ALIAS: 'quote what begins with *',
-  BAD_INDENT: 'it stands neither under nor beside what is above it',
-  MISSING_CHAR: 'a quote, a bracket or a comma before this place',
+  TAB_AS_INDENT: 'indent with spaces',
+  BAD_ALIAS: 'quote values that begin with *',
+  BAD_INDENT: 'check the indentation: it fits neither under nor beside what is above it',
+  MISSING_CHAR: 'check quotes, brackets and commas before this place',
 };
 
 function describe(error: YAMLError, lines: LineCounter): string {

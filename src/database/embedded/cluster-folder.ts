@@ -25,8 +25,8 @@ export async function openClusterFolder(
   }
   if (process.platform !== 'linux') {
     throw new Error(
-      `The embedded PostgreSQL runs as uid ${account.uid}, which can't reach ${path}. ` +
-        'Set DATA_DIR to a folder outside of private folders, or set DATABASE_URL.',
+      `The embedded PostgreSQL runs as uid ${account.uid}, which cannot access ${path}. ` +
+        'Set DATA_DIR to a folder outside private folders, or set DATABASE_URL.',
     );
   }
   const handle: FileHandle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);

@@ -33,7 +33,7 @@ async function acquire(file: string, timeoutMs: number): Promise<void> {
     await removeIfStale(file);
     if (performance.now() > deadline) {
       throw new Error(
-        `Another process has held ${file} for ${timeoutMs} ms; remove the file if none is running.`,
+        `Another process has held ${file} for ${timeoutMs} ms; remove the file if no such process is running.`,
       );
     }
     await sleep(POLL_MS);

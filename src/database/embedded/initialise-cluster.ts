@@ -33,14 +33,14 @@ export async function ensureCluster(
 async function hasCluster(clusterDir: string): Promise<boolean> {
   const version = await readFile(join(clusterDir, 'PG_VERSION'), 'utf8').catch((error: unknown) => {
     if (hasErrorCode(error, 'ENOENT')) return undefined;
-    throw new Error(`Can't read the embedded database in ${clusterDir}; is it another user's?`, {
+    throw new Error(`Cannot read the embedded database in ${clusterDir}. Does it belong to another user?`, {
       cause: error,
     });
   });
   if (version === undefined) return false;
   if (version.trim() === MAJOR_VERSION) return true;
   throw new Error(
-    `${clusterDir} was made by PostgreSQL ${version.trim()}, this gateway brings ${MAJOR_VERSION}. ` +
+    `${clusterDir} was created by PostgreSQL ${version.trim()}; this gateway includes ${MAJOR_VERSION}. ` +
       'Move the folder away to start afresh, or set DATABASE_URL to a server of that version.',
   );
 }
@@ -129,7 +129,7 @@ async function runInitdb(
   });
   if (exitCode === 0) return;
   throw new Error(
-    `initdb failed (exit ${exitCode}); DATABASE_URL takes a PostgreSQL of your own instead:\n${output.join('').slice(-2_000)}`,
+    `initdb failed (exit ${exitCode}); set DATABASE_URL to use your own PostgreSQL instead:\n${output.join('').slice(-2_000)}`,
   );
 }
 

@@ -39,7 +39,7 @@ export class BillingJournalProbe implements HealthProbe {
 
   async #fault(): Promise<string | undefined> {
     if (this.instance.isFenced) return 'this instance was declared dead';
-    if (!this.journal.isHealthy) return 'its disk is full, or cannot be written';
+    if (!this.journal.isHealthy) return 'its disk is full or cannot be written';
     return access(this.journal.directory).then(
       () => undefined,
       () => 'its folder is gone',

@@ -98,7 +98,7 @@ export class GatewayMetrics {
     );
     this.cost = this.#fastCounter(
       'llm_cost_total',
-      'Charged to users, in units of BILLING_CURRENCY.',
+      'Amounts charged to users, in units of BILLING_CURRENCY.',
       COMPLETION,
     );
     this.overhead = this.#fastHistogram(
@@ -175,7 +175,7 @@ export class GatewayMetrics {
     ]);
     this.rateLimitMode = this.#gauge(
       'llm_gateway_rate_limit_mode',
-      '1 for the storage that counts now: redis, memory, or degraded (Redis is away).',
+      '1 for the storage that counts now: redis, memory, or degraded (Redis is unavailable).',
       ['mode'],
       'max',
     );
@@ -185,7 +185,7 @@ export class GatewayMetrics {
     ]);
     this.unexpectedErrors = this.#counter(
       'llm_gateway_unexpected_errors_total',
-      'Errors that nobody foresaw; each is in the log.',
+      'Unexpected errors; each is in the log.',
     );
     this.httpRequests = this.#counter('llm_gateway_http_requests_total', 'Requests of the other routes.', [
       'method',
@@ -194,12 +194,12 @@ export class GatewayMetrics {
     ]);
     this.configReloads = this.#counter(
       'llm_gateway_config_reloads_total',
-      'Readings of the GATEWAY_CONFIG file after a SIGHUP, by outcome: applied or refused.',
+      'Reloads of the GATEWAY_CONFIG file after a SIGHUP, by outcome: applied or refused.',
       ['outcome'],
     );
     this.configRefused = this.#gauge(
       'llm_gateway_config_refused',
-      '1 while the GATEWAY_CONFIG file, as it was read last, has faults and an older one is in force.',
+      '1 while the GATEWAY_CONFIG file, as last read, has faults and an older one is in force.',
       [],
       'max',
     );

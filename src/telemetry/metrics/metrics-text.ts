@@ -36,7 +36,7 @@ const OWNERS_GAUGES = {
   },
   outage_credit_used: {
     name: 'llm_gateway_outage_credit_used',
-    help: 'Served on credit while the database is away, in units of BILLING_CURRENCY.',
+    help: 'Served on credit while the database is unavailable, in units of BILLING_CURRENCY.',
     aggregator: 'sum',
   },
   leased: {

@@ -23,9 +23,11 @@ export function registerProcessMetrics(
     aggregator: 'max',
     registers: [registry],
   }).set({ ...build, node: process.version }, 1);
-  new Gauge({ name: 'llm_gateway_workers', help: 'Worker processes that serve.', registers: [registry] }).set(
-    1,
-  );
+  new Gauge({
+    name: 'llm_gateway_workers',
+    help: 'Worker processes that are serving.',
+    registers: [registry],
+  }).set(1);
   new Counter({
     name: 'llm_gateway_telemetry_dropped_total',
     help: 'Log lines, traces and events that could not be delivered.',

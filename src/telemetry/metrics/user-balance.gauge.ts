@@ -28,7 +28,7 @@ export class UserBalanceGauge extends Gauge<'user_id'> {
     registry.removeSingleMetric('user_balance');
     super({
       name: 'user_balance',
-      help: 'Balance after the last charge, in units of BILLING_CURRENCY, of the users seen last.',
+      help: 'Balance after the last charge, in units of BILLING_CURRENCY, of the most recently seen users.',
       labelNames: ['user_id'],
       registers: [registry],
     });
