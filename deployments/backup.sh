@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Dumps the gateway's database: one consistent picture, checked, optionally encrypted, with old ones cleared away.
+# Dumps the gateway's database: one consistent snapshot, verified, optionally encrypted; old backups are removed.
 set -euo pipefail
 
 usage() {
@@ -7,18 +7,18 @@ usage() {
 Usage: DATABASE_URL=postgres://… backup.sh [options]
 
 --dir DIR               where backups are kept (default: ./backups)
---env-file FILE         takes DATABASE_URL from there when it is not in the environment
+--env-file FILE         reads DATABASE_URL from this file if it is not in the environment
 --keep-days N           removes backups older than N days (default 14), but never the newest three
 --passphrase-file FILE  encrypts with a passphrase (gpg, AES-256)
---recipient KEY         encrypts for a gpg public key: this machine cannot read its own backups
---every SECONDS         goes on for ever with this pause (for a container); a failure is reported and tried again
+--recipient KEY         encrypts for a gpg public key; this machine then cannot read its own backups
+--every SECONDS         repeats for ever, with this pause (for a container); failures are reported and retried
 --dry-run               prints what would be done
 --help
 
 Writes llm-gateway-<UTC time>.dump[.gpg] and a .sha256 beside it. The file appears only when it is complete and readable.
 pg_dump must not be older than the server.
 
-Exit codes: 0 done, 1 the dump failed, 2 wrong use, 3 another backup is running, 4 pg_dump is older than the server.
+Exit codes: 0 done, 1 the dump failed, 2 invalid usage, 3 another backup is running, 4 pg_dump is older than the server.
 TEXT
 }
 
@@ -47,15 +47,15 @@ done
 [[ $keep_days =~ ^[0-9]+$ ]] || die 2 '--keep-days must be a number'
 [[ -z $every || $every =~ ^[1-9][0-9]*$ ]] || die 2 '--every must be a number of seconds'
 [[ -z $passphrase_file || -s $passphrase_file ]] || die 2 "the passphrase file $passphrase_file is missing or empty"
-[[ -z $passphrase_file || -z $recipient ]] || die 2 'either --passphrase-file or --recipient'
+[[ -z $passphrase_file || -z $recipient ]] || die 2 'use either --passphrase-file or --recipient, not both'
 
 if [[ -z ${DATABASE_URL:-} && -n $env_file ]]; then
     DATABASE_URL=$(grep -E '^[[:space:]]*DATABASE_URL=' "$env_file" | tail -n 1 | cut -d= -f2- | tr -d "\"'") || true
 fi
 [[ ${DATABASE_URL:-} =~ ^postgres(ql)?:// ]] ||
-    die 2 'DATABASE_URL is not set. (The embedded database: stop the gateway and copy the folder DATA_DIR.)'
+    die 2 'DATABASE_URL is not set (for the embedded database: stop the gateway and copy the folder DATA_DIR)'
 
-# The password goes to libpq by the environment: a command line can be read by every user of the machine.
+# libpq gets the password through the environment: a command line can be read by every user of the machine.
 if [[ $DATABASE_URL =~ ^([a-z]+://[^:@/]*):([^@]*)@(.*)$ ]]; then
     encoded=${BASH_REMATCH[2]}
     url=${BASH_REMATCH[1]}@${BASH_REMATCH[3]}
@@ -82,12 +82,12 @@ encrypt() {
     fi
 }
 
-# To the last byte: every block is unpacked, and a decryption whose reader stops early would count as failed.
+# Reads to the last byte: every block is unpacked, and a decryption whose reader stops early would count as failed.
 read_through() {
     pg_restore --file /dev/null && cat >/dev/null
 }
 
-# A backup that cannot be read back is none. One for a public key can only be read elsewhere.
+# A backup that cannot be read back is worthless. One for a public key can only be read elsewhere.
 verify() { # file
     if [[ -n $recipient ]]; then
         [[ -s $1 ]]
@@ -152,7 +152,7 @@ trap 'exit 0' TERM INT
 while true; do
     # Not `back_up || …`: to the left of that no fault stops it.
     back_up &
-    wait $! || echo "backup.sh: failed (code $?), the next try is in $every s" >&2
+    wait $! || echo "backup.sh: failed (code $?); next attempt in $every s" >&2
     sleep "$every" &
     wait $!
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Closes a machine but for SSH, HTTP and HTTPS. Gateways, PostgreSQL, Redis, Prometheus and Grafana are not for the outside.
+# Closes a machine except for SSH, HTTP and HTTPS. Gateways, PostgreSQL, Redis, Prometheus and Grafana are not for the outside.
 set -euo pipefail
 
 usage() {
@@ -8,19 +8,19 @@ Usage: firewall-setup.sh [--backend nftables|ufw] [options]      (as root, unles
 
 --backend NAME       nftables (default) or ufw
 --ssh-port PORT      default 22
---ssh-from NETWORK   SSH from there only, e.g. 203.0.113.0/24 or 2001:db8::/32; may be said several times (default: anywhere)
---allow-from NET=PORT  one more opening, e.g. 10.0.0.0/8=9090; may be said several times
+--ssh-from NETWORK   SSH only from there, e.g. 203.0.113.0/24 or 2001:db8::/32; can be repeated (default: anywhere)
+--allow-from NET=PORT  an additional opening, e.g. 10.0.0.0/8=9090; can be repeated
 --dry-run            prints the rules and changes nothing
---remove             takes away what this script put in
+--remove             removes what this script added
 --help
 
-Safe to run again: its own table (or its own ufw rules) is replaced as a whole, other tables stay as they are. New SSH
+Safe to run again: its own table (or its own ufw rules) is replaced as a whole; other tables stay as they are. New SSH
 connections are limited to 10 a minute from one address. Established connections stay.
 
-Docker publishes ports past these rules (it has its own chains): that is why docker-compose.prod.yml binds everything but nginx
-to 127.0.0.1.
+Ports that Docker publishes bypass these rules (it has its own chains). That is why docker-compose.prod.yml binds everything
+except nginx to 127.0.0.1.
 
-Exit codes: 0 done, 1 the rules were refused, 2 wrong use.
+Exit codes: 0 done, 1 the rules were rejected, 2 invalid usage.
 TEXT
 }
 
@@ -49,7 +49,7 @@ while (($# > 0)); do
     shift
 done
 [[ $backend == nftables || $backend == ufw ]] || die 2 '--backend must be nftables or ufw'
-is_port "$ssh_port" || die 2 '--ssh-port must be a port'
+is_port "$ssh_port" || die 2 '--ssh-port must be a port number'
 for network in "${ssh_from[@]}"; do is_network "$network" || die 2 "$network is not a network"; done
 for opening in "${openings[@]}"; do
     if ! is_network "${opening%=*}" || ! is_port "${opening##*=}"; then die 2 "$opening is not NETWORK=PORT"; fi
@@ -119,7 +119,7 @@ with_nftables() {
     draft=$(mktemp)
     trap 'rm -f "$draft"' EXIT
     nft_rules >"$draft"
-    nft --check --file "$draft" || die 1 'nft refused the rules'
+    nft --check --file "$draft" || die 1 'nft rejected the rules'
     install -D -m 0644 "$draft" "$rules_file"
     nft --file "$rules_file"
     # nftables.service loads /etc/nftables.conf at boot: it must know of the file.
@@ -153,7 +153,7 @@ with_ufw() {
             echo "would run: $command"
         else
             read -r -a words <<<"$command"
-            "${words[@]}" || die 1 "refused: $command"
+            "${words[@]}" || die 1 "rejected: $command"
         fi
     done
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Watches a gateway from outside and tells a webhook when it goes down, is degraded, or has recovered.
+# Watches a gateway from outside and notifies a webhook when it goes down, is degraded, or has recovered.
 set -euo pipefail
 
 usage() {
@@ -8,22 +8,22 @@ Usage: health-monitor.sh [options]
 
 --url URL              the gateway (default http://127.0.0.1:8000)
 --name NAME            what to call it in messages (default: the URL)
---webhook URL          gets a JSON POST for every change (default: $HEALTH_WEBHOOK_URL; none = only print). The field `text`
-                       suits Slack, Mattermost and Google Chat; status, previous, reason, since and url suit programs.
---interval SECONDS     between two looks (default 15)
---timeout SECONDS      for one request (default 5)
---failures N           looks in a row that must agree before a change is told (default 3; a recovery is told at once)
---restart-command CMD  run once when /health has no good answer for sure, e.g. 'systemctl restart llm-gateway'. Not while only /ready
-                       says 503: a database that is away comes back for no restart, and running streams would be cut. An instance that
-                       was declared dead (it was frozen, or cut off) comes back for nothing else, and is restarted.
---state-file FILE      remembers the state over restarts of this script (default: none)
---once                 one look, no webhook: exit 0 healthy, 1 degraded, 2 down
+--webhook URL          receives a JSON POST for every change (default: $HEALTH_WEBHOOK_URL; none = only print). The field `text`
+                       suits Slack, Mattermost and Google Chat; status, previous, reason, since and url are for programs.
+--interval SECONDS     pause between two checks (default 15)
+--timeout SECONDS      limit for one request (default 5)
+--failures N           consecutive checks that must agree before a change is reported (default 3; a recovery is reported at once)
+--restart-command CMD  run once when /health has definitely failed, e.g. 'systemctl restart llm-gateway'. Not run while only /ready
+                       returns 503: a restart does not bring a database back, and would cut off running streams. Exception: an
+                       instance that was declared dead (it was frozen, or cut off) recovers only by a restart, and is restarted.
+--state-file FILE      keeps the state across restarts of this script (default: none)
+--once                 one check, no webhook: exit 0 healthy, 1 degraded, 2 down
 --dry-run              prints what would be posted or run
 --help
 
-healthy   /health and /ready answer 200, /health/detailed says so
-degraded  it serves, but a component is not well, or it is draining
-down      no answer, an error, or /ready says 503
+healthy   /health and /ready return 200, and /health/detailed reports healthy
+degraded  it serves, but a component is unhealthy, or it is draining
+down      no answer, an error, or /ready returns 503
 TEXT
 }
 
@@ -64,7 +64,7 @@ ask() { # path
     [[ $code =~ ^[0-9]{3}$ ]] || code=000
 }
 
-# The first field of this name: the page's own status stands before those of its components.
+# The first field of this name: the overall status comes before those of the components.
 field() { # name
     grep -oE "\"$1\":\"[^\"]*\"" <<<"$body" | head -n 1 | cut -d'"' -f4 || true
 }
@@ -75,7 +75,7 @@ unwell() {
             | select(.value.status != "up") | "\(.key) \(.value.status)"] | join(", ")' <<<"$body" 2>/dev/null || true
 }
 
-# Sets `seen` and `reason`, and `alive`: whether the process answers for itself.
+# Sets `seen` and `reason`, and `alive`: whether the process itself answers.
 look() {
     ask /health
     alive=true
@@ -105,9 +105,9 @@ look() {
         healthy) seen=healthy reason='all components are up' ;;
         degraded | unhealthy)
             seen=degraded reason=$(unwell)
-            reason=${reason:-"/health/detailed says $status"}
+            reason=${reason:-"/health/detailed reports $status"}
             ;;
-        *) seen=degraded reason="/health/detailed answers $code" ;;
+        *) seen=degraded reason="/health/detailed returns $code" ;;
     esac
 }
 
@@ -118,7 +118,7 @@ json() { # text
     printf '"%s"' "$text"
 }
 
-# Succeeds when the message is delivered, or when there is nobody to tell.
+# Succeeds if the message is delivered, or if there is nobody to notify.
 tell() { # status, previous, reason
     local text="$name is $1 (was $2): $3" payload
     payload=$(printf '{"text":%s,"status":%s,"previous":%s,"reason":%s,"url":%s,"host":%s,"since":%s}' \
@@ -131,7 +131,7 @@ tell() { # status, previous, reason
         return 0
     fi
     curl -fsS -o /dev/null --max-time 10 --retry 2 --retry-connrefused -H 'Content-Type: application/json' -d "$payload" "$webhook" ||
-        { echo 'the webhook did not take it; trying again later' >&2; return 1; }
+        { echo 'the webhook did not accept it; trying again later' >&2; return 1; }
 }
 
 restart() {
@@ -155,7 +155,7 @@ if $once; then
     case $seen in healthy) exit 0 ;; degraded) exit 1 ;; *) exit 2 ;; esac
 fi
 
-# `known` is what was told last. A first look that finds everything well is nothing to tell.
+# `known` is what was reported last. If the first check finds everything healthy, there is nothing to report.
 known=healthy candidate='' agreeing=0 silent=0
 [[ -z $state_file || ! -s $state_file ]] || known=$(head -n 1 "$state_file")
 trap 'exit 0' TERM INT

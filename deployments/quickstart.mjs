@@ -43,9 +43,9 @@ try {
 
 async function install() {
   if (isInstalled()) return;
-  console.log('Installing the packages of package-lock.json …');
+  console.log('Installing the packages in package-lock.json …');
   const done = await npm(['ci', '--no-audit', '--no-fund', '--loglevel=error']);
-  if (!done) throw new Error('the installation failed, see above');
+  if (!done) throw new Error('the installation failed; see above');
 }
 
 /** npm's own note of what it installed names everything that the lockfile asks for on every platform, as it asks for it. */
@@ -73,7 +73,7 @@ async function build() {
   if (isBuilt()) return;
   console.log('Building …');
   rmSync(BUILD_STAMP, { force: true });
-  if (!(await npm(['run', '--silent', 'build']))) throw new Error('the build failed, see above');
+  if (!(await npm(['run', '--silent', 'build']))) throw new Error('the build failed; see above');
   writeFileSync(BUILD_STAMP, '');
 }
 
@@ -153,7 +153,7 @@ async function serve() {
 
 function exitCode(code, stopping) {
   if (code === 0) return 0;
-  if (!stopping) console.error(`\nquickstart: the gateway ended by itself (${code}), see above`);
+  if (!stopping) console.error(`\nquickstart: the gateway exited by itself (${code}); see above`);
   return typeof code === 'number' ? code : 1;
 }
 
@@ -177,7 +177,7 @@ function chooseNode() {
   if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]))
     return process.execPath;
   throw new Error(
-    `the gateway needs Node ${OLDEST_NODE.join('.')} or newer, this is ${process.versions.node}, and the runtime from ` +
+    `the gateway requires Node ${OLDEST_NODE.join('.')} or newer; this is ${process.versions.node}, and the runtime from ` +
       'the packages is missing (on this platform there may be none). Install a newer Node.',
   );
 }
@@ -187,11 +187,11 @@ async function greet(node) {
   console.log(`
 The gateway is running: ${base}          API docs: ${base}/docs
 
-A token for the user "quickstart", good for a day:
+A token for the user "quickstart", valid for a day:
 
 ${windows ? `  set TOKEN=${token}` : `  export TOKEN=${token}`}
 
-Ask, whole and streamed, then see what it cost:
+Send a request, whole and streamed, then see what it cost:
 
   ${curl('/v1/chat/completions', chat({}))}
 
@@ -199,7 +199,7 @@ Ask, whole and streamed, then see what it cost:
 
   ${curl('/billing/balance')}
 
-"echo" answers without any provider. ${await listModels(token)}
+"echo" answers without a provider. ${await listModels(token)}
 Ctrl-C stops the gateway; the data stays in ${environment.DATABASE_URL ? 'its database' : environment.DATA_DIR || './data'}.
 `);
 }
@@ -215,7 +215,7 @@ async function listModels(token) {
   const response = await fetch(`http://127.0.0.1:${port}/v1/models`, { headers }).catch(() => undefined);
   const models = response?.ok ? await response.json() : [];
   const others = models.map((model) => model.id).filter((id) => !id.startsWith('echo'));
-  if (others.length > 0) return `${others.length} more models are configured: ${base}/v1/models lists them.`;
+  if (others.length > 0) return `${others.length} more models are configured; ${base}/v1/models lists them.`;
   return 'Set OPENAI_API_KEY, ANTHROPIC_API_KEY or GOOGLE_GEMINI_API_KEY for real models.';
 }
 

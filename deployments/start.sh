@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts the gateway and waits until it takes traffic. A second call changes nothing that already runs.
+# Starts the gateway and waits until it accepts traffic. A second call does not change anything that is already running.
 set -euo pipefail
 
 usage() {
@@ -8,18 +8,18 @@ Usage: start.sh local   [--instances N] [--first-port P] [--run-dir DIR] [--roll
        start.sh compose [--env-file FILE] [--wait SECONDS] [--dry-run]
        start.sh prod    [--env-file FILE] [--rolling] [--wait SECONDS] [--dry-run]
 
-local    The built program as processes of this machine: port 8000 for one instance, 8001, 8002, … for several (as
-         nginx/upstreams.local.conf has them). Reads .env in the project's folder. Process ids and logs go to --run-dir
+local    The built program as processes on this machine: port 8000 for one instance, 8001, 8002, … for several (as in
+         nginx/upstreams.local.conf). Reads .env in the project's folder. Process ids and logs go to --run-dir
          (default: data/run in the project's folder).
 compose  docker-compose.yml: one gateway, PostgreSQL, Redis.
 prod     docker-compose.prod.yml: three gateways behind nginx, with monitoring and backups.
 
---rolling   restarts instance after instance, each only when the one before is ready again (deploys a new build)
+--rolling   restarts one instance after another, each only when the previous one is ready again (deploys a new build)
 --wait      how long an instance may take until /ready answers 200 (default 60; several minutes for a first `prod`)
 --env-file  default: .env in the project's folder
 --dry-run   prints what would be done
 
-Exit codes: 0 running and ready, 1 could not be started, 2 wrong use or missing settings.
+Exit codes: 0 running and ready, 1 could not be started, 2 invalid usage or missing settings.
 TEXT
 }
 
@@ -87,7 +87,7 @@ wait_until_ready() { # port, pid file
 start_one() { # port
     local port=$1 pid_file=$run_dir/gateway-$1.pid log=$run_dir/gateway-$1.log
     if is_running "$pid_file"; then
-        echo "gateway on port $port runs already (process $(cat "$pid_file"))"
+        echo "gateway on port $port is already running (process $(cat "$pid_file"))"
         return
     fi
     if $dry_run; then
@@ -111,7 +111,7 @@ start_local() {
     [[ -x $node ]] || node=$(command -v node) || die 2 'node is missing: run npm ci'
     [[ -f $root/dist/src/main.js ]] || die 2 'the gateway is not built: run npm ci && npm run build'
     local first=${first_port:-$((instances == 1 ? 8000 : 8001))} index
-    (cd "$root" && PORT=$first "$node" dist/src/cli.js check:env) || die 2 'the environment is not right, see above'
+    (cd "$root" && PORT=$first "$node" dist/src/cli.js check:env) || die 2 'the environment is not valid; see above'
     for ((index = 0; index < instances; index++)); do
         if $rolling; then run "$here/stop.sh" local --run-dir "$run_dir" --port "$((first + index))"; fi
         start_one "$((first + index))"
@@ -132,7 +132,7 @@ setting() { # name: the environment's value, else the file's
     printf '%s' "$line"
 }
 
-# The gateway refuses a weak secret itself; here it is said before anything is built.
+# The gateway itself refuses a weak secret; here it is reported before anything is built.
 check_secrets() {
     local name value faults=0
     for name in "$@"; do
@@ -144,10 +144,10 @@ check_secrets() {
             echo "$name is shorter than 32 bytes: openssl rand -base64 48" >&2
             faults=1
         elif [[ ${value,,} =~ change|replace|example|password|your[-_] ]]; then
-            echo "$name is an example from a document" >&2
+            echo "$name is an example from the documentation" >&2
             faults=1
         elif [[ $name == POSTGRES_PASSWORD || $name == REDIS_PASSWORD ]] && [[ ! $value =~ ^[A-Za-z0-9._~-]+$ ]]; then
-            echo "$name must consist of letters and digits: it becomes a part of a URL (openssl rand -hex 24)" >&2
+            echo "$name must consist of letters and digits: it becomes part of a URL (openssl rand -hex 24)" >&2
             faults=1
         fi
     done
@@ -176,7 +176,7 @@ start_prod() {
     check_secrets JWT_SECRET_KEY POSTGRES_PASSWORD REDIS_PASSWORD METRICS_TOKEN GRAFANA_ADMIN_PASSWORD BACKUP_PASSPHRASE
     tls=$(setting TLS_DIR)
     tls=$(cd "$here" && realpath -m -- "${tls:-tls}")
-    [[ -f $tls/fullchain.pem ]] || die 2 "there is no certificate in $tls: run ssl-setup.sh"
+    [[ -f $tls/fullchain.pem ]] || die 2 "there is no certificate in $tls; run ssl-setup.sh"
     require_docker
     if $rolling; then
         compose $file build gateway-1

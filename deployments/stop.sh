@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stops the gateway as start.sh started it. Running requests may finish; their money is settled before the end.
+# Stops the gateway that start.sh started. Running requests may finish, and are settled before the process exits.
 set -euo pipefail
 
 usage() {
@@ -9,10 +9,10 @@ Usage: stop.sh local   [--run-dir DIR] [--port P] [--grace SECONDS] [--dry-run]
        stop.sh prod    [--env-file FILE] [--dry-run]
 
 local            sends SIGTERM, waits --grace seconds (default 90, more than SHUTDOWN_GRACE_SECONDS), then kills
---port           this instance only
+--port           only this instance
 compose, prod    stop the containers; volumes and their data stay
 
-Exit codes: 0 nothing runs any more, 1 an instance had to be killed, 2 wrong use.
+Exit codes: 0 nothing is running any more, 1 an instance had to be killed, 2 invalid usage.
 TEXT
 }
 
@@ -45,7 +45,7 @@ while (($# > 0)); do
 done
 [[ $grace =~ ^[0-9]+$ ]] || die 2 '--grace must be a number of seconds'
 
-# A process that is ours: an old pid file may name somebody else's by now.
+# Only a process of ours: an old pid file may by now name somebody else's.
 is_gateway() { # pid
     [[ -r /proc/$1/cmdline ]] && tr '\0' ' ' <"/proc/$1/cmdline" | grep -q 'dist/src/main.js'
 }
@@ -62,11 +62,11 @@ stop_one() { # pid file
         until=$((SECONDS + grace))
         while is_gateway "$pid" && ((SECONDS < until)); do sleep 0.1; done
         if is_gateway "$pid"; then
-            echo "process $pid did not end within $grace s: killing it; its journal is replayed at the next start" >&2
+            echo "process $pid did not exit within $grace s: killing it; its journal is replayed at the next start" >&2
             kill -KILL "$pid" 2>/dev/null || true
             killed=1
         else
-            echo "process $pid ended"
+            echo "process $pid exited"
         fi
     fi
     $dry_run || rm -f "$1"

@@ -12,7 +12,7 @@ const PLACEHOLDER =
 /** Why a secret must not sign production tokens; `undefined` when it may. */
 export function secretWeakness(secret: string): string | undefined {
   if (Buffer.byteLength(secret) < LEAST_BYTES) return `is shorter than ${LEAST_BYTES} bytes`;
-  if (PLACEHOLDER.test(secret)) return 'is a default or an example from a document';
+  if (PLACEHOLDER.test(secret)) return 'is a default or an example from documentation';
   if (new Set(secret).size < 8) return 'repeats too few characters';
   return undefined;
 }

@@ -134,7 +134,7 @@ describe('a backup', () => {
       env: { ...environment, PATH: `${programs}:${process.env['PATH']}` },
       timeout: 8_000,
     });
-    expect(stderr).toContain('failed (code 1), the next try is in 60 s');
+    expect(stderr).toContain('failed (code 1); next attempt in 60 s');
     expect(stdout).not.toContain('wrote');
     expect(await readdir(directory)).toEqual(['.lock']);
   });

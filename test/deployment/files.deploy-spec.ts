@@ -242,7 +242,7 @@ describe('Compose', () => {
     );
     expect(
       (await start({ JWT_SECRET_KEY: 'change-me-'.repeat(5), POSTGRES_PASSWORD: 'abc' })).stderr,
-    ).toContain('example from a document');
+    ).toContain('example from the documentation');
     expect((await start({ JWT_SECRET_KEY: 'k'.repeat(40), POSTGRES_PASSWORD: 'a/b' })).stderr).toContain(
       'part of a URL',
     );

@@ -198,7 +198,7 @@ it('tells later what the webhook did not take, and each change once', async () =
   await redis.kill();
   await eventually(
     'the monitor sees it',
-    () => monitor.output.includes('the webhook did not take it'),
+    () => monitor.output.includes('the webhook did not accept it'),
     40_000,
   );
   expect(webhook.messages).toHaveLength(before);

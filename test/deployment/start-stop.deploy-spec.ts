@@ -76,7 +76,7 @@ it('starts three, on one data folder, and leaves them alone the second time', as
   expect(await statuses('/billing/balance')).toEqual([200, 200, 200]);
   const before = await pids();
   const again = await start();
-  expect(again.stdout.match(/runs already/g)).toHaveLength(3);
+  expect(again.stdout.match(/is already running/g)).toHaveLength(3);
   expect(await pids()).toEqual(before);
 }, 120_000);
 
@@ -92,11 +92,11 @@ it('restarts one after another, so that two always serve', async () => {
 }, 120_000);
 
 it('stops one, then all, and a second stop has nothing to do', async () => {
-  expect((await stop('--port', String(first))).stdout).toMatch(/ended/);
+  expect((await stop('--port', String(first))).stdout).toMatch(/exited/);
   expect(await pidFiles()).toHaveLength(2);
   const { code, stdout } = await stop();
   expect(code).toBe(0);
-  expect(stdout.match(/ended/g)).toHaveLength(2);
+  expect(stdout.match(/exited/g)).toHaveLength(2);
   expect(await pidFiles()).toEqual([]);
   expect(await stop()).toMatchObject({ code: 0, stdout: '' });
 });

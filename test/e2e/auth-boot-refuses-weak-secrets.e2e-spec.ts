@@ -13,7 +13,7 @@ describe('a production boot', () => {
     [{ JWT_SECRET_KEY: 'short' }, ['JWT_SECRET_KEY: is shorter than 32 bytes']],
     [
       { JWT_SECRET_KEY: 'your-secret-key-change-in-production' },
-      ['JWT_SECRET_KEY: is a default or an example from a document'],
+      ['JWT_SECRET_KEY: is a default or an example from documentation'],
     ],
     [
       { JWT_SECRET_KEY: 'short', PORT: 'eighty', BODY_LIMIT: 'much' },
