@@ -83,7 +83,7 @@ spec:
     {{- end }}
   {{- if .Values.migration.enabled }}
   initContainers:
-    # Fails, and is tried again, until the migration job has done its work: no pod serves on an old schema.
+    # Fails, and is retried, until the migration job has finished: no pod serves on an old schema.
     - name: wait-for-migrations
       image: {{ include "llm-gateway.image" . }}
       args: [dist/src/cli.js, check:db]
