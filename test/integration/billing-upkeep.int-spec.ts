@@ -324,6 +324,7 @@ describe('a journal without an owner', () => {
 
   it('of another host is left alone until that host has been silent for long', async () => {
     await using machine = await startMachine(db.dataSource, {}, dataDir);
+    await machine.upkeep.runOnce();
     const elsewhere = await deadJournal(dataDir, { host: 'pod-2' });
     expect(await machine.recovery.recover()).toBe(0);
     await db.dataSource.query(
@@ -333,6 +334,17 @@ describe('a journal without an owner', () => {
     expect(await machine.recovery.recover()).toBe(0);
     await db.dataSource.query("UPDATE gateway_instance SET heartbeat_at = now() - interval '1 hour'");
     expect(await machine.recovery.recover()).toBe(1);
+  });
+
+  it('of another host is left alone over a step of the database’s clock since this one’s beat', async () => {
+    await using machine = await startMachine(db.dataSource, {}, dataDir);
+    machine.instance.heard(performance.now(), Date.now() - 3_600_000);
+    const elsewhere = await deadJournal(dataDir, { host: 'pod-2' });
+    await db.dataSource.query(
+      "INSERT INTO gateway_instance (id, host, heartbeat_at) VALUES ($1, 'pod-2', now() - interval '1 hour')",
+      [elsewhere],
+    );
+    expect(await machine.recovery.recover()).toBe(0);
   });
 
   it('of another host is left alone when this one has been out of touch itself', async () => {

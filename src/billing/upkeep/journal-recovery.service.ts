@@ -1,6 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { appendFile, readdir, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { crashPoint } from '../crash-points.js';
@@ -12,7 +11,7 @@ import { PriceVersions } from '../prices/price-versions.service.js';
 import type { SettlementRecord } from '../settle/settlement-record.js';
 import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance, SILENCE_MS } from './gateway-instance.service.js';
-import { MARK_REPLAYED, SILENCE_OF_INSTANCE } from './upkeep-statements.js';
+import { LAST_HEARTBEAT, MARK_REPLAYED } from './upkeep-statements.js';
 
 const IS_INSTANCE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -50,9 +49,11 @@ export class JournalRecovery {
   async #isAbandoned(instanceId: string, directory: string): Promise<boolean> {
     const owner = await stateOfOwner(directory);
     if (owner !== 'elsewhere') return owner === 'dead';
-    if (!this.instance.isInTouch) return false;
-    const [row] = await this.database.query<{ seconds: number }>(SILENCE_OF_INSTANCE, [instanceId]);
-    return row !== undefined && row.seconds * 1000 > SILENCE_MS;
+    // By the time of the last heartbeat, not by now(): the database's clock may have been set forward since.
+    const { isInTouch, databaseMs } = this.instance;
+    if (!isInTouch || databaseMs === undefined) return false;
+    const [row] = await this.database.query<{ heard_ms: number }>(LAST_HEARTBEAT, [instanceId]);
+    return row !== undefined && databaseMs - row.heard_ms > SILENCE_MS;
   }
 
   async #takeOver(instanceId: string, directory: string): Promise<boolean> {
@@ -63,7 +64,7 @@ export class JournalRecovery {
     const refused = await this.#book(contents);
     if (refused.length > 0) await this.#setAside(instanceId, refused);
     crashPoint('before-replay-declared');
-    await this.database.query(MARK_REPLAYED, [instanceId, hostname()]);
+    await this.database.query(MARK_REPLAYED, [instanceId, this.instance.host]);
     crashPoint('after-replay-declared');
     await rm(directory, { recursive: true, force: true });
     this.#report(instanceId, contents);

@@ -17,9 +17,9 @@ export const MARK_REPLAYED = `
   INSERT INTO gateway_instance (id, host, replayed_at) VALUES ($1, $2, now())
   ON CONFLICT (id) DO UPDATE SET replayed_at = coalesce(gateway_instance.replayed_at, now())`;
 
-/** $1 id. Seconds since it was last heard of; no row when it never was. */
-export const SILENCE_OF_INSTANCE = `
-  SELECT extract(epoch FROM now() - heartbeat_at)::float8 AS seconds FROM gateway_instance WHERE id = $1`;
+/** When the instance was last heard of, ms since 1970 by the database's clock; no row when it never was. $1 id */
+export const LAST_HEARTBEAT = `
+  SELECT (extract(epoch FROM heartbeat_at) * 1000)::float8 AS heard_ms FROM gateway_instance WHERE id = $1`;
 
 const PAST_ITS_TERM = isBroken('timer-release')
   ? `coalesce($1::float8, 0) >= 0 AND h.created_at < now() - interval '1 second'`
