@@ -1,4 +1,4 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { ForwardOnlyMigration } from './forward-only-migration.js';
 
 /**
  * What an administrator decided about a call of unknown cost: what its user was charged (0 = written off), who said so, and
@@ -6,24 +6,15 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  *
  * And up to which hold an instance has looked for old ones to forget: the next need not begin anew.
  */
-export class ReconcileUnknownCosts1796256000000 implements MigrationInterface {
-  async up(runner: QueryRunner): Promise<void> {
-    await runner.query(
-      `ALTER TABLE unknown_cost
-         ADD COLUMN reconciled_nano bigint CHECK (reconciled_nano >= 0),
-         ADD COLUMN reconciled_by text,
-         ADD COLUMN reconciled_because text`,
-    );
+export class ReconcileUnknownCosts1796256000000 extends ForwardOnlyMigration {
+  protected readonly statements = [
+    `ALTER TABLE unknown_cost
+       ADD COLUMN reconciled_nano bigint CHECK (reconciled_nano >= 0),
+       ADD COLUMN reconciled_by text,
+       ADD COLUMN reconciled_because text`,
     // What may be forgotten, among the many that may not.
-    await runner.query(
-      `CREATE INDEX unknown_cost_written_off ON unknown_cost (reconciled_at)
-         WHERE reconciled_at IS NOT NULL AND coalesce(reconciled_nano, 0) = 0`,
-    );
-    await runner.query('ALTER TABLE gateway_instance ADD COLUMN forgot_until uuid');
-  }
-
-  /** Money is never dropped by a tool. */
-  async down(): Promise<void> {
-    throw new Error('migrations of the ledger are forward-only');
-  }
+    `CREATE INDEX unknown_cost_written_off ON unknown_cost (reconciled_at)
+       WHERE reconciled_at IS NOT NULL AND coalesce(reconciled_nano, 0) = 0`,
+    'ALTER TABLE gateway_instance ADD COLUMN forgot_until uuid',
+  ];
 }
