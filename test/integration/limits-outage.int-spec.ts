@@ -247,15 +247,3 @@ describe('slots in flight', () => {
     expect(await instance.store.acquireSlot(slot('c'), 2)).toBe(true);
   });
 });
-
-describe('a connection that takes commands and answers nothing', () => {
-  it('is dropped after some seconds, so that another one can be made', async () => {
-    const instance = await startInstance();
-    let closed = false;
-    instance.redis.on('close', () => (closed = true));
-    server.pause();
-    await eventually('dropped', () => closed, 12_000);
-    server.resume();
-    await eventually('back', () => !instance.store.isDegraded);
-  });
-});
