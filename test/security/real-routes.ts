@@ -22,7 +22,7 @@ export async function realRoutes(databaseUrl: string): Promise<{ routes: Route[]
     ['--disable-warning=ExperimentalWarning', PROGRAM],
     {
       cwd: dataDir,
-      timeout: 40_000,
+      timeout: 85_000,
       maxBuffer: 4 * 2 ** 20,
       env: {
         PATH: process.env['PATH'],
