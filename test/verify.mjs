@@ -40,6 +40,7 @@ const ALONE = {
     'shutdown-cuts-',
   ],
 };
+const cores = availableParallelism();
 const totals = { passed: 0, failed: 0, skipped: 0 };
 /** What failed, a paragraph each: told again at the end, where one looks, and where a log that was cut still has it. */
 const failures = [];
@@ -56,19 +57,19 @@ finish();
 async function verify() {
   if (!(await stage('install', () => npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'])))) return;
   if (!(await stage('programs', providePrograms))) return;
-  const built = await stage('build', () => npm(['run', '--silent', 'build']));
-  await stage('format', () => npm(['run', '--silent', 'format:check']));
-  await stage('lint', () => npm(['run', '--silent', 'lint']));
-  await stage('types', () => npm(['run', '--silent', 'types']));
-  await vitestStage('unit', ['--project=unit', `--maxWorkers=${availableParallelism()}`]);
-  await serverStage('integration');
-  if (built) await serverStage('e2e');
+  const { build: built } = await scriptStages(['build', 'format:check', 'types', 'lint']);
+  await vitestStage('unit', ['--project=unit', `--maxWorkers=${cores}`]);
+  await serverStages(built ? ['integration', 'e2e'] : ['integration']);
   if (built) await deploymentStage();
 }
 
-/** Runs one stage, prints its time, and counts it when it fails. */
 async function stage(name, work) {
   console.log(`\n== ${name}`);
+  return outcome(name, work);
+}
+
+/** Does the work of a stage, prints its time, and counts it when it fails. */
+async function outcome(name, work) {
   const startMs = performance.now();
   const passed = await work().catch((error) => {
     console.error(error instanceof Error ? error.message : error);
@@ -79,17 +80,37 @@ async function stage(name, work) {
   return passed;
 }
 
+/** Scripts of package.json that need nothing of one another: one for each core. What one wrote comes in one piece, at its end. */
+async function scriptStages(scripts) {
+  console.log(`\n== ${scripts.join(', ')}`);
+  const waiting = [...scripts];
+  const passed = {};
+  const lane = async () => {
+    for (let script = waiting.shift(); script !== undefined; script = waiting.shift())
+      passed[script] = await outcome(script, () => quietScript(script));
+  };
+  await Promise.all(Array.from({ length: cores }, lane));
+  return passed;
+}
+
+async function quietScript(script) {
+  const told = [];
+  const passed = await npm(['run', '--silent', script], { told });
+  process.stdout.write(Buffer.concat(told));
+  return passed;
+}
+
 /**
- * Tests that start servers and gateways of their own. Most wait more than they work: one for each core. Those that measure
+ * Tests that start servers and gateways of their own. Most wait more than they work: three for two cores. Those that measure
  * have half the cores, the rest is for what they start.
  */
-async function serverStage(project) {
-  const cores = availableParallelism();
-  const alone = ALONE[project].map((name) => `test/${project}/${name}`);
+async function serverStages(projects) {
+  const chosen = projects.map((project) => `--project=${project}`);
+  const alone = projects.flatMap((project) => ALONE[project].map((name) => `test/${project}/${name}`));
   const others = alone.map((name) => `--exclude=${name}*`);
-  await vitestStage(project, [`--project=${project}`, `--maxWorkers=${cores}`, ...others]);
+  await vitestStage(projects.join(' and '), [...chosen, `--maxWorkers=${Math.ceil(cores * 1.5)}`, ...others]);
   const workers = Math.max(1, Math.floor(cores / 2));
-  await vitestStage(`${project} (alone)`, [`--project=${project}`, `--maxWorkers=${workers}`, ...alone]);
+  await vitestStage(`${projects.join(' and ')} (alone)`, [...chosen, `--maxWorkers=${workers}`, ...alone]);
 }
 
 /**
@@ -109,7 +130,8 @@ async function deploymentStage() {
     return;
   }
   const config = join('test', 'deployment', 'vitest.config.ts');
-  await vitestStage('deployment', [`--config=${config}`, ...QUICK_DEPLOYMENT_TESTS]);
+  const together = ['--fileParallelism', `--maxWorkers=${cores}`];
+  await vitestStage('deployment', [`--config=${config}`, ...together, ...QUICK_DEPLOYMENT_TESTS]);
 }
 
 function missingPrograms() {
@@ -233,10 +255,10 @@ function isExecutable(file) {
 }
 
 /** The npm that runs this script, by the Node that runs this script. */
-function npm(parameters) {
+function npm(parameters, options = {}) {
   const program = process.env.npm_execpath;
-  if (program) return run(process.execPath, [program, ...parameters]);
-  return run('npm', parameters, { shell: windows });
+  if (program) return run(process.execPath, [program, ...parameters], options);
+  return run('npm', parameters, { ...options, shell: windows });
 }
 
 /** The runtime that the lockfile pins; this process's own where it has no package (musl). */
@@ -249,10 +271,12 @@ function pinnedNode() {
   return existsSync(pinned) ? pinned : process.execPath;
 }
 
-/** Resolves to whether it ended with exit code 0. */
-function run(command, parameters, options = {}) {
+/** Resolves to whether it ended with exit code 0. What it writes is kept in `told`, where that is given. */
+function run(command, parameters, { told, ...options } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, parameters, { stdio: ['ignore', 'inherit', 'inherit'], ...options });
+    const output = told ? 'pipe' : 'inherit';
+    const child = spawn(command, parameters, { stdio: ['ignore', output, output], ...options });
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data) => told.push(data));
     child.on('error', reject);
     child.on('close', (code) => resolve(code === 0));
   });
