@@ -84,10 +84,13 @@ const PART_CHECKS: Readonly<Record<string, (part: JsonObject) => Fault | undefin
     typeof part.text === 'string' ? undefined : { path: '.text', problem: 'must be a string' },
   refusal: (part) =>
     typeof part.refusal === 'string' ? undefined : { path: '.refusal', problem: 'must be a string' },
-  image_url: (part) =>
-    isObject(part.image_url) && typeof part.image_url.url === 'string'
-      ? checkMediaUrl(part.image_url.url, '.image_url.url')
-      : { path: '.image_url.url', problem: 'must be a string' },
+  image_url: ({ image_url: image }) => {
+    // Some clients write the URL itself here, as OpenAI once took it.
+    if (!isObject(image)) return { path: '.image_url', problem: 'must be an object with a url' };
+    return typeof image.url === 'string'
+      ? checkMediaUrl(image.url, '.image_url.url')
+      : { path: '.image_url.url', problem: 'must be a string' };
+  },
   input_audio: (part) =>
     isObject(part.input_audio) &&
     typeof part.input_audio.data === 'string' &&

@@ -45,6 +45,13 @@ describe('toChatRequest', () => {
       },
       'messages[0].content[0].image_url.url',
     ],
+    [
+      {
+        model: 'm',
+        messages: [{ role: 'user', content: [{ type: 'image_url', image_url: 'https://a.example/b.png' }] }],
+      },
+      'messages[0].content[0].image_url',
+    ],
     [{ model: 'm', messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].tool_call_id'],
     [
       { model: 'm', messages: [{ role: 'assistant', tool_calls: [{ id: 'a' }] }] },
