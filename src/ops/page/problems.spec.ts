@@ -231,6 +231,17 @@ describe('what is wrong', () => {
     expect(problem?.advice).toContain(`5 consecutive calls failed, the last one with ${words}`);
   });
 
+  it.each([
+    [-1_000, 'The next request tries it again.', 'get 503'],
+    [60_000, 'until then, requests go to fallbacks or get 503.', 'next request'],
+  ])('says what happens to requests of a circuit to be tried in %i ms', (inMs, told, untold) => {
+    const next_attempt_at = new Date(Date.now() + inMs).toISOString();
+    const models = { 'gpt-4': { ...closed, state: 'open', next_attempt_at } };
+    const [problem] = problems(health({}, { breakers: { openai: { ...closed, models } } }), traffic());
+    expect(problem?.advice).toContain(told);
+    expect(problem?.advice).not.toContain(untold);
+  });
+
   it('begins with the worst, and names paragraphs that the runbook has', () => {
     const given = health({
       components: { cache: { ...up, status: 'degraded' }, billing_journal: { ...up, status: 'down' } },

@@ -148,11 +148,13 @@ function circuitProblem(name: string, breaker: Breaker): Problem {
       'ProviderCircuitOpen',
     );
   const isDue = next === null || Date.parse(next) <= Date.now();
-  const when = isDue ? 'with the next request' : `at ${new Date(next).toLocaleTimeString()}`;
+  const when = isDue
+    ? 'The next request tries it again.'
+    : `The next attempt is at ${new Date(next).toLocaleTimeString()}; until then, requests go to fallbacks or get 503.`;
   const how = last === null ? '' : `, the last one with ${last.code.replaceAll('_', ' ')}${below(last)}`;
   return bad(
     `${name}: circuit open`,
-    `${count(failures)} consecutive calls failed${how}. The next attempt is ${when}; until then, requests go to fallbacks or get 503.`,
+    `${count(failures)} consecutive calls failed${how}. ${when}`,
     'ProviderCircuitOpen',
   );
 }
