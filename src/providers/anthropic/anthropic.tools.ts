@@ -2,7 +2,7 @@ import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
 import type { ModelTraits } from './anthropic.traits.js';
 import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
 import { toEnforceableSchema } from './anthropic.schema.js';
-import { isObject, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
+import { isObject, type JsonObject, pick, textOf, type WireBlock } from './anthropic.wire.js';
 
 export interface ToolFields {
   tools?: JsonObject[];
@@ -142,7 +142,7 @@ function functionTool(
   const schema = inputSchema(definition.parameters);
   tool.input_schema = isStrict ? toEnforceableSchema(schema) : schema;
   if (isStrict) tool.strict = true;
-  return { ...tool, ...nativeToolFields(definition), ...nativeToolFields(wrapper) };
+  return { ...tool, ...pick(definition, NATIVE_TOOL_FIELDS), ...pick(wrapper ?? {}, NATIVE_TOOL_FIELDS) };
 }
 
 function inputSchema(parameters: unknown): JsonObject {
@@ -162,12 +162,6 @@ const NATIVE_TOOL_FIELDS = [
   'input_examples',
   'eager_input_streaming',
 ];
-
-function nativeToolFields(source: JsonObject | undefined): JsonObject {
-  if (!source) return {};
-  const present = NATIVE_TOOL_FIELDS.filter((name) => source[name] !== undefined && source[name] !== null);
-  return Object.fromEntries(present.map((name) => [name, source[name]]));
-}
 
 function toChoice(request: ChatRequest, unsupported: UnsupportedParams): JsonObject | undefined {
   const choice = baseChoice(request.tool_choice, unsupported);
@@ -259,6 +253,5 @@ export function toArguments(input: unknown): string {
 export const TOOL_USE_EXTRAS = ['caller', 'toolset_name'] as const;
 
 export function toolUseExtras(source: JsonObject | WireBlock): JsonObject {
-  const present = TOOL_USE_EXTRAS.filter((name) => source[name] !== undefined && source[name] !== null);
-  return Object.fromEntries(present.map((name) => [name, source[name]]));
+  return pick(source, TOOL_USE_EXTRAS);
 }

@@ -79,6 +79,11 @@ export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
+/** The named fields, without those that are not set. */
+export function pick(fields: JsonObject, names: readonly string[]): JsonObject {
+  return withoutEmpty(Object.fromEntries(names.map((name) => [name, fields[name]])));
+}
+
 /** Without the fields that are `undefined` or `null`. */
 export function withoutEmpty(fields: JsonObject): JsonObject {
   return Object.fromEntries(
