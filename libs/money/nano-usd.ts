@@ -23,20 +23,14 @@ const PLAIN_DECIMAL = /^([+-]?)(\d{1,30})(?:\.(\d{1,30}))?$/;
  * @throws InvalidAmountError  not a plain decimal, more than nine decimals, or beyond what one account can hold
  */
 export function parseDecimalToNano(text: string): NanoUsd {
-  const amount = parseScaledDecimal(text, 9);
-  if (amount > MAX_NANO || amount < -MAX_NANO) throw new InvalidAmountError('amount is too large');
-  return amount;
-}
-
-/**
- * Reads a price per million tokens into pico-units per token: the two differ by exactly 1e6, so `0.0375` is `37500n`.
- *
- * @throws InvalidAmountError  not a plain decimal, negative, or finer than a millionth
- */
-export function parsePricePerMillion(text: string): bigint {
-  const price = parseScaledDecimal(text, 6);
-  if (price < 0n) throw new InvalidAmountError('a price cannot be negative');
-  return price;
+  const match = PLAIN_DECIMAL.exec(text);
+  if (!match) throw new InvalidAmountError('amount must be a plain decimal such as 12.5');
+  const [, sign, whole = '0', fraction = ''] = match;
+  const digits = fraction.replace(/0+$/, '');
+  if (digits.length > 9) throw new InvalidAmountError('amount has more than 9 decimals');
+  const amount = BigInt(whole) * NANO_PER_UNIT + BigInt(digits.padEnd(9, '0'));
+  if (amount > MAX_NANO) throw new InvalidAmountError('amount is too large');
+  return sign === '-' ? -amount : amount;
 }
 
 /**
@@ -88,30 +82,15 @@ export interface ExactJsonNumber {
   readonly rawJSON: string;
 }
 
+/** A plain decimal as the JSON number it is. Part of the runtime (V8 since 11.4), not yet of TypeScript's library. */
+export const exactJsonLiteral = (JSON as unknown as { rawJSON(decimal: string): ExactJsonNumber }).rawJSON;
+
 /**
- * The amount as a JSON number with every digit. A double holds 15 to 17 digits and an account up to 19, so the literal
- * is written as text; readers that parse numbers into doubles round on their side only.
+ * The amount as a JSON number with every digit: an account has up to 19, a double holds 15 to 17. Readers that parse
+ * numbers into doubles round on their side only.
  */
 export function exactJsonNumber(amount: NanoUsd): ExactJsonNumber {
-  return rawJson(formatNano(amount));
-}
-
-/** A plain decimal as a JSON number with every digit; for decimals that were formatted by this library. */
-export function exactJsonLiteral(decimal: string): ExactJsonNumber {
-  return rawJson(decimal);
-}
-
-// JSON.rawJSON is part of the runtime (V8 since 11.4) and not yet of TypeScript's library.
-const rawJson = (JSON as unknown as { rawJSON(text: string): ExactJsonNumber }).rawJSON;
-
-function parseScaledDecimal(text: string, decimals: number): bigint {
-  const match = PLAIN_DECIMAL.exec(text);
-  if (!match) throw new InvalidAmountError('amount must be a plain decimal such as 12.5');
-  const [, sign, whole = '0', fraction = ''] = match;
-  const digits = fraction.replace(/0+$/, '');
-  if (digits.length > decimals) throw new InvalidAmountError(`amount has more than ${decimals} decimals`);
-  const value = BigInt(whole) * 10n ** BigInt(decimals) + BigInt(digits.padEnd(decimals, '0') || '0');
-  return sign === '-' ? -value : value;
+  return exactJsonLiteral(formatNano(amount));
 }
 
 const ZERO = 0x30;

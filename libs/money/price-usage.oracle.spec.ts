@@ -1,7 +1,7 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parsePricePerMillion } from './nano-usd.js';
+import { parseDecimalToNano } from './nano-usd.js';
 import type { PriceCard, TokenPrices } from './price-card.js';
 import { priceUsage, usageCostPico } from './price-usage.js';
 
@@ -83,7 +83,7 @@ function pricesAt(modelPrice: ModelPrice, inputTokens: number): TokenPrices {
       typeof value === 'number'
         ? value
         : (value.tiers.findLast((tier) => inputTokens > tier.start)?.price ?? value.base);
-    prices[ours] = parsePricePerMillion(String(number));
+    prices[ours] = parseDecimalToNano(String(number)) / 1000n;
   }
   const { inputPico = 0n, outputPico = 0n } = prices;
   return { ...prices, inputPico, outputPico };

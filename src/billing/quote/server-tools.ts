@@ -1,5 +1,6 @@
 import type { ChatRequest } from '@app/contracts';
-import { asObject } from './media-sum.js';
+import { OLDER_SEARCH, usageToolName } from '@app/money';
+import { asObject, type Fields } from './media-sum.js';
 
 /** How often a vendor's own tool may be called in one answer when the request sets no limit. */
 const CALLS_WITHOUT_LIMIT = 10;
@@ -33,29 +34,6 @@ const KEYS_OF_FUNCTIONS: ReadonlySet<string> = new Set(
     ' ',
   ),
 );
-
-/** The names under which usage and prices speak of a tool, by what a request asks for it with. */
-const TOOL_NAMES: readonly (readonly [pattern: RegExp, name: string])[] = [
-  [/^web_?search|^google_?search/i, 'web_search'],
-  [/^file_?search/i, 'file_search'],
-  [/^code_?(execution|interpreter)/i, 'code_execution'],
-  [/^google_?maps/i, 'google_maps'],
-  [/^enterprise_?web_?search/i, 'enterprise_web_search'],
-  [/^image_?generation/i, 'image_generation'],
-];
-
-/** OpenAI's older search is a search, and has a price of its own as well. */
-const OLDER_SEARCH = 'web_search_preview';
-
-/** The name under which usage and prices speak of what a request, or a vendor, calls `type`. */
-export function countedAs(type: string): string {
-  if (type === OLDER_SEARCH) return type;
-  return nameOf(type);
-}
-
-function nameOf(type: string): string {
-  return TOOL_NAMES.find(([pattern]) => pattern.test(type))?.[1] ?? type;
-}
 
 const HAS_CONTAINER = /^code_?interpreter/i;
 const IS_OLDER_SEARCH = /^web_?search_?preview/i;
@@ -109,7 +87,7 @@ export function serverToolUse(request: ChatRequest, most = Infinity): ServerTool
   let calls = 0;
   for (const [type, tool] of asked) {
     const limit = Math.min(most, callLimit(TAKES_LIMIT.test(type) ? tool['max_uses'] : undefined));
-    const name = nameOf(type);
+    const name = usageToolName(type);
     bounds.set(name, (bounds.get(name) ?? 0) + (HAS_CONTAINER.test(type) ? 1 : limit));
     for (const price of pricesOf(type, name, tool))
       billed.set(price, tool === NO_TOOL ? SEARCH_FIELD : 'tools');
@@ -144,8 +122,6 @@ export function largestCall(ownTokens: number, use: ServerToolUse, contextWindow
   return Math.min(contextWindow, ownTokens + use.toolTokens + use.broughtAtOnce);
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** Asked for by a field of the request. */
 const NO_TOOL: Fields = {};
 
@@ -166,7 +142,7 @@ function isLarger({ container }: Fields): boolean {
 
 function askedTools(request: ChatRequest): (readonly [type: string, tool: Fields])[] {
   const asked: (readonly [string, Fields])[] = [];
-  if (request['web_search_options'] != null) asked.push(['web_search', NO_TOOL]);
+  if (request[SEARCH_FIELD] != null) asked.push(['web_search', NO_TOOL]);
   const servers = request['mcp_servers'];
   if (servers != null && !(Array.isArray(servers) && servers.length === 0)) asked.push(['mcp', {}]);
   for (const tool of request.tools ?? []) {

@@ -1,6 +1,5 @@
-import type { PriceTier, TokenPrices } from '@app/money';
+import { pricedToolName, type PriceTier, type TokenPrices } from '@app/money';
 import type { GatewayPrice } from '../gateway-config.js';
-import { countedAs } from '../../billing/quote/server-tools.js';
 import { parseDecimal } from '../parse-decimal.js';
 import type { ConfigNode } from './config-node.js';
 
@@ -81,7 +80,8 @@ function parseToolCalls(node: ConfigNode): Record<string, bigint> {
   for (const [tool, item] of node.entries(MAX_TOOLS)) {
     const price = amount(item, PER_CALL_DIGITS);
     if (!/^[a-z][a-z0-9_]{0,63}$/.test(tool)) item.fault('is not the name of a tool');
-    else if (countedAs(tool) !== tool) item.fault(`is called ${countedAs(tool)} here, for every vendor`);
+    else if (pricedToolName(tool) !== tool)
+      item.fault(`is called ${pricedToolName(tool)} here, for every vendor`);
     else if (price !== undefined) prices[tool] = price;
   }
   return prices;
