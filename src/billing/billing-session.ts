@@ -1,7 +1,7 @@
 import type { Usage } from '@app/contracts';
 import type { WorstCase } from '@app/money';
 
-/** What a request may cost at most, at prices pinned now. Made by the quoter, see `quote.ts`. */
+/** What a request may cost at most, at prices pinned now. Made by `QuoterService`. */
 export interface HoldQuote {
   readonly model: string;
   /** Upper bound of the input, tokens. */
@@ -40,13 +40,16 @@ export interface QuoteTarget {
   readonly priceVersion: string;
 }
 
+/** Who counted the tokens: the provider, or our tokenizer. */
+export type UsageSource = 'provider' | 'own';
+
 /** How the request ended, as far as money is concerned (see billing/README.md for the table). */
 export type Settlement =
   | {
       readonly kind: 'usage';
       readonly target: QuoteTarget;
       readonly usage: Usage;
-      readonly source: 'provider' | 'own';
+      readonly source: UsageSource;
     }
   /** Served from the response cache: price × CACHE_HIT_PRICE_FACTOR. */
   | { readonly kind: 'cache-hit'; readonly target: QuoteTarget; readonly usage: Usage }

@@ -24,7 +24,7 @@ const OTHER_CURRENCY_OF_BOOKS = `
  * away. Read-committed, never a transaction across an await of anything else.
  */
 export class MoneyDatabase {
-  readonly #breaker = circuitBreaker(handleWhen(saysDatabaseIsAway), {
+  readonly #breaker = circuitBreaker(handleWhen(isOutage), {
     halfOpenAfter: HALF_OPEN_AFTER_MS,
     breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
   });
@@ -46,7 +46,7 @@ export class MoneyDatabase {
    * Runs one statement. Its parameters are gone when it was answered; when it failed they are there for another try.
    *
    * @throws GatewayError `database_unavailable` when nothing is known about the statement's effect
-   * @throws QueryFailedError when the database itself refused it (see `sqlStateOf`)
+   * @throws DatabaseError of node-postgres when the database itself refused it (see `sqlStateOf`)
    */
   async query<Row>(sql: string, parameters: unknown[] = []): Promise<Row[]> {
     try {
@@ -111,7 +111,6 @@ export async function retryOnce<T>(statement: () => Promise<T>, alsoWorth?: stri
 export function sqlStateOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (error instanceof GatewayError) return sqlStateOf(error.cause);
-  if ('driverError' in error && error.driverError !== error) return sqlStateOf(error.driverError);
   return 'code' in error && typeof error.code === 'string' && error.code.length === 5
     ? error.code
     : undefined;
@@ -120,7 +119,6 @@ export function sqlStateOf(error: unknown): string | undefined {
 /** Name of the constraint that refused a row; `undefined` for any other error. */
 export function violatedConstraint(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  if ('driverError' in error && error.driverError !== error) return violatedConstraint(error.driverError);
   return 'constraint' in error && typeof error.constraint === 'string' ? error.constraint : undefined;
 }
 
@@ -136,7 +134,7 @@ export const SQL_STATE = {
 const WORTH_A_RETRY: readonly string[] = [SQL_STATE.checkViolation, SQL_STATE.deadlockDetected];
 
 /** A timeout that the living server reported itself is one busy row, not a missing database. */
-function saysDatabaseIsAway(error: unknown): boolean {
+export function isOutage(error: unknown): boolean {
   const state = sqlStateOf(error);
   return (
     isConnectionError(error) && state !== SQL_STATE.lockNotAvailable && state !== SQL_STATE.queryCanceled

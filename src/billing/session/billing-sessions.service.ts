@@ -49,6 +49,6 @@ export class BillingSessions {
   /** Those of them that may still be running: what is older than any request may get was forgotten by somebody. */
   aliveIds(): string[] {
     const oldestMs = performance.now() - this.config.timeouts.requestMs - AFTERLIFE_MS;
-    return this.#holding.idsSince(oldestMs);
+    return this.#holding.ids(oldestMs);
   }
 }

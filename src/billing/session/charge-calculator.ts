@@ -10,8 +10,7 @@ import {
 import { Inject, Injectable } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
-import type { HoldQuote, QuoteTarget } from '../billing-session.js';
-import type { UsageSource } from '../entities/ledger-entry.entity.js';
+import type { QuoteTarget, UsageSource } from '../billing-session.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import type { SessionIdentity } from './held.js';
 
@@ -67,21 +66,6 @@ export class ChargeCalculator {
     return fromCache
       ? scaledCost(costPico, this.config.billing.cacheHitPriceFactor)
       : ceilPicoToNano(costPico);
-  }
-
-  /** For a charge whose exact amount is known before it is held. */
-  exactQuote(target: QuoteTarget): HoldQuote {
-    return {
-      model: target.upstreamModel,
-      inputTokensBound: 0,
-      requestedMaxOutputTokens: undefined,
-      modelMaxOutputTokens: 0,
-      choices: 1,
-      targets: [target],
-      bounds: [],
-      stream: false,
-      sliceable: false,
-    };
   }
 
   /** Cannot happen to a request that was quoted; an operator should know when it does. */

@@ -2,7 +2,7 @@ import { GatewayError } from '@app/contracts';
 import { larger, type NanoUsd, smaller } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { databaseUnavailable, isConnectionError } from '../../database/connection-error.js';
-import type { HoldQuote } from '../billing-session.js';
+import type { HoldQuote, QuoteTarget } from '../billing-session.js';
 import type { HoldGrant, HoldOrder } from '../holds/hold-order.js';
 import { HoldsService } from '../holds/holds.service.js';
 import { Lease } from '../leases/lease.js';
@@ -10,7 +10,7 @@ import { Leases } from '../leases/leases.service.js';
 import { IdempotencyClaims } from '../idempotency/idempotency-claims.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalRecord } from '../journal/journal-record.js';
-import { SQL_STATE, sqlStateOf } from '../money-database.js';
+import { isOutage } from '../money-database.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import { Settler } from '../settle/settler.service.js';
@@ -85,13 +85,11 @@ export class HoldTaker {
   }
 
   /** Reserves exactly an amount that is due already: an answer from the cache that is not free. */
-  async takeExactly(identity: SessionIdentity, quote: HoldQuote, amountNano: NanoUsd): Promise<Held> {
-    await this.holds.hold(this.#order(identity, quote, amountNano, amountNano, amountNano));
-    const { model, stream, targets } = quote;
+  async takeExactly(identity: SessionIdentity, target: QuoteTarget, amountNano: NanoUsd): Promise<Held> {
+    const subject = { model: target.upstreamModel, stream: false, targets: [target] };
+    await this.holds.hold(this.#order(identity, subject, amountNano, amountNano, amountNano));
     return {
-      model,
-      stream,
-      targets,
+      ...subject,
       slices: undefined,
       limit: 0,
       totalTokens: 0,
@@ -144,9 +142,7 @@ export class HoldTaker {
 
   /** On credit while the database is away; with the input counted when the money is short of its bound. */
   async #takeOtherwise(identity: SessionIdentity, quote: HoldQuote, error: unknown): Promise<Held> {
-    if (isConnectionError(error) && !isBusyDatabase(error)) {
-      return this.#takeFromCredit(identity, quote, error);
-    }
+    if (isOutage(error)) return this.#takeFromCredit(identity, quote, error);
     const isShortOfMoney = error instanceof GatewayError && error.status === 402;
     const refined = isShortOfMoney ? await quote.refine?.() : undefined;
     if (!refined || refined.inputTokensBound >= quote.inputTokensBound) throw error;
@@ -217,7 +213,7 @@ export class HoldTaker {
 
   #order(
     identity: SessionIdentity,
-    quote: HoldQuote,
+    { model, stream, targets }: Pick<HoldQuote, 'model' | 'stream' | 'targets'>,
     takeNano: NanoUsd,
     needNano: NanoUsd,
     boundNano: NanoUsd,
@@ -226,9 +222,9 @@ export class HoldTaker {
       billingId: identity.billingId,
       requestId: identity.requestId,
       userId: identity.userId,
-      model: quote.model,
-      stream: quote.stream,
-      targets: quote.targets,
+      model,
+      stream,
+      targets,
       takeNano,
       needNano,
       boundNano,
@@ -267,10 +263,4 @@ function heldOf(
 
 function coveredTokens(quote: HoldQuote, amountNano: NanoUsd): number {
   return (affordableLimit(quote, amountNano) ?? 0) * quote.choices;
-}
-
-/** A timeout that the living server reported is a busy row, not an outage: no reason to serve on credit. */
-function isBusyDatabase(error: unknown): boolean {
-  const state = sqlStateOf(error);
-  return state === SQL_STATE.lockNotAvailable || state === SQL_STATE.queryCanceled;
 }

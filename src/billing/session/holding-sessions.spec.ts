@@ -32,6 +32,6 @@ describe('HoldingSessions', () => {
     holding.add(late);
     early.heldSinceMs = 1;
     late.heldSinceMs = 3;
-    expect(holding.idsSince(2)).toEqual(['late']);
+    expect(holding.ids(2)).toEqual(['late']);
   });
 });

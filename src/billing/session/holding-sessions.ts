@@ -28,13 +28,10 @@ export class HoldingSessions {
     this.#sessions.remove(session);
   }
 
-  ids(): string[] {
-    return this.#sessions.items.map((session) => session.billingId);
-  }
-
-  idsSince(oldestMs: number): string[] {
+  /** @param sinceMs  of those only that began to hold after this, `performance.now()` */
+  ids(sinceMs = -Infinity): string[] {
     return this.#sessions.items
-      .filter((session) => session.heldSinceMs > oldestMs)
+      .filter(({ heldSinceMs }) => heldSinceMs > sinceMs)
       .map(({ billingId }) => billingId);
   }
 }

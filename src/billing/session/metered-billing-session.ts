@@ -10,13 +10,13 @@ import type {
   QuoteTarget,
   SettledCharge,
   Settlement,
+  UsageSource,
 } from '../billing-session.js';
 import { isBroken } from '../broken-guarantees.js';
 import { crashPoint } from '../crash-points.js';
 import type { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import { answerRecord, type JournalRecord } from '../journal/journal-record.js';
-import type { UsageSource } from '../entities/ledger-entry.entity.js';
 import type { StoredResponse } from '../idempotency/stored-response.js';
 import type { AnswerPacker } from '../idempotency/answer-packer.js';
 import type { OutageCredit } from '../outage/outage-credit.service.js';
@@ -237,7 +237,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     const costNano = await charges.price(this.identity, target, usage, fromCache);
     if (!this.#held) {
       if (costNano === 0n) return { costNanoUsd: 0n };
-      this.#keep(await taker.takeExactly(this.identity, charges.exactQuote(target), costNano));
+      this.#keep(await taker.takeExactly(this.identity, target, costNano));
     }
     return this.#book(this.#held as Held, { target, usage, source, costNano, fromCache });
   }
@@ -295,7 +295,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     }
   }
 
-  #enqueue(held: Held, settling: Writable<Settling>, onBooked?: () => void): void {
+  #enqueue(held: Held, settling: Settling, onBooked?: () => void): void {
     const { settler, credit } = this.services;
     const { userId } = this.identity;
     if (held.leased) {
@@ -311,8 +311,6 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     settler.enqueue({ ...settling, onDone });
   }
 }
-
-type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /** The client named no limit, and none is needed. */
 function isModelsOwnLimit(quote: HoldQuote, { limit }: Held): boolean {

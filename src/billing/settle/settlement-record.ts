@@ -1,6 +1,5 @@
 import type { Usage } from '@app/contracts';
-import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
-import type { UsageSource } from '../entities/ledger-entry.entity.js';
+import type { AttemptReceipt, QuoteTarget, UsageSource } from '../billing-session.js';
 
 /**
  * How one request ended, complete in itself: journal, queue and SQL all take the same JSON. Besides the settlement it

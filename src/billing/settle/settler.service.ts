@@ -50,7 +50,7 @@ export interface Settling {
   readonly answer?: PackedAnswer | undefined;
   readonly answerMark?: JournalMark | undefined;
   /** What its request held of, and that waits to hear that it is booked. */
-  readonly lease?: Lease | undefined;
+  lease?: Lease | undefined;
   /** Called when it is done with: booked now, known to be booked before, or refused by the database for good. */
   readonly onDone?: ((result: BookedSettlement | 'known' | 'refused') => void) | undefined;
 }
