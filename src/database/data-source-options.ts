@@ -3,7 +3,7 @@ import type { DataSourceOptions } from 'typeorm';
 import { readConnectionTarget } from './connection-target.js';
 import type { DatabaseHealth } from './database-health.js';
 import { observedClient } from './observed-client.js';
-import { SCHEMA, type DatabaseSchema } from './schema.js';
+import { MIGRATIONS } from './schema.js';
 
 export const MIGRATIONS_TABLE = 'gateway_migrations';
 
@@ -32,7 +32,7 @@ export interface DataSourceSettings {
   readonly health: DatabaseHealth;
   /** Called for an idle connection that died. */
   readonly onIdleError?: (error: Error) => void;
-  readonly schema?: DatabaseSchema;
+  readonly migrations?: typeof MIGRATIONS;
 }
 
 /** TypeORM's options for the request path. */
@@ -40,20 +40,17 @@ export function dataSourceOptions(settings: DataSourceSettings): DataSourceOptio
   return buildOptions(settings, REQUEST_TIMEOUTS_MS);
 }
 
-/** The same database for a run of migrations: no entities, patient, two connections (one holds the lock). */
+/** The same database for a run of migrations: patient, with two connections (one holds the lock). */
 export function migrationOptions(settings: DataSourceSettings): DataSourceOptions {
-  const schema = { ...(settings.schema ?? SCHEMA), entities: [] };
-  return buildOptions({ ...settings, poolSize: 2, schema }, MIGRATION_TIMEOUTS_MS);
+  return buildOptions({ ...settings, poolSize: 2 }, MIGRATION_TIMEOUTS_MS);
 }
 
 function buildOptions(settings: DataSourceSettings, timeouts: typeof REQUEST_TIMEOUTS_MS): DataSourceOptions {
   const target = readConnectionTarget(settings.url);
-  const schema = settings.schema ?? SCHEMA;
   return {
     type: 'postgres',
     url: target.url,
-    entities: [...schema.entities],
-    migrations: [...schema.migrations],
+    migrations: [...(settings.migrations ?? MIGRATIONS)],
     migrationsTableName: MIGRATIONS_TABLE,
     synchronize: false,
     migrationsRun: false,

@@ -1,21 +1,9 @@
-import type { DataSourceOptions } from 'typeorm';
+import type { MigrationInterface } from 'typeorm';
 import { AUTH_MIGRATIONS } from '../auth/persistence.js';
-import { BILLING_ENTITIES, BILLING_MIGRATIONS } from '../billing/persistence.js';
+import { BILLING_MIGRATIONS } from '../billing/persistence.js';
 
-type ListOf<Key extends 'entities' | 'migrations'> = Extract<
-  NonNullable<DataSourceOptions[Key]>,
-  readonly unknown[]
->;
-
-/** What the gateway keeps in the database. */
-export interface DatabaseSchema {
-  readonly entities: ListOf<'entities'>;
-  /** In the order they are applied. Forward only. */
-  readonly migrations: ListOf<'migrations'>;
-}
-
-/** Joined here, so that the modules own their tables and this folder owns the connection. */
-export const SCHEMA: DatabaseSchema = {
-  entities: BILLING_ENTITIES,
-  migrations: [...BILLING_MIGRATIONS, ...AUTH_MIGRATIONS],
-};
+/** In the order they are applied. Joined here: the modules own their tables, this folder the connection. */
+export const MIGRATIONS: readonly (new () => MigrationInterface)[] = [
+  ...BILLING_MIGRATIONS,
+  ...AUTH_MIGRATIONS,
+];

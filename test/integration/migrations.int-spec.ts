@@ -6,7 +6,7 @@ import { checkDatabase, runMigrationsOnce } from '../../src/database/check-datab
 import { dataSourceOptions, migrationOptions } from '../../src/database/data-source-options.js';
 import { DatabaseHealth } from '../../src/database/database-health.js';
 import { applyMigrations, listPendingMigrations } from '../../src/database/migrations.js';
-import { SCHEMA } from '../../src/database/schema.js';
+import { MIGRATIONS } from '../../src/database/schema.js';
 import { Secret } from '../../src/config/secret.js';
 
 let database: TestDatabase;
@@ -24,23 +24,12 @@ it('several instances that boot at once apply each migration once', async () => 
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
   const rows = await database.query<{ name: string }>('SELECT name FROM gateway_migrations ORDER BY id');
   expect(rows.map((row) => row.name)).toEqual(applied.flat());
-  expect(rows).toHaveLength(SCHEMA.migrations.length);
-});
-
-it('the tables fit the entities', async () => {
-  await applyMigrations(migrationOptions(settings()));
-  const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
-  try {
-    for (const { target } of dataSource.entityMetadatas)
-      await dataSource.getRepository(target).find({ take: 1 });
-  } finally {
-    await dataSource.destroy();
-  }
+  expect(rows).toHaveLength(MIGRATIONS.length);
 });
 
 it('looking for pending migrations writes nothing', async () => {
   const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
-  expect(await listPendingMigrations(dataSource)).toHaveLength(SCHEMA.migrations.length);
+  expect(await listPendingMigrations(dataSource)).toHaveLength(MIGRATIONS.length);
   await dataSource.destroy();
   expect(await database.query(`SELECT 1 FROM pg_tables WHERE schemaname = 'public'`)).toEqual([]);
 });
@@ -59,7 +48,7 @@ it('check:db and migration:run report what is so', async () => {
   expect(before).toMatchObject({ embedded: false });
   expect(before.version).toMatch(/^18\./);
   expect(before.latencyMs).toBeGreaterThan(0);
-  expect(before.pendingMigrations).toHaveLength(SCHEMA.migrations.length);
+  expect(before.pendingMigrations).toHaveLength(MIGRATIONS.length);
   expect(await runMigrationsOnce(config)).toEqual(before.pendingMigrations);
   expect(await runMigrationsOnce(config)).toEqual([]);
   expect((await checkDatabase(config)).pendingMigrations).toEqual([]);
@@ -78,8 +67,8 @@ it('a migration that has to wait for an audit or a backup does not stop the requ
     await audit.startTransaction();
     await audit.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     await audit.query('SELECT count(*) FROM busy');
-    const schema = { entities: [], migrations: [ChangeBusyTable1796083200001] };
-    const migrating = applyMigrations(migrationOptions({ ...settings(), schema }));
+    const migrations = [ChangeBusyTable1796083200001];
+    const migrating = applyMigrations(migrationOptions({ ...settings(), migrations }));
     const endMs = performance.now() + 3_000;
     while (performance.now() < endMs) {
       await dataSource.query('SELECT count(*) FROM busy');
