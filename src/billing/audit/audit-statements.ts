@@ -44,11 +44,6 @@ export const AUDIT_CHECKS = {
 export const firstOf = (check: string): string =>
   `SELECT subject, detail, (count(*) OVER ())::int AS count FROM (${check}) found LIMIT $1`;
 
-/** Of the instances that live: ids are in the order of their starts. */
-export const OLDEST_INSTANCE = `
-  SELECT id FROM gateway_instance
-   WHERE replayed_at IS NULL AND heartbeat_at > now() - interval '30 seconds' ORDER BY id LIMIT 1`;
-
 /** An id before that of any charge. */
 export const BEFORE_ALL_CHARGES = '00000000-0000-0000-0000-000000000000';
 

@@ -7,12 +7,12 @@ import {
 import { InjectDataSource } from '@nestjs/typeorm';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
-import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
+import { RecurringWork } from '../upkeep/recurring-work.js';
+import { OLDEST_INSTANCE } from '../upkeep/upkeep-statements.js';
 import { AuditAlarms } from './audit-alarms.service.js';
-import { OLDEST_INSTANCE } from './audit-statements.js';
 import { RECOMPUTED_CHECK, runLedgerAudit } from './ledger-audit.js';
 
 /** A fleet that is deployed more often than it audits would never audit. */
@@ -25,24 +25,29 @@ const FIRST_AFTER_MS = 10 * 60_000;
  */
 @Injectable()
 export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  #timer: NodeJS.Timeout | undefined;
+  readonly #work: RecurringWork;
 
   constructor(
     @InjectDataSource() private readonly dataSource: DataSource,
     private readonly database: MoneyDatabase,
     private readonly instance: GatewayInstance,
-    private readonly telemetry: Telemetry,
+    telemetry: Telemetry,
     private readonly alarms: AuditAlarms,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+  ) {
+    const { auditIntervalMs } = config.billing;
+    this.#work = new RecurringWork('ledger audit', telemetry, auditIntervalMs, () =>
+      this.runOnce().then(() => undefined),
+    );
+  }
 
   onApplicationBootstrap(): void {
     const { enabled, auditIntervalMs } = this.config.billing;
-    if (enabled && auditIntervalMs > 0) this.#schedule(Math.min(auditIntervalMs, FIRST_AFTER_MS));
+    if (enabled && auditIntervalMs > 0) this.#work.start(Math.min(auditIntervalMs, FIRST_AFTER_MS));
   }
 
   beforeApplicationShutdown(): void {
-    clearTimeout(this.#timer);
+    this.#work.stop();
   }
 
   /** @returns whether this instance had to */
@@ -53,26 +58,5 @@ export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplication
     const recompute = raised.has(RECOMPUTED_CHECK);
     this.alarms.report(await runLedgerAudit(this.dataSource, { examples: 0, recompute }));
     return true;
-  }
-
-  #schedule(afterMs: number): void {
-    this.#timer = setTimeout(() => void this.#run(), afterMs).unref();
-  }
-
-  async #run(): Promise<void> {
-    try {
-      await this.runOnce();
-    } catch (error) {
-      // A database that is away is told of by others; the next audit is soon enough.
-      if (!isConnectionError(error)) {
-        this.telemetry.event({
-          kind: 'unexpected-error',
-          where: 'ledger audit',
-          requestId: undefined,
-          error,
-        });
-      }
-    }
-    this.#schedule(this.config.billing.auditIntervalMs);
   }
 }

@@ -1,4 +1,5 @@
 import { isBroken } from '../broken-guarantees.js';
+import { ROWS_AT_ONCE } from '../upkeep/upkeep-statements.js';
 
 /** What is reserved ahead: no more than a share of what is free. */
 const GRANTED = isBroken('guard-off') ? 'want' : 'LEAST(want, free_nano / share)';
@@ -120,7 +121,7 @@ export const SWEEP_LEASES = `
     SELECT l.id, l.user_id, g.replayed_at IS NOT NULL AS evident
       FROM lease l LEFT JOIN gateway_instance g ON g.id = l.instance_id
      WHERE g.replayed_at IS NOT NULL OR l.expires_at < to_timestamp($1::float8 / 1000)
-     ORDER BY l.id LIMIT 500),
+     ORDER BY l.id LIMIT ${ROWS_AT_ONCE}),
   locked AS MATERIALIZED (
     SELECT user_id FROM account WHERE user_id IN (SELECT user_id FROM found) ORDER BY user_id FOR UPDATE),
   gone AS (

@@ -26,6 +26,7 @@ import {
   PURGE_INSTANCES,
   PURGE_RESPONSES,
   REGISTER_INSTANCE,
+  ROWS_AT_ONCE,
   SWEEP_ORPHANS,
 } from './upkeep-statements.js';
 
@@ -38,8 +39,6 @@ const THOROUGH_EVERY = 6;
  */
 const RECOVERY_LIMIT_MS = 15_000;
 const LAST_DRAIN_MS = 10_000;
-/** Rows that one sweep gives back, or one purge takes away, at most. */
-const ROWS_AT_ONCE = 500;
 /** Purges in a round: the next heartbeat must not wait for all of a long backlog. */
 const MOST_PURGES = 20;
 

@@ -6,12 +6,12 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
-import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
-import { OLDEST_INSTANCE } from '../audit/audit-statements.js';
 import { MoneyDatabase } from '../money-database.js';
 import { GatewayInstance } from './gateway-instance.service.js';
+import { RecurringWork } from './recurring-work.js';
 import { FORGET_OLD_HOLDS, FORGET_WRITTEN_OFF, PAGE } from './retention-statements.js';
+import { OLDEST_INSTANCE } from './upkeep-statements.js';
 
 /** Of a long backlog, before others have their turn. */
 const MOST_PAGES = 20;
@@ -27,24 +27,26 @@ const LONGEST_REQUEST_MS = 86_400_000;
 @Injectable()
 export class Retention implements OnApplicationBootstrap, BeforeApplicationShutdown {
   readonly #logger = new Logger('Billing');
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  readonly #work: RecurringWork;
 
   constructor(
     private readonly database: MoneyDatabase,
     private readonly instance: GatewayInstance,
-    private readonly telemetry: Telemetry,
+    telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+  ) {
+    this.#work = new RecurringWork('billing retention', telemetry, LATER_MS, async () =>
+      (await this.runOnce()) ? SOON_MS : undefined,
+    );
+  }
 
   onApplicationBootstrap(): void {
     const { enabled, retentionMs } = this.config.billing;
-    if (enabled && retentionMs > 0) this.#schedule(SOON_MS);
+    if (enabled && retentionMs > 0) this.#work.start(SOON_MS);
   }
 
   beforeApplicationShutdown(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#work.stop();
   }
 
   /** @returns whether there is more */
@@ -55,7 +57,7 @@ export class Retention implements OnApplicationBootstrap, BeforeApplicationShutd
     const before = firstIdOf(Date.now() - retentionMs - LONGEST_REQUEST_MS);
     const counts = { holds: 0, writtenOff: 0 };
     let isMore = true;
-    for (let pages = 0; isMore && pages < MOST_PAGES && !this.#stopped; pages += 1) {
+    for (let pages = 0; isMore && pages < MOST_PAGES && !this.#work.isStopped; pages += 1) {
       const [holds] = await this.database.query<Page>(FORGET_OLD_HOLDS, [
         this.instance.id,
         before,
@@ -76,27 +78,6 @@ export class Retention implements OnApplicationBootstrap, BeforeApplicationShutd
       `past BILLING_RETENTION_DAYS: ${holds} holds without a charge and ${writtenOff} calls of unknown cost that were ` +
         'written off were deleted',
     );
-  }
-
-  #schedule(afterMs: number): void {
-    this.#timer = setTimeout(() => void this.#run(), afterMs).unref();
-  }
-
-  async #run(): Promise<void> {
-    let isMore = false;
-    try {
-      isMore = await this.runOnce();
-    } catch (error) {
-      if (!isConnectionError(error)) {
-        this.telemetry.event({
-          kind: 'unexpected-error',
-          where: 'billing retention',
-          requestId: undefined,
-          error,
-        });
-      }
-    }
-    if (!this.#stopped) this.#schedule(isMore ? SOON_MS : LATER_MS);
   }
 }
 

@@ -1,5 +1,8 @@
 import { isBroken } from '../broken-guarantees.js';
 
+/** Rows that one sweep gives back, or one purge removes, at most. */
+export const ROWS_AT_ONCE = 500;
+
 /** $1 id, $2 host */
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
@@ -21,6 +24,11 @@ export const MARK_REPLAYED = `
 export const LAST_HEARTBEAT = `
   SELECT (extract(epoch FROM heartbeat_at) * 1000)::float8 AS heard_ms FROM gateway_instance WHERE id = $1`;
 
+/** The oldest living instance: ids are in the order of the starts. */
+export const OLDEST_INSTANCE = `
+  SELECT id FROM gateway_instance
+   WHERE replayed_at IS NULL AND heartbeat_at > now() - interval '30 seconds' ORDER BY id LIMIT 1`;
+
 const PAST_ITS_TERM = isBroken('timer-release')
   ? `coalesce($1::float8, 0) >= 0 AND h.created_at < now() - interval '1 second'`
   : 'h.expires_at < to_timestamp($1::float8 / 1000)';
@@ -37,7 +45,7 @@ export const SWEEP_ORPHANS = `
     SELECT h.id, h.user_id, h.amount_nano, g.replayed_at IS NOT NULL AS evident
       FROM hold h LEFT JOIN gateway_instance g ON g.id = h.instance_id
      WHERE h.state = 'open' AND (g.replayed_at IS NOT NULL OR ${PAST_ITS_TERM})
-     ORDER BY h.id LIMIT 500 FOR UPDATE OF h SKIP LOCKED),
+     ORDER BY h.id LIMIT ${ROWS_AT_ONCE} FOR UPDATE OF h SKIP LOCKED),
   orphaned AS (
     UPDATE hold SET state = 'orphaned', outcome = CASE WHEN evident THEN 'gateway-died' ELSE 'expired' END, closed_at = now()
       FROM found WHERE hold.id = found.id),
@@ -66,7 +74,9 @@ export const FIND_FORGOTTEN = `
 
 /** Answers past their term. A claim without an answer goes with its owner (see idempotency/), or here, long after. */
 export const PURGE_RESPONSES = `
-  WITH old AS (SELECT user_id, idem_key FROM idempotent_response WHERE expires_at < now() LIMIT 500 FOR UPDATE SKIP LOCKED),
+  WITH old AS (
+    SELECT user_id, idem_key FROM idempotent_response
+     WHERE expires_at < now() LIMIT ${ROWS_AT_ONCE} FOR UPDATE SKIP LOCKED),
   gone AS (
     DELETE FROM idempotent_response r USING old WHERE r.user_id = old.user_id AND r.idem_key = old.idem_key
     RETURNING r.idem_key)
