@@ -1,3 +1,8 @@
+import { isBroken } from '../broken-guarantees.js';
+
+/** Every statement that locks several accounts locks them in this order. */
+export const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
+
 /**
  * Opens accounts that are not there yet, each with its first credit, exactly once: of several that see a user first, one
  * inserts and the others wait for it and insert nothing. Sorted, so that two batches never wait for each other.
@@ -12,8 +17,7 @@ export const OPEN_ACCOUNTS = `
   granted AS (
     INSERT INTO ledger (id, user_id, kind, counter_account, amount_nano, balance_after_nano, description)
     SELECT gen_random_uuid(), user_id, 'grant', 'promotion', balance_nano, balance_nano, 'First credit'
-      FROM opened WHERE balance_nano > 0
-    RETURNING user_id)
+      FROM opened WHERE balance_nano > 0)
   SELECT user_id FROM opened`;
 
 /** Of a row of `account`: what requests hold, without what is reserved ahead for its user. */

@@ -16,7 +16,7 @@ export const BOOK_ENTRY = `
     RETURNING id, user_id, amount_nano, balance_after_nano, created_at),
   moved AS (
     UPDATE account SET balance_nano = GREATEST(account.balance_nano + booked.amount_nano, account.held_nano)
-      FROM booked WHERE account.user_id = booked.user_id RETURNING account.user_id)
+      FROM booked WHERE account.user_id = booked.user_id)
   SELECT id, amount_nano::text, balance_after_nano::text, created_at FROM booked`;
 
 /** $1 user, $2 idempotency key */
@@ -45,7 +45,7 @@ export const BOOK_REFUND = `
     RETURNING id, user_id, amount_nano, balance_after_nano, created_at),
   moved AS (
     UPDATE account SET balance_nano = account.balance_nano + booked.amount_nano
-      FROM booked WHERE account.user_id = booked.user_id RETURNING account.user_id)
+      FROM booked WHERE account.user_id = booked.user_id)
   SELECT id, user_id, amount_nano::text, balance_after_nano::text, created_at FROM booked`;
 
 /** A charge has its hold's id; a refund names it. $1 hold */

@@ -1,3 +1,4 @@
+import { LOCK_ORDER } from '../accounts/account-statements.js';
 import { isBroken } from '../broken-guarantees.js';
 
 /** Columns of a hold as the statements below take them: keys of the JSON objects in their first parameter. */
@@ -15,8 +16,6 @@ const ENOUGH_FOR_ONE = isBroken('guard-off') ? 'true' : 'balance_nano - held_nan
 const ENOUGH_FOR_SIMPLE = isBroken('guard-off')
   ? 'true'
   : 'balance_nano - held_nano >= GREATEST($1::bigint, $3::bigint)';
-/** Every statement that locks several accounts locks them in this order. */
-const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
 
 const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, ${GRANTED}, bound, $3::uuid, idem_key,
   decode(fingerprint, 'hex'), now() + $4::bigint * interval '1 millisecond'`;
@@ -51,8 +50,7 @@ export const HOLD_BATCH = `
   sums AS (SELECT user_id, sum(amount_nano)::bigint AS amount FROM held GROUP BY user_id),
   updated AS (
     UPDATE account SET held_nano = held_nano + LEAST(amount, balance_nano - held_nano)
-      FROM sums WHERE account.user_id = sums.user_id AND account.user_id = ANY($2::text[])
-    RETURNING account.user_id)
+      FROM sums WHERE account.user_id = sums.user_id AND account.user_id = ANY($2::text[]))
   SELECT held.id, held.amount_nano, queued.free AS free_nano FROM held JOIN queued USING (id)`;
 
 /**
@@ -89,8 +87,7 @@ export const HOLD_ONE = `
     RETURNING id, user_id, amount_nano),
   updated AS (
     UPDATE account SET held_nano = held_nano + LEAST(queued.take, balance_nano - held_nano)
-      FROM held JOIN queued USING (id) WHERE account.user_id = $2
-    RETURNING account.user_id)
+      FROM held JOIN queued USING (id) WHERE account.user_id = $2)
   SELECT held.id, held.amount_nano, queued.free AS free_nano FROM held JOIN queued USING (id)`;
 
 /**
@@ -112,7 +109,7 @@ export const EXPLAIN_HOLD = `
  * $1 hold id, $2 by how much
  */
 export const EXTEND_HOLD = `
-  WITH mine AS MATERIALIZED (SELECT id, user_id FROM hold WHERE id = $1 AND state = 'open' FOR UPDATE),
+  WITH mine AS MATERIALIZED (SELECT user_id FROM hold WHERE id = $1 AND state = 'open' FOR UPDATE),
   raised AS (
     UPDATE account SET held_nano = held_nano + $2::bigint
       FROM mine WHERE account.user_id = mine.user_id AND balance_nano - held_nano >= $2::bigint

@@ -40,31 +40,22 @@ export const LOOK_AT_KEY = `
  * $1 user, $2 key, $3 fingerprint (hex), $4 billing id, $5 instance, $6 stream, $7 status, $8 headers, $9 body, $10 term in ms
  */
 export const STORE_CHARGED_RESPONSE = `
-  WITH stored AS (
-    INSERT INTO idempotent_response AS r
-           (user_id, idem_key, fingerprint, hold_id, instance_id, stream, status, headers, body, expires_at)
-    SELECT $1, $2, decode($3, 'hex'), $4, $5, $6, $7, $8::jsonb, $9, now() + $10::bigint * interval '1 millisecond'
-     WHERE EXISTS (SELECT 1 FROM hold WHERE id = $4 AND state = 'captured')
-    ON CONFLICT (user_id, idem_key) DO UPDATE
-       SET fingerprint = excluded.fingerprint, hold_id = excluded.hold_id, instance_id = excluded.instance_id,
-           stream = excluded.stream, status = excluded.status, headers = excluded.headers, body = excluded.body,
-           expires_at = excluded.expires_at
-     WHERE r.status IS NULL OR r.expires_at < now()
-    RETURNING hold_id)
-  SELECT hold_id FROM stored`;
+  INSERT INTO idempotent_response AS r
+         (user_id, idem_key, fingerprint, hold_id, instance_id, stream, status, headers, body, expires_at)
+  SELECT $1, $2, decode($3, 'hex'), $4, $5, $6, $7, $8::jsonb, $9, now() + $10::bigint * interval '1 millisecond'
+   WHERE EXISTS (SELECT 1 FROM hold WHERE id = $4 AND state = 'captured')
+  ON CONFLICT (user_id, idem_key) DO UPDATE
+     SET fingerprint = excluded.fingerprint, hold_id = excluded.hold_id, instance_id = excluded.instance_id,
+         stream = excluded.stream, status = excluded.status, headers = excluded.headers, body = excluded.body,
+         expires_at = excluded.expires_at
+   WHERE r.status IS NULL OR r.expires_at < now()`;
 
 /** An answer that cost nothing. $1 user, $2 key, $3 billing id, $4 status, $5 headers, $6 body, $7 term in ms */
 export const STORE_RESPONSE = `
-  WITH stored AS (
-    UPDATE idempotent_response
-       SET status = $4, headers = $5, body = $6, expires_at = now() + $7::bigint * interval '1 millisecond'
-     WHERE user_id = $1 AND idem_key = $2 AND hold_id = $3 AND status IS NULL
-    RETURNING hold_id)
-  SELECT hold_id FROM stored`;
+  UPDATE idempotent_response
+     SET status = $4, headers = $5, body = $6, expires_at = now() + $7::bigint * interval '1 millisecond'
+   WHERE user_id = $1 AND idem_key = $2 AND hold_id = $3 AND status IS NULL`;
 
 /** $1 user, $2 key, $3 billing id */
 export const ABANDON_CLAIM = `
-  WITH gone AS (
-    DELETE FROM idempotent_response WHERE user_id = $1 AND idem_key = $2 AND hold_id = $3 AND status IS NULL
-    RETURNING hold_id)
-  SELECT hold_id FROM gone`;
+  DELETE FROM idempotent_response WHERE user_id = $1 AND idem_key = $2 AND hold_id = $3 AND status IS NULL`;

@@ -11,8 +11,8 @@ export const FIND_PLACE = `
 
 /** $1 user, $2 limit, $3 offset, $4 and $5 below this place, or null */
 export const LIST_TRANSACTIONS = `
-  SELECT id, kind, amount_nano::text, balance_after_nano::text, description, request_id, model, provider, upstream_model,
-         usage, usage_source, price_version, price_factor, created_at
+  SELECT id, kind, amount_nano::text, balance_after_nano::text, description, request_id, model, provider, usage,
+         price_version, price_factor, created_at
     FROM ledger WHERE user_id = $1 AND ($4::timestamptz IS NULL OR (created_at, seq) < ($4, $5::bigint))
    ${ORDER} LIMIT $2 OFFSET $3`;
 
@@ -75,9 +75,12 @@ export const LIST_USERS = `
   SELECT user_id, balance_nano::text, created_at, ${heldByOthersToo('$4')}::text AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
-/** Holds of one request: the one whose own id it is, then the newest. Clients choose request ids. $1 the id the client saw, or the hold's own; $2 user or null = anybody's */
+/**
+ * Holds of one request: the one whose own id it is, then the newest, since clients choose request ids and may repeat them.
+ * $1 the id the client saw, or the hold's own; $2 user or null = anybody's
+ */
 export const FIND_HOLDS_OF_REQUEST = `
-  SELECT id, request_id, user_id, model, stream, targets, amount_nano::text, bound_nano::text, state,
+  SELECT id, request_id, user_id, model, stream, amount_nano::text, bound_nano::text, state,
          captured_nano::text, shortfall_nano::text, outcome, attempts, on_credit, created_at, closed_at, expires_at
     FROM hold
    WHERE (request_id = $1 OR id = CASE WHEN $1 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $1::uuid END)
@@ -86,8 +89,8 @@ export const FIND_HOLDS_OF_REQUEST = `
 
 /** Ledger rows of one hold, oldest first, each with its price card. $1 hold */
 export const FIND_ENTRIES_OF_HOLD = `
-  SELECT ledger.id, kind, amount_nano::text, balance_after_nano::text, description, usage, usage_source, price_version,
-         price_factor, ledger.provider, ledger.upstream_model, ledger.created_at, price_version.card
+  SELECT ledger.id, kind, amount_nano::text, usage, usage_source, price_version, price_factor, ledger.provider,
+         upstream_model, ledger.created_at, card
     FROM ledger LEFT JOIN price_version ON price_version.id = ledger.price_version
    WHERE ledger.id = $1 OR (kind = 'refund' AND hold_id = $1) OR ledger.id = ANY(${entryIdsOf('$1')})
    ORDER BY seq`;

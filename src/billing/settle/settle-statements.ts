@@ -1,7 +1,4 @@
-import { isBroken } from '../broken-guarantees.js';
-
-/** Every statement that locks several accounts locks them in this order. */
-const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
+import { LOCK_ORDER } from '../accounts/account-statements.js';
 
 const CHARGE_COLUMNS = `(id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
                         model, provider, upstream_model, usage, usage_source, price_version, price_factor)`;
@@ -71,14 +68,12 @@ export const SETTLE_BATCH = `
            captured_nano = CASE WHEN priced.release THEN NULL ELSE priced.captured END,
            shortfall_nano = CASE WHEN priced.release THEN NULL ELSE priced.cost - priced.captured END,
            outcome = records.outcome, attempts = records.attempts, closed_at = now()
-      FROM priced JOIN records USING (id) WHERE hold.id = priced.id AND hold.id = ANY($2::uuid[])
-    RETURNING hold.id),
+      FROM priced JOIN records USING (id) WHERE hold.id = priced.id AND hold.id = ANY($2::uuid[])),
   moved AS (
     UPDATE account
        SET ${MONEY_MOVED}
       FROM (SELECT user_id, sum(freed)::bigint AS freed, sum(chargeable)::bigint AS charged FROM priced GROUP BY user_id) sums
-     WHERE account.user_id = sums.user_id AND account.user_id = ANY($3::text[])
-    RETURNING account.user_id),
+     WHERE account.user_id = sums.user_id AND account.user_id = ANY($3::text[])),
   booked AS (
     INSERT INTO ledger ${CHARGE_COLUMNS}
     SELECT priced.id, priced.id, user_id, 'charge', 'revenue', -captured,
@@ -213,8 +208,7 @@ export const CREATE_MISSING_HOLDS = `
       id uuid, request_id text, user_id text, model text, stream boolean, targets jsonb, bound bigint, on_credit boolean,
       instance_id uuid, idem_key text, fingerprint text)
    ORDER BY id
-  ON CONFLICT DO NOTHING
-  RETURNING id`;
+  ON CONFLICT DO NOTHING`;
 
 /**
  * A late settlement whose Idempotency-Key was charged by another attempt meanwhile: one key is charged once, so this cost
@@ -222,8 +216,5 @@ export const CREATE_MISSING_HOLDS = `
  * $1 id, $2 cost
  */
 export const WRITE_OFF = `
-  WITH closed AS (
-    UPDATE hold SET shortfall_nano = $2::bigint, outcome = 'written-off', closed_at = now()
-     WHERE id = $1 AND state = 'orphaned' AND shortfall_nano IS NULL
-    RETURNING id)
-  SELECT id FROM closed`;
+  UPDATE hold SET shortfall_nano = $2::bigint, outcome = 'written-off', closed_at = now()
+   WHERE id = $1 AND state = 'orphaned' AND shortfall_nano IS NULL`;
