@@ -18,8 +18,19 @@ export interface HoldOrder {
   readonly idempotency: { readonly key: string; readonly fingerprintHex: string } | undefined;
 }
 
-export interface HoldGrant {
+/** Money that was reserved. */
+export interface Grant {
   readonly amountNano: NanoUsd;
-  /** What was free before this hold. */
+  /** What was free before it. */
   readonly freeNano: NanoUsd;
+}
+
+export interface GrantRow {
+  id: string;
+  amount_nano: string;
+  free_nano: string;
+}
+
+export function toGrant(row: GrantRow): Grant {
+  return { amountNano: BigInt(row.amount_nano), freeNano: BigInt(row.free_nano) };
 }

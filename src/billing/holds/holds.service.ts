@@ -9,7 +9,7 @@ import { NaturalBatcher } from '../natural-batcher.js';
 import { toTextArray } from '../text-array.js';
 import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
-import type { HoldGrant, HoldOrder } from './hold-order.js';
+import { type Grant, type GrantRow, type HoldOrder, toGrant } from './hold-order.js';
 import { EXPLAIN_HOLD, EXTEND_HOLD, HOLD_BATCH, HOLD_ONE, HOLD_SIMPLE } from './hold-statements.js';
 import { balanceReserved, insufficientBalance, keyTaken } from './refused-hold.js';
 
@@ -26,7 +26,7 @@ const OTHERS_SETTLE_MS = 150;
 /** Reserves money and says, when it can't, exactly why. */
 @Injectable()
 export class HoldsService {
-  readonly #batcher = new NaturalBatcher<HoldOrder, HoldGrant>((orders) => this.#holdBatch(orders), {
+  readonly #batcher = new NaturalBatcher<HoldOrder, Grant>((orders) => this.#holdBatch(orders), {
     batchSize: BATCH_SIZE,
     inFlight: BATCHES_IN_FLIGHT,
   });
@@ -45,7 +45,7 @@ export class HoldsService {
    *
    * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
    */
-  hold(order: HoldOrder): Promise<HoldGrant> {
+  hold(order: HoldOrder): Promise<Grant> {
     return this.#batcher.add(order);
   }
 
@@ -55,20 +55,20 @@ export class HoldsService {
     return rows.length > 0;
   }
 
-  async #holdBatch(orders: readonly HoldOrder[]): Promise<(HoldGrant | Promise<HoldGrant>)[]> {
+  async #holdBatch(orders: readonly HoldOrder[]): Promise<(Grant | Promise<Grant>)[]> {
     const [only] = orders;
     if (only && orders.length === 1) return [(await this.#holdSimply(only)) ?? this.#holdPatiently(only)];
     const input = JSON.stringify(orders.map(toRow));
     const users = toTextArray(new Set(orders.map((order) => order.userId)));
     const parameters = [input, users, this.instance.id, this.config.billing.holdTtlMs];
     const rows = await retryOnce(() => this.database.query<GrantRow>(HOLD_BATCH, parameters));
-    const grants = new Map<string, HoldGrant>();
+    const grants = new Map<string, Grant>();
     for (const row of rows) grants.set(row.id, toGrant(row));
     return orders.map((order) => grants.get(order.billingId) ?? this.#holdPatiently(order));
   }
 
   /** @returns `undefined` when the account has not enough, or the hold or its key is there already */
-  async #holdSimply(order: HoldOrder): Promise<HoldGrant | undefined> {
+  async #holdSimply(order: HoldOrder): Promise<Grant | undefined> {
     const parameters = [
       order.takeNano.toString(),
       order.userId,
@@ -95,7 +95,7 @@ export class HoldsService {
   }
 
   /** "No row" is ambiguous, so every round looks first, removes what can be removed, and tries again. */
-  async #holdPatiently(order: HoldOrder): Promise<HoldGrant> {
+  async #holdPatiently(order: HoldOrder): Promise<Grant> {
     let waited = false;
     let isRecalled = false;
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
@@ -171,13 +171,7 @@ interface Explanation {
   /** Other instances have reserved some of it ahead. */
   readonly isLeasedElsewhere: boolean;
   /** This very hold is there: an earlier try whose answer was lost. */
-  readonly ownGrant: HoldGrant | undefined;
-}
-
-interface GrantRow {
-  id: string;
-  amount_nano: string;
-  free_nano: string;
+  readonly ownGrant: Grant | undefined;
 }
 
 interface ExplainRow {
@@ -187,8 +181,4 @@ interface ExplainRow {
   own_amount_nano: string | null;
   key_taken: boolean;
   leased_elsewhere: boolean;
-}
-
-function toGrant(row: GrantRow): HoldGrant {
-  return { amountNano: BigInt(row.amount_nano), freeNano: BigInt(row.free_nano) };
 }

@@ -4,17 +4,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { uuidV7 } from '../../edge/uuid-v7.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
+import type { Grant } from '../holds/hold-order.js';
 import { MoneyDatabase, retryOnce } from '../money-database.js';
-import { NaturalBatcher } from '../natural-batcher.js';
 import { OutageCredit } from '../outage/outage-credit.service.js';
 import { AFTERLIFE_MS } from '../session/holding-sessions.js';
 import { toTextArray } from '../text-array.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import { ActiveUsers } from './active-users.js';
+import { LeaseGrants, type LeaseWish } from './lease-grants.js';
 import { Lease } from './lease.js';
 import {
   FIND_FORGOTTEN_LEASES,
-  GRANT_LEASES,
   LOOK_FOR_FREE,
   NOTE_HELD_AND_FIND_RECALLED,
   RECALL_LEASES,
@@ -29,7 +29,7 @@ const REQUESTS_AHEAD = 16n;
 const LEAST_REQUESTS = 2n;
 /** Of what a user has free, one such part at most is reserved ahead with each grant: the rest is for other instances. */
 const SHARE = 5n;
-const BATCH_SIZE = 50;
+const RENEW_BATCH_SIZE = 50;
 const RETURN_BATCH_SIZE = 500;
 /** A lease is given back when nobody has used it for so long. */
 const IDLE_MS = 30_000;
@@ -62,14 +62,8 @@ export class Leases {
   /** Those that nobody takes from any more; gone when they are unused and given back. */
   readonly #closing = new Set<Lease>();
   readonly #growing = new Map<string, Promise<void>>();
-  /** Ids of grants on their way. */
-  readonly #asked = new Set<string>();
-  #hasAsked = false;
   readonly #isEnabled: boolean;
-  readonly #grants = new NaturalBatcher<Wish, Grant | 'refused'>((wishes) => this.#grantBatch(wishes), {
-    batchSize: BATCH_SIZE,
-    inFlight: 2,
-  });
+  readonly #grants: LeaseGrants;
 
   constructor(
     private readonly database: MoneyDatabase,
@@ -78,7 +72,8 @@ export class Leases {
     telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
-    const { enabled, leases, outageMode } = config.billing;
+    const { enabled, leases, outageMode, holdTtlMs } = config.billing;
+    this.#grants = new LeaseGrants(database, instance.id, holdTtlMs);
     // With `closed` nothing is served that the database has not agreed to, request by request.
     this.#isEnabled = enabled && leases && outageMode === 'degraded';
     telemetry.addGauge({ name: 'leased', read: () => Number(this.#leasedNano()) / 1e9 });
@@ -215,9 +210,9 @@ export class Leases {
 
   /** Gives back what the database has for this instance and nobody here knows of. */
   async tendForgotten(spareMs = SPARE_MS): Promise<void> {
-    if (!this.#hasAsked) return;
+    if (!this.#grants.wasAsked) return;
     const known = this.#all().map((lease) => lease.id);
-    const parameters = [this.instance.id, [...known, ...this.#asked], spareMs];
+    const parameters = [this.instance.id, [...known, ...this.#grants.pendingIds], spareMs];
     const rows = await this.database.query<{ id: string; user_id: string }>(
       FIND_FORGOTTEN_LEASES,
       parameters,
@@ -256,7 +251,7 @@ export class Leases {
   async #grow(userId: string, needNano: NanoUsd): Promise<void> {
     const lease = this.#open.get(userId);
     const askedMs = performance.now();
-    const wish: Wish = {
+    const wish: LeaseWish = {
       id: lease?.id ?? uuidV7(),
       userId,
       isNew: lease === undefined,
@@ -282,35 +277,13 @@ export class Leases {
     );
   }
 
-  async #ask(lease: Lease | undefined, wish: Wish): Promise<Grant | 'refused'> {
-    this.#asked.add(wish.id);
-    this.#hasAsked = true;
+  async #ask(lease: Lease | undefined, wish: LeaseWish): Promise<Grant | 'refused'> {
     try {
-      return await this.#grants.add(wish);
+      return await this.#grants.ask(wish);
     } catch (error) {
       if (lease) lease.isUncertain = true;
       throw error;
-    } finally {
-      this.#asked.delete(wish.id);
     }
-  }
-
-  async #grantBatch(wishes: readonly Wish[]): Promise<(Grant | 'refused')[]> {
-    const input = JSON.stringify(wishes.map(toRow));
-    const users = toTextArray(new Set(wishes.map(({ userId }) => userId)));
-    const rows = await retryOnce(() =>
-      this.database.query<GrantRow>(GRANT_LEASES, [
-        input,
-        users,
-        this.instance.id,
-        this.config.billing.holdTtlMs,
-      ]),
-    );
-    const grants = new Map<string, Grant>();
-    for (const row of rows) {
-      grants.set(row.id, { amountNano: BigInt(row.amount_nano), freeNano: BigInt(row.free_nano) });
-    }
-    return wishes.map((wish) => grants.get(wish.id) ?? 'refused');
   }
 
   #idle(idleMs: number): Lease[] {
@@ -348,8 +321,8 @@ export class Leases {
     const quarterMs = this.config.billing.holdTtlMs * RENEW_AFTER_PART;
     const dueMs = this.#validUntil(Math.max(performance.now() - quarterMs, this.instance.backInTouchMs));
     const due = this.#all().filter((lease) => lease.validUntilMs < dueMs && !this.#isForgotten(lease));
-    for (let at = 0; at < due.length; at += BATCH_SIZE)
-      await this.#renewBatch(due.slice(at, at + BATCH_SIZE));
+    for (let at = 0; at < due.length; at += RENEW_BATCH_SIZE)
+      await this.#renewBatch(due.slice(at, at + RENEW_BATCH_SIZE));
   }
 
   /** What holds of it is older than any request may get, so somebody forgot to settle it: the clock gives it back. */
@@ -429,41 +402,4 @@ type LeaseName = Pick<Lease, 'id' | 'userId'>;
 /** For statements that lock the accounts first. */
 function idsAndUsersOf(leases: readonly LeaseName[]): [ids: string, users: string] {
   return [toTextArray(leases.map(({ id }) => id)), toTextArray(new Set(leases.map(({ userId }) => userId)))];
-}
-
-interface Wish {
-  readonly id: string;
-  readonly userId: string;
-  readonly isNew: boolean;
-  /** For a request that holds of it already, whoever has called the rest back. */
-  readonly isRunning: boolean;
-  readonly wantNano: NanoUsd;
-  /** Less than this is of no use. */
-  readonly leastNano: NanoUsd;
-  /** No more than what is free divided by this. */
-  readonly share: bigint;
-}
-
-interface Grant {
-  readonly amountNano: NanoUsd;
-  /** What was free before it. */
-  readonly freeNano: NanoUsd;
-}
-
-interface GrantRow {
-  id: string;
-  amount_nano: string;
-  free_nano: string;
-}
-
-function toRow(wish: Wish): Record<string, unknown> {
-  return {
-    id: wish.id,
-    user_id: wish.userId,
-    is_new: wish.isNew,
-    is_running: wish.isRunning,
-    want: wish.wantNano.toString(),
-    least: wish.leastNano.toString(),
-    share: wish.share.toString(),
-  };
 }

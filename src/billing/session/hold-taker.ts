@@ -3,7 +3,7 @@ import { larger, type NanoUsd, smaller } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { databaseUnavailable, isConnectionError } from '../../database/connection-error.js';
 import type { HoldQuote, QuoteTarget } from '../billing-session.js';
-import type { HoldGrant, HoldOrder } from '../holds/hold-order.js';
+import type { Grant, HoldOrder } from '../holds/hold-order.js';
 import { HoldsService } from '../holds/holds.service.js';
 import { Lease } from '../leases/lease.js';
 import { Leases } from '../leases/leases.service.js';
@@ -135,7 +135,7 @@ export class HoldTaker {
   }
 
   /** Prices first: a hold refers to them. */
-  #reserve(order: HoldOrder): Promise<HoldGrant> {
+  #reserve(order: HoldOrder): Promise<Grant> {
     if (!this.prices.hasUnstored) return this.holds.hold(order);
     return this.prices.store().then(() => this.holds.hold(order));
   }
@@ -184,7 +184,7 @@ export class HoldTaker {
     quote: HoldQuote,
     limit: number,
     costNano: NanoUsd,
-    grant: HoldGrant,
+    grant: Grant,
   ): Held | Promise<Held> {
     const budgetNano = quote.sliceable ? grant.freeNano : grant.amountNano;
     if (budgetNano >= costNano) return heldOf(quote, limit, costNano, grant.amountNano);
@@ -196,7 +196,7 @@ export class HoldTaker {
     quote: HoldQuote,
     limit: number,
     costNano: NanoUsd,
-    { amountNano, freeNano }: HoldGrant,
+    { amountNano, freeNano }: Grant,
   ): Promise<Held> {
     const restNano = freeNano - amountNano;
     // A hold that took all there was has called the rest back before. When nobody says more, what was free will do.
