@@ -1,6 +1,7 @@
 import { GatewayError } from '@app/contracts';
 import { BrokenCircuitError, circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel';
 import { databaseUnavailable, isConnectionError } from '../database/connection-error.js';
+import { codeOf } from '../database/error-code.js';
 
 /** Runs one statement on a connection of its own. int8 comes as text. */
 export interface StatementRunner {
@@ -109,11 +110,9 @@ export async function retryOnce<T>(statement: () => Promise<T>, alsoWorth?: stri
 
 /** SQLSTATE of what the database refused; `undefined` for any other error. */
 export function sqlStateOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
   if (error instanceof GatewayError) return sqlStateOf(error.cause);
-  return 'code' in error && typeof error.code === 'string' && error.code.length === 5
-    ? error.code
-    : undefined;
+  const code = codeOf(error);
+  return code?.length === 5 ? code : undefined;
 }
 
 /** Name of the constraint that refused a row; `undefined` for any other error. */

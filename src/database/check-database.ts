@@ -5,6 +5,7 @@ import { describeTarget } from './connection-target.js';
 import { dataSourceOptions, migrationOptions, type DataSourceSettings } from './data-source-options.js';
 import { openDatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth } from './database-health.js';
+import { hasErrorCode } from './error-code.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
 
 type DatabaseConfig = Pick<AppConfig, 'database' | 'dataDir'>;
@@ -64,12 +65,8 @@ export async function sayingWhere<T>(url: string, work: () => Promise<T>): Promi
     return await work();
   } catch (error) {
     if (!(error instanceof Error) || !isConnectionError(error)) throw error;
-    throw new Error(
-      `the database ${describeTarget(url)} ${whatItDid(error)}: ${error.message || error.name}`,
-      {
-        cause: error,
-      },
-    );
+    const text = `the database ${describeTarget(url)} ${whatItDid(error)}: ${error.message || error.name}`;
+    throw new Error(text, { cause: error });
   }
 }
 
@@ -80,7 +77,7 @@ function whatItDid(error: Error): string {
 
 /** It is there, and ended a statement that took too long or waited too long for a lock. */
 function wasTooSlow(error: Error): boolean {
-  return 'code' in error && (error.code === '57014' || error.code === '55P03');
+  return hasErrorCode(error, '57014', '55P03');
 }
 
 async function readVersion(dataSource: DataSource): Promise<string> {

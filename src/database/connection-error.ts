@@ -1,4 +1,5 @@
 import { GatewayError } from '@app/contracts';
+import { codeOf } from './error-code.js';
 
 const RETRY_AFTER_MS = 5_000;
 
@@ -58,7 +59,8 @@ export function isConnectionError(error: unknown): boolean {
   if (error instanceof DatabaseDownError || error instanceof DatabaseRefusesError) return true;
   if (error instanceof GatewayError) return error.code === 'database_unavailable';
   if (!(error instanceof Error)) return false;
-  if (isUnavailableCode(codeOf(error)) || MESSAGES.test(error.message)) return true;
+  const code = codeOf(error) ?? '';
+  if (SYSTEM_CODES.has(code) || SQL_STATES.test(code) || MESSAGES.test(error.message)) return true;
   // TypeORM wraps the driver's error; several addresses of one host fail as an AggregateError
   if ('driverError' in error && error.driverError !== error) return isConnectionError(error.driverError);
   return error instanceof AggregateError && error.errors.some(isConnectionError);
@@ -68,14 +70,6 @@ export function isConnectionError(error: unknown): boolean {
 export function connectionFailure(error: Error): Error {
   const isRefusal = !isConnectionError(error) || codeOf(error)?.startsWith('28') === true;
   return isRefusal ? new DatabaseRefusesError(error) : error;
-}
-
-function isUnavailableCode(code: string | undefined): boolean {
-  return code !== undefined && (SYSTEM_CODES.has(code) || SQL_STATES.test(code));
-}
-
-function codeOf(error: Error): string | undefined {
-  return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 /** A connection error becomes 503 `database_unavailable`; every other error is given back as it is. */

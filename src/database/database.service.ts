@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import type { Pool, QueryResultRow } from 'pg';
+import type { QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import {
@@ -15,6 +15,7 @@ import { DATABASE_ENDPOINT, type DatabaseEndpoint } from './database-endpoint.js
 import { DatabaseHealth, type DatabaseTurn } from './database-health.js';
 import { errorChain } from '../telemetry/describe-error.js';
 import { outageReason } from './outage-reason.js';
+import { poolOf } from './pool-of.js';
 import { readPatiently } from './read-patiently.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
 
@@ -106,7 +107,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
    */
   async query<Row extends QueryResultRow>(sql: string, parameters: readonly unknown[] = []): Promise<Row[]> {
     try {
-      const client = await this.#pool().connect();
+      const client = await poolOf(this.dataSource).connect();
       try {
         const { rows } = await client.query<Row>(sql, [...parameters]);
         return rows;
@@ -177,7 +178,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   }
 
   status(): DatabaseStatus {
-    const pool = this.dataSource.isInitialized ? this.#pool() : undefined;
+    const pool = this.dataSource.isInitialized ? poolOf(this.dataSource) : undefined;
     const { total, idle, waiting } = this.#prepared.counts;
     return {
       ready: this.#ready,
@@ -301,12 +302,6 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (!this.#ready || this.health.isUp || this.#closing) return;
     // its outcome is seen by the connection itself
     await this.query('SELECT 1').catch(() => undefined);
-  }
-
-  #pool(): Pool {
-    if (!this.dataSource.isInitialized) throw databaseUnavailable();
-    // TypeORM's driver keeps the node-postgres pool there
-    return (this.dataSource.driver as unknown as { master: Pool }).master;
   }
 
   #settings(): DataSourceSettings {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DataSource, type DataSourceOptions, MigrationExecutor, type QueryRunner } from 'typeorm';
+import { DataSource, type DataSourceOptions, MigrationExecutor } from 'typeorm';
+import { hasErrorCode } from './error-code.js';
 import { isWorthAnImmediateRetry } from './observed-client.js';
 
 /** Any fixed number that nobody else uses for an advisory lock: "llmgatew" as bytes. */
@@ -46,15 +47,14 @@ async function runWhenTablesAreFree(dataSource: DataSource): Promise<void> {
       await dataSource.runMigrations({ transaction: 'each' });
       return;
     } catch (error) {
-      const isLocked = error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE;
-      if (!isLocked || performance.now() > lastTryMs) throw error;
+      if (!hasErrorCode(error, LOCK_NOT_AVAILABLE) || performance.now() > lastTryMs) throw error;
     }
     await sleep(LOCK_PAUSE_MS);
   }
 }
 
 async function withMigrationLock<T>(dataSource: DataSource, work: () => Promise<T>): Promise<T> {
-  const holder: QueryRunner = dataSource.createQueryRunner();
+  const holder = dataSource.createQueryRunner();
   try {
     await holder.startTransaction();
     await holder.query('SET LOCAL lock_timeout = 0');

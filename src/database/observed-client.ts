@@ -2,6 +2,7 @@ import { Client, type ClientConfig } from 'pg';
 import type { ConnectionTarget } from './connection-target.js';
 import { connectionFailure, DatabaseDownError } from './connection-error.js';
 import type { DatabaseHealth } from './database-health.js';
+import { hasErrorCode } from './error-code.js';
 
 type Callback = (error: Error | null | undefined, ...result: unknown[]) => void;
 
@@ -102,7 +103,7 @@ export function observedClient(
     }
 
     #isUnneeded(error: Error): boolean {
-      return this.#isExtra && 'code' in error && error.code === TOO_MANY_CONNECTIONS;
+      return this.#isExtra && hasErrorCode(error, TOO_MANY_CONNECTIONS);
     }
 
     #noted(callback: Callback): Callback {
@@ -121,7 +122,7 @@ export function observedClient(
       if (!(error instanceof Error)) return;
       const isStuck = error.message === 'Query read timeout';
       if (isStuck) health.silent(this.#signs, error);
-      if (isStuck || ('code' in error && error.code === READ_ONLY)) void this.end().catch(() => undefined);
+      if (isStuck || hasErrorCode(error, READ_ONLY)) void this.end().catch(() => undefined);
     };
   };
 }

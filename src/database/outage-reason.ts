@@ -1,4 +1,5 @@
 import { errorChain } from '../telemetry/describe-error.js';
+import { codeOf } from './error-code.js';
 
 /** What a code (SQLSTATE, or the system's) says about the database, for people. Nothing of hosts, users or names. */
 const REASONS: readonly (readonly [code: RegExp, reason: string])[] = [
@@ -23,8 +24,7 @@ const REASONS: readonly (readonly [code: RegExp, reason: string])[] = [
 /** @returns `undefined` when nothing was said, as by a server that does not answer */
 export function outageReason(error: unknown): string | undefined {
   for (const one of errorChain(error)) {
-    const said = 'code' in one && typeof one.code === 'string' ? one.code : '';
-    const reason = REASONS.find(([code]) => code.test(said))?.[1];
+    const reason = REASONS.find(([code]) => code.test(codeOf(one) ?? ''))?.[1];
     if (reason !== undefined) return reason;
     // poolers have no code for it
     if (/max clients? reached/i.test(one.message)) return 'it has too many connections';

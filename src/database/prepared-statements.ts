@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type Client, Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg';
 import { connectionOptions, type DataSourceSettings } from './data-source-options.js';
-import { isConnectionError, toGatewayError } from './connection-error.js';
+import { toGatewayError } from './connection-error.js';
 import { readConnectionTarget } from './connection-target.js';
+import { hasErrorCode } from './error-code.js';
 import { isWorthAnImmediateRetry, observedClient, type ServerTraits } from './observed-client.js';
 
 /**
@@ -19,7 +20,7 @@ const POOLER_PORT = '6543';
  * name (26000), there is one already (42P05), it was planned for tables that have changed since (0A000). The first two
  * come from poolers that give every transaction another server connection.
  */
-const NAME_FAILURES = new Set(['26000', '42P05', '0A000']);
+const NAME_FAILURES = ['26000', '42P05', '0A000'];
 
 /** Beyond so many texts somebody builds SQL at run time: those go without a name, servers keep every plan. */
 const MOST_NAMES = 100;
@@ -109,7 +110,7 @@ export class PreparedStatements {
     try {
       return await send<Row>(client, name, sql, parameters);
     } catch (error) {
-      if (name === undefined || !isNameFailure(error)) throw error;
+      if (name === undefined || !hasErrorCode(error, ...NAME_FAILURES)) throw error;
       this.#traits.preparing = false;
       return send<Row>(client, undefined, sql, parameters);
     }
@@ -122,10 +123,6 @@ export class PreparedStatements {
     this.#names.set(sql, name);
     return name;
   }
-}
-
-function isNameFailure(error: unknown): boolean {
-  return !isConnectionError(error) && NAME_FAILURES.has((error as { code?: string }).code ?? '');
 }
 
 /** With a callback: node-postgres makes two promises more, and a stack trace, without one. */

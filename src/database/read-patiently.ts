@@ -1,9 +1,8 @@
 import { bulkhead, type BulkheadPolicy } from 'cockatiel';
 import type { Socket } from 'node:net';
-import type { Client, Pool, QueryResultRow } from 'pg';
+import type { Client, QueryResultRow } from 'pg';
 import type { DataSource } from 'typeorm';
-import { databaseUnavailable } from './connection-error.js';
-import type { ObservedClientConfig } from './observed-client.js';
+import { poolOf } from './pool-of.js';
 
 /** Runs one statement. int8 comes as text. */
 export type Read = <Row extends QueryResultRow>(
@@ -76,17 +75,10 @@ async function end(client: Client): Promise<void> {
 
 /** As the pool would make it, but that it says nothing of the database when that has no connection left for it. */
 function newConnection(dataSource: DataSource): Client {
-  if (!dataSource.isInitialized) throw databaseUnavailable();
-  // TypeORM's driver keeps the node-postgres pool there
-  const pool = (dataSource.driver as unknown as { master: PoolWithClient }).master;
+  const pool = poolOf(dataSource);
   const client = new pool.Client({ ...pool.options, isExtra: true });
   client.on('error', () => undefined); // seen by the statement that is under way, or the next
   return client;
-}
-
-/** What the types leave out. */
-interface PoolWithClient extends Pool {
-  readonly Client: new (config: ObservedClientConfig) => Client;
 }
 
 function turnsOf(dataSource: DataSource): Record<PatientKind, BulkheadPolicy> {

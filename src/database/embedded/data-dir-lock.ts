@@ -1,6 +1,6 @@
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasErrorCode } from './error-code.js';
+import { hasErrorCode } from '../error-code.js';
 import { identifyProcess, isProcessAlive } from './process-identity.js';
 
 const POLL_MS = 50;

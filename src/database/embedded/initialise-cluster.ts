@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdtemp, readFile, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makeFolderFor, openClusterFolder } from './cluster-folder.js';
-import { hasErrorCode } from './error-code.js';
+import { hasErrorCode } from '../error-code.js';
 import { removeQuietly, temporaryDirFor, type PostgresBinaries } from './postgres-binaries.js';
 import type { ServerAccount } from './server-account.js';
 import { serverEnvironment } from './server-environment.js';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, cp, lstat, mkdir, readFile, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, sep } from 'node:path';
-import { hasErrorCode } from './error-code.js';
+import { hasErrorCode } from '../error-code.js';
 import { canTraverse, type ServerAccount } from './server-account.js';
 
 /** The programs of one PostgreSQL installation, as absolute paths. */

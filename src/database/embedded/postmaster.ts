@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { hasErrorCode } from './error-code.js';
+import { hasErrorCode } from '../error-code.js';
 import { isRunning } from './process-identity.js';
 
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { hasErrorCode } from './error-code.js';
+import { hasErrorCode } from '../error-code.js';
 
 const run = promisify(execFile);
 

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { hasErrorCode } from './error-code.js';
+import { hasErrorCode } from '../error-code.js';
 
 /** The user that runs the server, when it can't be the user of this process: PostgreSQL refuses root. */
 export interface ServerAccount {

@@ -21,7 +21,7 @@ export class ServerUsers {
     await writeFile(join(this.#dir, this.#own), '');
   }
 
-  /** The same where nothing can be awaited: by the ids of the processes alone, so that one too many may count as alive. */
+  /** As `leave`, where nothing can be awaited: by process ids alone, so that a reused one counts as alive. */
   leaveSync(): boolean {
     if (this.#own === undefined) return false;
     rmSync(join(this.#dir, this.#own), { force: true });
@@ -30,8 +30,7 @@ export class ServerUsers {
 
   /** @returns whether other living processes still use the server */
   async leave(): Promise<boolean> {
-    const own = await identifyProcess(process.pid);
-    await rm(join(this.#dir, own), { force: true });
+    if (this.#own !== undefined) await rm(join(this.#dir, this.#own), { force: true });
     let othersAlive = false;
     for (const identity of await readdir(this.#dir).catch(() => [])) {
       if (await isProcessAlive(identity)) othersAlive = true;
