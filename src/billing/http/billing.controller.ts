@@ -20,8 +20,6 @@ import {
 } from './billing.examples.js';
 import { toPeriod } from './period.js';
 
-const DRAIN_LIMIT_MS = 1_000;
-
 /** The caller's own money. */
 @ApiTags('billing')
 @ApiBearerAuth('bearer')
@@ -42,7 +40,7 @@ export class BillingController {
   @ApiErrors(401, 429, 503)
   async balance(@Context() context: RequestContext): Promise<BalanceView> {
     const { userId } = requirePrincipal(context);
-    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    await this.settler.drain({ userId });
     const account = await this.accounts.require(userId);
     this.telemetry.event({ kind: 'balance', userId, balanceNanoUsd: account.balanceNano });
     return toBalanceView(account, this.config.billing.currency);

@@ -79,6 +79,15 @@ function IsLimit(
   );
 }
 
+function IsDescription(example: string): PropertyDecorator {
+  return applyDecorators(
+    ApiPropertyOptional({ type: String, example }),
+    IsOptional(),
+    IsString(),
+    MaxLength(500),
+  );
+}
+
 function IsFormat(): PropertyDecorator {
   return applyDecorators(
     ApiPropertyOptional({ enum: ['json', 'csv'], default: 'json' }),
@@ -239,10 +248,7 @@ export class BookingBody {
   @IsAmount()
   amount: string | number;
 
-  @ApiPropertyOptional({ type: String, example: 'Invoice 2026-114' })
-  @IsOptional()
-  @IsString()
-  @MaxLength(500)
+  @IsDescription('Invoice 2026-114')
   description?: string;
 
   @ApiPropertyOptional({
@@ -265,10 +271,7 @@ export class RefundBody {
   @IsAmount()
   amount?: string | number;
 
-  @ApiPropertyOptional({ type: String, example: 'The provider returned an unusable answer.' })
-  @IsOptional()
-  @IsString()
-  @MaxLength(500)
+  @IsDescription('The provider returned an unusable answer.')
   description?: string;
 }
 
@@ -288,10 +291,7 @@ export class ReconcileBody {
   @IsAmount(faultOfNegative)
   amount: string | number;
 
-  @ApiPropertyOptional({ type: String, example: 'November invoice, line 12' })
-  @IsOptional()
-  @IsString()
-  @MaxLength(500)
+  @IsDescription('November invoice, line 12')
   description?: string;
 }
 

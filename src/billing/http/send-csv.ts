@@ -1,7 +1,8 @@
+import type { ExactJsonNumber } from '@app/money';
 import type { Response } from 'express';
 import { toCsv } from '../reports/to-csv.js';
 
-type Cell = string | number | null | { readonly rawJSON: string };
+type Cell = string | number | null | ExactJsonNumber;
 
 export function sendCsv<Column extends string>(
   response: Response,

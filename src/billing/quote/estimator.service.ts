@@ -1,9 +1,12 @@
-import { exactJsonNumber, type ExactJsonNumber, priceUsage, worstCaseCost } from '@app/money';
+import type { ChatRequest } from '@app/contracts';
+import { exactJsonNumber, type ExactJsonNumber, priceUsage, smaller, worstCaseCost } from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { Principal } from '../../auth/principal.js';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import type { RoutePlan } from '../../routing/route-plan.js';
 import { AccountsService } from '../accounts/accounts.service.js';
+import type { HoldQuote } from '../billing-session.js';
 import { QuoterService } from '../quoter.service.js';
 import { affordableLimit, outputLimit, quoteCost } from '../session/quote-cost.js';
 import { Settler } from '../settle/settler.service.js';
@@ -13,7 +16,6 @@ import { ESTIMATE_PLANNER, type EstimatePlanner } from './estimate-planner.js';
 /** What an answer is taken to have when nothing is known of it. */
 const EXPECTED_OUTPUT_TOKENS = 512;
 const BYTES_PER_TOKEN = 4;
-const DRAIN_LIMIT_MS = 1000;
 
 export interface Estimate {
   readonly model: string;
@@ -55,7 +57,7 @@ export class EstimatorService {
     const plan = this.quoter.priced(all, request);
     const quick = this.quoter.quote(plan, request, request.stream === true);
     const quote = (await quick.refine?.()) ?? quick;
-    await this.settler.drain({ userId: principal.userId, timeoutMs: DRAIN_LIMIT_MS });
+    await this.settler.drain({ userId: principal.userId });
     const { availableNano } = await this.accounts.require(principal.userId);
     const limit = outputLimit(quote);
     const worstNano = quoteCost(quote, limit);
@@ -64,7 +66,7 @@ export class EstimatorService {
       model: quote.model,
       currency: this.config.billing.currency,
       worst_case: exactJsonNumber(worstNano),
-      expected: exactJsonNumber(expected.costNano < worstNano ? expected.costNano : worstNano),
+      expected: exactJsonNumber(smaller(expected.costNano, worstNano)),
       input_tokens_bound: quote.inputTokensBound,
       expected_input_tokens: expected.inputTokens,
       max_output_tokens: limit,
@@ -83,9 +85,9 @@ export class EstimatorService {
 
   /** The first target's price for the input as counted and an answer of ordinary length. */
   async #expected(
-    request: Parameters<QuoterService['quote']>[1],
-    plan: Parameters<QuoterService['quote']>[0],
-    quote: ReturnType<QuoterService['quote']>,
+    request: ChatRequest,
+    plan: RoutePlan,
+    quote: HoldQuote,
     limit: number,
   ): Promise<{ readonly inputTokens: number; readonly outputTokens: number; readonly costNano: bigint }> {
     const [target] = plan.targets;

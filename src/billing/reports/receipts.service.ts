@@ -11,12 +11,10 @@ import {
 } from '@app/money';
 import { Injectable } from '@nestjs/common';
 import { DatabaseService } from '../../database/database.service.js';
-import type { AttemptReceipt, QuoteTarget } from '../billing-session.js';
+import type { AttemptReceipt } from '../billing-session.js';
 import { Settler } from '../settle/settler.service.js';
 import { transactionId } from '../transaction-id.js';
 import { FIND_ENTRIES_OF_HOLD, FIND_HOLDS_OF_REQUEST } from './report-statements.js';
-
-const DRAIN_LIMIT_MS = 1_000;
 
 export interface ReceiptLine {
   readonly category: string;
@@ -88,7 +86,7 @@ export class ReceiptsService {
    * @throws GatewayError `not_found`, the same for a foreign request and for none
    */
   async find(requestId: string, userId: string | undefined): Promise<Receipt> {
-    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    await this.settler.drain({ userId });
     const holds = await this.database.query<HoldRow>(FIND_HOLDS_OF_REQUEST, [requestId, userId ?? null]);
     const [hold, ...others] = holds;
     if (!hold) throw new GatewayError('not_found', 'There is no such request.', { param: 'request_id' });
@@ -107,7 +105,6 @@ interface HoldRow {
   user_id: string;
   model: string;
   stream: boolean;
-  targets: QuoteTarget[];
   amount_nano: string;
   bound_nano: string;
   state: string;

@@ -16,9 +16,6 @@ import {
   spendReportPage,
 } from './report-statements.js';
 
-/** Reads wait for this instance's own settlements, so that whoever saw an answer also sees its charge. */
-const DRAIN_LIMIT_MS = 1_000;
-
 /**
  * Everybody's entries have no order but that of time, by blocks (BRIN): a page of the newest is looked for among those of so
  * long, then of as many times longer as seems to do. To sort all of a month for it took seconds, and the disk.
@@ -104,7 +101,7 @@ export class ReportsService {
   ) {}
 
   async transactions(userId: string, { after, limit, offset }: LedgerPage): Promise<TransactionView[]> {
-    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    await this.settler.drain({ userId });
     const place = await this.#placeOf(after, userId);
     const parameters = [userId, limit, offset, place?.at, place?.seq];
     const rows = await this.#read<TransactionRow>(
@@ -118,7 +115,7 @@ export class ReportsService {
 
   /** The ledger of one or of all, newest first. */
   async entries({ userId, kind, period, after, limit, offset }: EntryFilter): Promise<EntryView[]> {
-    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    await this.settler.drain({ userId });
     const place = await this.#placeOf(after, userId);
     const newestMs = Math.min(period.to.getTime(), place?.until_ms ?? Date.now() + CLOCKS_APART_MS);
     // One user's entries have an index by time.
@@ -143,7 +140,7 @@ export class ReportsService {
     userId: string | undefined,
     { limit, offset }: Page,
   ): Promise<{ rows: SpendView[]; total: number }> {
-    await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS });
+    await this.settler.drain({ userId });
     const parameters = [userId ?? null, period.from, period.to, limit, offset];
     // A user's own entries have an index, and do not wait for their turn behind everybody's audit.
     const statements = userId === undefined ? this.database.patient : this.database;

@@ -38,6 +38,8 @@ const BATCH_SIZE = 200;
 const GATHER_MS = 50;
 /** What was held of a lease keeps nothing from anybody: to book it frees no money. */
 const GATHER_LEASED_MS = 200;
+/** How long a read waits for this instance's settlements, so that whoever saw an answer also sees its charge. */
+const DRAIN_MS = 1000;
 const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2000;
 
@@ -53,6 +55,11 @@ export interface Settling {
   lease?: Lease | undefined;
   /** Called when it is done with: booked now, known to be booked before, or refused by the database for good. */
   readonly onDone?: ((result: BookedSettlement | 'known' | 'refused') => void) | undefined;
+}
+
+interface DrainOptions {
+  readonly userId?: string | undefined;
+  readonly timeoutMs?: number;
 }
 
 interface Queued extends Settling {
@@ -148,11 +155,11 @@ export class Settler {
    *
    * @returns true when there was something and it is booked now; false when there was nothing, or time ran out
    */
-  async drain(options: { readonly userId?: string; readonly timeoutMs: number }): Promise<boolean> {
-    const goal = options.userId === undefined ? this.#lastPosition : this.#lastPositionOf(options.userId);
+  async drain({ userId, timeoutMs = DRAIN_MS }: DrainOptions = {}): Promise<boolean> {
+    const goal = userId === undefined ? this.#lastPosition : this.#lastPositionOf(userId);
     if (goal <= this.#bookedPosition) return false;
     this.#hurry(goal);
-    const deadlineMs = performance.now() + options.timeoutMs;
+    const deadlineMs = performance.now() + timeoutMs;
     while (goal > this.#bookedPosition) {
       const leftMs = deadlineMs - performance.now();
       if (leftMs <= 0) return false;
