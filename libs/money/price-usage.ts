@@ -17,7 +17,7 @@ export interface UsageQuantities {
   readonly audioOutputTokens?: number | undefined;
   readonly imageOutputTokens?: number | undefined;
   readonly serverToolCalls?: Readonly<Record<string, number>> | undefined;
-  /** Calls that the counts are the sum of, as far as it is known; 1 where it is not said. */
+  /** How many calls of the model the counts add up, as far as known; absent = 1. */
   readonly modelCalls?: number | undefined;
 }
 
@@ -82,7 +82,7 @@ export function usageCostPico(card: PriceCard, usage: UsageQuantities): bigint {
 
 /**
  * The whole request is priced by the highest tier that its input exceeds ("above 200k tokens" = from 200,001 on). Vendors
- * look at each call: of a sum over several it is the average, which the largest of them has reached for certain.
+ * choose it for each call: of a sum over several only the average is known, which the largest has certainly reached.
  */
 function tierFor(
   card: PriceCard,
@@ -120,7 +120,7 @@ function saneCount(value: unknown): number | undefined {
   return Math.min(MOST_TOKENS, Math.max(0, Math.ceil(value)));
 }
 
-/** Names are stored and shown: what is no name of a tool is no tool that anybody bills. */
+/** Names are stored and shown; nobody bills a tool that is called otherwise. */
 const TOOL_NAME = /^[A-Za-z][\w.-]{0,63}$/;
 
 function saneToolCalls(calls: unknown): Record<string, number> | undefined {
@@ -201,7 +201,7 @@ function addInput(sum: CostSum, prices: TokenPrices, usage: UsageQuantities): vo
   sum.add('input', parts.take(Infinity), prices.inputPico);
 }
 
-/** Cached audio is a part of the cached and a part of the audio input; without a price of its own the dearer one holds. */
+/** Cached audio is part of the cached and of the audio input; without a price of its own it costs the dearer of the two. */
 function cachedAudioPrice(prices: TokenPrices): bigint {
   const { inputPico, cacheReadPico, audioInputPico, cacheReadAudioPico } = prices;
   if (cacheReadAudioPico !== undefined) return cacheReadAudioPico;

@@ -1,11 +1,11 @@
 import { ceilPicoToNano, larger, PICO_PER_NANO, type NanoUsd } from './nano-usd.js';
 import type { PriceCard, TokenPrices } from './price-card.js';
 
-/** Upper bounds of what a request may use, and what it may ask of the model that has a price of its own. */
+/** Upper bounds of what a request may use, and which extras with a price of their own it asks for. */
 export interface UsageBound {
   /** Everything that goes in; audio and image tokens are parts of it. */
   readonly inputTokens: number;
-  /** Of these, the most that one call of the model reads: by it the tier is chosen. */
+  /** The most of these that one call of the model reads; decides the tier. */
   readonly largestCallTokens: number;
   readonly audioInputTokens: number;
   readonly imageInputTokens: number;

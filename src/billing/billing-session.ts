@@ -21,7 +21,7 @@ export interface HoldQuote {
   readonly sliceable: boolean;
   /**
    * The same quote with the input counted instead of bounded: dearer to make, so it is asked for only when the money is
-   * short. Absent when there is nothing to win.
+   * short. Absent when there is nothing to gain.
    */
   readonly refine?: (() => Promise<HoldQuote>) | undefined;
 }

@@ -12,8 +12,8 @@ const FAILURES_TO_OPEN = 2;
 const HALF_OPEN_AFTER_MS = 1000;
 
 /**
- * $1 the gateway's currency. Another one that the books are kept in; no row while nothing was ever priced, and none where
- * anything was ever priced in $1: who has run with it before is not locked out.
+ * The other currency that the books are kept in. No row while nothing was ever priced, nor where anything was ever priced
+ * in $1: whoever has run with that before is not locked out. $1 the gateway's currency
  */
 const OTHER_CURRENCY_OF_BOOKS = `
   SELECT currency FROM price_version
@@ -30,12 +30,12 @@ export class MoneyDatabase {
     breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
   });
 
-  /** Told once, of the currency, when the books are kept in another one. */
+  /** Called once, with the books' currency, when that is another one. */
   onOtherCurrency: (currency: string) => void = () => undefined;
   #areBooksOurs: boolean;
   #otherCurrency: string | undefined;
 
-  /** @param currency  of this gateway's amounts; without it the books are not looked at */
+  /** @param currency  of this gateway's amounts; without it the books' currency is not checked */
   constructor(
     private readonly statements: StatementRunner,
     private readonly currency?: string,
@@ -62,8 +62,8 @@ export class MoneyDatabase {
   }
 
   /**
-   * An account's 100 dollars must not become 100 euros by a changed setting. Before the first statement of all, whosever it
-   * is: what was served on credit while the database was away would be booked before anybody looked.
+   * A changed setting must not turn an account's 100 dollars into 100 euros. Checked before the very first statement: what
+   * was served on credit while the database was away would otherwise be booked before anybody looked.
    */
   async #compareCurrency(): Promise<void> {
     if (this.#otherCurrency !== undefined) throw databaseUnavailable();
@@ -86,8 +86,8 @@ export class MoneyDatabase {
 }
 
 /**
- * The driver has the same array and may be kept alive for seconds by what is dead but was moved to the old objects; the
- * texts of a batch are the largest that it would keep alive with it.
+ * The driver holds the same array, and dead objects of the old generation may keep it alive for seconds. A batch's texts
+ * are the largest things it would keep alive with it.
  */
 function letGo(parameters: unknown[]): void {
   parameters.length = 0;
@@ -96,7 +96,7 @@ function letGo(parameters: unknown[]): void {
 /**
  * A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right.
  *
- * @param alsoWorth  one more SQLSTATE after which it is
+ * @param alsoWorth  a further SQLSTATE to retry after
  */
 export async function retryOnce<T>(statement: () => Promise<T>, alsoWorth?: string): Promise<T> {
   try {

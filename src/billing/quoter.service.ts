@@ -17,7 +17,7 @@ import {
   serverToolUse,
 } from './quote/server-tools.js';
 
-/** A document that lies elsewhere, when no model is in mind yet. */
+/** A document that is only referred to, when no model is chosen yet. */
 const UNKNOWN_DOCUMENT_TOKENS = 50_000;
 
 /** A target's input: what is in it, and its text counted (or bounded by its bytes). */
@@ -35,8 +35,7 @@ export class QuoterService {
   ) {}
 
   /**
-   * The plan without the targets whose vendor would bill what has no price there: searches, pictures, containers. Where
-   * nothing is billed nothing needs a price.
+   * The plan without the targets whose vendor would bill something that has no price there: searches, pictures, containers.
    *
    * @throws GatewayError  `unsupported_parameter` when none is left
    */
@@ -137,21 +136,21 @@ async function refine(
   return build(plan, request, stream, counted);
 }
 
-/** What of a request the target would be billed for and has no price for; a price of 0 is one. */
+/** The first thing in a request that the vendor would bill and the target has no price for; 0 is a price. */
 function unpriced(
   { price, hasRequestPrice, searchField }: PlannedTarget,
   { billed }: ServerToolUse,
 ): string | undefined {
   for (const [tool, field] of billed) {
     if (Object.hasOwn(price.toolCallPico, tool)) continue;
-    // Whoever searches by the field alone searches once a request, whatever else stands in it.
+    // A model that is asked to search by the field alone searches once a request.
     const isInRequest = searchField === 'passed' && hasRequestPrice && field === SEARCH_FIELD;
     if (!isInRequest) return tool;
   }
   return undefined;
 }
 
-/** All that has no price is a search that the provider refuses or drops, which is for it to say. */
+/** All that lacks a price is a search, which the provider itself refuses or drops. */
 function isSearchless({ searchField, price }: PlannedTarget, { billed }: ServerToolUse): boolean {
   if (searchField !== 'closed') return false;
   return [...billed].every(

@@ -13,8 +13,8 @@ export class DatabaseDownError extends Error {
 }
 
 /**
- * It is there, and lets no new connection in: password, role, database, certificate. That is no answer to a statement, and
- * somebody may be about to mend it. At the start it is a wrong configuration.
+ * The server is there and refuses new connections: password, role, database, certificate. At the start that is a wrong
+ * configuration; later it is an outage, which somebody may be about to mend.
  */
 export class DatabaseRefusesError extends Error {
   override readonly name = 'DatabaseRefusesError';
@@ -66,7 +66,7 @@ export function isConnectionError(error: unknown): boolean {
   return error instanceof AggregateError && error.errors.some(isConnectionError);
 }
 
-/** What failed a connection, as the errors of statements are told: the server's refusals among them are outages, too. */
+/** Why a connection failed, in terms of statement errors: a refusal by the server is an outage, too. */
 export function connectionFailure(error: Error): Error {
   const isRefusal = !isConnectionError(error) || codeOf(error)?.startsWith('28') === true;
   return isRefusal ? new DatabaseRefusesError(error) : error;

@@ -11,7 +11,7 @@ export type DatabaseTurn =
  * request would wait out the connection timeout while the database is away.
  */
 export class DatabaseHealth {
-  /** Told of every turn: once when the database counts as down, once when it answers again. */
+  /** Called when the database begins to count as down, and when it answers again. */
   onTurn: (turn: DatabaseTurn) => void = () => undefined;
   #failures = 0;
   #lastTrialMs = Number.NEGATIVE_INFINITY;
@@ -35,7 +35,7 @@ export class DatabaseHealth {
     return this.#lastAnswerMs;
   }
 
-  /** Another number after each sign of whether statements are answered. A statement that is sent takes it along. */
+  /** Changes with each sign of whether statements are answered. Noted when a statement is sent. */
   get signs(): number {
     return this.#signs;
   }
@@ -55,8 +55,8 @@ export class DatabaseHealth {
   }
 
   /**
-   * An answer stayed out. Where others were answered meanwhile, the statement is slow and the database there; and however
-   * many wait in the same silence, it is one failure: they may be one user's reads.
+   * A statement was not answered in time. If others were answered meanwhile, it is merely slow; and however many wait
+   * through the same silence, they are one failure: they may be one user's reads.
    *
    * @param signs  as they were when it was sent
    */

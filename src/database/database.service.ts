@@ -38,9 +38,9 @@ export interface DatabaseStatus {
   readonly embedded: boolean;
   /** Message of the latest failure while it is down; never holds the connection string. */
   readonly lastError: string | undefined;
-  /** That failure in words for everybody, where it has some. */
+  /** The reason in words that anybody may see, if there are some. */
   readonly reason: string | undefined;
-  /** It is there, and not as this version needs it: `DATABASE_MIGRATE=false`, and nobody has migrated it yet. */
+  /** It is reachable, but migrations are pending and `DATABASE_MIGRATE=false`. */
   readonly lacksMigrations: boolean;
   readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
 }
@@ -57,7 +57,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   readonly #prepared: PreparedStatements;
   #ready = false;
   #lacksMigrations = false;
-  /** What the log was told of a database that answers, and not as it should. */
+  /** The trouble that was logged last of a database that answers, though not as it should. */
   #toldTrouble: string | undefined;
   #closing = false;
   #retry: NodeJS.Timeout | undefined;
@@ -125,8 +125,8 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   }
 
   /**
-   * The same for a text that is always the same: see `PreparedStatements`. Not before the tables are those of this version:
-   * what is settled on credit while the database is away waits, and a missing table would refuse it for good.
+   * For statements whose text never changes: see `PreparedStatements`. Refused until all migrations are applied: what was
+   * settled on credit waits until then, where a missing table would refuse it for good.
    */
   readonly prepared = {
     query: async <Row extends QueryResultRow>(
@@ -138,7 +138,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     },
   };
 
-  /** The same for a report that may take `LONG_READ_MS`. */
+  /** For reports, which may take up to `LONG_READ_MS`. */
   readonly patient = {
     query: async <Row extends QueryResultRow>(
       sql: string,
@@ -154,7 +154,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     },
   };
 
-  /** Asks for what money needs: a standby after a failover answers every read. @returns milliseconds of one round trip */
+  /** Checks that it takes writes: a standby after a failover answers every read. @returns milliseconds of one round trip */
   async ping(): Promise<number> {
     const startMs = performance.now();
     try {
@@ -244,7 +244,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     if (pending.length > 0) throw new PendingMigrationsError();
   }
 
-  /** To a role that may not read the list of what is applied, all would seem pending: whoever made it sees to them. */
+  /** To a role that may not read the list of applied migrations all would seem pending; whoever made the role sees to them. */
   async #knownToBePending(): Promise<string[]> {
     const pending = await this.pendingMigrations();
     if (pending.length === 0) return pending;
@@ -269,7 +269,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     this.#tryLater(Math.min(delayMs * 2, MAX_RETRY_MS));
   }
 
-  /** What stands in the log between the lines of single requests: since when, and until when. */
+  /** Logs when an outage begins and when it is over. */
   #tell(turn: DatabaseTurn): void {
     if (!this.#ready || this.#closing) return;
     if (turn.isUp) this.#logger.log(`the database is back, after ${(turn.downForMs / 1000).toFixed(1)} s`);
@@ -279,7 +279,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       );
   }
 
-  /** That it is away is told by `#tell`; this is for one that answers reads, or those who are connected already. */
+  /** `#tell` logs outages; this is for a database that answers reads only, or only those who are connected already. */
   #noteTrouble(error: unknown): void {
     const trouble = outageReason(error);
     if (trouble === undefined && error !== undefined) return;
@@ -309,12 +309,12 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
-/** The boot would not apply them (`DATABASE_MIGRATE=false`): somebody else has to, and may be about to. */
+/** With `DATABASE_MIGRATE=false` somebody else has to apply them, and may be about to. */
 class PendingMigrationsError extends Error {
   override readonly name = 'PendingMigrationsError';
 }
 
-/** A third of the connections is for everything that is not a prepared statement; each kind has one at least. */
+/** A third of the connections are for everything but prepared statements; each kind has at least one. */
 export function shareConnections(poolSize: number): {
   readonly dataSource: number;
   readonly prepared: number;
@@ -323,7 +323,7 @@ export function shareConnections(poolSize: number): {
   return { dataSource, prepared: Math.max(1, poolSize - dataSource) };
 }
 
-/** That it refuses us is told as it is: at the start it is a wrong configuration. */
+/** A refusal is not an outage at the start, but a wrong configuration. */
 function isAway(error: unknown): boolean {
   return isConnectionError(error) && !(error instanceof DatabaseRefusesError);
 }

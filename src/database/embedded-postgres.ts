@@ -119,8 +119,8 @@ class EmbeddedServer implements EmbeddedPostgres {
   }
 
   /**
-   * A start that is refused, or a process that gives up, ends at once and wherever it is: a bad setting, a port in use. No
-   * promise is kept then, but a signal is sent. On Windows it would be a kill; there the next start takes the server over.
+   * A refused start (a bad setting, a port in use) ends the process at once: nothing can be awaited then, but a signal can
+   * be sent. On Windows that would be a kill; there the next start takes the server over.
    */
   readonly #abandon = (): void => {
     if (this.#stopped || process.platform === 'win32' || this.#users.leaveSync()) return;

@@ -20,8 +20,8 @@ export interface ServerTraits {
 
 export interface ObservedClientConfig extends ClientConfig {
   /**
-   * Beside those of a pool: that the server has too many already (SQLSTATE 53300) is no fault of the database's, whose other
-   * connections serve on.
+   * Opened beside a pool. That the server has no connection left for it (SQLSTATE 53300) does not count as an outage: the
+   * pool's still serve.
    */
   readonly isExtra?: boolean;
 }
@@ -49,11 +49,11 @@ export function observedClient(
   const traits = prepared?.traits ?? { tls: target.tls !== undefined, timeouts: true, preparing: false };
 
   return class ObservedClient extends Client {
-    /** Others may have learned more since. */
+    /** As they were at the start of this connection: others may have learned more since. */
     readonly #tried: ServerTraits;
 
     readonly #isExtra: boolean;
-    /** When the statement under way was sent: nobody sends the next before its answer. */
+    /** `health.signs` when the current statement was sent. The next one is sent after its answer. */
     #signs = 0;
 
     constructor({ isExtra = false, ...config }: ObservedClientConfig) {
@@ -95,7 +95,7 @@ export function observedClient(
         return;
       }
       connect((error) => {
-        // A connection is no answer: a pooler makes it while the database hangs.
+        // Success proves nothing: a pooler accepts connections while the database hangs.
         if (error && !learn(traits, this.#tried, target, error) && !this.#isUnneeded(error))
           health.failed(error);
         callback(error && connectionFailure(error));
@@ -143,7 +143,7 @@ function adapt(
   };
 }
 
-/** @returns whether the error taught us, or another connection before, to connect otherwise next time */
+/** @returns whether the error teaches us, or has taught another connection before, to connect differently next time */
 function learn(traits: ServerTraits, tried: ServerTraits, target: ConnectionTarget, error: Error): boolean {
   const refused = refusedTrait(tried, target, error);
   if (refused) traits[refused] = false;

@@ -16,13 +16,13 @@ const PLAN_SETTINGS = '-c plan_cache_mode=force_generic_plan -c enable_seqscan=o
 const POOLER_PORT = '6543';
 
 /**
- * What a server says about a name and not about the statement behind it, which it has not begun: there is none of that
- * name (26000), there is one already (42P05), it was planned for tables that have changed since (0A000). The first two
- * come from poolers that give every transaction another server connection.
+ * SQLSTATEs about the name of a statement, which itself was not begun: there is none of that name (26000), there is one
+ * already (42P05), it was planned for tables that have changed since (0A000). The first two come from poolers that give
+ * every transaction another server connection.
  */
 const NAME_FAILURES = ['26000', '42P05', '0A000'];
 
-/** Beyond so many texts somebody builds SQL at run time: those go without a name, servers keep every plan. */
+/** More texts than this mean that somebody builds SQL at run time. Those get no name, since servers keep every plan. */
 const MOST_NAMES = 100;
 
 /**

@@ -18,7 +18,7 @@ const MOST_AT_ONCE = { audit: 1, report: 2 };
 
 export type PatientKind = keyof typeof MOST_AT_ONCE;
 
-/** By which the server is first to end a statement: a driver that does takes the database for dead. */
+/** The server has to be the first to end a statement: when the driver does, it takes the database for dead. */
 const DRIVER_MARGIN_MS = 5_000;
 
 const GOODBYE_MS = 1_000;
@@ -26,10 +26,10 @@ const GOODBYE_MS = 1_000;
 const turns = new WeakMap<DataSource, Record<PatientKind, BulkheadPolicy>>();
 
 /**
- * Reads one snapshot, with statements that may take longer than a request's: each `limitMs`. By the driver itself, which
- * takes a time limit with each of them; beyond that of its connections a slow answer counts as a database that is away.
+ * Reads one snapshot with statements that may each take `limitMs`, longer than a request's. Without TypeORM: the driver
+ * takes a time limit for each statement, and beyond the usual one a slow answer would count as an outage.
  *
- * On a connection of its own, beside the pool and gone afterwards, so that it takes none from anybody, however few there are.
+ * On a connection of its own, beside the pool and closed afterwards, so that it takes none away from others.
  *
  * @throws what the driver or the server said; SQLSTATE 57014 after `limitMs`
  */
@@ -73,7 +73,7 @@ async function end(client: Client): Promise<void> {
   clearTimeout(timer);
 }
 
-/** As the pool would make it, but that it says nothing of the database when that has no connection left for it. */
+/** Made as the pool makes its own, except that it may find the server full without that counting as an outage. */
 function newConnection(dataSource: DataSource): Client {
   const pool = poolOf(dataSource);
   const client = new pool.Client({ ...pool.options, isExtra: true });

@@ -4,8 +4,8 @@ import { isBroken } from '../broken-guarantees.js';
 export const LOCK_ORDER = isBroken('unsorted-locks') ? 'random()' : 'user_id';
 
 /**
- * Opens accounts that are not there yet, each with its first credit, exactly once: of several that see a user first, one
- * inserts and the others wait for it and insert nothing. Sorted, so that two batches never wait for each other.
+ * Opens accounts that do not exist yet, each with its first credit, exactly once: of several instances that see a user
+ * first, one inserts, and the others wait for it and insert nothing. Sorted, so that no two batches deadlock.
  * $1 user ids, $2 first credit
  */
 export const OPEN_ACCOUNTS = `
@@ -20,14 +20,14 @@ export const OPEN_ACCOUNTS = `
       FROM opened WHERE balance_nano > 0)
   SELECT user_id FROM opened`;
 
-/** Of a row of `account`: what requests hold, without what is reserved ahead for its user. */
+/** Of a row of `account`: what requests hold in the database, without the leases. */
 export const HELD_BY_REQUESTS =
   '(held_nano - (SELECT coalesce(sum(amount_nano), 0)::bigint FROM lease WHERE lease.user_id = account.user_id))';
 
 /**
- * The same, and what requests of other instances hold of what is reserved ahead, as those told last.
+ * The same, and what requests of other instances hold of leases, as those last told.
  *
- * @param instance  parameter with the instance that asks, and that knows best what its own requests hold
+ * @param instance  the parameter with the instance that asks, which knows best what its own requests hold
  */
 export const heldByOthersToo = (instance: string): string => `(${HELD_BY_REQUESTS} + (
     SELECT coalesce(sum(LEAST(in_use_nano, amount_nano)), 0)::bigint

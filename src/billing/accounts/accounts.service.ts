@@ -6,9 +6,9 @@ import { MoneyDatabase } from '../money-database.js';
 import { OPEN_ACCOUNTS, READ_ACCOUNT } from './account-statements.js';
 
 /**
- * What an account has. `held` is reserved for requests in flight; `available` is the rest. What is reserved ahead and not in
- * use counts as available, since it is given back when it is asked for. What requests of other instances hold of it is
- * known as of some seconds ago.
+ * What an account has. `held` is reserved for requests in flight; `available` is the rest. Leased money that no request
+ * holds counts as available, since it comes back when it is needed. What requests of other instances hold of leases is known
+ * with some seconds' delay.
  */
 export interface AccountBalance {
   readonly userId: string;

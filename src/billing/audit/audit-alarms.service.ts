@@ -2,14 +2,14 @@ import { Injectable } from '@nestjs/common';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import type { LedgerAudit } from './ledger-audit.js';
 
-/** Which checks this instance has told telemetry of, and not yet that they hold again: an alarm has to end. */
+/** The failed checks that this instance has reported, and not yet as right again: an alarm has to end. */
 @Injectable()
 export class AuditAlarms {
   readonly #raised = new Set<string>();
 
   constructor(private readonly telemetry: Telemetry) {}
 
-  /** The checks whose alarm only another audit by this instance can end. */
+  /** Checks whose alarm only another audit by this instance can end. */
   get raised(): ReadonlySet<string> {
     return this.#raised;
   }

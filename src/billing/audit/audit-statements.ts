@@ -1,4 +1,4 @@
-/** Each finds what must not be: the subject and what is wrong with it. All run in one snapshot. */
+/** Each finds what must not be: a subject, and what is wrong with it. All run in one snapshot. */
 export const AUDIT_CHECKS = {
   balance_is_sum_of_ledger: `
     SELECT a.user_id AS subject, format('balance %s, ledger %s', a.balance_nano, coalesce(l.total, 0)) AS detail
@@ -47,12 +47,12 @@ export const firstOf = (check: string): string =>
 /** An id before that of any charge. */
 export const BEFORE_ALL_CHARGES = '00000000-0000-0000-0000-000000000000';
 
-/** A few hundred, for millions of charges: to read one for each charge took most of an audit's time, and this process's. */
+/** A few hundred, read once: one for each of millions of charges took most of an audit's time. */
 export const PRICE_CARDS = 'SELECT id, card FROM price_version';
 
 /**
- * Charges with what they were priced by, in pages. By their id, which has an index here and in `hold`: by any other order
- * each page would read the whole ledger; and a merge of both begins at the first hold of all, unless it is told where.
+ * Charges with what they were priced by, in pages. In the order of ids, which are indexed here and in `hold`: in any other
+ * order each page would read the whole ledger. `h.id > $1` keeps the merge join from starting at the very first hold.
  * $1 after this id, $2 how many
  */
 export const CHARGES_TO_RECOMPUTE = `

@@ -45,7 +45,7 @@ export interface LedgerAudit {
 }
 
 export interface AuditOptions {
-  /** Mismatches to show of each check. */
+  /** How many mismatches of each check to return. */
   readonly examples?: number;
   /** Work out every charge anew, which takes this process a while. */
   readonly recompute?: boolean;
@@ -62,7 +62,7 @@ export function runLedgerAudit(
   return readPatiently(dataSource, 'audit', READ_TIMEOUT_MS, async (read) => {
     const findings = new Map<string, Finding>();
     for (const [check, sql] of Object.entries(AUDIT_CHECKS)) {
-      // One at least: the number of all stands in each row.
+      // At least one: each row has the number of all.
       const rows = await read<MismatchRow>(firstOf(sql), [Math.max(1, examples)]);
       const mismatches = rows.map(({ subject, detail }) => ({ check, subject: subject ?? '', detail }));
       findings.set(check, { count: rows[0]?.count ?? 0, mismatches });
@@ -84,7 +84,7 @@ interface MismatchRow {
   count: number;
 }
 
-/** Books that are wrong everywhere must not fill the memory of whoever looks: all are counted, the first ones kept. */
+/** All mismatches are counted, and only the first kept: books that are wrong everywhere must not fill the memory. */
 interface Finding {
   readonly count: number;
   readonly mismatches: readonly AuditMismatch[];

@@ -19,9 +19,9 @@ import { RECOMPUTED_CHECK, runLedgerAudit } from './ledger-audit.js';
 const FIRST_AFTER_MS = 10 * 60_000;
 
 /**
- * The ledger's audit without being asked, so that LedgerAuditMismatch can fire: of all living instances the oldest does it.
- * Without the recomputation of every charge, which is work for this process and not for the database. An instance that has
- * raised an alarm, because it was asked for an audit, audits too, with all that it has found wrong, until the alarm ends.
+ * Audits the ledger unasked, so that LedgerAuditMismatch can fire. The oldest living instance does it, without working out
+ * every charge again, which would be this process's work instead of the database's. An instance that has raised an alarm in
+ * an audit it was asked for goes on auditing, with the check that failed, until the alarm ends.
  */
 @Injectable()
 export class ScheduledAudit implements OnApplicationBootstrap, BeforeApplicationShutdown {

@@ -54,8 +54,8 @@ export class BookingsService {
       order.actor,
     ];
     let row = await this.#write<BookingRow>(BOOK_ENTRY, parameters);
-    // What is reserved ahead for the user's next requests is available: it is called back, and waited for. By the balance:
-    // what requests elsewhere hold of it is some seconds old news.
+    // Leased money is available: it is recalled, and waited for. Judged by the balance, since what requests elsewhere hold of
+    // the leases is known with some seconds' delay.
     if (!row && order.amountNano < 0n && balanceNano + order.amountNano >= 0n)
       row = await this.leases.recallAndRetry(order.userId, () =>
         this.#write<BookingRow>(BOOK_ENTRY, parameters),

@@ -1,7 +1,7 @@
 import type { NanoUsd } from '@app/money';
 import type { QuoteTarget } from '../billing-session.js';
 
-/** A wish for money to be reserved. */
+/** A request for money to be reserved. */
 export interface HoldOrder {
   readonly billingId: string;
   readonly requestId: string;

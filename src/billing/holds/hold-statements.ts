@@ -21,15 +21,14 @@ const HOLD_VALUES = `id, request_id, user_id, model, stream, targets, ${GRANTED}
   decode(fingerprint, 'hex'), now() + $4::bigint * interval '1 millisecond'`;
 
 /**
- * Reserves for several requests at once. Each gets what it wants or, when its account has not enough after those before
- * it, no row. Accounts are locked in order, then nothing else can wait for us.
+ * Reserves for several requests at once. Each gets what it wants or, when its account has not enough left after those
+ * before it, no row. Locks accounts in order, and nothing else that others could wait for.
  *
  * Every SET is right for any version of the row: Postgres evaluates CHECKs on the statement's snapshot before it notices
  * a concurrent update, and `held + amount` of a stale version would be refused although the newest has room.
  *
- * $1 array of holds, in order of arrival; $2 their users. Users are given apart, because the planner sees how many they
- * are, and takes the index whatever the size of the table; of a JSON array it always expects a hundred.
- * $3 instance, $4 term in ms
+ * $1 array of holds, in order of arrival; $2 their users, apart: so the planner sees how many there are and takes the
+ * index whatever the size of the table, where of a JSON array it always expects a hundred; $3 instance, $4 term in ms
  * Returns id, amount, and what was free before it.
  */
 export const HOLD_BATCH = `
@@ -54,8 +53,8 @@ export const HOLD_BATCH = `
   SELECT held.id, held.amount_nano, queued.free AS free_nano FROM held JOIN queued USING (id)`;
 
 /**
- * The same for one request alone, at little more than half the cost: what it wants, or no row. A hold that is there
- * already is a duplicate key.
+ * The same for one request alone, at little more than half the cost: what it wants, or no row. A hold that exists already
+ * is a duplicate key.
  * $1 what it wants, $2 user, $3 what must be free, $4 id, $5 request id, $6 model, $7 stream, $8 targets, $9 bound,
  * $10 instance, $11 idempotency key, $12 fingerprint (hex), $13 term in ms
  */

@@ -15,12 +15,12 @@ import { balanceReserved, insufficientBalance, keyTaken } from './refused-hold.j
 
 /** Beyond some fifty rows a statement costs more than it saves. */
 const BATCH_SIZE = 50;
-/** Two, so that one account locked elsewhere does not stop everybody. */
+/** Two, so that one account that is locked elsewhere does not stop everybody. */
 const BATCHES_IN_FLIGHT = 2;
-/** Each round removes one reason for a refusal (account not there, money on its way); more rounds mean a busy account. */
+/** Each round removes one reason for a refusal (no account yet, money on its way); more rounds mean a busy account. */
 const MOST_ROUNDS = 8;
 const DRAIN_LIMIT_MS = 500;
-/** Other instances settle within this, normally. */
+/** Within this other instances normally settle. */
 const OTHERS_SETTLE_MS = 150;
 
 /** Reserves money and says, when it can't, exactly why. */
@@ -107,7 +107,7 @@ export class HoldsService {
         const { balanceNano, heldNano } = found.account;
         if (balanceNano < order.needNano) throw insufficientBalance(order.needNano, balanceNano, heldNano);
         const { isLeasedElsewhere } = found;
-        // Each time: somebody may just have been given what somebody else gave back.
+        // In each round: what one instance gave back, another may just have been granted.
         if (isLeasedElsewhere) await this.leases.recallElsewhere(order.userId);
         const moneyIsComing =
           (await this.leases.recall(order.userId)) ||
@@ -168,9 +168,9 @@ function toRow(order: HoldOrder): Record<string, unknown> {
 interface Explanation {
   readonly account: { readonly balanceNano: NanoUsd; readonly heldNano: NanoUsd } | undefined;
   readonly keyTaken: boolean;
-  /** Other instances have reserved some of it ahead. */
+  /** Other instances have leases of this user. */
   readonly isLeasedElsewhere: boolean;
-  /** This very hold is there: an earlier try whose answer was lost. */
+  /** This very hold exists: the answer to an earlier attempt was lost. */
   readonly ownGrant: Grant | undefined;
 }
 

@@ -18,7 +18,7 @@ import {
 import { USER_ID } from '../../auth/principal.js';
 import { TRANSACTION_ID } from '../transaction-id.js';
 
-/** Rows of a report that are given at once. */
+/** Rows in one answer. */
 export const MOST_ROWS = 10_000;
 
 /** A count in a query: digits only, so that `1e2`, ` 5` and an empty value are refused and not guessed. */
@@ -53,7 +53,7 @@ function faultOfNegative(amountNano: NanoUsd): string | undefined {
   return amountNano < 0n ? 'amount must not be negative' : undefined;
 }
 
-/** Of several faults that of the rule that stands last is told: first the kind, then the range. */
+/** The fault of the last rule is the one that is reported, so the kind comes after the range. */
 function IsOffset(): PropertyDecorator {
   return applyDecorators(
     ApiPropertyOptional({ type: Number, default: 0, minimum: 0 }),
@@ -129,7 +129,7 @@ const FROM_THE_FIRST =
 const TO =
   'Such as `2026-12-01`. Exclusive; UTC unless it names a time zone. Default: the end of today (UTC).';
 
-/** Of an optional value of a query the page of the documentation would send the example. */
+/** Without an example, which the page at /docs would send for an optional value. */
 function IsTime(description: string): PropertyDecorator {
   return applyDecorators(
     ApiPropertyOptional({ type: String, description }),

@@ -45,8 +45,7 @@ export class LedgerAuditController {
   }
 
   /**
-   * One at a time: a large ledger takes minutes, and each a connection of those that everything else shares. Whoever asks
-   * while one runs gets the next, with all who do.
+   * One at a time: an audit of a large ledger takes minutes. All who ask while one runs share the next.
    */
   #next(): Promise<LedgerAudit> {
     if (!this.#waiting) {

@@ -4,7 +4,7 @@ import { type AnswerOwner, AnswerSeal } from './answer-seal.js';
 import { packAnswer, type PackedAnswer, unpackBody } from './packed-answer.js';
 import type { StoredResponse } from './stored-response.js';
 
-/** Makes of an answer what lies in journal and database, and the other way round: gzipped when long, sealed when there is a key. */
+/** Turns an answer into what is stored, and back: gzipped when it is long, sealed when there is a key. */
 @Injectable()
 export class AnswerPacker {
   readonly #seal: AnswerSeal;

@@ -11,7 +11,7 @@ const CIPHER = 'aes-256-gcm';
 const CIPHER_KEY_BYTES = 32;
 const IV_BYTES = 12;
 
-/** Who may have an answer: nobody else's row opens it. */
+/** Whom an answer is sealed to. */
 export interface AnswerOwner {
   readonly userId: string;
   readonly key: string;
@@ -71,7 +71,7 @@ function derived(key: Buffer, salt: Buffer): [key: Buffer, iv: Buffer] {
   return [bytes.subarray(0, CIPHER_KEY_BYTES), bytes.subarray(CIPHER_KEY_BYTES)];
 }
 
-/** Neither part can hold a blank. */
+/** Neither part can contain a space. */
 function nameOf({ userId, key }: AnswerOwner): Buffer {
   return Buffer.from(`${userId} ${key}`);
 }

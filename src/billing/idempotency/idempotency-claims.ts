@@ -7,11 +7,11 @@ export interface IdempotencyClaim {
   readonly fingerprintHex: string;
   /** Makes the answer that a retry gets, when it is charged. */
   answerOf?: (costNano: NanoUsd) => StoredResponse;
-  /** The answer that went the way of its charge: whatever happens now, a retry gets it. */
+  /** The answer that was stored along with its charge: whatever happens now, a retry gets it. */
   kept?: StoredResponse;
 }
 
-/** Which running requests carry an Idempotency-Key: what the hold of such a request is stored with. */
+/** The Idempotency-Keys of running requests. */
 @Injectable()
 export class IdempotencyClaims {
   readonly #byBillingId = new Map<string, IdempotencyClaim>();
@@ -20,7 +20,7 @@ export class IdempotencyClaims {
     this.#byBillingId.set(billingId, claim);
   }
 
-  /** Most often there is none at all, and no need to hash an id that nobody else looks up. */
+  /** Mostly there is none at all: then the id need not be hashed. */
   get(billingId: string): IdempotencyClaim | undefined {
     if (this.#byBillingId.size === 0) return undefined;
     return this.#byBillingId.get(billingId);

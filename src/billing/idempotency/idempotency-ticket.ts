@@ -15,8 +15,8 @@ export class IdempotencyTicket {
   ) {}
 
   /**
-   * Says how the answer is made that a retry gets. A charge takes it along, into the journal and into the database: say it
-   * before the settlement, of an answer that is whole by then.
+   * Says how to make the answer that a retry gets. It is stored along with its charge, in journal and database: call this
+   * before the settlement, for an answer that is complete by then.
    */
   keeps(answerOf: (costNano: NanoUsd) => StoredResponse): void {
     this.claim.answerOf = answerOf;

@@ -80,7 +80,7 @@ export class IdempotencyService {
     }
   }
 
-  /** @returns `undefined` while somebody else is at it */
+  /** @returns `undefined` while somebody else is executing it */
   async #tryOnce(
     request: IdempotentRequest,
     key: string,
@@ -94,7 +94,7 @@ export class IdempotencyService {
       const answer = await within(near.answer, deadlineMs - performance.now(), signal);
       return answer && this.#replay(answer);
     }
-    // Taken here before it is asked for there, so that two of this process never ask at once.
+    // Noted here before the database is asked, so that two requests of this process never ask at once.
     const pending = this.#pending.add(userId, key, fingerprint);
     let isOurs = false;
     let answer: StoredResponse | undefined;
@@ -148,7 +148,7 @@ export class IdempotencyService {
     if (known !== fingerprint) throw mismatch();
     const { status, headers, stream, body } = row;
     if (status === null) {
-      // Of an owner that may still be at it, or whose journal may still be replayed, the answer is on its way.
+      // While the owner may still be at work, or its journal may still be replayed, the answer may yet come.
       if (row.charged && !row.owned) throw answerLost('was charged, and its answer is no longer kept');
       return undefined;
     }
@@ -186,7 +186,7 @@ interface KeyRow {
   body: Buffer | null;
   stream: boolean | null;
   charged: boolean | null;
-  /** Somebody claims it whose journal was not replayed: alive, or dead with something left to say. */
+  /** The journal of the instance that claims it was not replayed: it lives, or may still have an answer there. */
   owned: boolean;
 }
 

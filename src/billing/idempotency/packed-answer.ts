@@ -2,17 +2,17 @@ import { promisify } from 'node:util';
 import { constants, gunzip, gzip } from 'node:zlib';
 import type { StoredResponse } from './stored-response.js';
 
-/** A stored answer as it lies in journal and database. */
+/** An answer as journal and database have it. */
 export interface PackedAnswer extends Omit<StoredResponse, 'body'> {
   /** UTF-8 text, gzipped when it is long; `null`: too large to be kept. */
   readonly body: Buffer | null;
 }
 
-/** What lies down is at most this large. A larger answer is not kept: asking for it again gives 409, never a second charge. */
+/** A larger answer is not stored: asking for it again gives 409, never a second charge. */
 export const MOST_PACKED_BYTES = 1024 * 1024;
-/** Nothing larger is packed at all: it would cost more than a retry is worth. */
+/** Anything larger is not even packed: that would cost more than a retry is worth. */
 const MOST_STORED_BYTES = 32 * 1024 * 1024;
-/** Below this the time of packing costs more than the space. The transcript of a stream shrinks to a twentieth. */
+/** Below this, packing costs more time than the space is worth. A stream's transcript shrinks to a twentieth. */
 const WORTH_PACKING_BYTES = 16 * 1024;
 /** How a gzip file begins; no JSON text does. */
 const GZIP_MAGIC = 0x1f8b;

@@ -28,7 +28,7 @@ export class PendingAnswers {
   }
 }
 
-/** Neither part can hold a blank. */
+/** Neither part can contain a space. */
 function nameOf(userId: string, key: string): string {
   return `${userId} ${key}`;
 }

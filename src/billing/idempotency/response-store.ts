@@ -10,7 +10,7 @@ import type { PackedAnswer } from './packed-answer.js';
 import type { StoredResponse } from './stored-response.js';
 
 const RETRY_MS = 1000;
-/** Answers kept in memory while the database is away. Of the oldest beyond that the key is freed: they cost nothing. */
+/** Answers kept in memory while the database is away. Beyond that the oldest one's key is freed: it cost nothing. */
 const MOST_UNSAVED = 200;
 
 export interface ClaimedKey {
@@ -26,8 +26,8 @@ interface Unsaved {
 }
 
 /**
- * Puts answers where every instance finds them. One that was charged comes with its settlement, again and again until it
- * is there. One that cost nothing, and a key to be freed, is kept in memory while the database is away, and tried again.
+ * Stores answers where every instance finds them. One that was charged comes with its settlement, which is repeated until
+ * both are booked. One that cost nothing, or a key to be freed, is kept in memory while the database is away.
  */
 @Injectable()
 export class ResponseStore implements OnApplicationShutdown {
@@ -77,10 +77,11 @@ export class ResponseStore implements OnApplicationShutdown {
     return this.#do(claim, undefined);
   }
 
-  /** An answer that is complete here and not in the database yet, and what it answers. */
+  /** An answer that is complete here and not in the database yet. */
   unsaved(userId: string, key: string): Unsaved | undefined {
-    for (const [{ fingerprint, ...claim }, response] of this.#unsaved) {
-      if (response && claim.userId === userId && claim.key === key) return { fingerprint, response };
+    for (const [claim, response] of this.#unsaved) {
+      if (response && claim.userId === userId && claim.key === key)
+        return { fingerprint: claim.fingerprint, response };
     }
     return undefined;
   }
@@ -139,7 +140,7 @@ export class ResponseStore implements OnApplicationShutdown {
     if (this.#unsaved.size > 0) this.#timer ??= setTimeout(() => void this.#retry(), RETRY_MS).unref();
   }
 
-  /** What the database will not take: the answer was given, and asking for it again gives 409. */
+  /** The database refuses it: the client has had its answer, and asking for it again gives 409. */
   #tell(error: unknown): void {
     this.telemetry.event({
       kind: 'unexpected-error',

@@ -63,7 +63,7 @@ export class BillingJournal {
     return this.#writer?.isHealthy ?? false;
   }
 
-  /** Writes a record, which does not change any more; resolves when it is on the disk. */
+  /** @param record  must not change any more @returns when it is on the disk */
   append(record: JournalRecord): Promise<JournalMark> {
     return this.#writer
       ? this.#writer.append(record)

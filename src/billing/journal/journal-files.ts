@@ -14,8 +14,8 @@ export interface JournalFiles {
 }
 
 /**
- * On Linux a write can wait for the disk itself, as `fdatasync` would behind it: one trip to the thread pool less for each
- * group. Elsewhere not: macOS leaves such a write in the drive's cache, where Node's `fdatasync` does not.
+ * On Linux a write can itself wait for the disk, instead of an `fdatasync` behind it: one trip to the thread pool less for
+ * each group. Not elsewhere: macOS leaves such a write in the drive's cache, which Node's `fdatasync` does not.
  */
 const WRITES_THROUGH = process.platform === 'linux';
 const ZEROS = Buffer.alloc(256 * 1024);

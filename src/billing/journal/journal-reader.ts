@@ -6,7 +6,7 @@ import { answerOfRecord, type JournalRecord, type StoredPriceVersion } from './j
 import { decodeSegment } from './record-codec.js';
 import { SEGMENT_SUFFIX } from './segment.js';
 
-/** What a journal still has to say: what was settled and is not known to be booked. */
+/** What is left to do of a journal: what was settled and is not known to be booked. */
 export interface JournalContents {
   readonly settlements: readonly SettlementRecord[];
   /** Answers to be stored with them, by settlement id. */
@@ -51,10 +51,10 @@ export async function readJournal(directory: string): Promise<JournalContents> {
   };
 }
 
-/** What always means that the call was sent and not answered. */
+/** Outcomes that always mean: sent, and not answered. */
 const UNANSWERED = ['first_chunk_timeout', 'stream_idle_timeout', 'request_timeout'];
 
-/** A version that did not mark the calls whose cost nobody knows wrote how each of them ended. */
+/** An older version did not mark the calls of unknown cost, but wrote how each of them ended. */
 function withUnknownCosts(settlement: SettlementRecord): SettlementRecord {
   const { attempts } = settlement;
   if (settlement.unknown || !attempts?.some(({ outcome }) => UNANSWERED.includes(outcome))) return settlement;

@@ -4,8 +4,8 @@ import type { PackedAnswer } from '../idempotency/packed-answer.js';
 /**
  * What a line of the journal says.
  *
- * - `S`: a settlement, to be booked (the record follows as it is sent to Postgres);
- * - `A`: the answer that a retry with the same Idempotency-Key gets; stands before the settlement it belongs to;
+ * - `S`: a settlement to be booked, in the form that Postgres gets;
+ * - `A`: the answer that a retry with the same Idempotency-Key gets; comes before its settlement;
  * - `D`: these settlements are booked, and their answers stored;
  * - `R`: a request was started on credit, because Postgres was away (for the operator: nothing is reserved for it);
  * - `V`: a price version that Postgres did not have yet.

@@ -15,12 +15,12 @@ export interface JournalMark {
   readonly segment: Segment;
 }
 
-/** A record on its way, as text once its group is written: what is made together is made faster. */
+/** A record on its way. It becomes text when its group is written: all at once is faster. */
 interface Line {
   readonly record: JournalRecord;
   text: string;
   bytes: number;
-  /** Absent for a note: nobody waits for it, it goes with the next group. */
+  /** Absent for a note: nobody waits for it. */
   readonly resolve: ((mark: JournalMark) => void) | undefined;
   readonly reject: ((error: unknown) => void) | undefined;
 }
@@ -28,7 +28,7 @@ interface Line {
 const DEFAULT_SEGMENT_BYTES = 8 * 1024 * 1024;
 const GROUP_BYTES = 1024 * 1024;
 /**
- * Where lines come this fast a write waits for the next ones, until there are enough or for a millisecond: it costs a tenth
+ * Where lines come this fast, a write waits for more of them, until there are enough or for a millisecond: it costs a tenth
  * of a millisecond of CPU whatever is in it, and a fast disk makes one of every few lines. With 64 requests in flight that
  * is 6 % of the CPU on a disk that answers at once, and nothing on one that takes milliseconds, whose groups are large anyway.
  * Where the process has time to spare, nobody waits.
@@ -39,7 +39,7 @@ const GATHER_MS = 1;
 const RATE_WINDOW_MS = 10;
 const NOTE_DELAY_MS = 50;
 const RETRY_MS = 1000;
-/** A record that says nothing. */
+/** A record without meaning, to try whether the disk is back. */
 const PROBE: JournalRecord = { t: 'D', ids: [] };
 const ignore = (): void => undefined;
 
@@ -265,7 +265,7 @@ export class JournalWriter {
   }
 }
 
-/** A record that is no JSON is too large for any journal: it must not stop those behind it. */
+/** A record that cannot be JSON counts as too large: it must not stop those behind it. */
 function toText(line: Line): void {
   try {
     line.text = JSON.stringify(line.record);

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { identifyProcess, isProcessAlive } from '../../database/embedded/process-identity.js';
 
 const OWNER_FILE = 'owner.json';
-/** A directory without an owner is being made this moment, or its maker died in between. */
+/** A directory without an owner file is just being made, or its maker died meanwhile. */
 const NAMELESS_MS = 60_000;
 
 /** Who writes a journal directory: enough to tell, later and from outside, whether it still lives. */
 interface Owner {
   readonly host: string;
-  /** The kernel's boot: process ids of an earlier boot mean nothing. Absent where there is none to read. */
+  /** Id of the kernel's boot, where there is one: process ids of an earlier boot mean nothing. */
   readonly boot: string | undefined;
   readonly process: string;
 }

@@ -1,21 +1,21 @@
-/** A user is active who has asked within this time, or within twice as long. */
+/** A user counts as active for this long after a request, or up to twice as long. */
 const TURN_MS = 30_000;
-/** So many in a turn are enough to remember. */
+/** In one turn; more begin the next one. */
 const USERS_REMEMBERED = 50_000;
-/** Whose reservation was refused, or recalled, is not asked for again so soon. */
+/** After a lease was refused or recalled. */
 const PAUSE_MS = 10_000;
 
 /**
- * Who has asked lately. Two generations that take turns: nothing is taken out of a map one by one, for then it is built
- * anew again and again.
+ * Who has asked lately. Two maps that take turns, because a map from which entries are deleted one by one is rebuilt again
+ * and again.
  */
 export class ActiveUsers {
-  /** When something may be reserved ahead for them, `performance.now()`. */
+  /** By user: from when on a lease may be asked for, `performance.now()`. */
   #young = new Map<string, number>();
   #old = new Map<string, number>();
   #turnedMs = performance.now();
 
-  /** Notes the user. True when it was seen before, and nothing was refused just now. */
+  /** Notes the user. True when it was seen before and is not paused. */
   see(userId: string): boolean {
     const nowMs = performance.now();
     if (nowMs - this.#turnedMs > TURN_MS || this.#young.size >= USERS_REMEMBERED) this.#turn(nowMs);
@@ -24,7 +24,7 @@ export class ActiveUsers {
     return fromMs !== undefined && nowMs > fromMs;
   }
 
-  /** Nothing is to be reserved ahead for this user for a while. */
+  /** No lease for this user for a while. */
   pause(userId: string): void {
     this.#young.set(userId, performance.now() + PAUSE_MS);
   }

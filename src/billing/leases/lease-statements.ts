@@ -1,18 +1,18 @@
 import { isBroken } from '../broken-guarantees.js';
 import { ROWS_AT_ONCE } from '../upkeep/upkeep-statements.js';
 
-/** What is reserved ahead: no more than a share of what is free. */
+/** No more than a share of what is free. */
 const GRANTED = isBroken('guard-off') ? 'want' : 'LEAST(want, free_nano / share)';
 
 /**
- * Every statement here locks accounts first, in order, and touches leases under that lock: so does the settlement, and no
- * two of them wait for each other in a circle. What it takes from a lease, or adds to it, it moves in `account.held_nano`
- * by the rows that were really written: a lease that somebody else gave back meanwhile moves nothing.
+ * Every statement here, like the settlement, locks accounts first, in order, and touches leases only under that lock: so
+ * there is no deadlock. `account.held_nano` is changed by the leases that were really written: one that somebody else has
+ * given back meanwhile changes nothing.
  */
 
 /**
- * Reserves ahead for several users at once, each at most once in a batch: a new lease, or more for one that is there. It
- * gets what it wants or, when that is more, its share of what is free; no row when that is less than the least.
+ * Reserves ahead for several users at once, each at most once in a batch: a new lease, or more for an existing one. Each
+ * gets what it wants or its share of what is free, whichever is less; no row when that is below the least.
  *
  * $1 array of wishes, $2 their users, $3 instance, $4 term in ms
  * Returns id, what was granted, and what was free before it.
@@ -42,7 +42,7 @@ export const GRANT_LEASES = `
       FROM reserved WHERE account.user_id = reserved.user_id AND account.user_id = ANY($2::text[]))
   SELECT id, amount::text AS amount_nano, free_nano::text FROM reserved`;
 
-/** Gives back leases, whole. Any number of times. $1 ids, $2 their users */
+/** Gives back whole leases. May be repeated. $1 ids, $2 their users */
 export const RETURN_LEASES = `
   WITH locked AS MATERIALIZED (
     SELECT user_id FROM account WHERE user_id = ANY($2::text[]) ORDER BY user_id FOR UPDATE),
@@ -63,7 +63,7 @@ export const SHRINK_LEASE = `
   UPDATE account SET held_nano = held_nano - LEAST($3::bigint, held_nano) FROM shrunk
    WHERE account.user_id = shrunk.user_id AND account.user_id = $2`;
 
-/** Leases of a living instance live on; which of them are still there. $1 ids, $2 their users, $3 term in ms */
+/** Renews the leases of a living instance; returns those that still exist. $1 ids, $2 their users, $3 term in ms */
 export const RENEW_LEASES = `
   WITH locked AS MATERIALIZED (
     SELECT user_id FROM account WHERE user_id = ANY($2::text[]) ORDER BY user_id FOR UPDATE)
@@ -71,16 +71,15 @@ export const RENEW_LEASES = `
    WHERE id = ANY($1::uuid[]) AND (SELECT count(*) FROM locked) > 0
   RETURNING id`;
 
-/** What is free of an account, and whether others have reserved some of it ahead. $1 user, $2 instance that asks */
+/** What an account has free, and whether other instances have leases of it. $1 user, $2 instance that asks */
 export const LOOK_FOR_FREE = `
   SELECT (balance_nano - held_nano)::text AS free_nano,
          EXISTS (SELECT 1 FROM lease WHERE lease.user_id = $1 AND instance_id <> $2) AS is_out
     FROM account WHERE user_id = $1`;
 
 /**
- * Notes how much of these leases requests hold, for what other instances answer about a balance; no money moves by it. So
- * it waits for no lock: a lease that somebody else is changing at this moment is passed over. And says which leases a
- * request elsewhere needs.
+ * Notes how much of these leases requests hold, for the balances that other instances show, and returns which leases a
+ * request elsewhere needs. It moves no money, so it waits for no lock: a lease that is being changed is passed over.
  *
  * $1 instance, $2 leases, $3 what requests hold of each
  */
@@ -94,7 +93,7 @@ export const NOTE_HELD_AND_FIND_RECALLED = `
   SELECT id, true AS is_recalled FROM lease WHERE instance_id = $1 AND recalled
   UNION ALL SELECT id, false FROM noted`;
 
-/** Asks the other instances for what they have reserved ahead. $1 user, $2 instance that asks */
+/** Asks the other instances for their leases back. $1 user, $2 instance that asks */
 export const RECALL_LEASES = `
   WITH locked AS MATERIALIZED (SELECT user_id FROM account WHERE user_id = $1 FOR UPDATE)
   UPDATE lease SET recalled = true
@@ -102,7 +101,7 @@ export const RECALL_LEASES = `
   RETURNING id`;
 
 /**
- * Leases of this instance that it knows nothing of: the answer to their statement never came.
+ * Leases of this instance that it knows nothing of, because the answer to a grant never came.
  * $1 instance, $2 ids it knows, $3 spare those younger than this, ms
  */
 export const FIND_FORGOTTEN_LEASES = `
@@ -112,8 +111,8 @@ export const FIND_FORGOTTEN_LEASES = `
    LIMIT 500`;
 
 /**
- * Gives back what dead instances had reserved ahead, by the same evidence as their holds (see SWEEP_ORPHANS): the journal
- * was replayed, so no charge is still to come out of it; or, last, nobody could replay it and the term is over.
+ * Gives back the leases of dead instances, by the same evidence as their holds (see SWEEP_ORPHANS): the journal was
+ * replayed, so no further charge comes out of them; or, as the last resort, their term is over.
  * $1 the time, as there
  */
 export const SWEEP_LEASES = `

@@ -8,17 +8,17 @@ import type { GatewayInstance } from '../upkeep/gateway-instance.service.js';
  */
 export class Lease {
   lastUsedMs = performance.now();
-  /** A statement about it was sent and its answer never came: what the database has may be more than what is known here. */
+  /** The answer to a statement about it never came: the database may have more in it than is known here. */
   isUncertain = false;
-  /** What other instances were told that requests hold of it, and when. */
+  /** How much of it, as other instances were told, requests hold; and when that was. */
   toldNano: NanoUsd = 0n;
   toldMs = -Infinity;
   #freeNano: NanoUsd;
   #heldNano: NanoUsd = 0n;
-  /** Requests that hold of it, and settlements that are not booked. */
+  /** Requests that hold of it, and settlements of them that are not booked yet. */
   #users = 0;
 
-  /** @param validUntilMs  `performance.now()`: nobody gives it to others before then */
+  /** @param validUntilMs  `performance.now()`: until then nobody takes it away */
   constructor(
     readonly id: string,
     readonly userId: string,
@@ -43,7 +43,7 @@ export class Lease {
     return this.#users === 0;
   }
 
-  /** Others may have been given it: nobody may take from it until it is renewed, or its owner heard of. */
+  /** It may have been taken away: not to be used until it is renewed, or the database has heard of its owner again. */
   isOver(nowMs = performance.now()): boolean {
     return nowMs > this.validUntilMs || nowMs > this.owner.aliveUntilMs;
   }
@@ -79,7 +79,7 @@ export class Lease {
     this.#freeNano += byNano;
   }
 
-  /** Reserved for a request that holds already: the lease is there, whatever is known of its term. */
+  /** For a request that holds already. That it was granted shows that the lease exists, whatever is known of its term. */
   growHeld(byNano: NanoUsd): void {
     this.#heldNano += byNano;
   }

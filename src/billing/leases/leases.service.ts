@@ -23,27 +23,27 @@ import {
   SHRINK_LEASE,
 } from './lease-statements.js';
 
-/** A lease is made for so many requests like the one that asks. */
+/** A lease covers so many requests like the one that asks. */
 const REQUESTS_AHEAD = 16n;
-/** Not worth it for fewer. */
+/** For fewer it is not worth its statement. */
 const LEAST_REQUESTS = 2n;
-/** Of what a user has free, one such part at most is reserved ahead with each grant: the rest is for other instances. */
+/** A grant is at most the fifth part of what a user has free: the rest is for other instances. */
 const SHARE = 5n;
 const RENEW_BATCH_SIZE = 50;
 const RETURN_BATCH_SIZE = 500;
-/** A lease is given back when nobody has used it for so long. */
+/** A lease that was not used for so long is given back. */
 const IDLE_MS = 30_000;
-/** Nobody gives a lease to others while this part of its term lasts; renewed after a quarter. */
+/** A lease is used for this part of its term at most, and renewed after a quarter of it. */
 const SAFE_PART = 0.8;
 const RENEW_AFTER_PART = 0.25;
-/** Other instances are told at most so often what requests hold of a lease: it is a row to write. */
+/** Other instances are told no more often what requests hold of a lease: each time a row is written. */
 const TELL_EVERY_MS = 2000;
-/** Younger leases may belong to a grant whose answer is still on its way. */
+/** The answer to the grant of a younger lease may still be on its way. */
 const SPARE_MS = 30_000;
-/** Other instances look twice a second whether something is called back. */
+/** Other instances look twice a second for recalled leases. */
 const RECALL_ROUNDS = 8;
 const RECALL_ROUND_MS = 150;
-/** Of a request for which less would do. */
+/** For a request that would do with less. */
 const ROUNDS_FOR_ALL = 5;
 
 /**
@@ -57,9 +57,9 @@ const ROUNDS_FOR_ALL = 5;
 @Injectable()
 export class Leases {
   readonly #users = new ActiveUsers();
-  /** Those that requests take from, by user. */
+  /** Those that requests take their holds from, by user. */
   readonly #open = new Map<string, Lease>();
-  /** Those that nobody takes from any more; gone when they are unused and given back. */
+  /** Those that no request takes a hold from any more, until they are unused and given back. */
   readonly #closing = new Set<Lease>();
   readonly #growing = new Map<string, Promise<void>>();
   readonly #isEnabled: boolean;
@@ -74,14 +74,14 @@ export class Leases {
   ) {
     const { enabled, leases, outageMode, holdTtlMs } = config.billing;
     this.#grants = new LeaseGrants(database, instance.id, holdTtlMs);
-    // With `closed` nothing is served that the database has not agreed to, request by request.
+    // With `closed` the database has to agree to every single request.
     this.#isEnabled = enabled && leases && outageMode === 'degraded';
     telemetry.addGauge({ name: 'leased', read: () => Number(this.#leasedNano()) / 1e9 });
   }
 
   /**
-   * A hold out of what is reserved ahead: at once when it is there, after one statement when this user is active and it
-   * must be reserved first.
+   * A hold out of a lease: at once when there is enough in it, or after one statement when the user is active and it has to
+   * be granted first.
    *
    * @param amountNano  what to hold
    * @param needNano    what must be free
@@ -100,7 +100,7 @@ export class Leases {
     return this.#growAndHold(userId, amountNano, needNano);
   }
 
-  /** More for a request that holds of this lease, whether it is open or closing. False when the account has not so much. */
+  /** More for a request that holds of this lease, open or closing. False when the account does not have that much. */
   async extend(lease: Lease, byNano: NanoUsd): Promise<boolean> {
     if (lease.extend(byNano)) return true;
     const { id, userId } = lease;
@@ -132,7 +132,7 @@ export class Leases {
     return this.instance.id;
   }
 
-  /** What requests in flight here hold of leases of this user. */
+  /** What requests of this instance hold of leases of this user. */
   heldNano(userId: string): NanoUsd {
     let sumNano = this.#open.get(userId)?.heldNano ?? 0n;
     for (const lease of this.#closing) if (lease.userId === userId) sumNano += lease.heldNano;
@@ -140,7 +140,7 @@ export class Leases {
   }
 
   /**
-   * Gives back what is reserved ahead for this user and not in use, here and soon elsewhere.
+   * Gives back what is unused of this instance's lease of a user.
    *
    * @returns whether something came back here
    */
@@ -154,9 +154,9 @@ export class Leases {
   }
 
   /**
-   * The other instances give back theirs within a second or so.
+   * Has the other instances give back theirs, which they do within a second or so.
    *
-   * @returns whether one was asked that nobody had asked before
+   * @returns whether one of them had not been asked before
    */
   async recallElsewhere(userId: string): Promise<boolean> {
     const rows = await this.database.query(RECALL_LEASES, [userId, this.instance.id]);
@@ -164,8 +164,7 @@ export class Leases {
   }
 
   /**
-   * For what found too little free: tries it again while what is reserved ahead for this user comes back, here and
-   * elsewhere.
+   * Tries again what found too little free, while the user's leases come back, here and elsewhere.
    *
    * @param attempt  gives nothing, or false, when there is still too little
    * @returns what the last attempt gave
@@ -173,7 +172,7 @@ export class Leases {
   async recallAndRetry<T>(userId: string, attempt: () => Promise<T>): Promise<T> {
     await this.recall(userId);
     for (let round = 1; ; round += 1) {
-      // Each time: somebody may just have been given what somebody else gave back.
+      // In each round: what one instance gave back, another may just have been granted.
       await this.recallElsewhere(userId);
       const result = await attempt();
       if (result || round === RECALL_ROUNDS || !(await this.#look(userId)).isOut) return result;
@@ -182,8 +181,8 @@ export class Leases {
   }
 
   /**
-   * What is free of an account when what is reserved ahead came back: here, and elsewhere, which takes 0.75 s. Whoever was
-   * asked before and has not given it back is using it, and is not waited for.
+   * What an account has free when its leases have come back: those here, and those elsewhere, which takes up to 0.75 s. An
+   * instance that was asked before and has not given its lease back is using it, and is not waited for.
    *
    * @param enoughNano  no need to wait for more
    */
@@ -208,7 +207,7 @@ export class Leases {
     await this.#giveBack([...this.#closing]);
   }
 
-  /** Gives back what the database has for this instance and nobody here knows of. */
+  /** Gives back leases that the database has for this instance and that nobody here knows of. */
   async tendForgotten(spareMs = SPARE_MS): Promise<void> {
     if (!this.#grants.wasAsked) return;
     const known = this.#all().map((lease) => lease.id);
@@ -225,7 +224,7 @@ export class Leases {
     return this.#close(this.#all());
   }
 
-  /** @returns what is free, and whether others have reserved some ahead */
+  /** @returns what is free, and whether other instances have leases */
   async #look(userId: string): Promise<{ readonly freeNano: NanoUsd; readonly isOut: boolean }> {
     const [row] = await this.database.query<{ free_nano: string; is_out: boolean }>(LOOK_FOR_FREE, [
       userId,
@@ -265,7 +264,7 @@ export class Leases {
     };
     const grant = await this.#ask(lease, wish);
     if (grant === 'refused') {
-      // Money is short: all of it is better where every instance and every request finds it.
+      // Money is short: it had better be where every instance and every request finds it.
       await this.recall(userId);
       return;
     }
@@ -325,7 +324,7 @@ export class Leases {
       await this.#renewBatch(due.slice(at, at + RENEW_BATCH_SIZE));
   }
 
-  /** What holds of it is older than any request may get, so somebody forgot to settle it: the clock gives it back. */
+  /** What holds of it is older than any request can get: it was never settled, and comes back by the clock. */
   #isForgotten({ lastUsedMs }: Lease): boolean {
     return performance.now() - lastUsedMs > this.config.timeouts.requestMs + AFTERLIFE_MS;
   }
@@ -341,7 +340,7 @@ export class Leases {
     const renewed = new Set(rows.map((row) => row.id));
     for (const lease of leases) {
       if (renewed.has(lease.id)) lease.validUntilMs = this.#validUntil(nowMs);
-      // Somebody gave it back: the clock was ours no longer.
+      // Its term was over, and somebody gave it back.
       else this.#drop(lease);
     }
   }
@@ -357,7 +356,7 @@ export class Leases {
     if (this.#open.get(lease.userId) === lease) this.#open.delete(lease.userId);
   }
 
-  /** Nobody takes from them any more; what is free of them goes back. */
+  /** No further holds out of them; what is free in them goes back. */
   #close(leases: readonly Lease[]): Promise<void> {
     for (const lease of leases) {
       if (this.#open.get(lease.userId) === lease) this.#open.delete(lease.userId);
@@ -376,7 +375,7 @@ export class Leases {
     }
     for (const lease of leases) {
       if (lease.isUnused || lease.freeNano === 0n) continue;
-      // Out of it first: should the answer be lost, it comes back with the rest.
+      // Emptied first: should the answer be lost, this comes back with the rest.
       const amountNano = lease.empty();
       await retryOnce(() =>
         this.database.query(SHRINK_LEASE, [lease.id, lease.userId, amountNano.toString()]),

@@ -3,10 +3,10 @@ import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 
-/** One user gets at most this part of the instance's credit: known with money, or never seen here. */
+/** One user gets at most this part of the instance's credit: when seen here with money, or never seen. */
 const SHARE_OF_KNOWN = 10n;
 const SHARE_OF_UNKNOWN = 100n;
-/** Whose money is remembered: at least so many users seen last, and at most twice as many. */
+/** The users seen last: at least so many, and at most twice as many. */
 const USERS_REMEMBERED = 5000;
 
 /**
@@ -19,8 +19,8 @@ export class OutageCredit implements OnModuleInit {
   readonly #logger = new Logger('Billing');
   readonly #usedBy = new Map<string, NanoUsd>();
   /**
-   * What users were last seen to have: those since the last turn, and those of the turn before. Nothing is taken out of
-   * a map one by one, for then it is built anew again and again.
+   * What users were last seen to have, since the last turn and in the turn before. Two maps, because one from which entries
+   * are deleted one by one is rebuilt again and again.
    */
   #available = new Map<string, NanoUsd>();
   #availableBefore = new Map<string, NanoUsd>();

@@ -40,7 +40,7 @@ export class PriceVersions {
     });
   }
 
-  /** Versions the database has not got yet. */
+  /** Versions that the database does not have yet. */
   get unstored(): readonly StoredPriceVersion[] {
     return [...this.#unstored.values()];
   }

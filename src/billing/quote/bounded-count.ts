@@ -4,14 +4,14 @@ export type Encoding = 'o200k_base' | 'cl100k_base';
 type CountTokens = (text: string) => number;
 
 /**
- * A tokenizer takes time in the square of a run without a break: 20 s for 50,000 Chinese characters, which is an
- * ordinary document. Longer runs than this are counted in pieces, which costs a few tokens of accuracy.
+ * A tokenizer's time grows with the square of a run without a break: 20 s for 50,000 Chinese characters, an ordinary
+ * document. Longer runs than this are counted in pieces, which costs a few tokens of accuracy.
  */
 const LONGEST_RUN = 64;
 const LONG_RUN = new RegExp(`(\\S{${LONGEST_RUN + 1},}|\\s{${LONGEST_RUN + 1},})`, 'u');
 const PIECE_OF_RUN = new RegExp(`[^]{1,${LONGEST_RUN}}`, 'gu');
 
-/** Counted without letting others have their turn: some 5 ms. */
+/** Counted in one go: some 5 ms. */
 const SLICE_CHARACTERS = 16 * 1024;
 /** Of a longer text this many slices, spread over all of it, stand for the whole. */
 const MOST_SLICES = 32;

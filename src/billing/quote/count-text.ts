@@ -30,8 +30,7 @@ export class TextCount {
   }
 
   /**
-   * What to expect.
-   * @returns tokens, or `undefined` when the text is too long to be counted in a request
+   * @returns expected tokens, or `undefined` when the text is too long to be counted in a request
    */
   tokens(upstreamModel: string): Promise<number> | undefined {
     if (Buffer.byteLength(this.#text) > MOST_BYTES) return undefined;
@@ -49,7 +48,7 @@ export class TextCount {
   }
 }
 
-/** What to expect of a text that is counted for one model only. */
+/** The expected tokens of a request's text, for one model. */
 export async function countText(request: ChatRequest, upstreamModel: string): Promise<number | undefined> {
   return new TextCount(request).tokens(upstreamModel);
 }

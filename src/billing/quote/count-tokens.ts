@@ -11,10 +11,10 @@ interface Waiter {
 }
 
 /**
- * Tokens of a text, counted by a thread: to load a vocabulary keeps a processor for a sixth of a second and 70 MB, to count a
- * long text for up to as long, and in that time no stream would get its next chunk. The thread begins with the first question.
+ * Tokens of a text, counted in a thread. Loading a vocabulary takes a sixth of a second and 70 MB, counting a long text up
+ * to as long, and meanwhile no stream would get its next chunk. The thread starts with the first call.
  *
- * Never fails for the thread's sake: what it cannot do is done here, since a charge may depend on it.
+ * When the thread fails the text is counted here, since a charge may depend on it.
  */
 export async function countTokens(text: string, encoding: Encoding): Promise<number> {
   if (text === '') return 0;

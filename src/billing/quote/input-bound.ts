@@ -30,15 +30,15 @@ const TOKENS_FOR_TOOLS = 600;
 
 /** Anthropic tells how to cite, and marks each sentence: 500 for a document of four, in recorded traffic. */
 const TOKENS_FOR_CITATIONS = 1_000;
-/** The longest answer of the models that speak. Sound that comes back is named by its id alone. */
+/** The longest answer of the models that speak. Earlier sound is sent back as an id only. */
 const TOKENS_PER_EARLIER_SOUND = 16_384;
 
 /**
  * The most tokens a request's input can be, in a few microseconds: a token of a byte-level tokenizer is at least one
- * byte, so text is at most its UTF-8 bytes. A closed world: a field that nobody here knows is text, since some server may
- * read it, and whatever names a file or an address in it lies elsewhere.
+ * byte, so text is at most its UTF-8 bytes. A field that is unknown here counts as text, since some server may read it, and
+ * whatever in it names a file or an address counts as stored elsewhere.
  *
- * @param contextWindow  stands in for what lies elsewhere
+ * @param contextWindow  what something stored elsewhere counts as
  * @param texts          gets all that was taken for text
  */
 export function boundInput(
@@ -55,7 +55,7 @@ export function boundInput(
   return sum;
 }
 
-/** Of a request: what is added above, and what no model gets to read. */
+/** Fields of a request that are added above, or that no model gets to read. */
 const READ_ELSEWHERE = new Set([
   'model',
   'messages',
@@ -79,10 +79,10 @@ const READ_ELSEWHERE = new Set([
   'verbosity',
 ]);
 
-/** What stands under such a name is fetched: an address, or the id of something stored, of whatever size. */
+/** The value of such a field is fetched: an address, or the id of something stored, of whatever size. */
 const NAMES_A_FILE = /^(?:(?:file|document|pdf|video|audio|media)_?(?:ur[il]|id)s?|cached_?content)$/i;
 
-/** Parts that only tell of addresses, as texts do. In other parts that we don't know an address is there to be fetched. */
+/** Parts that only mention addresses, as texts do. In any other unknown part an address is there to be fetched. */
 const IS_TEXT =
   /^(?:input_|output_|summary_)?text$|thinking$|^(?:search_result|refusal|reasoning|compaction|fallback)$|^(?:server_|mcp_)?tool_|_tool_result$/;
 
@@ -122,7 +122,7 @@ class InputSum extends MediaSum implements InputBound {
           this.#addCalls(message.tool_calls ?? []);
           break;
         case 'function_call':
-        // They cite what was read before.
+        // These cite what was read before.
         case 'annotations':
           this.addJson(value);
           break;
@@ -151,7 +151,7 @@ class InputSum extends MediaSum implements InputBound {
     if (request.functions) this.addJson(request.functions);
   }
 
-  /** It may go as a tool, and has words put in front of it otherwise, too. */
+  /** It may be sent as a tool; otherwise, too, vendors put words in front of it. */
   addFormat(schema: unknown): void {
     this.overheadTokens += TOKENS_FOR_TOOLS;
     this.addJson(schema);
@@ -190,7 +190,7 @@ class InputSum extends MediaSum implements InputBound {
     else this.addJson(calls);
   }
 
-  /** Base64 alone, as Ollama has them, or parts. */
+  /** Bare base64, as Ollama takes it, or parts. */
   #addImages(images: unknown): void {
     if (!Array.isArray(images)) return this.#addAny(images, true);
     for (const image of images) {
@@ -250,7 +250,7 @@ class InputSum extends MediaSum implements InputBound {
       case 'citations':
         if (fields?.['enabled'] === true) this.overheadTokens += TOKENS_FOR_CITATIONS;
         break;
-      // What a tool was told.
+      // A tool's arguments.
       case 'input':
       case 'args':
       case 'arguments':

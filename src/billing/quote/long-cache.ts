@@ -1,7 +1,7 @@
 import type { ChatMessage, ChatRequest } from '@app/contracts';
 import { asObject } from './media-sum.js';
 
-/** Marks may stand on any part, also one within another, message, call or tool, or on the request: for its last block. */
+/** Marks may be on any part (also a nested one), message, call or tool, or on the request, where they mean its last block. */
 export function asksForLongCache(request: ChatRequest): boolean {
   return (
     isLong(request['prompt_cache_options']) ||

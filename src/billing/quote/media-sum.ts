@@ -16,12 +16,12 @@ const TOKENS_PER_IMAGE = 5_000;
 const TOKENS_PER_IMAGE_MULTIPLIED = 48_200;
 const MULTIPLIES_IMAGES = /gpt-4o-mini/;
 
-/** Pages are billed as text and as an image each, and text is compressed inside. Cut at the context window anyway. */
+/** Each page is billed as text and as an image, and the text is compressed. Capped at the context window anyway. */
 const TOKENS_PER_DOCUMENT_BYTE = 4;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** What of a request is no text, in tokens at most. */
+/** What a request has besides text, in tokens at most. */
 export abstract class MediaSum {
   /** Sound, and what may be sound. */
   audioTokens = 0;
@@ -33,7 +33,7 @@ export abstract class MediaSum {
     private readonly contextWindow: number,
   ) {}
 
-  /** What lies elsewhere (an id, an address) may be of any size, and of the dearest kind: sound. */
+  /** What is stored elsewhere (an id, an address) may be of any size, and of the dearest kind: sound. */
   protected addElsewhere(): void {
     this.audioTokens += this.contextWindow;
   }
@@ -57,7 +57,7 @@ export abstract class MediaSum {
   protected addSound({ data, format }: Fields): void {
     const type = typeof data === 'string' ? typeOfData(data) : undefined;
     if (typeof data !== 'string' || IS_ADDRESS.test(data)) this.addElsewhere();
-    // Google takes what the data URL says that it is.
+    // Google goes by the type in the data URL.
     else if (type !== undefined && !isSoundType(type)) this.addData(data);
     else this.audioTokens += soundTokens(data, type ?? (typeof format === 'string' ? format : ''));
   }
@@ -80,8 +80,8 @@ export abstract class MediaSum {
   }
 
   /**
-   * @param data   base64, alone or in a data URL; an address lies elsewhere
-   * @param named  its type where the data URL does not say it: a MIME type, or the end of a file's name
+   * @param data   base64, bare or in a data URL; or an address
+   * @param named  its type where no data URL says it: a MIME type, or a file name's extension
    */
   protected addData(data: unknown, named = ''): void {
     const type = typeof data === 'string' ? typeOfData(data) || named : named;

@@ -1,11 +1,11 @@
-/** What a data URL says that it is; `''` when it does not say, `undefined` for everything else. */
+/** The type that a data URL names, `''` when it names none; `undefined` for anything else. */
 export function typeOfData(url: string): string | undefined {
   return /^data:\s*([^;,]*)/i.exec(url)?.[1];
 }
 
-/** Google fetches these by their addresses, or has them. */
+/** Addresses from which Google takes films and uploads. */
 const HAS_FILMS_OR_UPLOADS = /youtu\.?be|generativelanguage\.googleapis/i;
-/** These models take what an address leads to for what it is, whatever kind of part it stood in. */
+/** These models take whatever an address leads to for what it is, in whatever kind of part it is sent. */
 const TAKES_ANY_KIND = /gemini/i;
 
 const ADDRESS = /^https?:\/\/([^/?#]*)([^?#]*)/i;
@@ -31,7 +31,7 @@ export function isImageType(type: string): boolean {
   return IS_PICTURE.test(type);
 }
 
-/** Seconds of film for next to no bytes. */
+/** Film has seconds of content for next to no bytes. */
 export function isFilmType(type: string): boolean {
   return /^video\/|^(?:mp4|mpe?g|mov|avi|webm|wmv|flv|3gpp?)$/i.test(type);
 }
@@ -55,12 +55,12 @@ export function soundTokens(data: string, format: string): number {
   return Math.min(MOST_SOUND_TOKENS, tokens);
 }
 
-/** Recorders put some hundred bytes of notes in front of the format. */
+/** The format may come after some hundred bytes of the recorder's notes. */
 const HEAD_BYTES = 4_096;
 
 /**
- * What a second of a wave file has, where that is less than it mostly is: at a sample a second, a kilobyte is a quarter of an hour.
- * 0 when the format stands nowhere at its beginning; `undefined` for what is no wave file, or one of an ordinary rate.
+ * Bytes in a second of a wave file, at most the usual number: at one sample a second a kilobyte is a quarter of an hour.
+ * 0 when its beginning does not name the format; `undefined` for what is no wave file.
  */
 function waveBytesPerSecond(data: string): number | undefined {
   const start = /^data:/i.test(data) ? data.indexOf(',') + 1 : 0;
@@ -75,13 +75,13 @@ function waveBytesPerSecond(data: string): number | undefined {
     at += 8 + size + (size % 2);
   }
   if (at + 22 > head.length) return 0;
-  // Frames of so many bytes, so many a second; what is compressed has fewer of both than it says.
+  // Frames a second × bytes a frame; compressed sound has fewer of both than it claims.
   const isPlain = PLAIN_WAVES.has(head.readUInt16LE(at + 8));
   const bytes = head.readUInt32LE(at + 12) * head.readUInt16LE(at + 20);
   return Math.min(bytes, isPlain ? PCM_BYTES_PER_SECOND : COMPRESSED_BYTES_PER_SECOND);
 }
 
-/** For more than four gigabytes, or with its bytes the other way round. */
+/** For more than four gigabytes, or with the other byte order. */
 const OTHER_WAVES = new Set(['RF64', 'RIFX', 'riff']);
 /** PCM, floating point, A-law, µ-law, and the form that says so further on. */
 const PLAIN_WAVES = new Set([1, 3, 6, 7, 0xfffe]);

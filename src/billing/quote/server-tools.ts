@@ -7,24 +7,24 @@ const CALLS_WITHOUT_LIMIT = 10;
 /** Only Anthropic takes a limit for a tool, and only for these. */
 const TAKES_LIMIT = /^web_(?:search|fetch)_\d/;
 
-/** Vendors call the model anew with what its tools brought, and bill all of its input each time: Anthropic ten times at most. */
+/** Vendors call the model again with what its tools brought, and bill the whole input each time: Anthropic at most ten times. */
 const MOST_TURNS = 10;
-/** The later versions filter what they found by programs, each of which is a turn. */
+/** Later versions filter what they found by programs, each of which is a turn. */
 const TURNS_ARE_CALLS = /^web_(?:search|fetch)_2025/;
-/** Google bills the request once, and extracts of what it found: 253 tokens at most in recorded traffic. */
+/** Google bills the request once, and extracts of what was found: at most 253 tokens in recorded traffic. */
 const BRINGS_EXTRACTS = /^(?:google_?(?:search|maps)|enterprise_?web_?search)/i;
 const TOKENS_PER_EXTRACT = 1_000;
 
-/** What tells the model of such a tool: Anthropic's search took 2,200 in recorded traffic. */
+/** The vendor's description of the tool: 2,200 for Anthropic's search in recorded traffic. */
 const TOKENS_PER_TOOL = 2_500;
-/** One call brought 14,000 at most in recorded traffic; OpenAI's file search brings 16,000 where nobody says otherwise. */
+/** One call brought at most 14,000 in recorded traffic; OpenAI's file search brings 16,000 by default. */
 const TOKENS_PER_CALL = 20_000;
-/** Tools that bring no more than that. Others (a page, a document, an MCP server's answer) may fill the context. */
+/** Tools that bring no more than that. Others (pages, documents, answers of MCP servers) may fill the context. */
 const BRINGS_LITTLE = /^(?:web_?search|file_?search|code_?(?:execution|interpreter))/i;
-/** It finds tools, all of which the request has. */
+/** It finds tools among those in the request. */
 const BRINGS_NOTHING = /^tool_search/;
 
-/** Tools with a vendor's name that the client runs. Gemini's own form of functions is among them. */
+/** Tools with a vendor's name that the client runs, and Gemini's own form of functions. */
 const RUN_BY_CLIENT =
   /^(?:function|custom|namespace|bash|text_editor|computer|memory|local_shell|apply_patch)/i;
 
@@ -38,8 +38,8 @@ const KEYS_OF_FUNCTIONS: ReadonlySet<string> = new Set(
 const HAS_CONTAINER = /^code_?interpreter/i;
 const IS_OLDER_SEARCH = /^web_?search_?preview/i;
 /**
- * Tools that one vendor or another bills beside tokens: by the search, the picture, the container. OpenAI's file search is known
- * by its stores; Google's costs nothing.
+ * Tools that some vendor bills besides tokens: by the search, the picture, the container. OpenAI's file search is told from
+ * Google's, which costs nothing, by its `vector_store_ids`.
  *
  * @see https://developers.openai.com/api/docs/pricing, https://ai.google.dev/gemini-api/docs/pricing (not opened: figures as others cited them in November 2026)
  */
@@ -54,11 +54,11 @@ export interface ServerToolUse {
   readonly billed: ReadonlyMap<string, 'tools' | typeof SEARCH_FIELD>;
   /** How often the input may be billed: 1 without such tools. */
   readonly turns: number;
-  /** What the vendor adds to the input to tell of the tools. */
+  /** What the vendor adds to the input to describe the tools. */
   readonly toolTokens: number;
-  /** What the calls bring in, tokens, each in every turn after it. Infinity: whatever there is room for. */
+  /** What the calls bring in, tokens, counted in every later turn. Infinity: whatever there is room for. */
   readonly broughtTokens: number;
-  /** The same, each once. */
+  /** The same, counted once. */
   readonly broughtAtOnce: number;
 }
 
@@ -161,7 +161,7 @@ function isRunByClient(type: string, { environment }: Fields): boolean {
   return RUN_BY_CLIENT.test(type);
 }
 
-/** Anthropic has a long conversation told in short first, which is a call of its own. */
+/** Anthropic first has a long conversation summarised, by a call of its own. */
 function isSummarised(request: ChatRequest): boolean {
   const management = request['context_management'];
   return request['compaction'] != null || (management != null && /"compact/.test(JSON.stringify(management)));
@@ -172,18 +172,18 @@ function turnsOf(type: string, limit: number): number {
   return TURNS_ARE_CALLS.test(type) ? limit : MOST_TURNS;
 }
 
-/** In all later turns together, when the calls are spread over the turns: one call is read in each turn after it. */
+/** How often what the calls brought is read in all later turns, the calls being spread over the turns. */
 function timesRead(calls: number, laterTurns: number): number {
   return (calls * (2 * laterTurns - Math.min(calls, laterTurns) + 1)) / 2;
 }
 
-/** OpenAI's limit of all calls together. Others refuse it, or have it dropped and go on. */
+/** OpenAI's limit for all calls together. Other vendors refuse it, or it is dropped. */
 export function openAiLimit(request: ChatRequest): number | undefined {
   const most = request['max_tool_calls'];
   return isCount(most) ? most : undefined;
 }
 
-/** No balance covers more, and the amount of a hold has to stay a number that the database knows. */
+/** No balance covers more, and a hold has to stay within the database's numbers. */
 const MOST_CALLS = 1_000_000;
 
 function callLimit(maxUses: unknown): number {

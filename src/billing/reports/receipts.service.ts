@@ -24,7 +24,7 @@ export interface ReceiptLine {
   readonly amount: ExactJsonNumber;
 }
 
-/** Everything that is known of one request's money: enough to work the charge out again, to the last digit. */
+/** All that is known about one request's money: enough to work out its charge again, to the last digit. */
 export interface Receipt {
   readonly request_id: string;
   readonly billing_id: string;

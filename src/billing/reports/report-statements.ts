@@ -1,7 +1,7 @@
 import { heldByOthersToo } from '../accounts/account-statements.js';
 import { entryIdsOf } from '../unknown-costs/unknown-cost-statements.js';
 
-/** Newest first. Both columns are the order of the index. */
+/** Newest first, in the order of the index by user. */
 const ORDER = 'ORDER BY created_at DESC, seq DESC';
 
 /** The time as text is exact to the microsecond, which a Date is not. $1 id, $2 user or null */
@@ -17,8 +17,8 @@ export const LIST_TRANSACTIONS = `
    ${ORDER} LIMIT $2 OFFSET $3`;
 
 /**
- * The ledger of everybody, for administrators. That it goes on below a place is said so that the index of time alone can
- * use it: of `(created_at, seq) < ($7, $8)` PostgreSQL makes a read of all of the users' index.
+ * The ledger of everybody, for administrators. The place is compared so that the index by time can serve it: for
+ * `(created_at, seq) < ($7, $8)` PostgreSQL reads all of the index by user.
  * $1 user or null, $2 kind or null, $3 from, $4 to (exclusive), $5 limit, $6 offset, $7 and $8 below this place, or null
  */
 export const LIST_ENTRIES = `
@@ -56,7 +56,7 @@ function spendReport(grouping: Grouping): string {
 }
 
 /**
- * Some of the report's groups, and how many there are in all, also where none of them is asked for.
+ * A page of the report's groups, and how many there are in all, also when the page is empty.
  * $1 to $3 as above, $4 limit, $5 offset
  */
 export function spendReportPage(grouping: Grouping): string {

@@ -17,12 +17,12 @@ import {
 } from './report-statements.js';
 
 /**
- * Everybody's entries have no order but that of time, by blocks (BRIN): a page of the newest is looked for among those of so
- * long, then of as many times longer as seems to do. To sort all of a month for it took seconds, and the disk.
+ * Everybody's entries are indexed by time only, in blocks (BRIN): a page of the newest is looked for in a short period, then
+ * in longer ones until it is full. Sorting a whole month for it took seconds, and the disk.
  */
 const FIRST_LOOK_MS = 10 * 60_000;
 const LOOK_FURTHER = { least: 2, most: 16, margin: 1.5 };
-/** By which the database's clock may be ahead. */
+/** How far the database's clock may be ahead of ours. */
 const CLOCKS_APART_MS = 60_000;
 
 export interface TransactionView {
@@ -77,9 +77,9 @@ export interface Page {
   readonly offset: number;
 }
 
-/** A page of what grows at its beginning: the next one begins below an entry, wherever that is by then. */
+/** A page of a list that grows at its top: the next page can begin below an entry, wherever that is by then. */
 export interface LedgerPage extends Page {
-  /** As clients see its id; `undefined` = from the newest on. */
+  /** The entry's id as clients see it; `undefined` = from the newest on. */
   readonly after: string | undefined;
 }
 
@@ -91,7 +91,7 @@ export interface EntryFilter extends LedgerPage {
   readonly period: Period;
 }
 
-/** What the ledger says, for people. Off the money path: through the pool that everybody shares. */
+/** The ledger, for people to read. Off the money path: over the connections for everything else. */
 @Injectable()
 export class ReportsService {
   constructor(
@@ -142,7 +142,7 @@ export class ReportsService {
   ): Promise<{ rows: SpendView[]; total: number }> {
     await this.settler.drain({ userId });
     const parameters = [userId ?? null, period.from, period.to, limit, offset];
-    // A user's own entries have an index, and do not wait for their turn behind everybody's audit.
+    // One user's entries have an index, and need not wait for a turn behind reports over everybody's.
     const statements = userId === undefined ? this.database.patient : this.database;
     const [page] = await this.#read<SpendPage>(statements, spendReportPage(grouping), parameters);
     return { rows: (page?.rows ?? []).map(toSpend), total: page?.total ?? 0 };
@@ -169,9 +169,7 @@ export class ReportsService {
   }
 
   /**
-   * Millions of entries take seconds, and administrators can wait; for ever they cannot.
-   *
-   * @param fault  of the query, if time runs out; false where that is the database's fault
+   * @param fault  the client's, if time runs out: it asked for too much; false where that is the database's fault
    */
   async #read<Row extends object>(
     statements: Pick<DatabaseService, 'query'>,
@@ -198,7 +196,7 @@ const TOO_FAR = {
   param: 'offset',
 };
 
-/** Of an entry in the order of all. */
+/** The place of an entry in the order of all. */
 interface Place {
   at: string;
   seq: string;

@@ -2,7 +2,7 @@
 const FORMULA_START = /^[=+\-@\t\r\n＝＋－＠]/;
 const NEEDS_QUOTES = /[",\r\n]/;
 
-/** RFC 4180. A cell of text that begins like a formula is led by an apostrophe, so that no user name runs in a sheet. */
+/** RFC 4180. Text that begins like a formula gets an apostrophe in front, so that no user name runs in a spreadsheet. */
 export function toCsv(columns: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const lines = [columns, ...rows].map((cells) => cells.map(toCell).join(','));
   return `${lines.join('\r\n')}\r\n`;

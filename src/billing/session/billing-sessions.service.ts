@@ -46,7 +46,7 @@ export class BillingSessions {
     return this.#holding.ids();
   }
 
-  /** Those of them that may still be running: what is older than any request may get was forgotten by somebody. */
+  /** Those of them that may still be running: one older than any request can get was forgotten. */
   aliveIds(): string[] {
     const oldestMs = performance.now() - this.config.timeouts.requestMs - AFTERLIFE_MS;
     return this.#holding.ids(oldestMs);

@@ -14,7 +14,7 @@ export interface Held {
   readonly model: string;
   readonly stream: boolean;
   readonly targets: readonly QuoteTarget[];
-  /** What further slices are priced by; absent when there are none: a stream keeps its hold for as long as it lasts. */
+  /** What further slices are priced by; absent when there are none, since a stream keeps this for as long as it lasts. */
   readonly slices: HoldQuote | undefined;
   /** Output limit of each answer, tokens. */
   readonly limit: number;
@@ -24,12 +24,12 @@ export interface Held {
   readonly boundNano: NanoUsd;
   /** Taken from the outage credit instead of the account. */
   readonly onCredit: boolean;
-  /** Taken from what is reserved ahead: the database knows nothing of this hold until it is settled. */
+  /** Taken out of a lease: the database knows nothing of this hold until it is settled. */
   readonly leased: { readonly lease: Lease; readonly heldAtMs: number } | undefined;
   /** Reserved so far; grows with the slices of a stream. */
   amountNano: NanoUsd;
   /** Output tokens that `amountNano` covers. */
   coveredTokens: number;
-  /** What is reserved ahead for its user was called back for its next slice, in vain. */
+  /** The user's leases were recalled for its next slice, in vain. */
   isShort: boolean;
 }

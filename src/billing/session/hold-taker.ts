@@ -18,7 +18,7 @@ import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import type { Held, SessionIdentity } from './held.js';
 import { affordableLimit, outputLimit, quoteCost } from './quote-cost.js';
 
-/** What waits to be booked is in memory, a few kilobytes each. */
+/** Settlements that wait to be booked are in memory, a few kilobytes each: beyond so many no lease is used. */
 export const MOST_UNBOOKED = 50_000;
 /** A stream's hold covers its input and this many output tokens first, and grows by as many. */
 const SLICE_TOKENS = 4096;
@@ -40,7 +40,7 @@ export class HoldTaker {
   ) {}
 
   /**
-   * At once out of what is reserved ahead, when that covers it.
+   * At once, out of a lease, when that covers it.
    *
    * @throws GatewayError `insufficient_balance`, `balance_reserved`, `idempotency_conflict`, `database_unavailable`
    */
@@ -70,9 +70,9 @@ export class HoldTaker {
   }
 
   /**
-   * Out of what is reserved ahead, when that covers the whole worst case. Not with an Idempotency-Key: its claim is the
-   * hold's row. Not before the prices are stored: a hold refers to them. Not while the database books less than is settled:
-   * whoever has to ask it for a hold waits for it, and nothing else would.
+   * A hold out of a lease, when that covers the whole worst case. Not with an Idempotency-Key: its claim is the hold's row.
+   * Not before the prices are stored: a hold refers to them. Not while the database falls behind in booking: only requests
+   * that have to ask it for their holds are slowed down by it.
    */
   #lease(
     { billingId, userId }: SessionIdentity,
@@ -84,7 +84,7 @@ export class HoldTaker {
     return this.leases.hold(userId, takeNano, boundNano);
   }
 
-  /** Reserves exactly an amount that is due already: an answer from the cache that is not free. */
+  /** Reserves the exact amount that is due already, for an answer from the cache that is not free. */
   async takeExactly(identity: SessionIdentity, target: QuoteTarget, amountNano: NanoUsd): Promise<Held> {
     const subject = { model: target.upstreamModel, stream: false, targets: [target] };
     await this.holds.hold(this.#order(identity, subject, amountNano, amountNano, amountNano));
@@ -115,8 +115,8 @@ export class HoldTaker {
   }
 
   /**
-   * A stream that was affordable when it began is not cut because the store is away: what had no answer is not counted as
-   * held, and asked for again with the next slice.
+   * A stream that was affordable when it began is not cut because the database is away: a slice that got no answer does
+   * not count as held, and is asked for again with the next one.
    */
   async #reserveMore(identity: SessionIdentity, held: Held, byNano: NanoUsd): Promise<boolean> {
     const { billingId, userId } = identity;
@@ -140,7 +140,7 @@ export class HoldTaker {
     return this.prices.store().then(() => this.holds.hold(order));
   }
 
-  /** On credit while the database is away; with the input counted when the money is short of its bound. */
+  /** On credit while the database is away; with the input counted when the money does not cover its bound. */
   async #takeOtherwise(identity: SessionIdentity, quote: HoldQuote, error: unknown): Promise<Held> {
     if (isOutage(error)) return this.#takeFromCredit(identity, quote, error);
     const isShortOfMoney = error instanceof GatewayError && error.status === 402;
@@ -176,8 +176,8 @@ export class HoldTaker {
   }
 
   /**
-   * Held with the limit that the money covers, for a client that named none. Counted exactly only when the cheap bound
-   * would lower it. A slice is extended out of what is free; a whole hold is all there will be.
+   * For a client that named no limit: holds with the limit that the money covers. The input is counted only when its cheap
+   * bound would lower the limit. A slice is extended out of what is free; a whole hold is all there will be.
    */
   #heldWithinGrant(
     { userId }: SessionIdentity,
@@ -199,7 +199,7 @@ export class HoldTaker {
     { amountNano, freeNano }: Grant,
   ): Promise<Held> {
     const restNano = freeNano - amountNano;
-    // A hold that took all there was has called the rest back before. When nobody says more, what was free will do.
+    // A hold that took all there was has recalled the leases before. Without an answer, what was free then has to do.
     const budgetNano =
       quote.sliceable && restNano > 0n
         ? amountNano +

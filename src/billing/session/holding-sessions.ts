@@ -1,6 +1,6 @@
 import { type Placed, PlacedList } from '../../edge/placed-list.js';
 
-/** What a request may still do when its time is over: read on to the provider's count, settle. */
+/** How long a request may go on when its time is over: it reads on to the provider's count, and settles. */
 export const AFTERLIFE_MS = 600_000;
 
 /** A request that holds money. */

@@ -81,7 +81,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
       isCostUnknown,
     };
     if (isCostUnknown) this.#tellUnknownCost(attempt);
-    // A list that grows by itself has room for seventeen, and mostly there is one.
+    // Not pushed: an array makes room for seventeen when it grows, and mostly there is one attempt.
     this.#attempts = this.#attempts.concat(attempt);
   }
 
@@ -127,7 +127,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     this.services.holding.add(this);
   }
 
-  /** Whoever asks what is held finds it with the settler from here on, or with nobody. */
+  /** From here on what is held is the settler's, or nobody's. */
   #close(): void {
     this.services.holding.remove(this);
   }
@@ -141,14 +141,14 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
 
   async #reach(held: Held, outputTokens: number): Promise<boolean> {
     while (held.coveredTokens < Math.min(outputTokens, held.totalTokens)) {
-      // It ended meanwhile: what would be held now, nobody would give back.
+      // The request has ended meanwhile: nobody would give back what is held now.
       if (this.closed) return true;
       if (!(await this.#extend(held))) return false;
     }
     return true;
   }
 
-  /** The answer to an extension on its way decides what is held. */
+  /** Waits for an extension on its way, which decides what is held. */
   async #settleAfter(extension: Promise<boolean>, settlement: Settlement): Promise<SettledCharge> {
     await extension.catch(() => false);
     return this.#settle(settlement);
@@ -178,7 +178,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     }
   }
 
-  /** The call that had begun to answer ended otherwise than it was noted. */
+  /** The last call had begun to answer, and ended otherwise than was noted. */
   #noteCut(outcome: string): void {
     const last = this.#attempts.at(-1);
     if (!last || last.isCostUnknown) return;
@@ -199,7 +199,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     return Promise.resolve({ costNanoUsd: 0n });
   }
 
-  /** In the journal: what the operator has to look for at the provider, no sweep would know. */
+  /** In the journal: no sweep would know what the operator has to look for at the provider. */
   async #releaseWithRows(held: Held, record: SettlementRecord): Promise<SettledCharge> {
     try {
       const mark = await this.#write({ t: 'S', s: record }).catch(() => undefined);
@@ -226,7 +226,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
     return this.#book(held, { target, usage, source, costNano, fromCache });
   }
 
-  /** Something is to be waited for before it can be charged: the price, or the money. */
+  /** When the price or the money has to be waited for. */
   async #chargeLater(
     target: QuoteTarget,
     usage: Usage,
@@ -272,7 +272,7 @@ export class MeteredBillingSession implements BillingSession, HoldingSession {
       : this.services.journal.append(record);
   }
 
-  /** What it may cost is on the disk, and waits for nobody. */
+  /** The charge is on the disk; nobody has to wait until it is booked. */
   #journaled(held: Held, settling: Settling): SettledCharge {
     try {
       crashPoint('after-journal');
@@ -330,7 +330,7 @@ function withinTime(booked: Promise<void>): Promise<void> {
 const LONGEST_ID = 256;
 const IS_PLAIN = /^[\x20-\x7e]{0,256}$/;
 
-/** An id that a provider gave: no jsonb takes a NUL or half a surrogate, and the charge would be refused with it. */
+/** A provider's id made fit for jsonb, which refuses a NUL or half a surrogate, and the charge with it. */
 function storable(id: string | undefined): string | undefined {
   if (id === undefined || IS_PLAIN.test(id)) return id;
   return id.slice(0, LONGEST_ID).replaceAll('\0', '').toWellFormed();

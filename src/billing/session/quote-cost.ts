@@ -8,7 +8,7 @@ export function outputLimit(quote: HoldQuote): number {
 
 /**
  * Worst case when each answer has at most `outputTokens`: the dearest of the targets. Never more than an account can hold:
- * nobody can pay that either, and the database refuses a larger number together with the holds that go with it.
+ * nobody could pay that either, and the database would refuse a larger number, and all holds of its batch with it.
  */
 export function quoteCost(quote: HoldQuote, outputTokens: number): NanoUsd {
   let most = 0n;

@@ -42,7 +42,7 @@ export class SettlementRecords {
     return record;
   }
 
-  /** What a retry with the same Idempotency-Key gets; it goes where its charge goes. */
+  /** What a retry with the same Idempotency-Key gets; stored along with its charge. */
   answer(record: SettlementRecord): StoredResponse | undefined {
     const claim = record.idem_key === undefined ? undefined : this.claims.get(record.id);
     if (!claim?.answerOf || isBroken('answer-off')) return undefined;
@@ -62,7 +62,7 @@ export class SettlementRecords {
     return record;
   }
 
-  /** All that does not depend on the ending. One object with all its fields from the start: it is made for every request. */
+  /** All that does not depend on the ending. With all fields from the start, in one shape: it is made for every request. */
   #begin(
     identity: SessionIdentity,
     held: Held,

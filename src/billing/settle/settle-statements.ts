@@ -9,7 +9,7 @@ const MONEY_MOVED = `
            balance_nano = account.balance_nano
              - LEAST(sums.charged, account.balance_nano - account.held_nano + LEAST(sums.freed, account.held_nano))`;
 
-/** A row for each attempt whose cost nobody knows, of a request that was charged for another one, too. */
+/** A row for each attempt whose cost nobody knows, also of a request that was charged for another attempt. */
 const UNKNOWN_COSTS_NOTED = `
     INSERT INTO unknown_cost (hold_id, attempt, request_id, user_id, provider, upstream_model, provider_request_id, reason)
     SELECT id, number, request_id, priced.user_id, facts->>'provider', facts->>'upstreamModel',
@@ -20,8 +20,8 @@ const UNKNOWN_COSTS_NOTED = `
     ON CONFLICT DO NOTHING`;
 
 /**
- * Ends up to fifty holds: captures or releases each, moves the money, writes the ledger. Any number of times: a hold that
- * has ended is passed over.
+ * Ends up to fifty holds: captures or releases each, moves the money, writes the ledger. May be repeated: a hold that has
+ * ended is passed over.
  *
  * Locks holds in order, then accounts in order, as every statement that locks both (the count makes the holds come
  * first); two batches never wait for each other in a circle. What is captured is at most what the account has free besides
@@ -123,13 +123,12 @@ export const SETTLE_ONE = `
     FROM priced`;
 
 /**
- * Ends some requests that held of a lease, as SETTLE_BATCH does. Their holds are written now, ended from the start:
- * the money was reserved with the lease, and what is charged comes out of it. What is not charged stays in the lease, whose
- * owner has it back already. Of a lease that was given back meanwhile nothing comes: the charge is paid from free money.
+ * Ends requests that held of a lease, as SETTLE_BATCH does. Their holds are written only now, as ended: the money was
+ * reserved with the lease, and the charge comes out of it. What is not charged stays in the lease, where its owner has it
+ * back already. If the lease was given back meanwhile, the charge is paid from free money.
  *
- * Accounts are locked, in order, before anything else is (see lease-statements.ts). A request whose hold is there has ended
- * and is passed over; should another process write it at this very moment, it is a duplicate key, and the same statement
- * again passes it over.
+ * Locks accounts, in order, before anything else (see lease-statements.ts). A request whose hold exists has ended and is
+ * passed over; if another process writes it at this very moment, that is a duplicate key, and a repetition passes it over.
  *
  * $1 array of settlement records, $2 their ids, $3 their users, $4 their leases
  * Returns what became of each that was ended now.
@@ -195,8 +194,8 @@ export const SETTLE_LEASED = `
 export const FIND_HOLDS = `SELECT id FROM hold WHERE id = ANY($1::uuid[]) AND state <> 'orphaned'`;
 
 /**
- * Writes down holds that the database never saw, with nothing reserved, so that their settlement can be booked like that
- * of a hold the sweep gave back: from free money, the rest is shortfall.
+ * Writes holds that the database never saw, with nothing reserved, so that they can be settled like those that the sweep
+ * gave back: from free money, and the rest is shortfall.
  * $1 array of settlement records
  */
 export const CREATE_MISSING_HOLDS = `

@@ -19,9 +19,9 @@ export interface SettlementRecord {
   readonly on_credit: boolean;
   /** The worst case accepted at the start. */
   readonly bound: string;
-  /** Of a hold that was taken from what is reserved ahead, and that the database knows nothing of yet: its lease, */
+  /** Of a hold out of a lease, which the database knows nothing of yet: the lease, */
   readonly lease_id?: string | undefined;
-  /** its amount, */
+  /** the amount, */
   readonly leased?: string | undefined;
   /** and when it was taken, in ms since 1970. */
   readonly held_at?: number | undefined;
@@ -47,7 +47,7 @@ export interface SettlementRecord {
 
 /** What became of a settlement in the database. */
 export interface BookedSettlement {
-  /** Cost that nobody paid: above the ceiling, or not there. The operator's loss. */
+  /** The part of the cost above the ceiling or the free balance: the operator's loss. */
   readonly shortfallNano: bigint;
   readonly balanceNano: bigint;
 }

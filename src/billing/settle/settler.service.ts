@@ -26,17 +26,17 @@ import type { BookedSettlement, SettlementRecord } from './settlement-record.js'
 /** Holds are joined by nested loops: beyond some fifty a statement costs more than it saves. */
 const MOST_HELD = 50;
 /**
- * Of leases a statement costs the less the more there are. With fifty, an instance at the end of its core settles more
- * than it books: what waits grows without end, and the collector carries it about.
+ * Of leased holds, more make a statement cheaper for each. With fifty, an instance that uses up its core settles more than
+ * it books: the queue grows without end, and the garbage collector copies it about.
  */
 const BATCH_SIZE = 200;
 /**
- * How long a charge that is safe in the journal, and that nobody waits for, waits for others to share its statement: a
- * batch of ten costs Postgres a quarter of ten statements, and each commit is a write to the disk that the journal's has to
- * queue behind when they share it. Until it is booked, what was held for it and not used is kept from other requests.
+ * How long a charge that is safe in the journal, and that nobody waits for, waits for others to share its statement. A
+ * batch of ten costs Postgres a quarter of ten statements, and on a shared disk the journal's writes queue behind each
+ * commit. Until it is booked, other requests cannot use what was held for it and not needed.
  */
 const GATHER_MS = 50;
-/** What was held of a lease keeps nothing from anybody: to book it frees no money. */
+/** Booking what was held of a lease frees no money that others wait for. */
 const GATHER_LEASED_MS = 200;
 /** How long a read waits for this instance's settlements, so that whoever saw an answer also sees its charge. */
 const DRAIN_MS = 1000;
@@ -51,7 +51,7 @@ export interface Settling {
   /** What a retry with the same Idempotency-Key gets: stored after the charge is booked. */
   readonly answer?: PackedAnswer | undefined;
   readonly answerMark?: JournalMark | undefined;
-  /** What its request held of, and that waits to hear that it is booked. */
+  /** What its request held of; told when it is booked. */
   lease?: Lease | undefined;
   /** Called when it is done with: booked now, known to be booked before, or refused by the database for good. */
   readonly onDone?: ((result: BookedSettlement | 'known' | 'refused') => void) | undefined;
@@ -65,9 +65,9 @@ interface DrainOptions {
 interface Queued extends Settling {
   readonly position: number;
   readonly queuedAtMs: number;
-  /** What came of it, when that is known already and its answer is not stored yet. */
+  /** Its outcome, once known, while its answer is not stored yet. */
   result: BookedSettlement | undefined;
-  /** Booked, or refused for good: not to be tried or told again. */
+  /** Booked, or refused for good: not to be tried or reported again. */
   done: boolean;
 }
 
@@ -119,8 +119,8 @@ export class Settler {
   }
 
   /**
-   * Ids whose settlement is on its way, or waits in the journal for the next start. Their holds must stay: one that was
-   * given back is over, and its charge could not be booked any more.
+   * Ids whose settlement is on its way, or waits in the journal for the next start. Their holds must stay: once given back,
+   * they could not be charged any more.
    */
   pendingIds(): string[] {
     return [...[...this.#booking, ...this.#queue].map((settling) => settling.record.id), ...this.#refused];
@@ -168,7 +168,7 @@ export class Settler {
     return true;
   }
 
-  /** 0 when nothing of this user is on its way. Asked for seldom, so nothing is kept for it. */
+  /** 0 when nothing of this user is on its way. Asked seldom, so there is no index for it. */
   #lastPositionOf(userId: string): number {
     const isTheirs = ({ record }: Queued): boolean => record.user_id === userId;
     return (this.#queue.findLast(isTheirs) ?? this.#booking.findLast(isTheirs))?.position ?? 0;
@@ -199,7 +199,7 @@ export class Settler {
     this.#stopGathering?.();
   }
 
-  /** Resolves when a batch is full, when somebody waits for one, or when one has waited long enough. */
+  /** Resolves when a batch is full, when somebody waits for one of it, or when one of it has waited long enough. */
   async #gather(): Promise<void> {
     const [oldest] = this.#queue;
     if (!oldest || this.#queue.length >= enoughWith(oldest.record)) return;
@@ -294,7 +294,7 @@ export class Settler {
     await this.#settleBy(statementFor(missing), missing);
   }
 
-  /** Notes at each what became of it: whatever happens later, it is not told as booked before. */
+  /** Notes each outcome at once, so that what fails later does not make it look as if it had been booked before. */
   async #settleBy(statement: [sql: string, parameters: unknown[]], batch: readonly Queued[]): Promise<void> {
     // A duplicate key: a leased hold that another process wrote at this very moment.
     const rows = await retryOnce(
@@ -321,7 +321,7 @@ export class Settler {
     return batch.filter(({ record }) => (!record.release || record.unknown) && !found.has(record.id));
   }
 
-  /** What the database itself will not book, today or tomorrow. */
+  /** What the database will never book. */
   async #refuse(settling: Queued, error: unknown): Promise<void> {
     const { record } = settling;
     if (violatedConstraint(error) === 'hold_idempotency') {
@@ -369,7 +369,7 @@ export class Settler {
   }
 }
 
-/** In the journal, or given back, and no retry asks for its answer. */
+/** It is in the journal, or a mere release, and no retry asks for its answer. */
 function canWait({ record, mark, answer }: Settling): boolean {
   return answer === undefined && (mark !== undefined || (record.release && !record.unknown));
 }
@@ -378,7 +378,7 @@ function dueAtMs({ record, queuedAtMs }: Queued): number {
   return queuedAtMs + (record.lease_id === undefined ? GATHER_MS : GATHER_LEASED_MS);
 }
 
-/** So many that nobody has to wait for more. */
+/** How many make a full batch. */
 function enoughWith({ lease_id }: SettlementRecord): number {
   return lease_id === undefined ? MOST_HELD : BATCH_SIZE;
 }
@@ -434,7 +434,7 @@ function parametersOf(record: SettlementRecord): unknown[] {
   ];
 }
 
-/** Made anew, all at once: that costs less than to keep the text of the journal for each until it is booked. */
+/** Serialised again, all at once: that costs less than to keep each journal line's text until it is booked. */
 function toArray(batch: readonly Queued[]): string {
   return JSON.stringify(batch.map(({ record }) => record));
 }

@@ -1,6 +1,6 @@
 /**
- * Id of the ledger's row that charges a call of unknown cost, made of the call's own: a second charge of it is a duplicate
- * key, also after the call's row was set back by hand.
+ * Id of the ledger row that charges a call of unknown cost, derived from the call's own: a second charge of it is a
+ * duplicate key, even after the call's row was reset by hand.
  */
 const entryId = (of: string): string =>
   `encode(substr(sha256(convert_to('unknown_cost ' || ${of}.hold_id || ' ' || ${of}.attempt, 'UTF8')), 1, 16), 'hex')::uuid`;
@@ -43,7 +43,7 @@ export const RECONCILE = `
     RETURNING unknown_cost.*)
   SELECT ${columnsOf('reconciled')}, (SELECT balance_after_nano FROM booked)::text AS balance_after_nano FROM reconciled`;
 
-/** $1 hold, $2 attempt. What the ledger says of it counts, also when the row was set back by hand. */
+/** The ledger decides whether it was charged, even when the row was reset by hand. $1 hold, $2 attempt */
 export const FIND_UNKNOWN_COST = `
   SELECT ${columnsOf('unknown_cost')}, charged_nano::text, balance_after_nano::text
     FROM unknown_cost
@@ -51,7 +51,7 @@ export const FIND_UNKNOWN_COST = `
       SELECT -amount_nano AS charged_nano, balance_after_nano FROM ledger WHERE ledger.id = ${entryId('unknown_cost')}) entry ON true
    WHERE hold_id = $1 AND attempt = $2`;
 
-/** Ids of the ledger's rows that charge a request's calls of unknown cost: an array, which an index can be asked for. */
+/** Ids of the ledger rows that charge a request's calls of unknown cost: an array, so that the index is used. */
 export const entryIdsOf = (hold: string): string =>
   `ARRAY(SELECT ${entryId('unknown_cost')} FROM unknown_cost WHERE unknown_cost.hold_id = ${hold} AND reconciled_nano > 0)`;
 

@@ -20,7 +20,7 @@ export interface UnknownCostView {
   readonly user_id: string;
   readonly provider: string;
   readonly upstream_model: string;
-  /** The provider's own, where it told one. */
+  /** The provider's own id, if it gave one. */
   readonly provider_request_id: string | null;
   readonly reason: string;
   readonly timestamp: string;
@@ -99,7 +99,7 @@ export class UnknownCostsService {
     throw new GatewayError('invalid_body', message, { param: 'amount' });
   }
 
-  /** What is reserved ahead for the user's next requests is available, as for an adjustment. */
+  /** Leased money is available, as for an adjustment. */
   async #writeAfterRecall(
     userId: string,
     amountNano: NanoUsd,

@@ -34,8 +34,8 @@ const ROUND_MS = 5000;
 /** Renewals, forgotten holds and purges: once in so many rounds. */
 const THOROUGH_EVERY = 6;
 /**
- * A boot waits this long for the money of dead processes to be back, so that its first users do not miss it; and so does
- * every round, which comes by again in time to renew what this process holds (see OUT_OF_TOUCH_MS).
+ * How long a start waits for the money of dead processes to be back, so that its first users do not miss it; and every
+ * round, so that the next one comes in time to renew what this process holds (see OUT_OF_TOUCH_MS).
  */
 const RECOVERY_LIMIT_MS = 15_000;
 const LAST_DRAIN_MS = 10_000;
@@ -51,7 +51,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   readonly #logger = new Logger('Billing');
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> = Promise.resolve();
-  /** As long as no round has seen the end of it. */
+  /** Until a round has seen the end of it. */
   #recovering: Promise<number> | undefined;
   #rounds = 0;
   #stopped = false;
@@ -105,7 +105,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     } catch (error) {
       if (!isConnectionError(error)) return this.#tell(error);
       this.#logger.warn(
-        'the database is unavailable: what this instance had reserved ahead is given back by another instance, or when it expires',
+        'the database is unavailable: the leases of this instance are given back by another one, or when they expire',
       );
     }
   }
@@ -113,7 +113,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   /** One round of everything that is due. */
   async runOnce(recoveryLimitMs = RECOVERY_LIMIT_MS): Promise<void> {
     await this.#beat();
-    // First, and at once when it is back in touch: what it holds may be past its term, and others spare it for a while only.
+    // First, and at once when it is back in touch: what it holds may be past its term, which others overlook only for a while.
     const isThorough =
       this.#rounds % THOROUGH_EVERY === 0 || !this.instance.isInTouch || this.#recovering !== undefined;
     if (isThorough) await this.forgotten.tend(this.sessions.holdingIds(), this.sessions.aliveIds());
@@ -150,7 +150,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     this.instance.heard(sentMs, row?.now_ms);
   }
 
-  /** A replay that takes longer goes on; the next round waits for it again. */
+  /** A replay that takes longer goes on, and the next round waits for it again. */
   async #recover(limitMs: number): Promise<void> {
     this.#recovering ??= this.recovery.recover();
     let isOver = true;

@@ -6,7 +6,7 @@ import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance } from './gateway-instance.service.js';
 import { FIND_FORGOTTEN, RENEW_HOLDS } from './upkeep-statements.js';
 
-/** Younger holds may belong to a request whose answer from the database is still on its way. */
+/** The database's answer to a younger hold may still be on its way. */
 const SPARE_MS = 30_000;
 
 /**

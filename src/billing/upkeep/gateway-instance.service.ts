@@ -7,14 +7,14 @@ export const SILENCE_MS = 120_000;
 /** A process counts on being taken for alive for this part of it. */
 const SAFE_PART = 0.8;
 /**
- * A process that was out of touch for so long says nothing of others for as long: they may have been, too. No more does one
- * that sees the database's clock step so far: by it they all are silent, and everything is past its term.
+ * A process that was out of touch for so long does not judge others for as long: they may have been, too. Nor does one that
+ * sees the database's clock step so far: by that clock all are silent, and everything is past its term.
  */
 const OUT_OF_TOUCH_MS = 30_000;
 
 /**
- * One boot of one gateway process. Its id is the epoch that holds, claims and the journal carry: whoever takes over its
- * work names it, and nobody else ever has it.
+ * One start of one gateway process. Holds, claims and the journal carry its id, which no other process ever has: by it
+ * others take over its work.
  */
 @Injectable()
 export class GatewayInstance {
@@ -35,7 +35,7 @@ export class GatewayInstance {
     return this.#heardMs + SILENCE_MS * SAFE_PART;
   }
 
-  /** Whether it is in touch with the database, and has been for long enough to call others silent, or what they hold past its term. */
+  /** Whether it has been in touch with the database for long enough to call others dead, or their holds expired. */
   get isInTouch(): boolean {
     const nowMs = performance.now();
     return nowMs - this.#backInTouchMs > OUT_OF_TOUCH_MS && nowMs - this.#heardMs <= OUT_OF_TOUCH_MS;
@@ -65,7 +65,7 @@ export class GatewayInstance {
     this.#databaseMs = databaseMs;
   }
 
-  /** It starts, perhaps just after an outage: others may not have found back to the database yet. */
+  /** It starts, perhaps just after an outage, when others may not be back in touch yet. */
   begin(): void {
     this.#backInTouchMs = performance.now();
   }

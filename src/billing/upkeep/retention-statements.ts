@@ -1,14 +1,13 @@
-/** Rows of one statement: a few milliseconds of the database's time. Told to the planner, which else expects many more. */
+/** Rows of one statement: a few milliseconds of the database's time. In the text, or the planner expects many more. */
 export const PAGE = 1000;
 
 /**
- * Takes away a page of old holds that ended without a charge. In the order of ids, which is that of time: of a table of
- * many years it reads what nobody has read before, also after a restart; else a fleet that is deployed often would never
- * get to the end of books that are nearly all kept.
+ * Removes a page of old holds that ended without a charge. Goes on where it stopped, in the order of ids, which is that of
+ * time: otherwise a fleet that is deployed often would never get through a table of many years that is nearly all kept.
  *
- * What was charged stays with its ledger row, and what a settlement was written off with stays, too: it is a loss. So does
- * what a call of unknown cost is to be reconciled by. A hold that a settlement has locked is passed over, and one that
- * ended more than a day after it began.
+ * What was charged stays with its ledger row. So does a hold with a written-off settlement, which is a loss, and one that a
+ * call of unknown cost is to be reconciled by. A hold that is locked by a settlement, or that ended more than a day after it
+ * began, is passed over.
  *
  * $1 instance, $2 before this id, $3 how many ms ago it must have ended
  * Returns how many were read, and how many are gone.
@@ -33,8 +32,8 @@ export const FORGET_OLD_HOLDS = `
   SELECT (SELECT count(*)::int FROM page) AS read, (SELECT count(*)::int FROM gone) AS gone`;
 
 /**
- * Takes away a page of calls of unknown cost that were written off so long ago, with their holds when nothing else is known
- * of those. What nobody has decided about may still be on a provider's bill, and what was charged belongs to its ledger row.
+ * Removes a page of calls of unknown cost that were written off so long ago, and their holds when nothing else refers to
+ * those. What is undecided may still be on a provider's bill, and what was charged belongs to its ledger row.
  *
  * $1 how many ms ago. Returns how many are gone.
  */

@@ -13,7 +13,7 @@ import { RecurringWork } from './recurring-work.js';
 import { FORGET_OLD_HOLDS, FORGET_WRITTEN_OFF, PAGE } from './retention-statements.js';
 import { OLDEST_INSTANCE } from './upkeep-statements.js';
 
-/** Of a long backlog, before others have their turn. */
+/** In one round of a long backlog. */
 const MOST_PAGES = 20;
 const SOON_MS = 5_000;
 const LATER_MS = 60 * 60_000;
@@ -21,8 +21,8 @@ const LATER_MS = 60 * 60_000;
 const LONGEST_REQUEST_MS = 86_400_000;
 
 /**
- * Takes away what is no evidence of money and older than BILLING_RETENTION_DAYS: holds that ended without a charge, and
- * calls of unknown cost that were written off. Of all living instances the oldest does it, a page at a time.
+ * Removes what is older than BILLING_RETENTION_DAYS and no evidence of money: holds that ended without a charge, and calls
+ * of unknown cost that were written off. The oldest living instance does it, a page at a time.
  */
 @Injectable()
 export class Retention implements OnApplicationBootstrap, BeforeApplicationShutdown {

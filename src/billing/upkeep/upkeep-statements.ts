@@ -7,14 +7,14 @@ export const ROWS_AT_ONCE = 500;
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
 
-/** $1 id. Returns whether somebody has declared this instance dead, null before it is registered; and what time it is. */
+/** Returns whether this instance was declared dead (null before it is registered) and the database's time. $1 id */
 export const HEARTBEAT = `
   WITH beat AS (UPDATE gateway_instance SET heartbeat_at = now() WHERE id = $1 RETURNING replayed_at)
   SELECT (SELECT replayed_at IS NOT NULL FROM beat) AS fenced, (extract(epoch FROM now()) * 1000)::float8 AS now_ms`;
 
 /**
- * Everything this instance ever wrote down is booked: the evidence that lets the sweep free what it still holds. An
- * instance that never managed to register is entered as it is declared dead. $1 id, $2 host
+ * Declares that all that this instance ever wrote down is booked: the evidence by which the sweep frees what it still
+ * holds. One that never managed to register is entered with it. $1 id, $2 host
  */
 export const MARK_REPLAYED = `
   INSERT INTO gateway_instance (id, host, replayed_at) VALUES ($1, $2, now())
@@ -37,8 +37,8 @@ const PAST_ITS_TERM = isBroken('timer-release')
  * Gives back what dead instances hold. Evidence first: the instance's journal was replayed, so no settlement of it is
  * still to come. Time last: nobody could replay it (its disk is gone), and the hold is past its term.
  * Locks holds in order, then accounts in order.
- * $1 the database's time as the caller last heard it, ms: its clock may have been set forward since. Null: not by time,
- * for those who live may not have been able to renew what they hold
+ * $1 the database's time as the caller last heard it, ms, since its clock may have been set forward meanwhile. Null: not by
+ * time, because living instances may not have been able to renew what they hold
  */
 export const SWEEP_ORPHANS = `
   WITH found AS MATERIALIZED (
@@ -57,7 +57,7 @@ export const SWEEP_ORPHANS = `
       FROM sums JOIN locked USING (user_id) WHERE account.user_id = sums.user_id)
   SELECT count(*) FILTER (WHERE evident)::int AS by_evidence, count(*) FILTER (WHERE NOT evident)::int AS by_timer FROM found`;
 
-/** Requests that are still running keep their holds, however long they take. $1 ids, $2 term in ms */
+/** Running requests keep their holds, however long they take. $1 ids, $2 term in ms */
 export const RENEW_HOLDS = `
   UPDATE hold SET expires_at = now() + $2::bigint * interval '1 millisecond'
    WHERE id = ANY($1::uuid[]) AND state = 'open' AND expires_at < now() + $2::bigint * interval '0.5 millisecond'`;
@@ -72,7 +72,7 @@ export const FIND_FORGOTTEN = `
      AND NOT id = ANY($2::uuid[])
    LIMIT 500`;
 
-/** Answers past their term. A claim without an answer goes with its owner (see idempotency/), or here, long after. */
+/** Answers past their term, and claims that were never answered. */
 export const PURGE_RESPONSES = `
   WITH old AS (
     SELECT user_id, idem_key FROM idempotent_response

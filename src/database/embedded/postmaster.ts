@@ -130,6 +130,7 @@ async function forgetDead(clusterDir: string, pid: number): Promise<undefined> {
   return undefined;
 }
 
+/** As PostgreSQL looks at it, to which a number of another user's process (EPERM) is not taken. */
 function isTaken(pid: number): boolean {
   try {
     process.kill(pid, 0);
