@@ -128,7 +128,7 @@ export type GatewayEvent =
   | {
       readonly kind: 'unexpected-error';
       readonly where: string;
-      readonly requestId: string | undefined;
+      readonly requestId?: string | undefined;
       readonly error: unknown;
       readonly userId?: string | undefined;
       readonly model?: string | undefined;

@@ -163,12 +163,7 @@ export class IdempotencyService {
     const error = new Error(
       'a stored answer was encrypted with a key that is missing from IDEMPOTENCY_ENCRYPTION_KEYS',
     );
-    this.telemetry.event({
-      kind: 'unexpected-error',
-      where: 'idempotent answer',
-      requestId: undefined,
-      error,
-    });
+    this.telemetry.event({ kind: 'unexpected-error', where: 'idempotent answer', error });
     return answerLost('was answered, and its answer can no longer be decrypted');
   }
 

@@ -142,11 +142,6 @@ export class ResponseStore implements OnApplicationShutdown {
 
   /** The database refuses it: the client has had its answer, and asking for it again gives 409. */
   #tell(error: unknown): void {
-    this.telemetry.event({
-      kind: 'unexpected-error',
-      where: 'idempotent answer',
-      requestId: undefined,
-      error,
-    });
+    this.telemetry.event({ kind: 'unexpected-error', where: 'idempotent answer', error });
   }
 }

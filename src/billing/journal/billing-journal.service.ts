@@ -49,13 +49,7 @@ export class BillingJournal {
     await mkdir(this.directory, { recursive: true, mode: 0o700 });
     await writeOwner(this.directory);
     this.#writer = await JournalWriter.open(this.directory, {
-      onFault: (error) =>
-        this.telemetry.event({
-          kind: 'unexpected-error',
-          where: 'billing journal',
-          requestId: undefined,
-          error,
-        }),
+      onFault: (error) => this.telemetry.event({ kind: 'unexpected-error', where: 'billing journal', error }),
     });
   }
 

@@ -9,19 +9,19 @@ import { BillingJournal } from '../journal/billing-journal.service.js';
 import type { JournalMark } from '../journal/journal-writer.js';
 import type { Lease } from '../leases/lease.js';
 import { MoneyDatabase, retryOnce, SQL_STATE, sqlStateOf, violatedConstraint } from '../money-database.js';
-import { toTextArray } from '../text-array.js';
 import { PriceVersions } from '../prices/price-versions.service.js';
 import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
-import {
-  CREATE_MISSING_HOLDS,
-  FIND_HOLDS,
-  SETTLE_BATCH,
-  SETTLE_LEASED,
-  SETTLE_ONE,
-  WRITE_OFF,
-} from './settle-statements.js';
+import { CREATE_MISSING_HOLDS, FIND_HOLDS, WRITE_OFF } from './settle-statements.js';
 import type { BookedSettlement, SettlementRecord } from './settlement-record.js';
+import {
+  type BookedRow,
+  leasedStatementFor,
+  type Statement,
+  statementFor,
+  toArray,
+  toBooked,
+} from './statement-for.js';
 
 /** Holds are joined by nested loops: beyond some fifty a statement costs more than it saves. */
 const MOST_HELD = 50;
@@ -295,7 +295,7 @@ export class Settler {
   }
 
   /** Notes each outcome at once, so that what fails later does not make it look as if it had been booked before. */
-  async #settleBy(statement: [sql: string, parameters: unknown[]], batch: readonly Queued[]): Promise<void> {
+  async #settleBy(statement: Statement, batch: readonly Queued[]): Promise<void> {
     // A duplicate key: a leased hold that another process wrote at this very moment.
     const rows = await retryOnce(
       () => this.database.query<BookedRow>(...statement),
@@ -383,58 +383,10 @@ function enoughWith({ lease_id }: SettlementRecord): number {
   return lease_id === undefined ? MOST_HELD : BATCH_SIZE;
 }
 
-interface BookedRow {
-  id: string;
-  shortfall_nano: string;
-  balance_nano: string;
-}
-
-function toBooked(row: BookedRow): BookedSettlement {
-  return { shortfallNano: BigInt(row.shortfall_nano), balanceNano: BigInt(row.balance_nano) };
-}
-
 /** Those that held of a lease, and those with a hold of their own. */
 function split(batch: readonly Queued[]): [leased: readonly Queued[], held: readonly Queued[]] {
   const leased = batch.filter(({ record }) => record.lease_id !== undefined);
   if (leased.length === 0) return [leased, batch];
   if (leased.length === batch.length) return [batch, []];
   return [leased, batch.filter(({ record }) => record.lease_id === undefined)];
-}
-
-function leasedStatementFor(batch: readonly Queued[]): [sql: string, parameters: unknown[]] {
-  const holds = toTextArray(batch.map(({ record }) => record.id));
-  const users = toTextArray(new Set(batch.map(({ record }) => record.user_id)));
-  const leases = toTextArray(new Set(batch.map(({ record }) => record.lease_id ?? '')));
-  return [SETTLE_LEASED, [toArray(batch), holds, users, leases]];
-}
-
-function statementFor(batch: readonly Queued[]): [sql: string, parameters: unknown[]] {
-  const [only] = batch;
-  if (only && batch.length === 1 && !only.record.unknown) return [SETTLE_ONE, parametersOf(only.record)];
-  const holds = toTextArray(batch.map(({ record }) => record.id));
-  const users = toTextArray(new Set(batch.map(({ record }) => record.user_id)));
-  return [SETTLE_BATCH, [toArray(batch), holds, users]];
-}
-
-function parametersOf(record: SettlementRecord): unknown[] {
-  return [
-    record.id,
-    record.release,
-    record.cost,
-    record.chargeable,
-    record.outcome,
-    JSON.stringify(record.attempts),
-    record.usage ? JSON.stringify(record.usage) : null,
-    record.source ?? null,
-    record.provider ?? null,
-    record.upstream_model ?? null,
-    record.price_version ?? null,
-    record.price_factor ?? null,
-    record.description,
-  ];
-}
-
-/** Serialised again, all at once: that costs less than to keep each journal line's text until it is booked. */
-function toArray(batch: readonly Queued[]): string {
-  return JSON.stringify(batch.map(({ record }) => record));
 }

@@ -206,7 +206,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
   }
 
   #tell(error: unknown): void {
-    this.telemetry.event({ kind: 'unexpected-error', where: 'billing upkeep', requestId: undefined, error });
+    this.telemetry.event({ kind: 'unexpected-error', where: 'billing upkeep', error });
   }
 }
 

@@ -36,7 +36,7 @@ export class RecurringWork {
       pauseMs = await this.round();
     } catch (error) {
       if (!isConnectionError(error))
-        this.telemetry.event({ kind: 'unexpected-error', where: this.name, requestId: undefined, error });
+        this.telemetry.event({ kind: 'unexpected-error', where: this.name, error });
     }
     this.start(pauseMs);
   }
