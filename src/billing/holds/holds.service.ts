@@ -11,7 +11,7 @@ import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance } from '../upkeep/gateway-instance.service.js';
 import { type Grant, type GrantRow, type HoldOrder, toGrant } from './hold-order.js';
 import { EXPLAIN_HOLD, EXTEND_HOLD, HOLD_BATCH, HOLD_ONE, HOLD_SIMPLE } from './hold-statements.js';
-import { balanceReserved, insufficientBalance, keyTaken } from './refused-hold.js';
+import { type AccountMoney, balanceReserved, freeOf, insufficientBalance, keyTaken } from './refused-hold.js';
 
 /** Beyond some fifty rows a statement costs more than it saves. */
 const BATCH_SIZE = 50;
@@ -96,38 +96,38 @@ export class HoldsService {
 
   /** "No row" is ambiguous, so every round looks first, removes what can be removed, and tries again. */
   async #holdPatiently(order: HoldOrder): Promise<Grant> {
-    let waited = false;
+    let hasWaited = false;
     let isRecalled = false;
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
-      const found = await this.#explain(order);
-      if (found.ownGrant) return found.ownGrant;
-      if (found.keyTaken) throw keyTaken();
-      if (!found.account) await this.accounts.open([order.userId]);
-      else if (found.account.balanceNano - found.account.heldNano < order.needNano) {
-        const { balanceNano, heldNano } = found.account;
-        if (balanceNano < order.needNano) throw insufficientBalance(order.needNano, balanceNano, heldNano);
-        const { isLeasedElsewhere } = found;
+      const { account, ownGrant, isKeyTaken, isLeasedElsewhere } = await this.#explain(order);
+      if (ownGrant) return ownGrant;
+      if (isKeyTaken) throw keyTaken();
+      const { userId, needNano, takeNano } = order;
+      if (!account) await this.accounts.open([userId]);
+      else if (freeOf(account) < needNano) {
+        if (account.balanceNano < needNano) throw insufficientBalance(needNano, account);
         // In each round: what one instance gave back, another may just have been granted.
-        if (isLeasedElsewhere) await this.leases.recallElsewhere(order.userId);
-        const moneyIsComing =
-          (await this.leases.recall(order.userId)) ||
-          (await this.settler.drain({ userId: order.userId, timeoutMs: DRAIN_LIMIT_MS }));
-        if (!moneyIsComing && waited && !isLeasedElsewhere)
-          throw balanceReserved(order.needNano, balanceNano, heldNano);
-        if (!moneyIsComing) await sleep(OTHERS_SETTLE_MS);
-        waited ||= !moneyIsComing;
-      } else if (!isRecalled && found.account.balanceNano - found.account.heldNano < order.takeNano) {
+        if (isLeasedElsewhere) await this.leases.recallElsewhere(userId);
+        const isMoneyComing =
+          (await this.leases.recall(userId)) ||
+          (await this.settler.drain({ userId, timeoutMs: DRAIN_LIMIT_MS }));
+        if (!isMoneyComing) {
+          if (hasWaited && !isLeasedElsewhere) throw balanceReserved(needNano, account);
+          await sleep(OTHERS_SETTLE_MS);
+          hasWaited = true;
+        }
+      } else if (!isRecalled && freeOf(account) < takeNano) {
         // Less would do, but it lowers the answer's limit.
-        await this.leases.freeAfterRecall(order.userId, order.takeNano);
+        await this.leases.freeAfterRecall(userId, takeNano);
         isRecalled = true;
       }
       const input = JSON.stringify([toRow(order)]);
-      const parameters = [input, order.userId, this.instance.id, this.config.billing.holdTtlMs];
+      const parameters = [input, userId, this.instance.id, this.config.billing.holdTtlMs];
       const [row] = await retryOnce(() => this.database.query<GrantRow>(HOLD_ONE, parameters));
       if (row) return toGrant(row);
     }
     const { account = { balanceNano: 0n, heldNano: 0n } } = await this.#explain(order);
-    throw balanceReserved(order.needNano, account.balanceNano, account.heldNano);
+    throw balanceReserved(order.needNano, account);
   }
 
   async #explain(order: HoldOrder): Promise<Explanation> {
@@ -141,7 +141,7 @@ export class HoldsService {
     const ownAmount = row.own_state === 'open' ? BigInt(row.own_amount_nano ?? 0) : undefined;
     return {
       account,
-      keyTaken: row.key_taken,
+      isKeyTaken: row.key_taken,
       isLeasedElsewhere: row.leased_elsewhere,
       ownGrant: ownAmount === undefined ? undefined : { amountNano: ownAmount, freeNano: ownAmount },
     };
@@ -166,8 +166,8 @@ function toRow(order: HoldOrder): Record<string, unknown> {
 }
 
 interface Explanation {
-  readonly account: { readonly balanceNano: NanoUsd; readonly heldNano: NanoUsd } | undefined;
-  readonly keyTaken: boolean;
+  readonly account: AccountMoney | undefined;
+  readonly isKeyTaken: boolean;
   /** Other instances have leases of this user. */
   readonly isLeasedElsewhere: boolean;
   /** This very hold exists: the answer to an earlier attempt was lost. */

@@ -3,25 +3,30 @@ import { formatNano, type NanoUsd } from '@app/money';
 
 const RESERVED_RETRY_AFTER_MS = 1000;
 
+export interface AccountMoney {
+  readonly balanceNano: NanoUsd;
+  readonly heldNano: NanoUsd;
+}
+
+export function freeOf({ balanceNano, heldNano }: AccountMoney): NanoUsd {
+  return balanceNano - heldNano;
+}
+
 /** 402: the account does not have it, whatever is in flight. Retrying is no use, and the SDKs are told so. */
-export function insufficientBalance(
-  needNano: NanoUsd,
-  balanceNano: NanoUsd,
-  heldNano: NanoUsd,
-): GatewayError {
+export function insufficientBalance(needNano: NanoUsd, account: AccountMoney): GatewayError {
   return new GatewayError(
     'insufficient_balance',
-    `The balance does not cover this request: ${describe(needNano, balanceNano, heldNano)}. ` +
+    `The balance does not cover this request: ${describe(needNano, account)}. ` +
       'Top up, or ask for fewer output tokens.',
     { headers: { 'x-should-retry': 'false' } },
   );
 }
 
 /** 402: the account has it, but requests in flight hold it. They give back what they do not use. */
-export function balanceReserved(needNano: NanoUsd, balanceNano: NanoUsd, heldNano: NanoUsd): GatewayError {
+export function balanceReserved(needNano: NanoUsd, account: AccountMoney): GatewayError {
   return new GatewayError(
     'balance_reserved',
-    `The balance that this request needs is held by requests in flight: ${describe(needNano, balanceNano, heldNano)}. ` +
+    `The balance that this request needs is held by requests in flight: ${describe(needNano, account)}. ` +
       'Try again when they have finished.',
     { retryAfterMs: RESERVED_RETRY_AFTER_MS },
   );
@@ -35,7 +40,7 @@ export function keyTaken(): GatewayError {
   );
 }
 
-function describe(needNano: NanoUsd, balanceNano: NanoUsd, heldNano: NanoUsd): string {
-  const available = formatNano(balanceNano - heldNano);
-  return `required ${formatNano(needNano)}, available ${available}, held ${formatNano(heldNano)}`;
+function describe(needNano: NanoUsd, account: AccountMoney): string {
+  const available = formatNano(freeOf(account));
+  return `required ${formatNano(needNano)}, available ${available}, held ${formatNano(account.heldNano)}`;
 }

@@ -96,13 +96,8 @@ export class AdminBillingController {
     const receipt = await this.receipts.find(request_id, undefined);
     if (receipt.same_request_id.length > 0 && request_id !== receipt.billing_id) {
       const ids = [receipt.billing_id, ...receipt.same_request_id].join(', ');
-      throw new GatewayError(
-        'invalid_body',
-        `Several requests have this id. Use the billing_id of one of them: ${ids}.`,
-        {
-          param: 'request_id',
-        },
-      );
+      const message = `Several requests have this id. Use the billing_id of one of them: ${ids}.`;
+      throw new GatewayError('invalid_body', message, { param: 'request_id' });
     }
     const description = body.description ?? `Refund of ${request_id}`;
     const booking = await this.bookings.refund(receipt.billing_id, amountNano, description, actor);
