@@ -94,7 +94,7 @@ function letGo(parameters: unknown[]): void {
 }
 
 /**
- * A CHECK that refused a row version nobody sees any more, or a deadlock: the same statement again is right.
+ * Repeats a statement after a deadlock, or after a CHECK that refused a stale version of a row.
  *
  * @param alsoWorth  a further SQLSTATE to retry after
  */

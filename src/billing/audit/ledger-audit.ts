@@ -47,7 +47,7 @@ export interface LedgerAudit {
 export interface AuditOptions {
   /** How many mismatches of each check to return. */
   readonly examples?: number;
-  /** Work out every charge anew, which takes this process a while. */
+  /** Work out every charge again, which takes this process a while. */
   readonly recompute?: boolean;
 }
 

@@ -1,12 +1,10 @@
 import { GatewayError } from '@app/contracts';
 import { formatNano, type NanoUsd } from '@app/money';
+import type { AccountBalance } from '../accounts/accounts.service.js';
 
 const RESERVED_RETRY_AFTER_MS = 1000;
 
-export interface AccountMoney {
-  readonly balanceNano: NanoUsd;
-  readonly heldNano: NanoUsd;
-}
+export type AccountMoney = Pick<AccountBalance, 'balanceNano' | 'heldNano'>;
 
 export function freeOf({ balanceNano, heldNano }: AccountMoney): NanoUsd {
   return balanceNano - heldNano;

@@ -176,7 +176,7 @@ function toBookingView(booking: Booking): BookingView {
   };
 }
 
-/** Whoever sends the key as a header, as for completions, must not have booked twice. */
+/** The key may come as a header, as for completions: if that were ignored, a repetition would book twice. */
 function withKey(body: BookingBody, key: string | undefined): BookingBody {
   if (key === undefined) return body;
   const fault =

@@ -68,7 +68,7 @@ export class CreateBilling1795392000000 extends ForwardOnlyMigration {
     // One live or charged attempt per key: the last line of defence of Idempotency-Key.
     `CREATE UNIQUE INDEX hold_idempotency ON hold (user_id, idem_key)
        WHERE idem_key IS NOT NULL AND state IN ('open', 'captured')`,
-    // Small always: the open ones. Whoever looks for the past-due ones reads all of it.
+    // Always small: open holds only. The sweep reads all of it for those past their term.
     `CREATE INDEX hold_open ON hold (instance_id) WHERE state = 'open'`,
     `CREATE INDEX hold_request ON hold (request_id)`,
 

@@ -2,7 +2,7 @@ import { ForwardOnlyMigration } from './forward-only-migration.js';
 
 /**
  * A request may have several calls whose cost nobody knows: each has its row, by its number among the request's attempts.
- * Who does not know the column notes one call of a request, as before.
+ * An older version, which does not know the column, notes one call of a request.
  */
 export class NumberUnknownCosts1796169600000 extends ForwardOnlyMigration {
   protected readonly statements = [

@@ -4,7 +4,7 @@ import { ForwardOnlyMigration } from './forward-only-migration.js';
  * What an administrator decided about a call of unknown cost: what its user was charged (0 = written off), who said so, and
  * why. Rows that were reconciled by hand before have none of it.
  *
- * And up to which hold an instance has looked for old ones to forget: the next need not begin anew.
+ * And the hold up to which an instance has looked for old ones to forget: the next instance goes on from there.
  */
 export class ReconcileUnknownCosts1796256000000 extends ForwardOnlyMigration {
   protected readonly statements = [

@@ -3,7 +3,7 @@ import { LOCK_ORDER } from '../accounts/account-statements.js';
 const CHARGE_COLUMNS = `(id, hold_id, user_id, kind, counter_account, amount_nano, balance_after_nano, description, request_id,
                         model, provider, upstream_model, usage, usage_source, price_version, price_factor)`;
 
-/** Gives back `sums.freed` and takes `sums.charged`, or what is there; right for any version of the row. */
+/** Gives back `sums.freed` and takes `sums.charged`, or as much as there is; right for any version of the row. */
 const MONEY_MOVED = `
            held_nano = account.held_nano - LEAST(sums.freed, account.held_nano),
            balance_nano = account.balance_nano
@@ -190,7 +190,7 @@ export const SETTLE_LEASED = `
          (balance_nano - sum(captured) OVER (PARTITION BY user_id))::text AS balance_nano
     FROM priced`;
 
-/** Which of these holds have ended; an orphaned one may have been written down by somebody who was interrupted. $1 ids */
+/** Those of these holds that are known; an orphaned one may be left over from an interrupted settlement. $1 ids */
 export const FIND_HOLDS = `SELECT id FROM hold WHERE id = ANY($1::uuid[]) AND state <> 'orphaned'`;
 
 /**

@@ -12,7 +12,7 @@ import { FIND_UNKNOWN_COST, listUnknownCosts, RECONCILE } from './unknown-cost-s
 /** A call that was sent and never charged, since nobody knows what it cost; and what became of it. */
 export interface UnknownCostView {
   readonly id: string;
-  /** Of the request's receipt. */
+  /** Names the request's receipt. */
   readonly billing_id: string;
   /** Which of the request's attempts it was. */
   readonly attempt: number;

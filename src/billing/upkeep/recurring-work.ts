@@ -2,8 +2,8 @@ import { isConnectionError } from '../../database/connection-error.js';
 import type { Telemetry } from '../../telemetry/telemetry.js';
 
 /**
- * Work that is done again and again, each round some time after the last one has ended. A round that fails is told and
- * does not stop the next; that the database is away is told by others.
+ * Work that is done again and again, each round some time after the last one has ended. A round that fails is reported (an
+ * outage of the database is reported elsewhere) and does not stop the next.
  */
 export class RecurringWork {
   #timer: NodeJS.Timeout | undefined;
