@@ -24,9 +24,8 @@ import { DatabaseService, shareConnections } from './database.service.js';
 class DatabaseEndpointModule {}
 
 /**
- * The database for everybody: TypeORM's `DataSource` (admin reads, repositories, transactions) and `DatabaseService`
- * (single statements on the money path, readiness, migrations). Being global, it is set up before and torn down after
- * the modules that use it.
+ * The database for everybody: `DatabaseService` (statements, readiness, migrations) and, below it, TypeORM's `DataSource`.
+ * Being global, it is set up before and torn down after the modules that use it.
  */
 @Global()
 @Module({
