@@ -98,7 +98,7 @@ describe('a refusal', () => {
     },
   );
 
-  it.each(['/v1/embeddings', '/openai/v1/responses', '/v1/audio/speech', '/v1/completions', '/v1/messages'])(
+  it.each(['/v1/embeddings', '/v1/audio/speech', '/v1/completions', '/v1/messages'])(
     'of %s says that there are chat completions only',
     async (path) => {
       const name = path.split('/v1/')[1]?.split('/')[0];
@@ -107,6 +107,22 @@ describe('a refusal', () => {
       );
     },
   );
+
+  it.each(['/v1/responses', '/openai/v1/responses/resp_1'])(
+    'of %s says that the client can be set to chat completions',
+    async (path) => {
+      const message = await messageOf(path, {});
+      expect(message).toContain('The gateway has no /v1/responses: it serves chat completions only');
+      expect(message).toContain('"Other clients" in the README');
+    },
+  );
+
+  it.each([
+    '/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21',
+    '/v1/deployments/echo/models',
+  ])('of %s says that it is no Azure', async (path) => {
+    expect(await messageOf(path, {})).toContain('use a client for OpenAI, not for Azure');
+  });
 
   it.each([
     '/chat/completions',
