@@ -66,8 +66,8 @@ function checkFields(fields: unknown): Fault | undefined {
 function checkContent(role: string, content: unknown): Fault | undefined {
   if (typeof content === 'string') return undefined;
   if (content === undefined || content === null) {
-    // An assistant's turn may consist of tool calls or reasoning alone.
-    return role === 'assistant' || role === 'function'
+    // An assistant's turn may consist of tool calls or reasoning alone; Go's clients leave out what a tool answered with no words.
+    return role === 'assistant' || role === 'tool' || role === 'function'
       ? undefined
       : { path: '.content', problem: 'is missing' };
   }

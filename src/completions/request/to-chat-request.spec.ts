@@ -109,7 +109,7 @@ describe('toChatRequest', () => {
     expect(() => toChatRequest({ model: 'm', messages, tools: flood.slice(0, 5_000) })).not.toThrow();
   });
 
-  it('accepts an assistant turn of tool calls alone, and null for not set', () => {
+  it('accepts an assistant turn of tool calls alone, a tool that answers nothing, and null for not set', () => {
     const body = {
       model: 'm',
       messages: [
@@ -119,6 +119,8 @@ describe('toChatRequest', () => {
           tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }],
         },
         { role: 'tool', tool_call_id: 'a', content: 'x' },
+        { role: 'tool', tool_call_id: 'b' },
+        { role: 'tool', tool_call_id: 'c', content: null },
       ],
       max_tokens: null,
       stop: null,

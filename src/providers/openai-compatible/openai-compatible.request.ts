@@ -62,6 +62,7 @@ function needsChange(message: ChatMessage, dialect: OpenAiDialect): boolean {
     hasOtherReasoning(message, dialect) ||
     (!dialect.takesEmptyFields && OFTEN_EMPTY.some((field) => isEmpty(message[field]))) ||
     (!dialect.takesExtraContent && 'extra_content' in message) ||
+    answersNothing(message) ||
     (message.tool_calls?.some((call) => hasOthers(call, dialect)) ?? false)
   );
 }
@@ -74,8 +75,14 @@ function changed(message: ChatMessage, dialect: OpenAiDialect): ChatMessage {
   if (!dialect.takesReasoningContent) for (const field of REASONING_FIELDS) delete kept[field];
   else if (dialect.reasoningName === 'reasoning') renameReasoning(kept);
   if (!dialect.takesExtraContent) delete kept.extra_content;
+  if (answersNothing(kept)) kept.content = '';
   if (kept.tool_calls) kept.tool_calls = kept.tool_calls.map((call) => withoutOthers(call, dialect));
   return kept;
+}
+
+/** Go's clients leave an empty text out, and some servers want one. */
+function answersNothing({ role, content }: ChatMessage): boolean {
+  return role === 'tool' && (content === undefined || content === null);
 }
 
 function isEmpty(value: unknown): boolean {

@@ -100,6 +100,16 @@ describe('the request', () => {
     expect(toWireRequest(call({ messages }), knowing, false).messages).toEqual(messages);
   });
 
+  it('says the empty text of a tool that answered nothing: Go’s clients leave it out, and DeepSeek wants it', () => {
+    const answer = { role: 'tool' as const, tool_call_id: 'call_1' };
+    const messages: ChatRequest['messages'] = [answer, { ...answer, content: null }];
+    expect(toWireRequest(call({ messages }), dialect, false).messages).toEqual([
+      { ...answer, content: '' },
+      { ...answer, content: '' },
+    ]);
+    expect(messages[0]).toEqual(answer);
+  });
+
   it('leaves out what OpenAI’s answers and SDKs say of nothing: servers exist that know no such fields (Mistral, Groq)', () => {
     const tool_calls = [
       { id: 'call_1', type: 'function' as const, function: { name: 'f', arguments: '{}' } },
