@@ -11,10 +11,6 @@ class LightHeaders implements Iterable<[string, string]> {
     return joined(this.record[name] ?? this.record[name.toLowerCase()]) ?? null;
   }
 
-  has(name: string): boolean {
-    return this.get(name) !== null;
-  }
-
   *entries(): IterableIterator<[string, string]> {
     for (const [name, value] of Object.entries(this.record)) {
       const text = joined(value);
@@ -24,18 +20,6 @@ class LightHeaders implements Iterable<[string, string]> {
 
   [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.entries();
-  }
-
-  *keys(): IterableIterator<string> {
-    for (const [name] of this.entries()) yield name;
-  }
-
-  *values(): IterableIterator<string> {
-    for (const [, value] of this.entries()) yield value;
-  }
-
-  forEach(visit: (value: string, name: string, headers: LightHeaders) => void): void {
-    for (const [name, value] of this.entries()) visit(value, name, this);
   }
 }
 

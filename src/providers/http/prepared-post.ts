@@ -78,12 +78,8 @@ export class PreparedPost {
     const target = await this.#prepare();
     if (target) return target.postForWhole(JSON.stringify(body), headers, signal);
     const response = await this.#bySdk(body, headers, signal);
-    return {
-      ok: response.ok,
-      status: response.status,
-      headers: response.headers,
-      text: await response.text(),
-    };
+    const { ok, status } = response;
+    return { ok, status, headers: response.headers, text: await response.text() };
   }
 
   /** `undefined` for a client whose fetch is not ours. */
