@@ -126,12 +126,9 @@ function outOfTime(cause: unknown): ProviderError {
 }
 
 function connectionError(processed: Processed, kind: string, cause: unknown): ProviderError {
-  const code = processed === 'no' ? 'provider_overloaded' : 'provider_bad_response';
-  const message =
-    processed === 'no'
-      ? `The provider could not be reached (${kind}).`
-      : `The connection to the provider failed (${kind}).`;
-  return new ProviderError(code, message, { processed, countsAsFailure: true, tryElsewhere: true, cause });
+  if (processed !== 'no') return badResponse(`The connection to the provider failed (${kind}).`, cause);
+  const message = `The provider could not be reached (${kind}).`;
+  return new ProviderError('provider_overloaded', message, { ...VERDICTS.overloaded, cause });
 }
 
 function answeredFailure(status: number, thrown: unknown): Failure {
@@ -149,6 +146,7 @@ function plainWords(status: number, text: string): string | undefined {
 
 function judge(failure: Failure, begun: boolean): ProviderError {
   const verdict: Verdict = verdictOf(failure);
+  const requestId = requestIdIn(failure.headers);
   return new ProviderError(verdict.code, verdict.ownWords ?? shownMessage(failure), {
     processed: begun ? 'unknown' : verdict.processed,
     countsAsFailure: verdict.countsAsFailure,
@@ -157,7 +155,7 @@ function judge(failure: Failure, begun: boolean): ProviderError {
     ...wireCode(verdict, failure),
     ...retryAfter(verdict, failure),
     ...(failure.status === undefined ? {} : { upstreamStatus: failure.status }),
-    ...providerRequestId(failure),
+    ...(requestId ? { providerRequestId: requestId } : {}),
     cause: failure.cause,
   });
 }
@@ -253,7 +251,7 @@ function headersOf(headers: unknown): HeaderSource | undefined {
     : undefined;
 }
 
-function providerRequestId(failure: Failure): { providerRequestId?: string } {
-  const id = failure.headers?.get('x-request-id') ?? failure.headers?.get('apim-request-id');
-  return id ? { providerRequestId: id } : {};
+/** The server's id of a request, Azure's included. */
+export function requestIdIn(headers: HeaderSource | undefined): string | undefined {
+  return headers?.get('x-request-id') || headers?.get('apim-request-id') || undefined;
 }

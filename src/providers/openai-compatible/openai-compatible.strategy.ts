@@ -14,7 +14,7 @@ import { completionEvents } from './completion-events.js';
 import { concede, type Concession } from './concessions.js';
 import { negotiate, type Sent } from './negotiate-request.js';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
-import { badResponse, toProviderError } from './openai-compatible.errors.js';
+import { badResponse, requestIdIn, toProviderError } from './openai-compatible.errors.js';
 import { toWireRequest } from './openai-compatible.request.js';
 import { toChatCompletion } from './openai-compatible.response.js';
 import { ChatStreamTranslator, type StreamContext } from './openai-compatible.stream.js';
@@ -88,7 +88,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       );
       return {
         events: await this.#events(answer, call),
-        providerRequestId: requestIdOf(answer),
+        providerRequestId: requestIdIn(answer.headers),
         droppedParams,
       };
     } catch (error) {
@@ -116,7 +116,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
       return {
         completion: toChatCompletion(body, this.#context(call), usage),
         usage,
-        providerRequestId: requestIdOf(answer),
+        providerRequestId: requestIdIn(answer.headers),
         droppedParams,
       };
     } catch (error) {
@@ -209,8 +209,4 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
 /** Not every server has a list of models; if it says so, it is up. */
 function isWithoutModelList(error: Error): boolean {
   return error instanceof ProviderError && (error.upstreamStatus === 404 || error.upstreamStatus === 405);
-}
-
-function requestIdOf(response: Pick<PostResponse, 'headers'>): string | undefined {
-  return response.headers.get('x-request-id') ?? response.headers.get('apim-request-id') ?? undefined;
 }

@@ -9,7 +9,7 @@ import {
 import { ChatEventStream } from '../openai-compatible/chat-event-stream.js';
 import { concedeField } from '../openai-compatible/concessions.js';
 import { negotiate, type Sent } from '../openai-compatible/negotiate-request.js';
-import { badResponse, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
+import { badResponse, requestIdIn, toProviderError } from '../openai-compatible/openai-compatible.errors.js';
 import { asObject, parseAnswer, type WireObject } from '../openai-compatible/openai-compatible.wire.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { toResponsesRequest } from './responses.request.js';
@@ -31,7 +31,7 @@ export class ResponsesStrategy implements ProviderStrategy {
       return {
         completion: responseToCompletion(body, call),
         usage: body && readResponsesUsage(body.usage, outputItems(body), body.tool_usage),
-        providerRequestId: requestIdOf(response),
+        providerRequestId: requestIdIn(response.headers),
         droppedParams,
       };
     } catch (error) {
@@ -44,7 +44,7 @@ export class ResponsesStrategy implements ProviderStrategy {
       const { answer: response, droppedParams } = await this.#send(call, true);
       if (!response.body) throw badResponse('The provider answered without a body.');
       const events = new ChatEventStream(response.body, new ResponsesStreamTranslator(call), call.signal);
-      return { events, providerRequestId: requestIdOf(response), droppedParams };
+      return { events, providerRequestId: requestIdIn(response.headers), droppedParams };
     } catch (error) {
       throw toProviderError(error, call.signal);
     }
@@ -68,8 +68,4 @@ export class ResponsesStrategy implements ProviderStrategy {
     };
     return this.client.post('/responses', { body, headers, signal: abortSignalOf(call.signal) }).asResponse();
   }
-}
-
-function requestIdOf(response: Response): string | undefined {
-  return response.headers.get('x-request-id') ?? undefined;
 }

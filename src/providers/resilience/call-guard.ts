@@ -27,10 +27,6 @@ export class CallGuard extends CallSwitch implements Timed {
     else parent.addEventListener('abort', this, { once: true });
   }
 
-  get signal(): CallSignal {
-    return this;
-  }
-
   /** The caller's signal is aborted. */
   handleEvent(): void {
     this.abort(abortReason(this.#parent));

@@ -3,12 +3,12 @@ import { ProviderError } from '@app/contracts';
 /** About how fast a queue at a provider moves; nothing better is known. */
 const FULL_RETRY_AFTER_MS = 1000;
 
+const NOT_ASKED = { processed: 'no', countsAsFailure: false, tryElsewhere: true } as const;
+
 /** The provider was not asked: its breaker is open. */
 export function circuitOpen(provider: string, retryAfterMs: number): ProviderError {
   return new ProviderError('circuit_open', `${provider} is failing at the moment and is not called.`, {
-    processed: 'no',
-    countsAsFailure: false,
-    tryElsewhere: true,
+    ...NOT_ASKED,
     retryAfterMs: Math.max(1, retryAfterMs),
   });
 }
@@ -16,9 +16,7 @@ export function circuitOpen(provider: string, retryAfterMs: number): ProviderErr
 /** The provider was not asked: as many calls as allowed are under way. */
 export function bulkheadFull(provider: string): ProviderError {
   return new ProviderError('bulkhead_full', `Too many calls to ${provider} are in progress.`, {
-    processed: 'no',
-    countsAsFailure: false,
-    tryElsewhere: true,
+    ...NOT_ASKED,
     retryAfterMs: FULL_RETRY_AFTER_MS,
   });
 }

@@ -92,7 +92,7 @@ class CallState extends CallGuard {
       maxOutputTokens: given.maxOutputTokens,
       requestId: given.requestId,
       traceparent: given.traceparent,
-      signal: this.signal,
+      signal: this,
       dropUnsupported: given.dropUnsupported,
       placement: given.placement,
     };
