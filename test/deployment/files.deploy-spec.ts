@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freePort } from '@app/testing';
 import { describe, expect, inject, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { Environment } from '../../src/config/environment.js';
@@ -105,6 +106,24 @@ describe('scripts', () => {
       (await runScript('firewall-setup.sh', ['--dry-run', '--ssh-from', '1.2.3.4; rm -rf /'])).code,
     ).toBe(2);
   });
+});
+
+it('quickstart.mjs says before the build that the Node of the packages does not start here, and what is missing', async () => {
+  const checkout = await mkdtemp(join(inject('runDirectory'), 'quickstart-'));
+  for (const folder of ['deployments', 'src', 'libs', 'dist', 'node_modules/.bin'])
+    await mkdir(join(checkout, folder), { recursive: true });
+  await copyFile(join(DEPLOYMENTS, 'quickstart.mjs'), join(checkout, 'deployments/quickstart.mjs'));
+  for (const name of ['package-lock.json', 'node_modules/.package-lock.json'])
+    await writeFile(join(checkout, name), '{"packages":{}}');
+  await writeFile(join(checkout, 'dist/.built'), '');
+  const loader = '#!/bin/sh\necho "libatomic.so.1: cannot open shared object file" >&2\nexit 127\n';
+  await writeFile(join(checkout, 'node_modules/.bin/node'), loader, { mode: 0o755 });
+  const { code, stderr } = await run(process.execPath, [join(checkout, 'deployments/quickstart.mjs')], {
+    env: { PATH: process.env['PATH'], PORT: String(await freePort()) },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toContain('libatomic.so.1: cannot open');
+  expect(stderr).toContain('apt-get install libatomic1');
 });
 
 describe('images', () => {
