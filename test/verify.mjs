@@ -101,14 +101,14 @@ async function quietScript(script) {
 }
 
 /**
- * Tests that start servers and gateways of their own. Most wait more than they work: three for two cores. Those that measure
+ * Tests that start servers and gateways of their own. Most wait more than they work: one for each core. Those that measure
  * have half the cores, the rest is for what they start.
  */
 async function serverStages(projects) {
   const chosen = projects.map((project) => `--project=${project}`);
   const alone = projects.flatMap((project) => ALONE[project].map((name) => `test/${project}/${name}`));
   const others = alone.map((name) => `--exclude=${name}*`);
-  await vitestStage(projects.join(' and '), [...chosen, `--maxWorkers=${Math.ceil(cores * 1.5)}`, ...others]);
+  await vitestStage(projects.join(' and '), [...chosen, `--maxWorkers=${cores}`, ...others]);
   const workers = Math.max(1, Math.floor(cores / 2));
   await vitestStage(`${projects.join(' and ')} (alone)`, [...chosen, `--maxWorkers=${workers}`, ...alone]);
 }
