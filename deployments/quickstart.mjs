@@ -177,8 +177,8 @@ function chooseNode() {
     if (status === 0) return pinned;
     // npm run puts it before every other Node, so that another one would not help.
     throw new Error(
-      `the Node of the packages does not start: ${stderr?.trim()}\n` +
-        'Where it misses libatomic.so.1 (slim images): apt-get install libatomic1, or dnf install libatomic.',
+      `the Node from the packages does not start: ${stderr?.trim()}\n` +
+        'If libatomic.so.1 is missing (slim images): apt-get install libatomic1, or dnf install libatomic.',
     );
   }
   const [major, minor] = process.versions.node.split('.').map(Number);
