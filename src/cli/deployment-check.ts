@@ -75,11 +75,11 @@ export class DeploymentCheck {
   /** A degraded gateway serves: its weak spots are named, and the check goes on. */
   async #hasNothingDown(): Promise<string> {
     const { status, text } = await this.#ask('/health/detailed', { anonymous: true });
-    if (status === 403 || status === 404) return 'closed from here';
+    if (status === 403 || status === 404) return 'not accessible from here';
     expectStatus(status, 200, text);
     const report = parseJson(text);
     const unwell = unwellComponents(field(report, 'components')).join(', ');
-    if (field(report, 'status') === 'unhealthy') throw new CheckFailed(unwell || 'the report says unhealthy');
+    if (field(report, 'status') === 'unhealthy') throw new CheckFailed(unwell || 'the overall status is unhealthy');
     return unwell;
   }
 
