@@ -79,7 +79,8 @@ export class DeploymentCheck {
     expectStatus(status, 200, text);
     const report = parseJson(text);
     const unwell = unwellComponents(field(report, 'components')).join(', ');
-    if (field(report, 'status') === 'unhealthy') throw new CheckFailed(unwell || 'the overall status is unhealthy');
+    if (field(report, 'status') === 'unhealthy')
+      throw new CheckFailed(unwell || 'the overall status is unhealthy');
     return unwell;
   }
 
