@@ -1,5 +1,6 @@
 import { GatewayError, LONG_TEXT } from '@app/contracts';
 import type { IncomingMessage } from 'node:http';
+import { GatheredBytes } from '../bytes/gathered-bytes.js';
 import { MAX_JSON_DEPTH, MAX_JSON_VALUES, structureFault, tooDeep, tooMany } from './json-structure.js';
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
@@ -58,17 +59,11 @@ function checkHeaders(request: IncomingMessage): void {
 
 /** A body on its way. */
 interface Reading {
-  readonly chunks: Buffer[];
-  /** How many of them, from the first on, were joined from `MOST_PIECES` each. */
-  joined: number;
-  bytes: number;
+  readonly bytes: GatheredBytes;
   readonly limitBytes: number;
   readonly read: (bytes: Buffer) => void;
   readonly reject: (error: unknown) => void;
 }
-
-/** Each piece takes some 400 bytes besides its own: 10 MiB in chunks of one byte would take 4 GB. */
-const MOST_PIECES = 1_024;
 
 const READING = Symbol('reading');
 
@@ -84,7 +79,7 @@ function readBytes(
   read: (bytes: Buffer) => void,
   reject: (error: unknown) => void,
 ): void {
-  request[READING] = { chunks: [], joined: 0, bytes: 0, limitBytes, read, reject };
+  request[READING] = { bytes: new GatheredBytes(), limitBytes, read, reject };
   request.on('data', onData).on('end', onEnd).on('error', onEndBefore).on('close', onClose);
 }
 
@@ -92,22 +87,15 @@ function onData(this: ReadRequest, chunk: Buffer): void {
   const reading = this[READING];
   // What still comes after a refusal is read and dropped until that is sent: a reset would overtake it.
   if (!reading) return;
-  reading.bytes += chunk.length;
-  const { chunks } = reading;
-  chunks.push(chunk);
-  if (chunks.length - reading.joined === MOST_PIECES) {
-    chunks.push(Buffer.concat(chunks.splice(reading.joined)));
-    reading.joined += 1;
-  }
-  if (reading.bytes > reading.limitBytes) taken(this)?.reject(tooLarge(reading.limitBytes));
+  reading.bytes.add(chunk);
+  if (reading.bytes.length > reading.limitBytes) taken(this)?.reject(tooLarge(reading.limitBytes));
 }
 
 function onEnd(this: ReadRequest): void {
   const reading = taken(this);
   if (!reading) return;
-  const { chunks, bytes } = reading;
   try {
-    reading.read(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes));
+    reading.read(reading.bytes.take());
   } catch (error) {
     reading.reject(error);
   }

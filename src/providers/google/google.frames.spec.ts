@@ -1,5 +1,7 @@
 import { SseTooLargeError } from '@app/sse';
 import fc from 'fast-check';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { GeminiFrames } from './google.frames.js';
 
@@ -58,5 +60,20 @@ describe('GeminiFrames', () => {
     expect(() => {
       for (let i = 0; i < 9; i += 1) frames.read(i === 0 ? piece : piece.fill(0x78), () => undefined);
     }).toThrow(SseTooLargeError);
+  });
+
+  it('takes no more memory for an element that comes in pieces of a byte each', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const frames = new GeminiFrames();
+    const found: string[] = [];
+    frames.read(encode('[{"a":"'), (json) => found.push(json));
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 300_000; i += 1) frames.read(Buffer.from('x'), (json) => found.push(json));
+    collect();
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(15 * 2 ** 20);
+    frames.read(encode('"}'), (json) => found.push(json));
+    expect(found).toEqual([`{"a":"${'x'.repeat(300_000)}"}`]);
   });
 });

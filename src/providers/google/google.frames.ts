@@ -1,3 +1,4 @@
+import { GatheredBytes } from '../../bytes/gathered-bytes.js';
 import { DEFAULT_MAX_EVENT_BYTES, SseDecoder, SseTooLargeError } from '@app/sse';
 
 type Found = (json: string) => void;
@@ -64,8 +65,7 @@ class JsonObjects implements Reader {
   #depth = 0;
   #inString = false;
   #escaped = false;
-  #pieces: Uint8Array[] = [];
-  #bytes = 0;
+  readonly #bytes = new GatheredBytes();
 
   read(bytes: Uint8Array, found: Found): void {
     let start = this.#depth > 0 ? 0 : -1;
@@ -74,7 +74,7 @@ class JsonObjects implements Reader {
       if (step === 'opened') start = i;
       if (step === 'closed') {
         this.#keep(bytes.subarray(start, i + 1));
-        found(this.#take());
+        found(this.#bytes.take().toString('utf8'));
         start = -1;
       }
     }
@@ -104,15 +104,7 @@ class JsonObjects implements Reader {
   }
 
   #keep(bytes: Uint8Array): void {
-    this.#bytes += bytes.length;
-    if (this.#bytes > DEFAULT_MAX_EVENT_BYTES) throw new SseTooLargeError(DEFAULT_MAX_EVENT_BYTES);
-    this.#pieces.push(bytes);
-  }
-
-  #take(): string {
-    const text = Buffer.concat(this.#pieces).toString('utf8');
-    this.#pieces = [];
-    this.#bytes = 0;
-    return text;
+    this.#bytes.add(bytes);
+    if (this.#bytes.length > DEFAULT_MAX_EVENT_BYTES) throw new SseTooLargeError(DEFAULT_MAX_EVENT_BYTES);
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { abortReason, type CallSignal } from '@app/contracts';
 import type { Dispatcher } from 'undici';
+import { GatheredBytes } from '../../bytes/gathered-bytes.js';
 import { ConnectionError, noteUnsent, toConnectionError } from './connection-failure.js';
 import { LightBody, REFUSAL_LIMITS } from './light-body.js';
 import { isSuccess, LightAnswer, LightResponse } from './light-response.js';
@@ -178,10 +179,7 @@ class AnswerExchange extends Exchange<LightAnswer> {
   readonly #maxBodyBytes: number;
   #status = 0;
   #headers: IncomingHttpHeaders | undefined;
-  /** Most answers come in one piece. */
-  #firstChunk: Buffer | undefined;
-  #laterChunks: Buffer[] | undefined;
-  #bytes = 0;
+  readonly #bytes = new GatheredBytes();
   #refusalLimit: NodeJS.Timeout | undefined;
 
   constructor(waiting: Waiting<LightAnswer>, signal: CallSignal, maxBodyBytes: number) {
@@ -202,17 +200,15 @@ class AnswerExchange extends Exchange<LightAnswer> {
   }
 
   override onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#bytes += chunk.length;
-    if (this.#bytes > this.#maxBodyBytes) return this.#refuse(controller);
-    if (!this.#firstChunk) this.#firstChunk = chunk;
-    else (this.#laterChunks ??= []).push(chunk);
-    if (this.#bytes > REFUSAL_LIMITS.maxBytes && this.#isRefusal) this.#cut(controller);
+    this.#bytes.add(chunk);
+    if (this.#bytes.length > this.#maxBodyBytes) return this.#refuse(controller);
+    if (this.#bytes.length > REFUSAL_LIMITS.maxBytes && this.#isRefusal) this.#cut(controller);
   }
 
   override onResponseEnd(): void {
     super.onResponseEnd();
     clearTimeout(this.#refusalLimit);
-    this.succeed(new LightAnswer(this.#status, this.#headers ?? {}, this.#body()));
+    this.succeed(new LightAnswer(this.#status, this.#headers ?? {}, this.#bytes.take()));
   }
 
   /** The status of a refusal is enough: its text may be cut. */
@@ -240,11 +236,6 @@ class AnswerExchange extends Exchange<LightAnswer> {
   #cut(controller: Dispatcher.DispatchController): void {
     this.onResponseEnd();
     controller.abort(new ConnectionError('other', 'unknown', 'BODY_CANCELLED'));
-  }
-
-  #body(): Buffer | undefined {
-    if (!this.#firstChunk || !this.#laterChunks) return this.#firstChunk;
-    return Buffer.concat([this.#firstChunk, ...this.#laterChunks], this.#bytes);
   }
 }
 

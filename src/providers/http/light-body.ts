@@ -1,5 +1,6 @@
 import type { ReadyEvents } from '@app/contracts';
 import type { Dispatcher } from 'undici';
+import { GatheredBytes } from '../../bytes/gathered-bytes.js';
 import { ConnectionError } from './connection-failure.js';
 
 /** Bytes kept for a reader that is slower than the sender, before the socket is paused. */
@@ -16,9 +17,9 @@ interface Waiter {
 
 /** The bytes of an answer as they arrive: an async iterable for the SDKs and for us. One consumer, read once. */
 export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, ReadyEvents<Uint8Array> {
-  /** A reader that keeps up leaves at most one chunk; only a slower one needs the list. */
+  /** A reader that keeps up leaves at most one chunk; a slower one gets what came after that in one piece. */
   #next: Uint8Array | undefined;
-  #later: Uint8Array[] | undefined;
+  #later: GatheredBytes | undefined;
   #bytes = 0;
   #ended = false;
   #failure: { reason: unknown } | undefined;
@@ -37,7 +38,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     this.#wakeUp();
     const waiter = this.#takeWaiter();
     if (waiter) return waiter.resolve({ done: false, value: chunk });
-    if (this.#next) (this.#later ??= []).push(chunk);
+    if (this.#next) (this.#later ??= new GatheredBytes()).add(chunk);
     else this.#next = chunk;
     this.#bytes += chunk.length;
     if (this.#bytes >= HIGH_WATER_MARK_BYTES) this.controller.pause();
@@ -84,7 +85,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     this.#used = true;
     const value = this.#next;
     if (!value) return undefined;
-    this.#next = this.#later?.shift();
+    this.#next = this.#later?.length ? this.#later.take() : undefined;
     this.#release(value.length);
     return value;
   }
@@ -107,35 +108,32 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
    * @throws ConnectionError `body_too_large` as soon as there are more than `maxBytes`; the upstream is closed
    */
   async readAll(maxBytes: number): Promise<Buffer> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
+    const bytes = new GatheredBytes();
     for (;;) {
       const { done, value } = await this.next();
-      if (done) return chunks.length === 1 ? asBuffer(chunks[0]) : Buffer.concat(chunks, length);
-      chunks.push(value);
-      length += value.length;
-      if (length > maxBytes) throw this.#tooLarge();
+      if (done) return bytes.take();
+      bytes.add(value);
+      if (bytes.length > maxBytes) throw this.#tooLarge();
     }
   }
 
   /** A refusal's text within `REFUSAL_LIMITS`; the upstream is closed if there is more. */
   async readRefusal(): Promise<Buffer> {
     const { maxBytes, patienceMs } = REFUSAL_LIMITS;
-    const chunks: Uint8Array[] = [];
+    const bytes = new GatheredBytes();
     const timer = setTimeout(() => void this.return(), patienceMs);
     try {
-      for (let length = 0; length < maxBytes;) {
+      while (bytes.length < maxBytes) {
         const { done, value } = await this.next();
         if (done) break;
-        chunks.push(value);
-        length += value.length;
+        bytes.add(value);
       }
     } catch {
       // Cut, or too late.
     }
     clearTimeout(timer);
     if (!this.#ended && !this.#failure) void this.return();
-    return Buffer.concat(chunks).subarray(0, maxBytes);
+    return bytes.take().subarray(0, maxBytes);
   }
 
   #tooLarge(): ConnectionError {
@@ -163,9 +161,4 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     this.#waiter = undefined;
     return waiter;
   }
-}
-
-function asBuffer(bytes: Uint8Array | undefined): Buffer {
-  if (!bytes) return Buffer.alloc(0);
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

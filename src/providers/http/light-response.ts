@@ -46,11 +46,11 @@ export class LightAnswer {
   constructor(
     readonly status: number,
     headers: IncomingHttpHeaders,
-    body: Buffer | undefined,
+    body: Buffer,
   ) {
     this.headers = new LightHeaders(headers);
     this.ok = isSuccess(status);
-    this.text = body ? textOf(body) : '';
+    this.text = textOf(body);
     if (!this.ok) errorTexts.set(this.headers, this.text);
   }
 }
