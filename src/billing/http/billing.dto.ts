@@ -83,8 +83,8 @@ function IsDescription(example: string): PropertyDecorator {
   return applyDecorators(
     ApiPropertyOptional({ type: String, example }),
     IsOptional(),
-    IsString(),
     MaxLength(500),
+    IsString(),
   );
 }
 
