@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { DatabaseService } from '../database/database.service.js';
 import { AccountsService } from './accounts/accounts.service.js';
@@ -22,6 +23,7 @@ import { LeaseUpkeep } from './leases/lease-upkeep.service.js';
 import { Leases } from './leases/leases.service.js';
 import { MoneyDatabase } from './money-database.js';
 import { OutageCredit } from './outage/outage-credit.service.js';
+import { BILLING_ENTITIES } from './persistence.js';
 import { PriceVersions } from './prices/price-versions.service.js';
 import { EstimatorService } from './quote/estimator.service.js';
 import { QuoterService } from './quoter.service.js';
@@ -41,6 +43,7 @@ import { Retention } from './upkeep/retention.service.js';
 
 /** Money: see README.md for what it promises and how. */
 @Module({
+  imports: [TypeOrmModule.forFeature(BILLING_ENTITIES)],
   controllers: [
     BillingController,
     EstimateController,

@@ -3,7 +3,7 @@ import type { DataSourceOptions } from 'typeorm';
 import { readConnectionTarget } from './connection-target.js';
 import type { DatabaseHealth } from './database-health.js';
 import { observedClient } from './observed-client.js';
-import { MIGRATIONS } from './schema.js';
+import { ENTITIES, MIGRATIONS } from './schema.js';
 
 export const MIGRATIONS_TABLE = 'gateway_migrations';
 
@@ -50,6 +50,7 @@ function buildOptions(settings: DataSourceSettings, timeouts: typeof REQUEST_TIM
   return {
     type: 'postgres',
     url: target.url,
+    entities: ENTITIES,
     migrations: [...(settings.migrations ?? MIGRATIONS)],
     migrationsTableName: MIGRATIONS_TABLE,
     synchronize: false,

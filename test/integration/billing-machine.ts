@@ -22,7 +22,7 @@ import { BillingJournal } from '../../src/billing/journal/billing-journal.servic
 import { Leases } from '../../src/billing/leases/leases.service.js';
 import { MoneyDatabase, type StatementRunner } from '../../src/billing/money-database.js';
 import { OutageCredit } from '../../src/billing/outage/outage-credit.service.js';
-import { BILLING_MIGRATIONS } from '../../src/billing/persistence.js';
+import { BILLING_ENTITIES, BILLING_MIGRATIONS } from '../../src/billing/persistence.js';
 import { PriceVersions } from '../../src/billing/prices/price-versions.service.js';
 import { QuoterService } from '../../src/billing/quoter.service.js';
 import { BillingSessions } from '../../src/billing/session/billing-sessions.service.js';
@@ -46,6 +46,7 @@ export function connect(url: string, poolSize = 16): Promise<DataSource> {
   return new DataSource({
     type: 'postgres',
     url,
+    entities: BILLING_ENTITIES,
     migrations: BILLING_MIGRATIONS,
     poolSize,
     extra: {

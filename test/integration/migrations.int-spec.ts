@@ -27,6 +27,18 @@ it('several instances that boot at once apply each migration once', async () => 
   expect(rows).toHaveLength(MIGRATIONS.length);
 });
 
+it('the tables fit the entities', async () => {
+  await applyMigrations(migrationOptions(settings()));
+  const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
+  try {
+    expect(dataSource.entityMetadatas).not.toEqual([]);
+    for (const { target } of dataSource.entityMetadatas)
+      await dataSource.getRepository(target).find({ take: 1 });
+  } finally {
+    await dataSource.destroy();
+  }
+});
+
 it('looking for pending migrations writes nothing', async () => {
   const dataSource = await new DataSource(dataSourceOptions(settings())).initialize();
   expect(await listPendingMigrations(dataSource)).toHaveLength(MIGRATIONS.length);

@@ -10,11 +10,14 @@ import {
   priceUsage,
 } from '@app/money';
 import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
 import { DatabaseService } from '../../database/database.service.js';
 import type { AttemptReceipt } from '../billing-session.js';
+import { Hold } from '../entities/hold.entity.js';
 import { Settler } from '../settle/settler.service.js';
 import { transactionId } from '../transaction-id.js';
-import { FIND_ENTRIES_OF_HOLD, FIND_HOLDS_OF_REQUEST } from './report-statements.js';
+import { FIND_ENTRIES_OF_HOLD } from './report-statements.js';
 
 export interface ReceiptLine {
   readonly category: string;
@@ -73,9 +76,12 @@ interface AttemptView {
   readonly duration_ms: number;
 }
 
+const HOLD_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 @Injectable()
 export class ReceiptsService {
   constructor(
+    @InjectRepository(Hold) private readonly holds: Repository<Hold>,
     private readonly database: DatabaseService,
     private readonly settler: Settler,
   ) {}
@@ -87,8 +93,7 @@ export class ReceiptsService {
    */
   async find(requestId: string, userId: string | undefined): Promise<Receipt> {
     await this.settler.drain({ userId });
-    const holds = await this.database.query<HoldRow>(FIND_HOLDS_OF_REQUEST, [requestId, userId ?? null]);
-    const [hold, ...others] = holds;
+    const [hold, ...others] = await this.#holdsOf(requestId, userId);
     if (!hold) throw new GatewayError('not_found', 'There is no such request.', { param: 'request_id' });
     const entries = await this.database.query<EntryRow>(FIND_ENTRIES_OF_HOLD, [hold.id]);
     return toReceipt(
@@ -97,25 +102,24 @@ export class ReceiptsService {
       others.map((other) => other.id),
     );
   }
-}
 
-interface HoldRow {
-  id: string;
-  request_id: string;
-  user_id: string;
-  model: string;
-  stream: boolean;
-  amount_nano: string;
-  bound_nano: string;
-  state: string;
-  captured_nano: string | null;
-  shortfall_nano: string | null;
-  outcome: string | null;
-  attempts: AttemptReceipt[] | null;
-  on_credit: boolean;
-  created_at: Date;
-  closed_at: Date | null;
-  expires_at: Date;
+  /** The one whose own id it is, then the newest, since clients choose request ids and may repeat them. */
+  async #holdsOf(requestId: string, userId: string | undefined): Promise<Hold[]> {
+    const whose = userId === undefined ? {} : { userId };
+    const own = HOLD_ID.test(requestId) ? [{ id: requestId, ...whose }] : [];
+    try {
+      return await this.holds
+        .createQueryBuilder('hold')
+        .where([{ requestId, ...whose }, ...own])
+        .orderBy('hold.id::text = :requestId', 'DESC')
+        .addOrderBy('hold.createdAt', 'DESC')
+        .setParameters({ requestId })
+        .limit(20)
+        .getMany();
+    } catch (error) {
+      throw this.database.toGatewayError(error);
+    }
+  }
 }
 
 interface EntryRow {
@@ -132,24 +136,24 @@ interface EntryRow {
   card: PriceCardJson | null;
 }
 
-const money = (nano: string | null): ExactJsonNumber => exactJsonNumber(BigInt(nano ?? '0'));
+const money = (nano: bigint | string | null): ExactJsonNumber => exactJsonNumber(BigInt(nano ?? 0));
 
-function toReceipt(hold: HoldRow, entries: readonly EntryRow[], sameRequestId: readonly string[]): Receipt {
+function toReceipt(hold: Hold, entries: readonly EntryRow[], sameRequestId: readonly string[]): Receipt {
   return {
-    request_id: hold.request_id,
+    request_id: hold.requestId,
     billing_id: hold.id,
-    user_id: hold.user_id,
+    user_id: hold.userId,
     model: hold.model,
     stream: hold.stream,
     state: hold.state,
     outcome: hold.outcome,
-    created_at: hold.created_at.toISOString(),
-    settled_at: hold.closed_at?.toISOString() ?? null,
+    created_at: hold.createdAt.toISOString(),
+    settled_at: hold.closedAt?.toISOString() ?? null,
     hold: {
-      amount: money(hold.amount_nano),
-      worst_case: money(hold.bound_nano),
-      on_credit: hold.on_credit,
-      expires_at: hold.expires_at.toISOString(),
+      amount: money(hold.amountNano),
+      worst_case: money(hold.boundNano),
+      on_credit: hold.onCredit,
+      expires_at: hold.expiresAt.toISOString(),
     },
     attempts: (hold.attempts ?? []).map(toAttempt),
     settlement: toSettlement(hold, entries),
@@ -174,13 +178,13 @@ function toAttempt(attempt: AttemptReceipt): AttemptView {
   };
 }
 
-function toSettlement(hold: HoldRow, entries: readonly EntryRow[]): Receipt['settlement'] {
+function toSettlement(hold: Hold, entries: readonly EntryRow[]): Receipt['settlement'] {
   const charge = entries.find((entry) => entry.kind === 'charge');
   if (!charge) return null;
   const refund = entries.find((entry) => entry.kind === 'refund');
   return {
     charged: exactJsonNumber(-BigInt(charge.amount_nano)),
-    shortfall: money(hold.shortfall_nano),
+    shortfall: money(hold.shortfallNano),
     refunded: money(refund?.amount_nano ?? null),
     provider: charge.provider,
     upstream_model: charge.upstream_model,

@@ -75,18 +75,6 @@ export const LIST_USERS = `
   SELECT user_id, balance_nano::text, created_at, ${heldByOthersToo('$4')}::text AS held_nano
     FROM account WHERE user_id LIKE $1 ORDER BY user_id LIMIT $2 OFFSET $3`;
 
-/**
- * Holds of one request: the one whose own id it is, then the newest, since clients choose request ids and may repeat them.
- * $1 the id the client saw, or the hold's own; $2 user or null = anybody's
- */
-export const FIND_HOLDS_OF_REQUEST = `
-  SELECT id, request_id, user_id, model, stream, amount_nano::text, bound_nano::text, state,
-         captured_nano::text, shortfall_nano::text, outcome, attempts, on_credit, created_at, closed_at, expires_at
-    FROM hold
-   WHERE (request_id = $1 OR id = CASE WHEN $1 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $1::uuid END)
-     AND ($2::text IS NULL OR user_id = $2)
-   ORDER BY id::text = $1 DESC, created_at DESC LIMIT 20`;
-
 /** Ledger rows of one hold, oldest first, each with its price card. $1 hold */
 export const FIND_ENTRIES_OF_HOLD = `
   SELECT ledger.id, kind, amount_nano::text, usage, usage_source, price_version, price_factor, ledger.provider,
