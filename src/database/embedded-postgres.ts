@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { withDataDirLock } from './embedded/data-dir-lock.js';
 import { ensureCluster } from './embedded/initialise-cluster.js';
 import { launchServer } from './embedded/launch-server.js';
+import { RECOVERY_MS, type Waiting } from './embedded/patience.js';
 import { locatePostgresBinaries, type PostgresBinaries } from './embedded/postgres-binaries.js';
 import {
   findLivingPostmaster,
@@ -16,6 +17,8 @@ import { chooseServerAccount, type ServerAccount } from './embedded/server-accou
 import { ServerUsers } from './embedded/server-users.js';
 
 const LOCK_TIMEOUT_MS = 120_000;
+/** Whoever has it may be waiting for a recovering server, then for the one started in its place. */
+const START_LOCK_TIMEOUT_MS = 2 * RECOVERY_MS + LOCK_TIMEOUT_MS;
 const WATCH_INTERVAL_MS = 1_000;
 
 export interface EmbeddedPostgresOptions {
@@ -24,6 +27,8 @@ export interface EmbeddedPostgresOptions {
   /** `false` trades durability for speed: for tests only. Default `true`. */
   readonly fsync?: boolean;
   readonly log?: (message: string) => void;
+  /** How long a server is waited for: for tests only. */
+  readonly patience?: Pick<Waiting, 'silenceMs' | 'recoveryMs'> | undefined;
 }
 
 export interface EmbeddedPostgres {
@@ -45,7 +50,7 @@ export interface EmbeddedPostgres {
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = resolve(options.dataDir);
   await mkdir(dataDir, { recursive: true });
-  const server = new EmbeddedServer(dataDir, options.fsync ?? true, options.log ?? (() => undefined));
+  const server = new EmbeddedServer(dataDir, options);
   await server.start();
   return server;
 }
@@ -55,6 +60,8 @@ class EmbeddedServer implements EmbeddedPostgres {
   readonly #dataDir: string;
   readonly #fsync: boolean;
   readonly #log: (message: string) => void;
+  readonly #waiting: Waiting;
+  readonly #stopping = new AbortController();
   readonly #clusterDir: string;
   readonly #users: ServerUsers;
   #binaries: PostgresBinaries;
@@ -65,10 +72,11 @@ class EmbeddedServer implements EmbeddedPostgres {
   #stopped: Promise<void> | undefined;
   #restarting = false;
 
-  constructor(dataDir: string, fsync: boolean, log: (message: string) => void) {
+  constructor(dataDir: string, options: EmbeddedPostgresOptions) {
     this.#dataDir = dataDir;
-    this.#fsync = fsync;
-    this.#log = log;
+    this.#fsync = options.fsync ?? true;
+    this.#log = options.log ?? (() => undefined);
+    this.#waiting = { ...options.patience, log: this.#log, signal: this.#stopping.signal };
     this.#clusterDir = join(dataDir, 'postgres');
     this.#users = new ServerUsers(join(dataDir, 'postgres.users'));
   }
@@ -80,7 +88,7 @@ class EmbeddedServer implements EmbeddedPostgres {
   async start(): Promise<void> {
     this.#account = await chooseServerAccount(this.#clusterDir);
     this.#binaries = await locatePostgresBinaries(this.#account);
-    await this.#locked(() => this.#startOrAttach());
+    await this.#locked(() => this.#startOrAttach(), START_LOCK_TIMEOUT_MS);
     const how = this.attached ? 'attached to the running' : 'started the';
     this.#log(`${how} embedded PostgreSQL in ${this.#clusterDir} (port ${this.#postmaster.port})`);
     process.once('exit', this.#abandon);
@@ -91,7 +99,7 @@ class EmbeddedServer implements EmbeddedPostgres {
     await this.#users.join();
     try {
       this.#password = await ensureCluster(this.#clusterDir, this.#binaries, this.#account, this.#fsync);
-      const living = await findLivingPostmaster(this.#clusterDir, this.#password);
+      const living = await findLivingPostmaster(this.#clusterDir, this.#password, this.#waiting);
       this.attached = living !== undefined;
       this.#postmaster = living ?? (await this.#launch(undefined));
     } catch (error) {
@@ -107,6 +115,8 @@ class EmbeddedServer implements EmbeddedPostgres {
 
   async #stop(): Promise<void> {
     clearInterval(this.#watch);
+    // A start that waits for the server has the lock.
+    this.#stopping.abort();
     process.off('exit', this.#abandon);
     await this.#locked(async () => {
       const stillUsed = await this.#users.leave();
@@ -134,11 +144,12 @@ class EmbeddedServer implements EmbeddedPostgres {
     try {
       await this.#locked(async () => {
         if (this.#stopped) return;
-        const living = await findLivingPostmaster(this.#clusterDir, this.#password);
+        const living = await findLivingPostmaster(this.#clusterDir, this.#password, this.#waiting);
         this.#postmaster = living ?? (await this.#launch(this.#postmaster.port));
-      });
+      }, START_LOCK_TIMEOUT_MS);
       this.#log('the embedded PostgreSQL had died and was started again');
     } catch (error) {
+      if (this.#stopped) return;
       this.#log(`the embedded PostgreSQL died and cannot be started again: ${String(error)}`);
     } finally {
       this.#restarting = false;
@@ -153,10 +164,12 @@ class EmbeddedServer implements EmbeddedPostgres {
       account: this.#account,
       fsync: this.#fsync,
       port,
+      password: this.#password,
+      waiting: this.#waiting,
     });
   }
 
-  #locked(work: () => Promise<void>): Promise<void> {
-    return withDataDirLock(join(this.#dataDir, 'postgres.lock'), LOCK_TIMEOUT_MS, work);
+  #locked(work: () => Promise<void>, timeoutMs = LOCK_TIMEOUT_MS): Promise<void> {
+    return withDataDirLock(join(this.#dataDir, 'postgres.lock'), timeoutMs, work);
   }
 }

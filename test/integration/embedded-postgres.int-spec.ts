@@ -1,11 +1,16 @@
 import { execFile, fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { eventually, runSql } from '@app/testing';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { eventually, runSql } from '@app/testing';
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from '../../src/database/embedded-postgres.js';
 import { readPostmasterFile } from '../../src/database/embedded/postmaster.js';
 import { isRunning } from '../../src/database/embedded/process-identity.js';
 
@@ -24,8 +29,11 @@ afterEach(async () => {
   for (const server of open.splice(0)) await server.stop();
 });
 
-async function start(dir = dataDir): Promise<EmbeddedPostgres> {
-  const server = await startEmbeddedPostgres({ dataDir: dir, fsync: false });
+async function start(
+  dir = dataDir,
+  options: Partial<EmbeddedPostgresOptions> = {},
+): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres({ dataDir: dir, fsync: false, ...options });
   open.push(server);
   return server;
 }
@@ -231,6 +239,89 @@ describe('a server that dies under a living gateway', () => {
     expect(next.attached).toBe(false);
     expect(await runSql(next.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   }, 40_000);
+});
+
+describe('a server whose recovery takes long', () => {
+  const told: string[] = [];
+  const heldFile = (): string => join(clusterDir(), 'held');
+  const recovering = (): Promise<boolean> =>
+    eventually('it says so', () => told.some((line) => line.includes('recovering')));
+
+  /** Its recovery asks a command for more of the log, which does not end before `goOn`: connections get SQLSTATE 57P03. */
+  async function holdRecovery(): Promise<void> {
+    await writeFile(join(clusterDir(), 'recovery.signal'), '');
+    const command = `restore_command = 'while [ -e held ]; do sleep 0.1; done; false'`;
+    await appendFile(join(clusterDir(), 'postgresql.auto.conf'), `hot_standby = off\n${command}\n`);
+    await writeFile(heldFile(), '');
+  }
+  const goOn = (): Promise<void> => rm(heldFile(), { force: true });
+  const startHeld = (patience: EmbeddedPostgresOptions['patience']): Promise<EmbeddedPostgres> =>
+    start(dataDir, { log: (line) => told.push(line), patience });
+
+  beforeEach(async () => {
+    told.length = 0;
+    await copyUsedFolder();
+  });
+  afterEach(goOn);
+
+  it('is waited for, longer than a silent one, and told of once', async () => {
+    await holdRecovery();
+    const starting = startHeld({ silenceMs: 500 });
+    await recovering();
+    const pid = await postmasterPid();
+    await sleep(2_500);
+    await goOn();
+    const server = await starting;
+    expect(await runSql(server.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect(await postmasterPid()).toBe(pid);
+    expect(told.filter((line) => line.includes('recovering'))).toHaveLength(1);
+  });
+
+  it('is waited for, too, when it is a killed gateway’s', async () => {
+    await holdRecovery();
+    const killed = forkUser();
+    const pid = await eventually('it is there', () => postmasterPid());
+    await kill(killed);
+    const starting = startHeld({ silenceMs: 500 });
+    await recovering();
+    await sleep(2_500);
+    await goOn();
+    expect((await starting).attached).toBe(true);
+    expect(await postmasterPid()).toBe(pid);
+  });
+
+  it('is stopped by who gives up on it', async () => {
+    await holdRecovery();
+    const starting = startHeld({ recoveryMs: 2_000 });
+    const refused = expect(starting).rejects.toThrow('did not start');
+    const pid = await eventually('it is there', () => postmasterPid());
+    await refused;
+    expect(await isRunning(pid)).toBe(false);
+  });
+
+  it('is given up on at once when it ends, with its last words', async () => {
+    await holdRecovery();
+    const refused = expect(startHeld({})).rejects.toThrow('startup process');
+    await recovering();
+    const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,args=']);
+    const startup = new RegExp(`^ *(\\d+) +${await postmasterPid()} .*startup`, 'm').exec(stdout);
+    process.kill(Number(startup?.[1]), 'SIGKILL');
+    const endedMs = performance.now();
+    await refused;
+    expect(performance.now() - endedMs).toBeLessThan(3_000);
+  });
+
+  it('does not hold up the stop of a gateway under which it died', async () => {
+    const server = await startHeld({});
+    await holdRecovery();
+    process.kill(await postmasterPid(), 'SIGKILL');
+    await recovering();
+    const pid = await postmasterPid();
+    const startMs = performance.now();
+    await server.stop();
+    expect(performance.now() - startMs).toBeLessThan(5_000);
+    expect(await isRunning(pid)).toBe(false);
+  });
 });
 
 describe.runIf(process.getuid?.() === 0)('as root', () => {

@@ -5,14 +5,17 @@ import { promisify } from 'node:util';
 import { openClusterFolder } from './cluster-folder.js';
 import { freePort } from './free-port.js';
 import type { PostgresBinaries } from './postgres-binaries.js';
-import { readPostmasterFile, type Postmaster } from './postmaster.js';
+import { Patience, type Waiting } from './patience.js';
+import { killPostmaster, knock, readPostmasterFile, type Postmaster } from './postmaster.js';
 import type { ServerAccount } from './server-account.js';
 import { serverEnvironment } from './server-environment.js';
 
 const run = promisify(execFile);
 const POLL_MS = 10;
-/** Recovery after a crash can take its time. */
-const START_TIMEOUT_MS = 60_000;
+/** Most are ready long before anybody has to ask them. */
+const KNOCK_EVERY_MS = 1_000;
+/** How long a new one may keep silent. */
+const SILENCE_MS = 60_000;
 const ATTEMPTS = 5;
 const LOG_LIMIT_BYTES = 5_000_000;
 /** Faults of the moment: a free port taken by another, sessions of a killed server that are still going. */
@@ -26,6 +29,8 @@ export interface LaunchOptions {
   readonly fsync: boolean;
   /** Listen there and nowhere else (a restart under living clients); `undefined` = any free port. */
   readonly port: number | undefined;
+  readonly password: string;
+  readonly waiting: Waiting;
 }
 
 /**
@@ -34,7 +39,7 @@ export interface LaunchOptions {
  * It is detached: Ctrl-C in a terminal goes to every process of the foreground group, and the gateway must be able to
  * settle its last requests first. It listens on 127.0.0.1 only, with a password; no socket file, so none can be stale.
  *
- * @throws Error with the end of the server's log
+ * @throws Error with the end of the server's log; nothing is left running then
  */
 export async function launchServer(options: LaunchOptions): Promise<Postmaster> {
   await rotateLog(options.logFile);
@@ -116,17 +121,31 @@ function serverSettings(port: number, fsync: boolean): string[] {
   return settings.flatMap((setting) => ['-c', setting]);
 }
 
-/** The file may still be that of a server that was killed: it counts only when it names the new one. */
+/**
+ * The file may still be that of a server that was killed: it counts only when it names the new one.
+ *
+ * @returns `undefined` when the server has ended, or was ended because it took too long
+ */
 async function waitUntilReady(
   options: LaunchOptions,
   port: number,
   { pid, hasEnded }: Launched,
 ): Promise<Postmaster | undefined> {
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  while (!hasEnded() && performance.now() < deadline) {
+  const patience = new Patience(options.waiting, SILENCE_MS);
+  let knockMs = performance.now() + KNOCK_EVERY_MS;
+  while (!hasEnded()) {
     const found = await readPostmasterFile(options.clusterDir);
-    if (found?.ready && found.port === port && found.pid === (pid ?? found.pid)) return found;
-    await sleep(POLL_MS);
+    const isOurs = found?.port === port && found.pid === (pid ?? found.pid);
+    if (isOurs && found.ready) return found;
+    if (performance.now() >= knockMs) {
+      if (patience.endsAt(isOurs ? await knock(port, options.password) : 'silence')) {
+        const last = pid ?? (isOurs ? found.pid : undefined);
+        if (last !== undefined) await killPostmaster(last, options.clusterDir);
+        return undefined;
+      }
+      knockMs = performance.now() + KNOCK_EVERY_MS;
+    }
+    await sleep(POLL_MS, undefined, { signal: options.waiting.signal });
   }
   return undefined;
 }

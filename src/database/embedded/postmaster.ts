@@ -5,12 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { hasErrorCode } from '../error-code.js';
+import { type Answer, Patience, type Waiting } from './patience.js';
 import { isRunning } from './process-identity.js';
 
 const run = promisify(execFile);
 const POLL_MS = 20;
-/** How long a server may take that says it is starting up or shutting down. */
-const SETTLE_MS = 60_000;
 /** How long one may keep silent before it counts as hung. */
 const SILENCE_MS = 5_000;
 /** How long an orderly shutdown may take. */
@@ -38,16 +37,16 @@ export async function readPostmasterFile(clusterDir: string): Promise<Postmaster
 /**
  * The living server of a cluster: an orphan of a killed gateway, or the one another gateway uses.
  *
- * Whoever lets us in with the cluster's own random password is that server. One that is busy starting up or shutting
+ * Whoever lets us in with the cluster's own random password is that server. One that is busy recovering or shutting
  * down is waited for, one that keeps silent is killed. A pid file whose number now belongs to another process is
  * removed, since PostgreSQL would refuse to start over it.
  */
 export async function findLivingPostmaster(
   clusterDir: string,
   password: string,
+  waiting: Waiting,
 ): Promise<Postmaster | undefined> {
-  const startMs = performance.now();
-  let silentSinceMs = startMs;
+  const patience = new Patience(waiting, SILENCE_MS);
   for (;;) {
     const found = await readPostmasterFile(clusterDir);
     if (!found) return undefined;
@@ -55,17 +54,16 @@ export async function findLivingPostmaster(
     const answer = await knock(found.port, password);
     if (answer === 'let in') return found;
     if (!(await isPostmasterOf(found.pid, clusterDir))) return forgetDead(clusterDir, found.pid);
-    if (answer === 'not yet') silentSinceMs = performance.now();
-    if (performance.now() - silentSinceMs > SILENCE_MS || performance.now() - startMs > SETTLE_MS) {
+    if (patience.endsAt(answer)) {
       await killPostmaster(found.pid, clusterDir);
       return undefined;
     }
-    await sleep(POLL_MS * 5);
+    await sleep(POLL_MS * 5, undefined, { signal: waiting.signal });
   }
 }
 
 /** One login and out again. */
-async function knock(port: number, password: string): Promise<'let in' | 'not yet' | 'silence'> {
+export async function knock(port: number, password: string): Promise<Answer> {
   const client = new Client({
     host: '127.0.0.1',
     port,
@@ -80,7 +78,9 @@ async function knock(port: number, password: string): Promise<'let in' | 'not ye
     await client.end();
     return 'let in';
   } catch (error) {
-    return hasErrorCode(error, CANNOT_CONNECT_NOW) ? 'not yet' : 'silence';
+    if (!(error instanceof Error) || !hasErrorCode(error, CANNOT_CONNECT_NOW)) return 'silence';
+    // always in English: LC_ALL=C
+    return error.message.includes('shutting down') ? 'shutting down' : 'recovering';
   }
 }
 
@@ -95,7 +95,7 @@ export async function stopPostmaster(pid: number, clusterDir: string, pgCtl: str
   if (!(await waitForEnd(pid, STOP_MS))) await killPostmaster(pid, clusterDir);
 }
 
-async function killPostmaster(pid: number, clusterDir: string): Promise<void> {
+export async function killPostmaster(pid: number, clusterDir: string): Promise<void> {
   signal(pid, 'SIGCONT');
   signal(pid, 'SIGQUIT');
   if (!(await waitForEnd(pid, 3_000))) signal(pid, 'SIGKILL');
