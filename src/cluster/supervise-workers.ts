@@ -27,11 +27,11 @@ export function runsAsPrimary(config: AppConfig): boolean {
  * primary: the embedded database, the counts of the rate limits, the sum of the metrics.
  */
 export async function superviseWorkers(config: AppConfig): Promise<void> {
-  const database = await ownDatabase(config);
-  serveLimitsToWorkers();
-  new ClusterMetrics(cluster);
   // One log for all processes: who reads it as JSON must be able to read the primary's lines, too.
   const logs = new Logs({ ...logOptions(config), auditFile: undefined });
+  const database = await ownDatabase(config, logs);
+  serveLimitsToWorkers();
+  new ClusterMetrics(cluster);
   const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS, logs };
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -56,9 +56,10 @@ function workers(): Worker[] {
   return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
 }
 
-async function ownDatabase(config: AppConfig): Promise<EmbeddedPostgres | undefined> {
+async function ownDatabase(config: AppConfig, logs: Logs): Promise<EmbeddedPostgres | undefined> {
   if (config.database.url instanceof Secret) return undefined;
-  return startEmbeddedPostgres({ dataDir: config.dataDir });
+  const log = (message: string): void => logs.lines.info({ context: 'Database' }, message);
+  return startEmbeddedPostgres({ dataDir: config.dataDir, log });
 }
 
 function startWorker(
