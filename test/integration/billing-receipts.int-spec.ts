@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Global, Module, type INestApplicationContext } from '@nestjs/common';
+import { Global, Logger, Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { eventually, FaultProxy } from '@app/testing';
 import { DataSource } from 'typeorm';
@@ -10,6 +10,7 @@ import { APP_CONFIG } from '../../src/config/app-config.js';
 import { Secret } from '../../src/config/secret.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
+import { GatewayLogger } from '../../src/telemetry/logging/gateway-logger.js';
 import {
   type BillingDatabase,
   type BillingMachine,
@@ -40,7 +41,13 @@ async function openReceipts(): Promise<ReceiptsService> {
   const url = new Secret(proxy.through(db.database.url));
   const config = { dataDir: '/nowhere', database: { ...database, url } };
   @Global()
-  @Module({ providers: [{ provide: APP_CONFIG, useValue: config }], exports: [APP_CONFIG] })
+  @Module({
+    providers: [
+      { provide: APP_CONFIG, useValue: config },
+      { provide: GatewayLogger, useValue: new Logger() },
+    ],
+    exports: [APP_CONFIG, GatewayLogger],
+  })
   class Config {}
   @Module({ imports: [Config, DatabaseModule] })
   class App {}

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Global, Module, type INestApplicationContext } from '@nestjs/common';
+import { Global, Logger, Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { createDatabase, eventually, FaultProxy, runSql, type TestDatabase } from '@app/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
 import { readPatiently } from '../../src/database/read-patiently.js';
 import { DatabaseProbe } from '../../src/health/probes/database.probe.js';
+import { GatewayLogger } from '../../src/telemetry/logging/gateway-logger.js';
 import { startPickyPooler } from '../support/picky-pooler.js';
 
 let database: TestDatabase;
@@ -39,7 +40,13 @@ async function boot(
   const settings = { migrateOnBoot: true, poolSize: 12, preparedStatements: 'auto', ...changes };
   const config = { dataDir: '/nowhere', database: { url: new Secret(url), ...settings } };
   @Global()
-  @Module({ providers: [{ provide: APP_CONFIG, useValue: config }], exports: [APP_CONFIG] })
+  @Module({
+    providers: [
+      { provide: APP_CONFIG, useValue: config },
+      { provide: GatewayLogger, useValue: new Logger() },
+    ],
+    exports: [APP_CONFIG, GatewayLogger],
+  })
   class Config {}
   @Module({ imports: [Config, DatabaseModule] })
   class App {}
