@@ -3,9 +3,8 @@ import fc from 'fast-check';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
+import { heapBytes } from '../../test/support/heap-bytes.js';
 import { MAX_JSON_DEPTH } from './json-structure.js';
 import { useJsonBody } from './read-json-body.js';
 
@@ -17,14 +16,6 @@ function incoming(body: Buffer | string, headers: Record<string, string> = {}): 
   return Object.assign(Readable.from(halves), {
     headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked', ...headers },
   }) as unknown as IncomingMessage;
-}
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-function heapBytes(): number {
-  collectGarbage();
-  return process.memoryUsage().heapUsed;
 }
 
 const readBody = (request: IncomingMessage, limit: number): Promise<unknown> =>

@@ -1,22 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { Global, Logger, Module, type INestApplicationContext } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import type { INestApplicationContext } from '@nestjs/common';
 import { eventually, FaultProxy } from '@app/testing';
 import { DataSource } from 'typeorm';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Hold } from '../../src/billing/entities/hold.entity.js';
 import { ReceiptsService } from '../../src/billing/reports/receipts.service.js';
-import { APP_CONFIG } from '../../src/config/app-config.js';
-import { Secret } from '../../src/config/secret.js';
-import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
-import { GatewayLogger } from '../../src/telemetry/logging/gateway-logger.js';
 import {
   type BillingDatabase,
   type BillingMachine,
   openBillingDatabase,
   startMachine,
 } from './billing-support.js';
+import { startDatabaseApp } from './database-app.js';
 
 let db: BillingDatabase;
 let proxy: FaultProxy;
@@ -37,21 +33,7 @@ afterEach(async () => {
 
 /** On the gateway's own connections, through the proxy. */
 async function openReceipts(): Promise<ReceiptsService> {
-  const database = { migrateOnBoot: true, poolSize: 3, preparedStatements: 'auto' };
-  const url = new Secret(proxy.through(db.database.url));
-  const config = { dataDir: '/nowhere', database: { ...database, url } };
-  @Global()
-  @Module({
-    providers: [
-      { provide: APP_CONFIG, useValue: config },
-      { provide: GatewayLogger, useValue: new Logger() },
-    ],
-    exports: [APP_CONFIG, GatewayLogger],
-  })
-  class Config {}
-  @Module({ imports: [Config, DatabaseModule] })
-  class App {}
-  app = await NestFactory.createApplicationContext(App, { logger: false });
+  app = await startDatabaseApp(proxy.through(db.database.url), { poolSize: 3 });
   return new ReceiptsService(
     app.get(DataSource).getRepository(Hold),
     app.get(DatabaseService),

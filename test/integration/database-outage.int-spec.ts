@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Global, Logger, Module, type INestApplicationContext } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
+import type { INestApplicationContext } from '@nestjs/common';
 import { createDatabase, eventually, FaultProxy, runSql, type TestDatabase } from '@app/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DataSource } from 'typeorm';
-import { APP_CONFIG, type AppConfig } from '../../src/config/app-config.js';
-import { Secret } from '../../src/config/secret.js';
+import type { AppConfig } from '../../src/config/app-config.js';
 import { isConnectionError } from '../../src/database/connection-error.js';
-import { DatabaseModule } from '../../src/database/database.module.js';
 import { DatabaseService } from '../../src/database/database.service.js';
 import { readPatiently } from '../../src/database/read-patiently.js';
 import { DatabaseProbe } from '../../src/health/probes/database.probe.js';
-import { GatewayLogger } from '../../src/telemetry/logging/gateway-logger.js';
 import { startPickyPooler } from '../support/picky-pooler.js';
+import { startDatabaseApp } from './database-app.js';
 
 let database: TestDatabase;
 let proxy: FaultProxy;
@@ -31,26 +28,13 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** The database module as the gateway has it, on the database behind the proxy. */
+/** By default on the database behind the proxy. */
 async function boot(
   url = proxy.through(database.url),
   changes: Partial<AppConfig['database']> = {},
 ): Promise<DatabaseService> {
   // four of the twelve are for `query`
-  const settings = { migrateOnBoot: true, poolSize: 12, preparedStatements: 'auto', ...changes };
-  const config = { dataDir: '/nowhere', database: { url: new Secret(url), ...settings } };
-  @Global()
-  @Module({
-    providers: [
-      { provide: APP_CONFIG, useValue: config },
-      { provide: GatewayLogger, useValue: new Logger() },
-    ],
-    exports: [APP_CONFIG, GatewayLogger],
-  })
-  class Config {}
-  @Module({ imports: [Config, DatabaseModule] })
-  class App {}
-  const app = await NestFactory.createApplicationContext(App, { logger: false });
+  const app = await startDatabaseApp(url, { poolSize: 12, ...changes });
   apps.push(app);
   return app.get(DatabaseService);
 }

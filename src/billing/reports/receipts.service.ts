@@ -13,6 +13,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { DatabaseService } from '../../database/database.service.js';
+import { UUID } from '../../text/uuid.js';
 import type { AttemptReceipt } from '../billing-session.js';
 import { Hold } from '../entities/hold.entity.js';
 import { Settler } from '../settle/settler.service.js';
@@ -76,8 +77,6 @@ interface AttemptView {
   readonly duration_ms: number;
 }
 
-const HOLD_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 @Injectable()
 export class ReceiptsService {
   constructor(
@@ -106,7 +105,7 @@ export class ReceiptsService {
   /** The one whose own id it is, then the newest, since clients choose request ids and may repeat them. */
   async #holdsOf(requestId: string, userId: string | undefined): Promise<Hold[]> {
     const whose = userId === undefined ? {} : { userId };
-    const own = HOLD_ID.test(requestId) ? [{ id: requestId, ...whose }] : [];
+    const own = UUID.test(requestId) ? [{ id: requestId, ...whose }] : [];
     try {
       return await this.holds
         .createQueryBuilder('hold')

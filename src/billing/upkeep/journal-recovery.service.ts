@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { appendFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import { UUID } from '../../text/uuid.js';
 import { crashPoint } from '../crash-points.js';
 import { journalRoot } from '../journal/billing-journal.service.js';
 import { type JournalContents, readJournal } from '../journal/journal-reader.js';
@@ -12,8 +13,6 @@ import type { SettlementRecord } from '../settle/settlement-record.js';
 import { Settler } from '../settle/settler.service.js';
 import { GatewayInstance, SILENCE_MS } from './gateway-instance.service.js';
 import { LAST_HEARTBEAT, MARK_REPLAYED } from './upkeep-statements.js';
-
-const IS_INSTANCE = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Takes over the journals that dead processes left on this disk: books what they had settled, then declares them replayed.
@@ -38,7 +37,7 @@ export class JournalRecovery {
     const names = await readdir(root).catch((): string[] => []);
     let recovered = 0;
     for (const name of names) {
-      if (name === this.instance.id || !IS_INSTANCE.test(name)) continue;
+      if (name === this.instance.id || !UUID.test(name)) continue;
       const directory = join(root, name);
       if (!(await this.#isAbandoned(name, directory))) continue;
       if (await this.#takeOver(name, directory)) recovered += 1;

@@ -1,17 +1,8 @@
 import { CallSwitch } from '@app/contracts';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Dispatcher } from 'undici';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { heapBytes } from '../../../test/support/heap-bytes.js';
 import { LightTarget } from './light-target.js';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-function heapBytes(): number {
-  collectGarbage();
-  return process.memoryUsage().heapUsed;
-}
 
 const CHUNKS = 300_000;
 const CONTROLLER = {

@@ -1,0 +1,27 @@
+import { Global, Logger, Module, type INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { APP_CONFIG, type AppConfig } from '../../src/config/app-config.js';
+import { Secret } from '../../src/config/secret.js';
+import { DatabaseModule } from '../../src/database/database.module.js';
+import { GatewayLogger } from '../../src/telemetry/logging/gateway-logger.js';
+
+/** The database module as the gateway has it, on the database of this URL. */
+export function startDatabaseApp(
+  url: string,
+  settings: Partial<AppConfig['database']>,
+): Promise<INestApplicationContext> {
+  const database = { migrateOnBoot: true, preparedStatements: 'auto', ...settings, url: new Secret(url) };
+  const config = { dataDir: '/nowhere', database };
+  @Global()
+  @Module({
+    providers: [
+      { provide: APP_CONFIG, useValue: config },
+      { provide: GatewayLogger, useValue: new Logger() },
+    ],
+    exports: [APP_CONFIG, GatewayLogger],
+  })
+  class Config {}
+  @Module({ imports: [Config, DatabaseModule] })
+  class App {}
+  return NestFactory.createApplicationContext(App, { logger: false });
+}
