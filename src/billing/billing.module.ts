@@ -26,7 +26,7 @@ import { OutageCredit } from './outage/outage-credit.service.js';
 import { BILLING_ENTITIES } from './persistence.js';
 import { PriceVersions } from './prices/price-versions.service.js';
 import { EstimatorService } from './quote/estimator.service.js';
-import { QuoterService } from './quoter.service.js';
+import { QuoterService } from './quote/quoter.service.js';
 import { ReceiptsService } from './reports/receipts.service.js';
 import { ReportsService } from './reports/reports.service.js';
 import { BillingSessions } from './session/billing-sessions.service.js';

@@ -1,7 +1,7 @@
 import { requestedMaxOutputTokens } from '@app/contracts';
 import { Injectable } from '@nestjs/common';
 import type { Response } from 'express';
-import { QuoterService } from '../billing/quoter.service.js';
+import { QuoterService } from '../billing/quote/quoter.service.js';
 import { requirePrincipal } from '../edge/request-context.js';
 import { ConcurrencyLimiter, type ReleaseSlot } from '../limits/concurrency-limiter.service.js';
 import { RequestLimiter } from '../limits/request-limiter.service.js';

@@ -1,7 +1,7 @@
 import type { ChatRequest } from '@app/contracts';
 import type { Response } from 'express';
 import { describe, expect, it } from 'vitest';
-import type { QuoterService } from '../billing/quoter.service.js';
+import type { QuoterService } from '../billing/quote/quoter.service.js';
 import type { AppConfig } from '../config/app-config.js';
 import type { RequestContext } from '../edge/request-context.js';
 import { ConcurrencyLimiter } from '../limits/concurrency-limiter.service.js';

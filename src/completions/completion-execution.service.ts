@@ -11,7 +11,7 @@ import {
 import { Inject, Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/principal.js';
 import type { BillingSession, QuoteTarget, Settlement } from '../billing/billing-session.js';
-import { QuoterService } from '../billing/quoter.service.js';
+import { QuoterService } from '../billing/quote/quoter.service.js';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
 import { InFlight } from '../edge/in-flight.js';
 import { requirePrincipal } from '../edge/request-context.js';

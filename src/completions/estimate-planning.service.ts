@@ -1,7 +1,7 @@
 import type { ChatRequest } from '@app/contracts';
 import { Injectable } from '@nestjs/common';
 import type { Principal } from '../auth/principal.js';
-import { QuoterService } from '../billing/quoter.service.js';
+import { QuoterService } from '../billing/quote/quoter.service.js';
 import type { EstimatePlanner } from '../billing/quote/estimate-planner.js';
 import { ModelCatalog } from '../models/model-catalog.service.js';
 import type { RoutePlan } from '../routing/route-plan.js';

@@ -21,7 +21,7 @@ import { AdminReportsController } from '../../src/billing/http/admin-reports.con
 import { LedgerAuditController } from '../../src/billing/http/ledger-audit.controller.js';
 import { UnknownCostsController } from '../../src/billing/http/unknown-costs.controller.js';
 import { ESTIMATE_PLANNER } from '../../src/billing/quote/estimate-planner.js';
-import { QuoterService } from '../../src/billing/quoter.service.js';
+import { QuoterService } from '../../src/billing/quote/quoter.service.js';
 import { Leases } from '../../src/billing/leases/leases.service.js';
 import { FIND_ENTRIES_OF_HOLD } from '../../src/billing/reports/report-statements.js';
 import { BillingSessions } from '../../src/billing/session/billing-sessions.service.js';

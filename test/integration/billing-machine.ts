@@ -24,7 +24,7 @@ import { MoneyDatabase, type StatementRunner } from '../../src/billing/money-dat
 import { OutageCredit } from '../../src/billing/outage/outage-credit.service.js';
 import { BILLING_ENTITIES, BILLING_MIGRATIONS } from '../../src/billing/persistence.js';
 import { PriceVersions } from '../../src/billing/prices/price-versions.service.js';
-import { QuoterService } from '../../src/billing/quoter.service.js';
+import { QuoterService } from '../../src/billing/quote/quoter.service.js';
 import { BillingSessions } from '../../src/billing/session/billing-sessions.service.js';
 import { ChargeCalculator } from '../../src/billing/session/charge-calculator.js';
 import type { SessionIdentity } from '../../src/billing/session/held.js';

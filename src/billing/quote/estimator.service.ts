@@ -7,7 +7,7 @@ import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
 import type { RoutePlan } from '../../routing/route-plan.js';
 import { AccountsService } from '../accounts/accounts.service.js';
 import type { HoldQuote } from '../billing-session.js';
-import { QuoterService } from '../quoter.service.js';
+import { QuoterService } from './quoter.service.js';
 import { affordableLimit, outputLimit, quoteCost } from '../session/quote-cost.js';
 import { Settler } from '../settle/settler.service.js';
 import { countText } from './count-text.js';

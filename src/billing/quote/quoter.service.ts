@@ -1,13 +1,13 @@
 import { type ChatRequest, GatewayError, requestedMaxOutputTokens } from '@app/contracts';
 import { type UsageBound, worstCase } from '@app/money';
 import { Inject, Injectable } from '@nestjs/common';
-import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
-import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
-import type { HoldQuote, QuoteTarget, TargetBound } from './billing-session.js';
-import { PriceVersions } from './prices/price-versions.service.js';
-import { TextCount } from './quote/count-text.js';
-import { boundInput, type InputBound, totalTokens } from './quote/input-bound.js';
-import { asksForLongCache } from './quote/long-cache.js';
+import { APP_CONFIG, type AppConfig } from '../../config/app-config.js';
+import type { PlannedTarget, RoutePlan } from '../../routing/route-plan.js';
+import type { HoldQuote, QuoteTarget, TargetBound } from '../billing-session.js';
+import { PriceVersions } from '../prices/price-versions.service.js';
+import { TextCount } from './count-text.js';
+import { boundInput, type InputBound, totalTokens } from './input-bound.js';
+import { asksForLongCache } from './long-cache.js';
 import {
   billedTokens,
   largestCall,
@@ -15,7 +15,7 @@ import {
   SEARCH_FIELD,
   type ServerToolUse,
   serverToolUse,
-} from './quote/server-tools.js';
+} from './server-tools.js';
 
 /** A document that is only referred to, when no model is chosen yet. */
 const UNKNOWN_DOCUMENT_TOKENS = 50_000;

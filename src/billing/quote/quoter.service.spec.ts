@@ -1,10 +1,10 @@
 import type { ChatMessage, ChatRequest } from '@app/contracts';
 import { type PriceCard, priceVersionOf } from '@app/money';
 import { describe, expect, it } from 'vitest';
-import type { PlannedTarget, RoutePlan } from '../routing/route-plan.js';
-import { PriceVersions } from './prices/price-versions.service.js';
+import type { PlannedTarget, RoutePlan } from '../../routing/route-plan.js';
+import { PriceVersions } from '../prices/price-versions.service.js';
 import { QuoterService } from './quoter.service.js';
-import { quoteCost } from './session/quote-cost.js';
+import { quoteCost } from '../session/quote-cost.js';
 
 const CARD: PriceCard = {
   base: { inputPico: 1_000_000n, outputPico: 2_000_000n },
