@@ -10,7 +10,7 @@ import { secretsOf } from './resilience/conceal-secrets.js';
 import type { StrategyDecorator } from './resilience/resilience.js';
 
 /** What the registry is built from. */
-export interface ProviderRegistryParts {
+interface ProviderRegistryParts {
   readonly definitions: readonly ProviderDefinition[];
   readonly settings: ProviderSettingsByName;
   readonly decorator: StrategyDecorator;

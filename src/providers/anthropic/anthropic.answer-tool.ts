@@ -1,6 +1,6 @@
 import { toArguments, type ToolFields } from './anthropic.tools.js';
 import type { ModelTraits } from './anthropic.traits.js';
-import type { UnsupportedParams } from '../unsupported-params.js';
+import type { UnsupportedParams } from '../translation/unsupported-params.js';
 import { isObject, type JsonObject, type WireBlock } from './anthropic.wire.js';
 
 /** A `response_format` of type `json_schema`. */

@@ -9,7 +9,7 @@ import {
 } from './anthropic.content.js';
 import { isRawContentOf } from './anthropic.raw-content.js';
 import { toolUseExtras } from './anthropic.tools.js';
-import { invalidBody } from '../unsupported-params.js';
+import { invalidBody } from '../translation/unsupported-params.js';
 import { isBlock, isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /**

@@ -7,7 +7,7 @@ const DEFAULT_BASE_URL = 'https://api.anthropic.com';
  * Anthropic's slice of the environment: `ANTHROPIC_API_KEY` (without it the provider is off) and `ANTHROPIC_BASE_URL`.
  * The SDK appends `/v1/messages` itself, so a base URL that ends in `/v1` means the same as one without.
  */
-export function settings(
+export function readAnthropicSettings(
   env: Readonly<Record<string, string | undefined>>,
   faults: string[],
 ): ProviderSettings | undefined {

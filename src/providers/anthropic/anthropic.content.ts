@@ -1,10 +1,10 @@
 import type { ContentPart } from '@app/contracts';
 import type { ExactJsonParser } from '../../text/exact-json.js';
-import { type DataUrl, IS_DATA_URL, readDataUrl } from '../data-url.js';
-import { mediaTypeOf, PDF } from '../media-type.js';
+import { type DataUrl, IS_DATA_URL, readDataUrl } from '../translation/data-url.js';
+import { mediaTypeOf, PDF } from '../translation/media-type.js';
 import type { ToolUseIds } from './anthropic.ids.js';
 import type { ModelTraits } from './anthropic.traits.js';
-import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
+import { invalidBody, type UnsupportedParams } from '../translation/unsupported-params.js';
 import { isObject, isThinking, type JsonObject, textOf, type WireBlock } from './anthropic.wire.js';
 
 /** References to uploaded files are still in beta. */

@@ -7,7 +7,7 @@ import {
   toBlocks,
   withCacheControl,
 } from './anthropic.content.js';
-import { invalidBody, unsupportedParameter } from '../unsupported-params.js';
+import { invalidBody, unsupportedParameter } from '../translation/unsupported-params.js';
 import { isServerCall, isThinking, textOf, type WireBlock, type WireMessage } from './anthropic.wire.js';
 
 export interface Conversation {

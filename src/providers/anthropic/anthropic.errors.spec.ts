@@ -1,7 +1,7 @@
 import { ProviderError } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
 import { ConnectionError } from '../http/connection-failure.js';
-import { toCallError, toStreamError } from './anthropic.errors.js';
+import { toProviderError, toStreamError } from './anthropic.errors.js';
 
 const idle = new AbortController().signal;
 
@@ -19,12 +19,12 @@ function thrown({ status, type, message, headers = {} }: Answer): Error {
 }
 
 function judged(answer: Answer): ProviderError {
-  const error = toCallError(thrown(answer), idle);
+  const error = toProviderError(thrown(answer), idle);
   if (!(error instanceof ProviderError)) throw new Error('not a ProviderError');
   return error;
 }
 
-describe('toCallError', () => {
+describe('toProviderError', () => {
   it.each([
     [400, 'invalid_request_error', 'bad image', 'provider_rejected', 'no', false, false],
     [
@@ -116,7 +116,7 @@ describe('toCallError', () => {
     ['bad field', 'Anthropic answered with status 400.'],
   ])('reads words outside of an envelope of Anthropic’s: %j', (body, message) => {
     const error = Object.assign(new Error('400 …'), { status: 400, error: body, headers: new Headers() });
-    expect(toCallError(error, idle)).toMatchObject({ code: 'provider_rejected', message });
+    expect(toProviderError(error, idle)).toMatchObject({ code: 'provider_rejected', message });
   });
 
   it.each([
@@ -173,7 +173,7 @@ describe('toCallError', () => {
     ['reset', 'unknown', 'provider_bad_response'],
   ] as const)('judges a connection that was %s', (kind, processed, code) => {
     const error = new Error('Connection error.', { cause: new ConnectionError(kind, processed, 'E') });
-    expect(toCallError(error, idle)).toMatchObject({
+    expect(toProviderError(error, idle)).toMatchObject({
       code,
       processed,
       countsAsFailure: true,
@@ -185,11 +185,11 @@ describe('toCallError', () => {
     const controller = new AbortController();
     const reason = new Error('the client left');
     controller.abort(reason);
-    expect(toCallError(new Error('Request was aborted.'), controller.signal)).toBe(reason);
+    expect(toProviderError(new Error('Request was aborted.'), controller.signal)).toBe(reason);
   });
 
   it('takes what it cannot read for a bad answer', () => {
-    expect(toCallError(new SyntaxError('Unexpected token'), idle)).toMatchObject({
+    expect(toProviderError(new SyntaxError('Unexpected token'), idle)).toMatchObject({
       code: 'provider_bad_response',
       processed: 'unknown',
     });

@@ -8,8 +8,8 @@ import {
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import type { PostAnswer } from '../http/prepared-post.js';
-import { parseJson } from '../parse-json.js';
-import { toRetryAfterMs } from '../retry-after.js';
+import { parseJson } from '../translation/parse-json.js';
+import { toRetryAfterMs } from '../translation/retry-after.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
 /** What a kind of failure means for the gateway. */
@@ -113,7 +113,7 @@ interface Evidence {
  *
  * @see https://platform.claude.com/docs/en/api/errors, read 2026-11-23
  */
-export function toCallError(error: unknown, signal: CallSignal): Error {
+export function toProviderError(error: unknown, signal: CallSignal): Error {
   if (signal.aborted) return abortReason(signal);
   if (error instanceof ProviderError) return error;
   return statusError(error) ?? connectionError(error);

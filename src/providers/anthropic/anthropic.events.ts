@@ -1,8 +1,8 @@
 import { type CallSignal, type ChatStreamEvent, parseEventJson } from '@app/contracts';
 import { SseDecoder, type SseEvent, type SseSink } from '@app/sse';
-import type { StreamTranslation } from '../translated-events.js';
-import { badResponse, toCallError } from './anthropic.errors.js';
-import { AnthropicStream, type StreamContext } from './anthropic.stream.js';
+import type { StreamTranslation } from '../translation/translated-events.js';
+import { badResponse, toProviderError } from './anthropic.errors.js';
+import { AnthropicStreamTranslator, type StreamContext } from './anthropic.stream.js';
 import { isEvent, type WireEvent } from './anthropic.wire.js';
 
 const NONE: ChatStreamEvent[] = [];
@@ -14,14 +14,14 @@ const NONE: ChatStreamEvent[] = [];
  */
 export class AnthropicEvents implements StreamTranslation, SseSink {
   readonly #decoder = new SseDecoder();
-  readonly #translator: AnthropicStream;
+  readonly #translator: AnthropicStreamTranslator;
   #out = NONE;
 
   constructor(
     private readonly context: StreamContext,
     private readonly signal: CallSignal,
   ) {
-    this.#translator = new AnthropicStream(context);
+    this.#translator = new AnthropicStreamTranslator(context);
   }
 
   get complete(): boolean {
@@ -48,7 +48,7 @@ export class AnthropicEvents implements StreamTranslation, SseSink {
   }
 
   judge(error: unknown): Error {
-    return toCallError(error, this.signal);
+    return toProviderError(error, this.signal);
   }
 
   #parse({ data }: SseEvent): WireEvent {

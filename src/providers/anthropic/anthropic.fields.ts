@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from './anthropic.wire.js';
-import type { UnsupportedParams } from '../unsupported-params.js';
+import type { UnsupportedParams } from '../translation/unsupported-params.js';
 
 /** What becomes of a top-level field of the client's request. */
 type FieldRule =

@@ -1,4 +1,4 @@
-import { AnsweredCalls } from '../answered-calls.js';
+import { AnsweredCalls } from '../translation/answered-calls.js';
 
 /** Anthropic takes `[a-zA-Z0-9_-]` in tool-use ids; other providers' ids may have other characters. */
 function allowed(id: string): string {

@@ -1,6 +1,6 @@
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import { describe, expect, it } from 'vitest';
-import { settings } from './anthropic.config.js';
+import { readAnthropicSettings } from './anthropic.config.js';
 import { ANTHROPIC_MODELS, maxOutputTokensOf } from './anthropic.models.js';
 import { ANTHROPIC } from './index.js';
 
@@ -46,7 +46,7 @@ describe('ANTHROPIC_MODELS', () => {
 describe('settings', () => {
   it('is off without a key', () => {
     const faults: string[] = [];
-    expect(settings({ ANTHROPIC_BASE_URL: 'https://example.org' }, faults)).toBeUndefined();
+    expect(readAnthropicSettings({ ANTHROPIC_BASE_URL: 'https://example.org' }, faults)).toBeUndefined();
     expect(faults).toEqual([]);
   });
 
@@ -56,7 +56,7 @@ describe('settings', () => {
     ['http://127.0.0.1:9/', 'http://127.0.0.1:9'],
     ['https://proxy.example.org/anthropic/v1/', 'https://proxy.example.org/anthropic'],
   ])('reads the base URL %s as %s', (url, expected) => {
-    expect(settings({ ANTHROPIC_API_KEY: ' k ', ANTHROPIC_BASE_URL: url }, [])).toEqual({
+    expect(readAnthropicSettings({ ANTHROPIC_API_KEY: ' k ', ANTHROPIC_BASE_URL: url }, [])).toEqual({
       apiKey: 'k',
       baseUrl: expected,
     });
@@ -64,7 +64,7 @@ describe('settings', () => {
 
   it('names faults, never values', () => {
     const faults: string[] = [];
-    settings({ ANTHROPIC_API_KEY: 'sécret', ANTHROPIC_BASE_URL: 'ftp://hidden' }, faults);
+    readAnthropicSettings({ ANTHROPIC_API_KEY: 'sécret', ANTHROPIC_BASE_URL: 'ftp://hidden' }, faults);
     expect(faults.map((fault) => fault.split(':')[0])).toEqual(['ANTHROPIC_BASE_URL', 'ANTHROPIC_API_KEY']);
     expect(faults.join()).not.toMatch(/hidden|sécret/);
   });

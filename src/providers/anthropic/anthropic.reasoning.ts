@@ -1,6 +1,6 @@
 import type { ChatRequest } from '@app/contracts';
 import type { Effort, ModelTraits } from './anthropic.traits.js';
-import type { UnsupportedParams } from '../unsupported-params.js';
+import type { UnsupportedParams } from '../translation/unsupported-params.js';
 import type { JsonObject } from './anthropic.wire.js';
 
 export interface Reasoning {
@@ -8,7 +8,7 @@ export interface Reasoning {
   effort?: Effort;
 }
 
-export interface ReasoningLimits {
+interface ReasoningLimits {
   readonly maxTokens: number;
   readonly forcesTool: boolean;
   /** The current turn has called tools without thinking first. */

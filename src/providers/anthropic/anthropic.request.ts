@@ -17,7 +17,7 @@ import { toSamplingFields } from './anthropic.sampling.js';
 import { toEnforceableSchema } from './anthropic.schema.js';
 import { forcesTool, toToolFields, usesLegacyFunctions } from './anthropic.tools.js';
 import { type ModelTraits, traitsOf } from './anthropic.traits.js';
-import { invalidBody, UnsupportedParams } from '../unsupported-params.js';
+import { invalidBody, UnsupportedParams } from '../translation/unsupported-params.js';
 import { isObject, type JsonObject, textOf, type WireBlock, type WireRequest } from './anthropic.wire.js';
 
 export interface TranslatedRequest {
@@ -29,7 +29,7 @@ export interface TranslatedRequest {
   readonly answersByTool: boolean;
 }
 
-export type TranslatableCall = Pick<
+type TranslatableCall = Pick<
   ProviderCall,
   'request' | 'upstreamModel' | 'maxOutputTokens' | 'dropUnsupported'
 >;

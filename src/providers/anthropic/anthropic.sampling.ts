@@ -1,6 +1,6 @@
 import type { ChatRequest } from '@app/contracts';
 import type { ModelTraits } from './anthropic.traits.js';
-import type { UnsupportedParams } from '../unsupported-params.js';
+import type { UnsupportedParams } from '../translation/unsupported-params.js';
 import type { JsonObject } from './anthropic.wire.js';
 
 /**

@@ -1,4 +1,4 @@
-import { mapSubschemas, withoutSoleAllOf } from '../json-schema.js';
+import { mapSubschemas, withoutSoleAllOf } from '../translation/json-schema.js';
 import { isObject, type JsonObject, textOf } from './anthropic.wire.js';
 
 /** Keywords that structured outputs enforce: Anthropic answers 400 to a schema with others. */

@@ -9,8 +9,8 @@ import {
 } from '@app/contracts';
 import { parseBody } from '../http/light-response.js';
 import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '../http/prepared-post.js';
-import { TranslatedEvents } from '../translated-events.js';
-import { badResponse, toCallError, toRefusal, toStreamError } from './anthropic.errors.js';
+import { TranslatedEvents } from '../translation/translated-events.js';
+import { badResponse, toProviderError, toRefusal, toStreamError } from './anthropic.errors.js';
 import { AnthropicEvents } from './anthropic.events.js';
 import { toAnthropicRequest, type TranslatedRequest } from './anthropic.request.js';
 import { type AnswerContext, toChatCompletion } from './anthropic.response.js';
@@ -72,7 +72,7 @@ export class AnthropicStrategy implements ProviderStrategy {
       const response = await this.client.get(MODELS_PATH, { query: { limit: 1 }, signal }).asResponse();
       await response.text();
     } catch (error) {
-      throw toCallError(error, signal);
+      throw toProviderError(error, signal);
     }
   }
 
@@ -82,7 +82,7 @@ export class AnthropicStrategy implements ProviderStrategy {
       if (response.ok) return response;
       throw toRefusal(await readRefusal(response));
     } catch (error) {
-      throw toCallError(error, call.signal);
+      throw toProviderError(error, call.signal);
     }
   }
 
@@ -92,7 +92,7 @@ export class AnthropicStrategy implements ProviderStrategy {
       if (answer.ok) return answer;
       throw toRefusal(answer);
     } catch (error) {
-      throw toCallError(error, call.signal);
+      throw toProviderError(error, call.signal);
     }
   }
 
@@ -132,6 +132,6 @@ function readJson({ text }: PostAnswer, signal: CallSignal): unknown {
   try {
     return parseBody(text);
   } catch (error) {
-    throw toCallError(error, signal);
+    throw toProviderError(error, signal);
   }
 }

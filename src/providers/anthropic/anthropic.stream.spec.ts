@@ -2,7 +2,7 @@ import { type ChatChunk, type ChatStreamEvent, ProviderError, type Usage } from 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toChatCompletion } from './anthropic.response.js';
-import { AnthropicStream, type StreamContext } from './anthropic.stream.js';
+import { AnthropicStreamTranslator, type StreamContext } from './anthropic.stream.js';
 import type { WireAnswer, WireBlock, WireEvent } from './anthropic.wire.js';
 import { foldChunks } from './fixtures/fold-chunks.js';
 import { toEvents } from './fixtures/message-events.js';
@@ -16,7 +16,7 @@ const CONTEXT: StreamContext = {
 };
 
 function eventsOf(events: readonly WireEvent[], context = CONTEXT): ChatStreamEvent[] {
-  const stream = new AnthropicStream(context);
+  const stream = new AnthropicStreamTranslator(context);
   return events.flatMap((event) => stream.take(event));
 }
 
@@ -55,7 +55,7 @@ const end = (reason = 'end_turn', usage: unknown = { output_tokens: 9 }): WireEv
 ];
 const text = { type: 'text', text: '' };
 
-describe('AnthropicStream', () => {
+describe('AnthropicStreamTranslator', () => {
   it('takes each of many citations in the same time', () => {
     const quickestMs = (citations: number): number => {
       const given = delta(0, {

@@ -6,7 +6,7 @@ import {
   type ToolCallDelta,
   type Usage,
 } from '@app/contracts';
-import { parseJson } from '../parse-json.js';
+import { parseJson } from '../translation/parse-json.js';
 import { asText } from './anthropic.answer-tool.js';
 import { badResponse, toStreamError } from './anthropic.errors.js';
 import {
@@ -56,7 +56,7 @@ const NO_EVENTS: readonly ChatStreamEvent[] = Object.freeze([]);
  * value of such fields, and openai-python fails when a list of them is sent twice. Unknown events are skipped; unknown blocks and
  * deltas are kept in the raw blocks.
  */
-export class AnthropicStream {
+export class AnthropicStreamTranslator {
   readonly #blocks: WireBlock[] = [];
   readonly #open = new Map<number, OpenBlock>();
   /** Fields of the message itself: `stop_reason`, `container`, … */

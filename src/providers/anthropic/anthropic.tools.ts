@@ -1,6 +1,6 @@
 import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
 import type { ModelTraits } from './anthropic.traits.js';
-import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
+import { invalidBody, type UnsupportedParams } from '../translation/unsupported-params.js';
 import { toEnforceableSchema } from './anthropic.schema.js';
 import { isObject, type JsonObject, pick, textOf, type WireBlock } from './anthropic.wire.js';
 

@@ -1,6 +1,6 @@
-import { isObject, type JsonObject } from '../json-object.js';
+import { isObject, type JsonObject } from '../translation/json-object.js';
 
-export { isObject, type JsonObject, objects } from '../json-object.js';
+export { isObject, type JsonObject, objects } from '../translation/json-object.js';
 
 /**
  * The part of Anthropic's Messages API that we read. Unknown fields pass: blocks and events are records, and every field is read

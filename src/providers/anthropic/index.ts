@@ -1,7 +1,7 @@
 import type { ProviderStrategy } from '@app/contracts';
 import { rememberFetch } from '../http/prepared-post.js';
 import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from '../provider-definition.js';
-import { settings } from './anthropic.config.js';
+import { readAnthropicSettings } from './anthropic.config.js';
 import { ANTHROPIC_MODELS } from './anthropic.models.js';
 
 /** The caller limits the time by its signal; this only disables the SDK's own limit of ten minutes. */
@@ -19,7 +19,7 @@ export const ANTHROPIC: ProviderDefinition = {
   models: ANTHROPIC_MODELS,
   // Also for models that are not in the price data. Fetches cost only their tokens.
   toolPrices: () => ({ web_search: '0.01' }),
-  settings,
+  settings: readAnthropicSettings,
   create,
 };
 

@@ -7,6 +7,7 @@ import {
   type FinishReason,
   type ProviderCall,
 } from '@app/contracts';
+import { unixSeconds } from '../translation/unix-seconds.js';
 import type { AnswerToken, EchoAnswer } from './echo.answer.js';
 
 /** The whole answer. `usage` is left out for a model that reports none. */
@@ -128,8 +129,4 @@ function deltaOf(part: AnswerToken['part'], text: string): ChatDelta {
 
 function completionId(call: ProviderCall): string {
   return `chatcmpl-echo-${call.requestId}`;
-}
-
-function unixSeconds(): number {
-  return Math.floor(Date.now() / 1000);
 }

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
 /** OpenAI's citation of a web page; the indices count characters of `message.content`. */
-export interface UrlCitation {
+interface UrlCitation {
   type: 'url_citation';
   url_citation: { url: string; title: string; start_index: number; end_index: number };
 }

@@ -5,20 +5,20 @@ import {
   JsonBudget,
   type ToolCall,
 } from '@app/contracts';
-import { AnsweredCalls } from '../answered-calls.js';
+import { AnsweredCalls } from '../translation/answered-calls.js';
 import { losesDigits } from '../../text/exact-json.js';
 import { toGeminiPart } from './google.media.js';
 import { CALL_ID_PREFIX } from './google.response.js';
 import { readLayout, readSignature, rebuildTurn } from './google.turn.js';
-import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
+import { invalidBody, type UnsupportedParams } from '../translation/unsupported-params.js';
 import { type GeminiContent, type GeminiPart, isObject, type JsonObject, text } from './google.wire.js';
 
-export interface TranslatedMessages {
+interface TranslatedMessages {
   readonly contents: GeminiContent[];
   readonly systemInstruction: GeminiContent | undefined;
 }
 
-export interface MessageOptions {
+interface MessageOptions {
   /** The model refuses a call of an earlier turn without its signature. */
   readonly demandsSignatures: boolean;
   /** The model refuses a model turn whose first part, or one of whose images, has no signature. */

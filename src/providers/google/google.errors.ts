@@ -8,8 +8,8 @@ import {
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import type { PostAnswer } from '../http/prepared-post.js';
-import { parseJson } from '../parse-json.js';
-import { toRetryAfterMs } from '../retry-after.js';
+import { parseJson } from '../translation/parse-json.js';
+import { toRetryAfterMs } from '../translation/retry-after.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
 
 /** A response whose status is not a success, as received. */

@@ -1,5 +1,5 @@
 import type { CallSignal, ChatStreamEvent } from '@app/contracts';
-import type { StreamTranslation } from '../translated-events.js';
+import type { StreamTranslation } from '../translation/translated-events.js';
 import { toProviderError } from './google.errors.js';
 import { GeminiFrames } from './google.frames.js';
 import type { GeminiStreamTranslator } from './google.stream.js';

@@ -10,7 +10,7 @@ interface TokenLogprob {
 }
 
 /** OpenAI's `logprobs` of a choice. */
-export interface ChoiceLogprobs {
+interface ChoiceLogprobs {
   content: (TokenLogprob & { top_logprobs: TokenLogprob[] })[];
   refusal: null;
 }

@@ -1,7 +1,7 @@
 import type { ContentPart } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
 import { toGeminiPart } from './google.media.js';
-import { UnsupportedParams } from '../unsupported-params.js';
+import { UnsupportedParams } from '../translation/unsupported-params.js';
 
 const translate = (part: ContentPart) => toGeminiPart(part, 'p', new UnsupportedParams(false));
 

@@ -1,7 +1,7 @@
 import type { ContentPart } from '@app/contracts';
-import { IS_DATA_URL, readDataUrl } from '../data-url.js';
-import { mediaTypeOf, PDF } from '../media-type.js';
-import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
+import { IS_DATA_URL, readDataUrl } from '../translation/data-url.js';
+import { mediaTypeOf, PDF } from '../translation/media-type.js';
+import { invalidBody, type UnsupportedParams } from '../translation/unsupported-params.js';
 import { type GeminiPart, isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
 /** Base of the URI by which Google reads an uploaded file (`files/abc`). */

@@ -2,7 +2,7 @@ import type { ChatRequest } from '@app/contracts';
 import { toGeminiSchema } from './google.schema.js';
 import { toThinkingConfig } from './google.thinking.js';
 import { takesPenalties } from './google.traits.js';
-import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
+import { invalidBody, type UnsupportedParams } from '../translation/unsupported-params.js';
 import { isObject, type JsonObject, text, toCamelCase } from './google.wire.js';
 
 /** The result of the parameters of a request: fields of `generationConfig`, and of the body beside it. */

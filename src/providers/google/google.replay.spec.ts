@@ -16,7 +16,7 @@ import {
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { closeLightFetch, createLightFetch } from '../http/light-fetch.js';
-import { translateRequest } from './google.request.js';
+import { toGeminiRequest } from './google.request.js';
 import { normalizeParts, normalizeRequest } from './fixtures/normalize-request.js';
 import { toChatRequest } from './fixtures/to-openai-dialect.js';
 import { isObject, type JsonObject, objects, text } from './google.wire.js';
@@ -54,7 +54,7 @@ const named = (list: Exchange[]) => list.map((exchange): [string, Exchange] => [
 describe('recorded requests come out of our translation as they were', () => {
   it.each(named(exchanges))('%s', (_, exchange) => {
     const request = toChatRequest(exchange.request.body);
-    const { body, droppedParams } = translateRequest(callFor(exchange, request));
+    const { body, droppedParams } = toGeminiRequest(callFor(exchange, request));
     expect(droppedParams).toEqual([]);
     expect(normalizeRequest({ ...body })).toEqual(normalizeRequest(exchange.request.body));
   });
@@ -228,7 +228,7 @@ function callsOf(message: AssistantMessage) {
 function turnOf(message: AssistantMessage): unknown {
   const messages: ChatMessage[] = [{ role: 'user', content: 'go on' }, message];
   const call = callFor({ request: { path: '', body: {} } } as Exchange, { model: 'm', messages });
-  const turn = translateRequest(call).body.contents[1];
+  const turn = toGeminiRequest(call).body.contents[1];
   return normalizeParts(turn?.parts ?? []);
 }
 

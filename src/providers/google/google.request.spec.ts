@@ -2,7 +2,7 @@ import { type ChatRequest, GatewayError, type ProviderCall } from '@app/contract
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { STAND_IN_SIGNATURE } from './google.contents.js';
-import { translateRequest } from './google.request.js';
+import { toGeminiRequest } from './google.request.js';
 import { CALL_ID_PREFIX } from './google.response.js';
 
 const hi = [{ role: 'user' as const, content: 'hi' }];
@@ -21,7 +21,7 @@ function callFor(request: Partial<ChatRequest>, options: Partial<ProviderCall> =
 }
 
 function bodyOf(request: Partial<ChatRequest>, options: Partial<ProviderCall> = {}) {
-  return translateRequest(callFor(request, options)).body;
+  return toGeminiRequest(callFor(request, options)).body;
 }
 
 function contentsOf(messages: ChatRequest['messages'], upstreamModel = 'gemini-2.5-flash') {
@@ -30,7 +30,7 @@ function contentsOf(messages: ChatRequest['messages'], upstreamModel = 'gemini-2
 
 function faultOf(request: Partial<ChatRequest>, upstreamModel = 'gemini-2.5-flash') {
   try {
-    translateRequest(callFor(request, { upstreamModel }));
+    toGeminiRequest(callFor(request, { upstreamModel }));
   } catch (error) {
     return error instanceof GatewayError ? `${error.code} ${error.param}` : error;
   }
@@ -572,7 +572,7 @@ describe('parameters', () => {
   ])('%s is refused by name, or dropped and named', (param, request) => {
     const partial = request as Partial<ChatRequest>;
     expect(faultOf(partial)).toBe(`unsupported_parameter ${param}`);
-    expect(translateRequest(callFor(partial, { dropUnsupported: true })).droppedParams).toEqual([param]);
+    expect(toGeminiRequest(callFor(partial, { dropUnsupported: true })).droppedParams).toEqual([param]);
   });
 
   it("takes Gemini's own fields in either spelling, at the top and as Google's OpenAI endpoint does", () => {
@@ -735,9 +735,7 @@ describe('whatever a client sends', () => {
       fc.property(request, fc.boolean(), (generated, dropUnsupported) => {
         const before = structuredClone(generated);
         try {
-          const { body } = translateRequest(
-            callFor(generated as unknown as ChatRequest, { dropUnsupported }),
-          );
+          const { body } = toGeminiRequest(callFor(generated as unknown as ChatRequest, { dropUnsupported }));
           expect(body.contents.length).toBeGreaterThan(0);
           expect(body.contents.every(({ parts }) => parts.length > 0)).toBe(true);
         } catch (error) {

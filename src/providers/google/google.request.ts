@@ -8,7 +8,7 @@ import {
   takesMediaInResults,
 } from './google.traits.js';
 import { hasGoogleTools, translateTools } from './google.tools.js';
-import { UnsupportedParams } from '../unsupported-params.js';
+import { UnsupportedParams } from '../translation/unsupported-params.js';
 import { type GeminiRequest, isObject, type JsonObject } from './google.wire.js';
 
 export interface TranslatedRequest {
@@ -25,7 +25,7 @@ export interface TranslatedRequest {
  *
  * @throws GatewayError  `unsupported_parameter` and `invalid_body`, with the field's name
  */
-export function translateRequest(call: ProviderCall): TranslatedRequest {
+export function toGeminiRequest(call: ProviderCall): TranslatedRequest {
   const { request } = call;
   const unsupported = new UnsupportedParams(call.dropUnsupported, 'is not supported by Google Gemini');
   const draft: ParameterDraft = { generation: {}, body: {}, model: call.upstreamModel, unsupported };

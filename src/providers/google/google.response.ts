@@ -34,7 +34,7 @@ export interface AnswerContext {
   readonly now: () => number;
 }
 
-export interface TranslatedAnswer {
+interface TranslatedAnswer {
   readonly completion: ChatCompletion;
   readonly usage: Usage | undefined;
 }

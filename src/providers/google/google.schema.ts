@@ -1,4 +1,4 @@
-import { mapSubschemas, withoutSoleAllOf } from '../json-schema.js';
+import { mapSubschemas, withoutSoleAllOf } from '../translation/json-schema.js';
 import { isObject, type JsonObject } from './google.wire.js';
 
 const DEFINITIONS = '#/definitions/';

@@ -8,11 +8,12 @@ import {
 } from '@app/contracts';
 import { parseBody } from '../http/light-response.js';
 import { type PostAnswer, type PostResponse, PreparedPost, readRefusal } from '../http/prepared-post.js';
-import { TranslatedEvents } from '../translated-events.js';
+import { TranslatedEvents } from '../translation/translated-events.js';
+import { unixSeconds } from '../translation/unix-seconds.js';
 import type { GeminiClient } from './google.client.js';
 import { badResponse, refusalOf, requestIdOf, toProviderError } from './google.errors.js';
 import { GeminiEvents } from './google.events.js';
-import { translateRequest, type TranslatedRequest } from './google.request.js';
+import { toGeminiRequest, type TranslatedRequest } from './google.request.js';
 import { type AnswerContext, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
 import { paysEverySearch } from './google.traits.js';
@@ -34,7 +35,7 @@ export class GoogleStrategy implements ProviderStrategy {
   ) {}
 
   async complete(call: ProviderCall): Promise<ProviderAnswer> {
-    const request = translateRequest(call);
+    const request = toGeminiRequest(call);
     const response = await this.#whole(call, request);
     const body = readJson(response, call.signal);
     const { completion, usage } = translateResponse(body, this.#context(call, request));
@@ -47,7 +48,7 @@ export class GoogleStrategy implements ProviderStrategy {
   }
 
   async stream(call: ProviderCall): Promise<ProviderStream> {
-    const request = translateRequest(call);
+    const request = toGeminiRequest(call);
     const response = await this.#begin(call, request);
     if (!response.body) throw badResponse('Google answered without a body.');
     const translator = new GeminiStreamTranslator(this.#context(call, request));
@@ -129,8 +130,4 @@ function readJson({ text }: PostAnswer, signal: CallSignal): unknown {
   } catch (error) {
     throw toProviderError(error, signal);
   }
-}
-
-function unixSeconds(): number {
-  return Math.floor(Date.now() / 1000);
 }

@@ -2,7 +2,7 @@ import type { AssistantMessage, ChatChunk, ChatMessage, ChatStreamEvent, Provide
 import { FinishReason } from '@google/genai';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { translateRequest } from './google.request.js';
+import { toGeminiRequest } from './google.request.js';
 import { type AnswerContext, CALL_ID_PREFIX, translateResponse } from './google.response.js';
 import { GeminiStreamTranslator } from './google.stream.js';
 import { GOOGLE } from './index.js';
@@ -64,7 +64,7 @@ function fold(chunks: readonly ChatChunk[]): AssistantMessage {
 function partsOnNextTurn(message: AssistantMessage): GeminiPart[] {
   const messages = JSON.parse(JSON.stringify([{ role: 'user', content: 'x' }, message])) as ChatMessage[];
   const call = { request: { model: 'g', messages }, upstreamModel: 'gemini-2.5-flash' } as ProviderCall;
-  return translateRequest(call).body.contents[1]?.parts ?? [];
+  return toGeminiRequest(call).body.contents[1]?.parts ?? [];
 }
 
 describe('a stream', () => {

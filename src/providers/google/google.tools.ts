@@ -1,9 +1,9 @@
 import type { ChatRequest, ChatTool, FunctionDefinition } from '@app/contracts';
 import { toGeminiSchema } from './google.schema.js';
-import { invalidBody, type UnsupportedParams } from '../unsupported-params.js';
+import { invalidBody, type UnsupportedParams } from '../translation/unsupported-params.js';
 import { isObject, type JsonObject, objects, text, toCamelCase, without } from './google.wire.js';
 
-export interface GeminiTools {
+interface GeminiTools {
   readonly tools?: JsonObject[];
   readonly toolConfig?: JsonObject;
 }

@@ -16,7 +16,7 @@ import { type GeminiPart, isObject, type JsonObject, text, without } from './goo
  * `…` are the other fields of the part, above all `thoughtSignature`. Consecutive texts without any are one entry, so that a
  * stream and a whole answer have the same layout.
  */
-export type TurnEntry = JsonObject;
+type TurnEntry = JsonObject;
 
 const TEXT_KEYS = new Set(['text', 'thought']);
 
@@ -65,7 +65,7 @@ export class TurnRecorder {
 }
 
 /** The contents of a client's assistant message, from which the turn is rebuilt. */
-export interface TurnSource {
+interface TurnSource {
   readonly content: string;
   readonly reasoning: string;
   readonly toolCalls: readonly GeminiPart[];

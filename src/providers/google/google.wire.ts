@@ -1,6 +1,6 @@
-import { isObject, type JsonObject, objects } from '../json-object.js';
+import { isObject, type JsonObject, objects } from '../translation/json-object.js';
 
-export { isObject, type JsonObject, objects } from '../json-object.js';
+export { isObject, type JsonObject, objects } from '../translation/json-object.js';
 
 /**
  * The fields of Gemini's API that we read. All others are kept as received (index signatures).

@@ -1,7 +1,11 @@
 import type { CallSignal, ChatStreamEvent } from '@app/contracts';
 import { SseDecoder, type SseEvent, type SseSink } from '@app/sse';
-import { parseJson } from '../parse-json.js';
-import { MAX_RUN_LENGTH, type StreamTranslation, TranslatedEvents } from '../translated-events.js';
+import { parseJson } from '../translation/parse-json.js';
+import {
+  MAX_RUN_LENGTH,
+  type StreamTranslation,
+  TranslatedEvents,
+} from '../translation/translated-events.js';
 import { ChunkRun } from './chunk-run.js';
 import { bodyError, toProviderError } from './openai-compatible.errors.js';
 import { asObject } from './openai-compatible.wire.js';

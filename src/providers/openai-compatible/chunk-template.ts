@@ -1,5 +1,5 @@
 import { ownText } from '../../text/own-text.js';
-import { parseJson } from '../parse-json.js';
+import { parseJson } from '../translation/parse-json.js';
 import { hasAt, NOT_PLAIN, scanDelta } from './scan-delta.js';
 import { asArray, asObject, type WireObject } from './openai-compatible.wire.js';
 

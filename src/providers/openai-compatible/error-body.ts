@@ -1,4 +1,4 @@
-import { parseJson } from '../parse-json.js';
+import { parseJson } from '../translation/parse-json.js';
 import { asArray, asObject, asText, type WireObject } from './openai-compatible.wire.js';
 
 // Where servers put an error, and what they say in it.

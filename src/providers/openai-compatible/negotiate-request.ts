@@ -9,7 +9,7 @@ export interface Sent<Answer> {
   readonly droppedParams: readonly string[];
 }
 
-export interface Negotiation<Answer> {
+interface Negotiation<Answer> {
   readonly call: Pick<ProviderCall, 'signal' | 'dropUnsupported'>;
   readonly concede: (body: WireObject, refusal: Error, dropUnsupported: boolean) => Concession | undefined;
   readonly post: (body: WireObject) => Promise<Answer>;

@@ -6,7 +6,7 @@ import { asObject } from './openai-compatible.wire.js';
 /** The SDK's own limit must never end a call before the gateway's. */
 const NO_SDK_TIMEOUT_MS = 2 ** 31 - 1;
 
-export interface OpenAiAccount {
+interface OpenAiAccount {
   readonly organization?: string | undefined;
   readonly project?: string | undefined;
 }

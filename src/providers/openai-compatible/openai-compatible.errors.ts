@@ -9,7 +9,7 @@ import {
 import { answerProblem } from '../http/answer-problem.js';
 import { connectionFailure } from '../http/connection-failure.js';
 import { errorBodyText } from '../http/light-response.js';
-import { parseJson } from '../parse-json.js';
+import { parseJson } from '../translation/parse-json.js';
 import { codeIn, errorObject, messageIn, namesIn, statusIn, wordsBehind } from './error-body.js';
 import { asObject, asText, type WireObject } from './openai-compatible.wire.js';
 import {

@@ -1,4 +1,5 @@
 import type { AssistantMessage, ChatChoice, ChatCompletion } from '@app/contracts';
+import { unixSeconds } from '../translation/unix-seconds.js';
 import type { OpenAiDialect } from './openai-compatible.dialect.js';
 import { requireFewParts } from './openai-compatible.parts.js';
 import { errorIn } from './error-body.js';
@@ -46,10 +47,6 @@ export function toChatCompletion(
   if (shown) wire.usage = shown;
   else if ('usage' in wire) delete wire.usage;
   return wire as ChatCompletion;
-}
-
-export function unixSeconds(): number {
-  return Math.floor(Date.now() / 1000);
 }
 
 /** An answer that Azure filtered has a finish reason and no message. */

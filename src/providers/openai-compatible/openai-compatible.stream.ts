@@ -1,4 +1,5 @@
 import { writtenText, type ChatStreamEvent, type FinishReason, type Usage } from '@app/contracts';
+import { unixSeconds } from '../translation/unix-seconds.js';
 import type { EventTranslator } from './chat-event-stream.js';
 import type { ChunkRun } from './chunk-run.js';
 import { ChoiceState, type NormalisedChoice } from './choice-state.js';
@@ -8,7 +9,7 @@ import { badResponse, bodyError } from './openai-compatible.errors.js';
 import { finishReason } from './openai-compatible.finish.js';
 import { requireFewParts } from './openai-compatible.parts.js';
 import { hasAt } from './scan-delta.js';
-import { unixSeconds, type AnswerContext } from './openai-compatible.response.js';
+import type { AnswerContext } from './openai-compatible.response.js';
 import { completionUsage, readUsage } from './openai-compatible.usage.js';
 import {
   asArray,

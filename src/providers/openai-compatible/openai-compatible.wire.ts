@@ -1,12 +1,11 @@
 import { JsonBoundsError, parseAnswerJson, parseEventJson } from '@app/contracts';
+import { isObject, type JsonObject } from '../translation/json-object.js';
 
-/** JSON as a server sent it: an object, of whose fields nothing is known yet. */
-export type WireObject = Record<string, unknown>;
+/** JSON as a server sent it. */
+export type WireObject = JsonObject;
 
 export function asObject(value: unknown): WireObject | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as WireObject)
-    : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 export function asArray(value: unknown): unknown[] {

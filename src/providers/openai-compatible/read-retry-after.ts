@@ -1,8 +1,8 @@
+import { MAX_RETRY_AFTER_MS } from '../translation/retry-after.js';
+
 export interface HeaderSource {
   get(name: string): string | null;
 }
-
-const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
  * When a provider wants to be asked again, by the most exact source there is: `retry-after-ms`, `retry-after`, the reset of

@@ -1,5 +1,5 @@
 import type { PostAnswer } from '../http/prepared-post.js';
-import { parseJson } from '../parse-json.js';
+import { parseJson } from '../translation/parse-json.js';
 
 /** The error that the SDK would throw for this answer. */
 export async function refusalOf({ status, headers, text }: PostAnswer): Promise<Error> {

@@ -1,5 +1,5 @@
 /** A delta that goes out as it is: where it ends, and what the model wrote in it. */
-export interface ScannedDelta {
+interface ScannedDelta {
   /** Index behind the closing brace. */
   readonly end: number;
   readonly text: string;

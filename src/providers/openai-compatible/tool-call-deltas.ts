@@ -1,4 +1,4 @@
-import { parseJson } from '../parse-json.js';
+import { parseJson } from '../translation/parse-json.js';
 import { badResponse } from './openai-compatible.errors.js';
 import { argumentText, newToolCallId } from './openai-compatible.message.js';
 import { asObject, asText, type WireObject } from './openai-compatible.wire.js';

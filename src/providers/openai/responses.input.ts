@@ -3,7 +3,7 @@ import { asObject, type WireObject } from '../openai-compatible/openai-compatibl
 import { callerOf, carriedAt, isOfAnAnswer, isToolCall, replayedItems, saidText } from './responses.carry.js';
 
 /** For what this wire has no place for: throws a refusal with its name, or returns, and it is left out. */
-export type Refuse = (param: string, what: string) => void;
+type Refuse = (param: string, what: string) => void;
 
 /**
  * The conversation -> `input`. One message may be several items: reasoning, text, and each tool call.

@@ -3,7 +3,7 @@ import { asArray, asObject, type WireObject } from '../openai-compatible/openai-
 import { isReasoningModel } from './openai.dialect.js';
 import { inputItems, refuseUnsupported } from './responses.input.js';
 
-export interface ResponsesRequest {
+interface ResponsesRequest {
   readonly body: WireObject;
   /** Fields of the client's that this wire has no place for. */
   readonly droppedParams: readonly string[];

@@ -1,7 +1,6 @@
 import type { AssistantMessage, ChatCompletion, FinishReason, ProviderError } from '@app/contracts';
 import { badResponse, bodyError } from '../openai-compatible/openai-compatible.errors.js';
 import { requireFew } from '../openai-compatible/openai-compatible.parts.js';
-import { unixSeconds } from '../openai-compatible/openai-compatible.response.js';
 import {
   asArray,
   asObject,
@@ -9,6 +8,7 @@ import {
   asUnixSeconds,
   type WireObject,
 } from '../openai-compatible/openai-compatible.wire.js';
+import { unixSeconds } from '../translation/unix-seconds.js';
 import { carriedFields, isToolCall, partsOf, textOf } from './responses.carry.js';
 import { readResponsesUsage, responsesCompletionUsage } from './responses.usage.js';
 

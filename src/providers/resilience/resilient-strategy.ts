@@ -46,7 +46,7 @@ export interface ResilienceSettings {
 }
 
 /** What the providers of a process share. */
-export interface SharedResilience {
+interface SharedResilience {
   readonly breakers: BreakerRegistry;
   readonly cooldowns: Cooldowns;
   readonly now: Clock;

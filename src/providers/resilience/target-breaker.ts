@@ -14,7 +14,7 @@ import type { Clock } from './resilience.js';
 export type BreakerState = 'closed' | 'open' | 'half_open';
 
 /** No words, as the provider may quote the prompt. */
-export interface BreakerFailure {
+interface BreakerFailure {
   readonly at: Date;
   readonly code: string;
   /** The provider's; `undefined` when it did not answer. */
@@ -36,7 +36,7 @@ export interface BreakerSnapshot {
   readonly lastFailure: BreakerFailure | undefined;
 }
 
-export interface BreakerSettings {
+interface BreakerSettings {
   /** Failures in a row that open it. */
   readonly failureThreshold: number;
   readonly recoveryTimeoutMs: number;

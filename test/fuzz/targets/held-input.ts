@@ -39,7 +39,7 @@ interface Wire {
 }
 
 async function loadWires(): Promise<readonly Wire[]> {
-  const { translateRequest } = await import('../../../src/providers/google/google.request.js');
+  const { toGeminiRequest } = await import('../../../src/providers/google/google.request.js');
   const { toAnthropicRequest } = await import('../../../src/providers/anthropic/anthropic.request.js');
   const { toResponsesRequest } = await import('../../../src/providers/openai/responses.request.js');
   const { toWireRequest } =
@@ -50,7 +50,7 @@ async function loadWires(): Promise<readonly Wire[]> {
   return [
     {
       upstreamModel: 'gemini-3-flash',
-      translate: (call) => translateRequest(call).body,
+      translate: (call) => toGeminiRequest(call).body,
       least: (wire) => leastOf(wire, ['contents', 'systemInstruction', 'cachedContent'], geminiMedia),
     },
     {

@@ -117,6 +117,6 @@ export const ANTHROPIC_REQUEST = requestTarget('anthropic', async () => {
 });
 
 export const GOOGLE_REQUEST = requestTarget('google', async () => {
-  const { translateRequest } = await import('../../../src/providers/google/google.request.js');
-  return (call) => translateRequest(call);
+  const { toGeminiRequest } = await import('../../../src/providers/google/google.request.js');
+  return (call) => toGeminiRequest(call);
 });

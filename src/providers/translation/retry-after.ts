@@ -1,5 +1,5 @@
 /** A longer wait is taken for a mistake, and cut to this. */
-const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+export const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 
 /**
  * How long a provider asks to be left alone: the header `retry-after`, or another place that says it in the same form.

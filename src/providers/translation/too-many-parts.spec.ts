@@ -1,12 +1,12 @@
 import type { ChatStreamEvent } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
-import { translateResponse } from './google/google.response.js';
-import { GeminiStreamTranslator } from './google/google.stream.js';
-import { OPENAI_DIALECT } from './openai/openai.dialect.js';
-import { responseToCompletion } from './openai/responses.response.js';
-import { ResponsesStreamTranslator } from './openai/responses.stream.js';
-import { toChatCompletion } from './openai-compatible/openai-compatible.response.js';
-import { ChatStreamTranslator } from './openai-compatible/openai-compatible.stream.js';
+import { translateResponse } from '../google/google.response.js';
+import { GeminiStreamTranslator } from '../google/google.stream.js';
+import { OPENAI_DIALECT } from '../openai/openai.dialect.js';
+import { responseToCompletion } from '../openai/responses.response.js';
+import { ResponsesStreamTranslator } from '../openai/responses.stream.js';
+import { toChatCompletion } from '../openai-compatible/openai-compatible.response.js';
+import { ChatStreamTranslator } from '../openai-compatible/openai-compatible.stream.js';
 
 const MOST = 10_000;
 const google = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { callFor, loadStrategy, type Vendor } from '../../test/fuzz/vendor-strategies.js';
+import { callFor, loadStrategy, type Vendor } from '../../../test/fuzz/vendor-strategies.js';
 
 const VENDORS: readonly Vendor[] = ['openai', 'compatible', 'anthropic', 'google'];
 const lists = (count: number): string => `{"type":"message","content":[${'[],'.repeat(count)}1]}`;

@@ -2,10 +2,10 @@ import { type ChatStreamEvent, chunksOf } from '@app/contracts';
 import fc from 'fast-check';
 import type { Dispatcher } from 'undici';
 import { describe, expect, it } from 'vitest';
-import { AnthropicEvents } from './anthropic/anthropic.events.js';
-import { GeminiEvents } from './google/google.events.js';
-import { GeminiStreamTranslator } from './google/google.stream.js';
-import { LightBody } from './http/light-body.js';
+import { AnthropicEvents } from '../anthropic/anthropic.events.js';
+import { GeminiEvents } from '../google/google.events.js';
+import { GeminiStreamTranslator } from '../google/google.stream.js';
+import { LightBody } from '../http/light-body.js';
 import { type StreamTranslation, TranslatedEvents } from './translated-events.js';
 
 const CONTROLLER = {

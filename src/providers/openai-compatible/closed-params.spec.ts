@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { ChatRequest } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
-import { closedAtOpenAi } from './openai/openai.prices.js';
-import { closedParams } from './openai-compatible/closed-params.js';
+import { closedAtOpenAi } from '../openai/openai.prices.js';
+import { closedParams } from './closed-params.js';
 
 /**
  * Every field of the vendors' requests, as their SDKs and documents had them on 2026-11-30, and whether a client may set it.

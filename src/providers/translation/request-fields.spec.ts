@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type ChatMessage, type ChatRequest, GatewayError, type ProviderCall } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
-import { toAnthropicRequest } from './anthropic/anthropic.request.js';
-import { translateRequest } from './google/google.request.js';
-import { toResponsesRequest } from './openai/responses.request.js';
-import { compatibleDialect } from './openai-compatible/openai-compatible.dialect.js';
-import { toWireRequest } from './openai-compatible/openai-compatible.request.js';
+import { toAnthropicRequest } from '../anthropic/anthropic.request.js';
+import { toGeminiRequest } from '../google/google.request.js';
+import { toResponsesRequest } from '../openai/responses.request.js';
+import { compatibleDialect } from '../openai-compatible/openai-compatible.dialect.js';
+import { toWireRequest } from '../openai-compatible/openai-compatible.request.js';
 
 type Translated = { body: object; droppedParams: readonly string[] };
 
@@ -14,7 +14,7 @@ const VENDORS: Readonly<Record<string, (call: ProviderCall) => Translated>> = {
   anthropic: (call) => toAnthropicRequest({ ...call, upstreamModel: 'claude-sonnet-4-5' }, false),
   // Some are honoured by what the answer is read with.
   google: (call) => {
-    const { droppedParams, ...body } = translateRequest({ ...call, upstreamModel: 'gemini-2.5-flash' });
+    const { droppedParams, ...body } = toGeminiRequest({ ...call, upstreamModel: 'gemini-2.5-flash' });
     return { body, droppedParams };
   },
   responses: (call) => toResponsesRequest({ ...call, upstreamModel: 'gpt-5-pro' }, false),
