@@ -42,7 +42,9 @@ describe('parseAmount', () => {
     [10, 10_000_000_000n],
     [0.1, 100_000_000n],
     [1e-7, 100n],
-    [1.5e-7, 150n],
+    [1.55e-7, 155n],
+    [-1e-9, -1n],
+    [123456.123456789, 123_456_123_456_789n],
     [' 12.5 ', 12_500_000_000n],
     [-3.25, -3_250_000_000n],
     [1e9, 1_000_000_000_000_000_000n],
@@ -50,12 +52,23 @@ describe('parseAmount', () => {
     expect(parseAmount(value)).toBe(nano);
   });
 
-  it.each([Number.NaN, Infinity, 1e-10, 0.1 + 0.2, 9007199.254740993, 1e22, null, {}, [], true, '1e3', ''])(
-    'refuses %j',
-    (value) => {
-      expect(() => parseAmount(value)).toThrow(InvalidAmountError);
-    },
-  );
+  it.each([
+    Number.NaN,
+    Infinity,
+    1e-10,
+    0.1 + 0.2,
+    9007199.254740993,
+    1e22,
+    null,
+    {},
+    [],
+    [10],
+    true,
+    '1e3',
+    '',
+  ])('refuses %j', (value) => {
+    expect(() => parseAmount(value)).toThrow(InvalidAmountError);
+  });
 });
 
 describe('formatting', () => {

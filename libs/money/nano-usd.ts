@@ -41,10 +41,9 @@ export function parseDecimalToNano(text: string): NanoUsd {
  */
 export function parseAmount(value: unknown): NanoUsd {
   if (typeof value === 'string') return parseDecimalToNano(value.trim());
-  if (typeof value !== 'number' || !Number.isFinite(value))
-    throw new InvalidAmountError('amount must be a decimal');
+  if (typeof value !== 'number') throw new InvalidAmountError('amount must be a decimal');
   const text = String(value);
-  if (text.replace(/e.*$|[^\d]/g, '').replace(/^0+/, '').length > 15)
+  if (text.replace(/\D/g, '').length > 15)
     throw new InvalidAmountError('amount has more digits than a JSON number can hold; send it as a string');
   return parseDecimalToNano(expandExponent(text));
 }
@@ -64,9 +63,9 @@ export function formatPico(pico: bigint): string {
   return formatScaled(pico, 12);
 }
 
-/** Pico to nano, rounded up: a charge is rounded once, and never below its cost. */
+/** Pico (>= 0) to nano, rounded up: a charge is rounded once, and never below its cost. */
 export function ceilPicoToNano(pico: bigint): NanoUsd {
-  return pico > 0n ? (pico + PICO_PER_NANO - 1n) / PICO_PER_NANO : pico / PICO_PER_NANO;
+  return (pico + PICO_PER_NANO - 1n) / PICO_PER_NANO;
 }
 
 export function larger(left: bigint, right: bigint): bigint {
@@ -100,18 +99,15 @@ function formatScaled(value: bigint, decimals: number): string {
   const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, '0');
   const point = digits.length - decimals;
   let end = digits.length;
-  while (end > point && digits.charCodeAt(end - 1) === ZERO) end -= 1;
+  while (digits.charCodeAt(end - 1) === ZERO) end -= 1;
   const whole = digits.slice(0, point);
   return `${value < 0n ? '-' : ''}${end > point ? `${whole}.${digits.slice(point, end)}` : whole}`;
 }
 
-/** `1.5e-7` -> `0.00000015`: how JavaScript prints small and large numbers, made plain. */
+/** `1.5e-7` -> `0.00000015`: how JavaScript prints small numbers, made plain. What it prints so of large ones is too large. */
 function expandExponent(text: string): string {
-  const match = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(text);
+  const match = /^(-?)(\d)(?:\.(\d+))?e-(\d+)$/.exec(text);
   if (!match) return text;
-  const [, sign, head = '', tail = '', exponentText = '0'] = match;
-  const exponent = Number(exponentText);
-  const digits = head + tail;
-  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`;
-  return `${sign}${digits.padEnd(exponent + 1, '0')}`;
+  const [, sign, head = '', tail = '', exponent] = match;
+  return `${sign}0.${'0'.repeat(Number(exponent) - 1)}${head}${tail}`;
 }

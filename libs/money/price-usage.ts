@@ -103,9 +103,7 @@ function tierFor(
 export function saneUsage<T extends UsageQuantities>(usage: T): T {
   const sane: Record<string, unknown> = { ...(usage as object) };
   for (const key of Object.keys(sane)) {
-    const value = sane[key];
-    if (key === 'serverToolCalls') sane[key] = saneToolCalls(value);
-    else if (value !== undefined) sane[key] = saneCount(value);
+    sane[key] = key === 'serverToolCalls' ? saneToolCalls(usage[key]) : saneCount(sane[key]);
   }
   sane['inputTokens'] ??= 0;
   sane['outputTokens'] ??= 0;
@@ -123,8 +121,8 @@ function saneCount(value: unknown): number | undefined {
 /** Names are stored and shown; nobody bills a tool that is called otherwise. */
 const TOOL_NAME = /^[A-Za-z][\w.-]{0,63}$/;
 
-function saneToolCalls(calls: unknown): Record<string, number> | undefined {
-  if (typeof calls !== 'object' || calls === null) return undefined;
+function saneToolCalls(calls: UsageQuantities['serverToolCalls']): Record<string, number> | undefined {
+  if (!calls) return undefined;
   const sane = Object.entries(calls).flatMap(([name, value]) => {
     const count = saneCount(value);
     return count === undefined || !TOOL_NAME.test(name) ? [] : [[name, count] as const];
