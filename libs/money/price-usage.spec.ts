@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { priceCardFromJson, priceCardToJson, priceVersionOf } from './price-card-json.js';
-import type { PriceCard } from './price-card.js';
+import type { PriceCard, TokenPrices } from './price-card.js';
 import { priceUsage, saneUsage, usageCostPico, type UsageQuantities } from './price-usage.js';
 
 /** $3 in, $15 out, $0.30 cached, $3.75 / $6 cache writes; doubled above 200k. */
@@ -108,6 +108,19 @@ describe('priceUsage', () => {
     expect(priced.costNano).toBe(costNano);
   });
 
+  it.each<[Partial<TokenPrices>, bigint]>([
+    [{}, 2n],
+    [{ cacheReadPico: 1n }, 1n],
+    [{ audioInputPico: 9n }, 9n],
+    [{ cacheReadPico: 7n, audioInputPico: 5n }, 7n],
+    [{ cacheReadPico: 1n, audioInputPico: 9n }, 9n],
+    [{ cacheReadPico: 1n, audioInputPico: 9n, cacheReadAudioPico: 3n }, 3n],
+  ])('prices cached audio by %o at %s', (prices, unitPico) => {
+    const card = { ...AUDIO, base: { inputPico: 2n, outputPico: 2n, ...prices } };
+    const usage = { inputTokens: 1, cacheReadAudioInputTokens: 1, outputTokens: 0 };
+    expect(priceUsage(card, usage).lines[0]).toMatchObject({ category: 'cache_read_audio', unitPico });
+  });
+
   // A vendor's search calls the model anew, and tells the sum. Vendors price each call by its own length.
   it('prices a sum over several calls by the tier that one of them has reached for certain', () => {
     const tierOf = (inputTokens: number, modelCalls?: number) =>
@@ -193,20 +206,26 @@ describe('saneUsage', () => {
   it('makes broken counts harmless and keeps unknown unknown', () => {
     const broken = {
       inputTokens: Number.NaN,
-      outputTokens: -5,
+      outputTokens: Number.NaN,
       cacheReadInputTokens: 1.2,
+      cacheCreationInputTokens: -5,
       audioInputTokens: undefined,
       imageInputTokens: Infinity,
+      imageOutputTokens: '7' as unknown as number,
       serverToolCalls: { web_search: Number.NaN, other: 2 },
     };
-    expect(saneUsage(broken)).toEqual({
+    expect(saneUsage(broken)).toStrictEqual({
       inputTokens: 0,
       outputTokens: 0,
       cacheReadInputTokens: 2,
+      cacheCreationInputTokens: 0,
       audioInputTokens: undefined,
       imageInputTokens: 1_000_000_000,
+      imageOutputTokens: undefined,
       serverToolCalls: { other: 2 },
     });
+    const none = { inputTokens: 1, outputTokens: 1, serverToolCalls: undefined };
+    expect(saneUsage(none)).toStrictEqual(none);
   });
 
   it.each(['', '__proto__', 'a\u0000b', '\ud800', 'a b', 'x'.repeat(65)])(
@@ -222,15 +241,17 @@ describe('price version', () => {
   it('survives storage and depends on prices only, not on the order they were written in', () => {
     const stored = JSON.parse(JSON.stringify(priceCardToJson(SONNET))) as ReturnType<typeof priceCardToJson>;
     expect(priceVersionOf(priceCardFromJson(stored))).toBe(priceVersionOf(SONNET));
+    const tools = { web_search: 1n, file_search: 2n, google_maps: 3n };
     const reordered: PriceCard = {
       ...AUDIO,
+      toolCallPico: Object.fromEntries(Object.entries(tools).toReversed()),
       base: {
         ...Object.fromEntries(Object.entries(AUDIO.base).toReversed()),
         inputPico: 2_500_000n,
         outputPico: 10_000_000n,
       },
     };
-    expect(priceVersionOf(reordered)).toBe(priceVersionOf(AUDIO));
+    expect(priceVersionOf(reordered)).toBe(priceVersionOf({ ...AUDIO, toolCallPico: tools }));
     expect(priceVersionOf({ ...AUDIO, requestPico: 1n })).not.toBe(priceVersionOf(AUDIO));
     expect(priceVersionOf({ ...AUDIO, base: { ...AUDIO.base, cacheReadPico: undefined } })).not.toBe(
       priceVersionOf({ ...AUDIO, base: { ...AUDIO.base, cacheReadPico: 0n } }),

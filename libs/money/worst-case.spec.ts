@@ -81,6 +81,41 @@ describe('worstCase', () => {
       { numRuns: 2000 },
     );
   });
+
+  const DEAR: PriceCard = {
+    base: { inputPico: 2n, outputPico: 3n, audioInputPico: 7n, imageInputPico: 5n },
+    tiers: [{ aboveInputTokens: 100, prices: { inputPico: 20n, outputPico: 30n } }],
+    requestPico: 1_000n,
+    toolCallPico: { web_search: 10_000n, image_generation: 50_000n },
+  };
+  const TEXT: UsageBound = {
+    inputTokens: 100,
+    largestCallTokens: 100,
+    audioInputTokens: 0,
+    imageInputTokens: 0,
+    longCacheWrites: false,
+    audioOutput: false,
+    serverToolCalls: {},
+  };
+
+  it.each<[string, Partial<UsageBound>, fixedPico: bigint, outputTokenPico: bigint]>([
+    ['text', {}, 1_000n + 200n, 3n],
+    ['a call beyond the tier', { largestCallTokens: 101 }, 1_000n + 2_000n, 30n],
+    [
+      'each kind of input once',
+      { audioInputTokens: 30, imageInputTokens: 20 },
+      1_000n + 100n + 210n + 100n,
+      3n,
+    ],
+    [
+      'tools that have a price',
+      { serverToolCalls: { web_search: 3, toString: 1 } },
+      1_000n + 200n + 30_000n,
+      3n,
+    ],
+  ])('is no more than it takes: %s', (_name, bound, fixedPico, outputTokenPico) => {
+    expect(worstCase(DEAR, { ...TEXT, ...bound })).toEqual({ fixedPico, outputTokenPico });
+  });
 });
 
 describe('affordableOutputTokens', () => {
