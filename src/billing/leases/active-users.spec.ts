@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ActiveUsers } from './active-users.js';
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }).advanceTimersByTime(100_000));
 afterEach(() => void vi.useRealTimers());
 
 describe('a user', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type HoldingSession, HoldingSessions } from './holding-sessions.js';
 
 const session = (billingId: string): HoldingSession => ({ billingId, heldSinceMs: 0, place: -1 });
@@ -26,12 +26,13 @@ describe('HoldingSessions', () => {
   });
 
   it('tells those that began after a moment', () => {
-    const [early, late] = [session('early'), session('late')];
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
     const holding = new HoldingSessions();
-    holding.add(early);
-    holding.add(late);
-    early.heldSinceMs = 1;
-    late.heldSinceMs = 3;
-    expect(holding.ids(2)).toEqual(['late']);
+    holding.add(session('early'));
+    const sinceMs = performance.now();
+    vi.advanceTimersByTime(1);
+    holding.add(session('late'));
+    expect(holding.ids(sinceMs)).toEqual(['late']);
   });
 });
