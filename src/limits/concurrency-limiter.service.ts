@@ -40,17 +40,8 @@ export class ConcurrencyLimiter {
   async acquire(userId: string): Promise<ReleaseSlot> {
     if (this.isOff) return NOTHING_TO_RELEASE;
     const slot = { key: userId, holder: `${this.#instance}:${++this.#lastHolder}` };
-    if (await this.store.acquireSlot(slot, this.#limit)) return this.#releaseOnce(slot);
+    if (await this.store.acquireSlot(slot, this.#limit)) return () => void this.store.releaseSlot(slot);
     this.telemetry.event(REFUSED);
     throw refusal('rate_limited', `Rate limit reached: ${this.#limit} requests at a time.`, RETRY_AFTER_MS);
-  }
-
-  #releaseOnce(slot: { key: string; holder: string }): ReleaseSlot {
-    let isReleased = false;
-    return () => {
-      if (isReleased) return;
-      isReleased = true;
-      void this.store.releaseSlot(slot);
-    };
   }
 }

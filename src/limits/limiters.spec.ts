@@ -1,13 +1,19 @@
 import { GatewayError } from '@app/contracts';
 import { describe, expect, it, vi } from 'vitest';
 import type { AppConfig } from '../config/app-config.js';
-import { Telemetry } from '../telemetry/telemetry.js';
+import { type GatewayEvent, Telemetry } from '../telemetry/telemetry.js';
 import { ConcurrencyLimiter } from './concurrency-limiter.service.js';
 import { MemoryLimitStore } from './memory-limit-store.js';
 import { TokenLimiter } from './token-limiter.service.js';
 
 const config = (rateLimit: Partial<AppConfig['rateLimit']>) =>
   ({ rateLimit: { tokensPerMinute: 0, concurrentRequests: 0, ...rateLimit } }) as AppConfig;
+
+function telemetryInto(events: GatewayEvent[]): Telemetry {
+  const telemetry = new Telemetry();
+  telemetry.addSink({ event: (event) => events.push(event) });
+  return telemetry;
+}
 
 async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
   return work.then(
@@ -62,13 +68,16 @@ describe('TokenLimiter', () => {
   });
 
   it('serves a request that is larger than the limit when it comes alone', async () => {
+    const events: GatewayEvent[] = [];
     const limiter = new TokenLimiter(
       new MemoryLimitStore(),
-      new Telemetry(),
+      telemetryInto(events),
       config({ tokensPerMinute: 1000 }),
     );
-    expect(await limiter.reserve('ann', 50_000)).toBeDefined();
+    const reservation = await limiter.reserve('ann', 50_000);
+    expect(reservation?.headers).toMatchObject({ 'x-ratelimit-remaining-tokens': '0' });
     expect(await codeOf(limiter.reserve('ann', 1))).toBe('rate_limited');
+    expect(events).toEqual([{ kind: 'rate-limit', scope: 'user_tokens', outcome: 'refused' }]);
   });
 
   it('does nothing while it is off', async () => {
@@ -81,14 +90,16 @@ describe('TokenLimiter', () => {
 
 describe('ConcurrencyLimiter', () => {
   it('gives so many slots, and a slot back once', async () => {
+    const events: GatewayEvent[] = [];
     const limiter = new ConcurrencyLimiter(
       new MemoryLimitStore(),
-      new Telemetry(),
+      telemetryInto(events),
       config({ concurrentRequests: 2 }),
     );
     const release = await limiter.acquire('ann');
     await limiter.acquire('ann');
     expect(await codeOf(limiter.acquire('ann'))).toBe('rate_limited');
+    expect(events).toEqual([{ kind: 'rate-limit', scope: 'user_concurrency', outcome: 'refused' }]);
     release();
     release();
     await limiter.acquire('ann');

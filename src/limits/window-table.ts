@@ -19,14 +19,12 @@ export class WindowTable {
     return window;
   }
 
-  open(rule: WindowRule, key: string, nowMs: number): SlidingWindow {
+  /** One that is not there yet is kept when it is touched. */
+  #open(rule: WindowRule, key: string, nowMs: number): SlidingWindow {
     const found = this.find(rule, key, nowMs);
     if (found) return found;
-    const table = this.#table(rule);
-    this.#makeRoom(table, nowMs);
-    const made = new SlidingWindow(rule.windowMs);
-    table.set(key, made);
-    return made;
+    this.#makeRoom(this.#table(rule), nowMs);
+    return new SlidingWindow(rule.windowMs);
   }
 
   /**
@@ -35,14 +33,14 @@ export class WindowTable {
    * @param found  the window, when it was looked up just now
    */
   add(rule: WindowRule, key: string, nowMs: number, units: number, found?: SlidingWindow): SlidingWindow {
-    const window = found ?? this.open(rule, key, nowMs);
+    const window = found ?? this.#open(rule, key, nowMs);
     if (window.add(nowMs, units)) this.#touch(rule, key, window);
     return window;
   }
 
   /** Makes a window's sum what somebody who sees all of it says it is. */
   align(rule: WindowRule, key: string, nowMs: number, sum: number): void {
-    const window = sum > 0 ? this.open(rule, key, nowMs) : this.find(rule, key, nowMs);
+    const window = sum > 0 ? this.#open(rule, key, nowMs) : this.find(rule, key, nowMs);
     if (!window) return;
     window.alignTo(nowMs, sum);
     this.#touch(rule, key, window);
