@@ -1,7 +1,7 @@
 import { ProviderError } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
 import { ConnectionError } from '../http/connection-failure.js';
-import { toProviderError, toStreamError } from './anthropic.errors.js';
+import { toProviderError, toRefusal, toStreamError } from './anthropic.errors.js';
 
 const idle = new AbortController().signal;
 
@@ -18,9 +18,13 @@ function thrown({ status, type, message, headers = {} }: Answer): Error {
   return Object.assign(new Error(`${status} …`), { status, error: body, headers: new Headers(headers) });
 }
 
+/** The first request of a path goes through the SDK, which throws; the answers to the others are read here. */
 function judged(answer: Answer): ProviderError {
   const error = toProviderError(thrown(answer), idle);
   if (!(error instanceof ProviderError)) throw new Error('not a ProviderError');
+  const { error: body, headers } = thrown(answer) as unknown as { error: unknown; headers: Headers };
+  const refusal = toRefusal({ status: answer.status, ok: false, headers, text: JSON.stringify(body) ?? '' });
+  expect({ ...refusal }).toEqual({ ...error, cause: undefined });
   return error;
 }
 

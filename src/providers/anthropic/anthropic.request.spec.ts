@@ -154,6 +154,14 @@ describe('messages', () => {
     ]);
   });
 
+  it('merges what the model said in two messages', () => {
+    const said = (content: string) => ({ role: 'assistant' as const, content });
+    expect(messagesOf([hello, said('a'), said('b'), hello]).messages[1]?.content).toEqual([
+      { type: 'text', text: 'a' },
+      { type: 'text', text: 'b' },
+    ]);
+  });
+
   it('refuses a conversation without any content', () => {
     expect(refusal({ messages: [{ role: 'user', content: ' ' }] })).toEqual({
       code: 'invalid_body',
@@ -546,6 +554,33 @@ describe('thinking and raw blocks of earlier turns', () => {
     expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual([
       { type: 'text', text: 'other' },
     ]);
+    const parts = [
+      { type: 'text', text: 'a\n' },
+      { type: 'text', text: 'b' },
+    ];
+    expect(messagesOf([hello, { ...message, content: parts }, hello]).messages[1]?.content).toEqual(
+      raw.filter((_, index) => index !== 3),
+    );
+  });
+
+  it('believes the visible calls when the client changed them', () => {
+    const blocks = ['a', 'b'].map((id) => ({ type: 'tool_use', id, name: 'f', input: {}, mood: 1 }));
+    const call = { id: 'a', type: 'function' as const, function: { name: 'f', arguments: '{}' } };
+    const said = { content: null, provider_specific_fields: { anthropic_content: blocks } };
+    const message = { role: 'assistant' as const, ...said, tool_calls: [call] };
+    expect(messagesOf([hello, message, hello]).messages[1]?.content).toEqual([
+      { type: 'tool_use', id: 'a', name: 'f', input: {} },
+    ]);
+  });
+
+  it('refuses a call of OpenAI’s custom tools', () => {
+    const custom = { id: 'a', type: 'custom', custom: { name: 'c', input: 'x' } } as never;
+    expect(
+      refusal({ messages: [hello, { role: 'assistant', content: 'b', tool_calls: [custom] }, hello] }),
+    ).toEqual({
+      code: 'unsupported_parameter',
+      param: 'messages[1].tool_calls[0]',
+    });
   });
 });
 
@@ -560,6 +595,7 @@ describe('content parts', () => {
   it.each([
     ['https://example.org/a.png', { type: 'url', url: 'https://example.org/a.png' }],
     ['data:image/jpeg;base64,/9j-_w', { type: 'base64', media_type: 'image/jpeg', data: '/9j+/w' }],
+    ['data:image/jpeg;base64,/9j-', { type: 'base64', media_type: 'image/jpeg', data: '/9j+' }],
     ['data:image/jpg;base64,AAAA', { type: 'base64', media_type: 'image/jpeg', data: 'AAAA' }],
     // Anthropic refuses an image whose bytes are of another type than the one named; OpenAI looks at the bytes.
     ['data:image/png;base64,_9j_4AAQ', { type: 'base64', media_type: 'image/jpeg', data: '/9j/4AAQ' }],
@@ -579,6 +615,8 @@ describe('content parts', () => {
     ],
     [{ file_data: 'JVBERi0=' }, { type: 'base64', media_type: 'application/pdf', data: 'JVBERi0=' }],
     [{ file_data: 'data:text/csv;base64,YTti' }, { type: 'text', media_type: 'text/plain', data: 'a;b' }],
+    [{ file_data: 'data:application/json,{}' }, { type: 'text', media_type: 'text/plain', data: '{}' }],
+    [{ file_data: 'data:application/xml,<a/>' }, { type: 'text', media_type: 'text/plain', data: '<a/>' }],
     [{ file_data: 'Data:text/plain,a%20b' }, { type: 'text', media_type: 'text/plain', data: 'a b' }],
     [{ file_url: 'https://example.org/a.pdf' }, { type: 'url', url: 'https://example.org/a.pdf' }],
     [{ file_data: 'https://example.org/a' }, { type: 'url', url: 'https://example.org/a' }],
@@ -635,7 +673,7 @@ describe('content parts', () => {
   });
 
   it('keeps title, citations and cache mark of a document, and asks for the beta that files need', () => {
-    const extras = { citations: { enabled: true }, cache_control: { type: 'ephemeral' } };
+    const extras = { citations: { enabled: true }, context: 'c', cache_control: { type: 'ephemeral' } };
     const { body, betas } = contentOf({ type: 'file', file: { file_id: 'f', filename: 'a.pdf' }, ...extras });
     expect(body.messages[0]?.content[0]).toEqual({
       type: 'document',
@@ -649,6 +687,9 @@ describe('content parts', () => {
   it('passes Anthropic’s own blocks', () => {
     const block = { type: 'search_result', source: 'x', title: 't', content: [{ type: 'text', text: 'c' }] };
     expect(blockOf(block)).toEqual(block);
+    expect(contentOf(block).betas).toEqual([]);
+    const image = { type: 'image', source: { type: 'file', file_id: 'f' } };
+    expect(contentOf(image).betas).toEqual(['files-api-2025-04-14']);
   });
 
   it('passes a turn that was kept in Anthropic’s own blocks, in its order', () => {

@@ -225,6 +225,16 @@ describe('toChatCompletion', () => {
     expect(toChatCompletion(answer([], { usage }), CONTEXT).service_tier).toBe('default');
   });
 
+  it('lists the side calls, which the totals leave out', () => {
+    const own = { type: 'message', input_tokens: 1, output_tokens: 1 };
+    const compaction = { type: 'compaction', input_tokens: 9, output_tokens: 3 };
+    const shown = (iterations: object[]) =>
+      toChatCompletion(answer([], { usage: { input_tokens: 1, output_tokens: 1, iterations } }), CONTEXT)
+        .usage;
+    expect(shown([own, compaction])).toMatchObject({ total_tokens: 2, iterations: [own, compaction] });
+    expect(shown([own])).not.toHaveProperty('iterations');
+  });
+
   it('has no usage when none was counted', () => {
     expect(toChatCompletion(answer([], { usage: undefined }), CONTEXT)).not.toHaveProperty('usage');
   });

@@ -155,6 +155,8 @@ describe('AnthropicStreamTranslator', () => {
     expect(twice).toMatchObject({ inputTokens: 2036, serverToolCalls: { web_search: 2 } });
     const failed = { type: 'web_search_tool_result_error', error_code: 'unavailable' };
     expect(usageAfter(search, result(failed))[1]).not.toHaveProperty('serverToolCalls');
+    const ofServer = { type: 'mcp_tool_result', tool_use_id: 's', content: found };
+    expect(usageAfter(search, ofServer)[1]).not.toHaveProperty('serverToolCalls');
     const pdf = { type: 'base64', media_type: 'application/pdf', data: 'x'.repeat(4000) };
     expect(usageAfter(search, page(pdf))[1]?.inputTokens).toBeLessThan(100);
     expect(
@@ -247,6 +249,23 @@ describe('AnthropicStreamTranslator', () => {
       { index: 1, function: { arguments: '{}' } },
     ]);
     expect(foldChunks(chunks).choices[0]?.finish_reason).toBe('tool_calls');
+  });
+
+  it('gives each delta to its own block, though another has begun', () => {
+    const use = (id: string) => ({ type: 'tool_use', id, name: 'f', input: {} });
+    const json = (index: number, partial_json: string) =>
+      delta(index, { type: 'input_json_delta', partial_json });
+    const events = [
+      start(),
+      open(0, use('a')),
+      open(1, use('b')),
+      json(0, '{"x":1}'),
+      json(1, '{}'),
+      close(0),
+      close(1),
+    ];
+    const calls = foldChunks(chunksOf([...events, ...end('tool_use')])).choices[0]?.message.tool_calls;
+    expect(calls?.map((call) => call.function.arguments)).toEqual(['{"x":1}', '{}']);
   });
 
   it('takes an input that came with the start of its block', () => {
@@ -373,6 +392,25 @@ describe('AnthropicStreamTranslator', () => {
       });
       const all = eventsOf([...said, ...end()], byTool);
       expect(all.map(({ outputText }) => outputText).join('')).toBe('Well.');
+    });
+
+    it('shows neither what was said before the answer, nor a second answer', () => {
+      const again = open(2, { type: 'tool_use', id: 'toolu_2', name: 'answer', input: {} });
+      const piece = (index: number) =>
+        delta(index, { type: 'input_json_delta', partial_json: `{"a":${index}}` });
+      const said = [open(0, text), delta(0, { type: 'text_delta', text: 'Well.' }), close(0)];
+      const first = [
+        open(1, { type: 'tool_use', id: 'toolu_1', name: 'answer', input: {} }),
+        piece(1),
+        close(1),
+      ];
+      const all = eventsOf(
+        [start(), ...said, ...first, again, piece(2), close(2), ...end('tool_use')],
+        byTool,
+      );
+      const chunks = all.map(({ json }) => JSON.parse(json) as ChatChunk);
+      expect(foldChunks(chunks).choices[0]?.message.content).toBe('{"a":1}');
+      expect(all.map(({ outputText }) => outputText).join('')).toBe('Well.{"a":1}{"a":2}');
     });
 
     it('is cut by the limit as any text', () => {

@@ -76,6 +76,8 @@ describe('toUsage', () => {
   it('drops a part that is larger than its whole', () => {
     const usage = { input_tokens: 1, output_tokens: 2, output_tokens_details: { thinking_tokens: 3 } };
     expect(toUsage(usage)?.shown).toEqual({ inputTokens: 1, outputTokens: 2 });
+    const hour = { cache_creation_input_tokens: 9, cache_creation: { ephemeral_1h_input_tokens: 9 } };
+    expect(toUsage({ ...usage, ...hour })?.billed).toMatchObject({ cacheCreation1hInputTokens: 9 });
   });
 
   it('bills the calls that the totals leave out', () => {
