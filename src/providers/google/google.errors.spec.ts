@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ConnectionError } from '../http/connection-failure.js';
 import {
   GoogleHttpError,
+  requestIdOf,
   toBodyProviderError,
   toHttpProviderError,
   toProviderError,
@@ -18,6 +19,8 @@ function judge(status: number, body: unknown, retryAfter: string | null = null) 
 }
 
 const signal = new AbortController().signal;
+/** No fault of the client's. */
+const ours = { countsAsFailure: true, tryElsewhere: true };
 
 describe('toHttpProviderError', () => {
   it.each([
@@ -140,6 +143,7 @@ describe('toHttpProviderError', () => {
       false,
     ],
     [404, '<html>not here</html>', 'provider_bad_response', 'no', true, true],
+    [422, 'Not like this', 'provider_rejected', 'no', false, false],
     [413, 'Request payload size exceeds the limit', 'body_too_large', 'no', false, true],
     [429, fault(429, 'RESOURCE_EXHAUSTED', 'Quota'), 'provider_rate_limited', 'no', false, true],
     [
@@ -247,9 +251,9 @@ describe('toProviderError', () => {
 
   it('tells a connection that never was from one that broke', () => {
     const never = toProviderError(new ConnectionError('refused', 'no', 'ECONNREFUSED'), signal);
-    expect(never).toMatchObject({ code: 'provider_overloaded', processed: 'no' });
+    expect(never).toMatchObject({ code: 'provider_overloaded', processed: 'no', ...ours });
     const broke = toProviderError(new ConnectionError('reset', 'unknown', 'ECONNRESET'), signal);
-    expect(broke).toMatchObject({ code: 'provider_bad_response', processed: 'unknown' });
+    expect(broke).toMatchObject({ code: 'provider_bad_response', processed: 'unknown', ...ours });
   });
 
   it('keeps what is judged already, and calls the rest unreadable', () => {
@@ -257,6 +261,17 @@ describe('toProviderError', () => {
     expect(toProviderError(judged, signal)).toBe(judged);
     expect(toProviderError(new SyntaxError('Unexpected end of JSON input'), signal)).toMatchObject({
       code: 'provider_bad_response',
+      processed: 'unknown',
+      ...ours,
     });
   });
+});
+
+it('knows a request by the id that Google or a proxy gave it', () => {
+  const idOf = (headers: Record<string, string>) => requestIdOf({ headers: new Headers(headers) });
+  expect([
+    idOf({ 'x-goog-request-id': 'g', 'x-request-id': 'p' }),
+    idOf({ 'x-request-id': 'p' }),
+    idOf({}),
+  ]).toEqual(['g', 'p', undefined]);
 });

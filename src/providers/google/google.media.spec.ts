@@ -80,9 +80,22 @@ describe('toGeminiPart', () => {
     });
   });
 
+  it('takes an image by its address alone', () => {
+    const url = 'data:image/png;base64,AA==';
+    expect(translate({ type: 'image_url', image_url: url } as ContentPart)).toEqual({
+      inlineData: { mimeType: 'image/png', data: 'AA==' },
+    });
+  });
+
   it('takes audio and video', () => {
     expect(translate({ type: 'input_audio', input_audio: { data: 'AAAA', format: 'wav' } })).toEqual({
       inlineData: { mimeType: 'audio/wav', data: 'AAAA' },
+    });
+    expect(translate({ type: 'input_audio', input_audio: { data: 'AAAA', format: 'mp3' } })).toEqual({
+      inlineData: { mimeType: 'audio/mp3', data: 'AAAA' },
+    });
+    expect(translate({ type: 'input_audio', input_audio: { data: 'data:audio/ogg;base64,AAAA' } })).toEqual({
+      inlineData: { mimeType: 'audio/ogg', data: 'AAAA' },
     });
     expect(
       translate({

@@ -399,7 +399,21 @@ describe('tools', () => {
       { fileSearch: { file_search_store_names: ['s'] } },
       { googleMaps: { enableWidget: true } },
     ]);
-    expect(bodyOf({ web_search_options: {} }).tools).toEqual([{ googleSearch: {} }]);
+    const search = { web_search_options: { search_context_size: 'medium', user_location: null } };
+    expect(bodyOf(search as Partial<ChatRequest>).tools).toEqual([{ googleSearch: {} }]);
+    const own = {
+      name: 'f',
+      strict: true,
+      behavior: 'NON_BLOCKING',
+      response_json_schema: { type: 'string' },
+    };
+    expect(bodyOf({ tools: [{ type: 'function', function: own }] }).tools).toEqual([
+      {
+        functionDeclarations: [
+          { name: 'f', behavior: 'NON_BLOCKING', responseJsonSchema: { type: 'string' } },
+        ],
+      },
+    ]);
   });
 
   it('declares a function’s parameters as the object that Google wants, and none where there are none', () => {
@@ -449,6 +463,10 @@ describe('tools', () => {
     [
       { type: 'allowed_tools', allowed_tools: { mode: 'auto', tools } },
       { mode: 'VALIDATED', allowedFunctionNames: ['f'] },
+    ],
+    [
+      { type: 'allowed_tools', allowed_tools: { mode: 'required', tools } },
+      { mode: 'ANY', allowedFunctionNames: ['f'] },
     ],
   ])('tool_choice %j', (choice, expected) => {
     expect(config({ tool_choice: choice as ChatRequest['tool_choice'] })).toEqual(expected);
@@ -636,6 +654,7 @@ describe('parameters', () => {
     ['gemini-2.5-flash', 'low', { thinkingBudget: 1024, includeThoughts: true }],
     ['gemini-2.5-pro', 'high', { thinkingBudget: 24_576, includeThoughts: true }],
     ['gemini-2.5-flash-lite', 'none', { thinkingBudget: 0 }],
+    ['gemini-3-pro-preview', 'low', { thinkingLevel: 'LOW', includeThoughts: true }],
     ['gemini-3-pro-preview', 'medium', { thinkingLevel: 'HIGH', includeThoughts: true }],
     ['gemini-3.1-pro-preview', 'medium', { thinkingLevel: 'MEDIUM', includeThoughts: true }],
     ['gemini-3.5-flash', 'minimal', { thinkingLevel: 'MINIMAL', includeThoughts: true }],
@@ -656,6 +675,17 @@ describe('parameters', () => {
     ['gemini-2.5-flash', 'frantic'],
   ])('%s cannot think %s', (model, effort) => {
     expect(faultOf({ reasoning_effort: effort }, model)).toBe('unsupported_parameter reasoning_effort');
+  });
+});
+
+describe('a field that says nothing that can be meant', () => {
+  it.each([
+    ['top_logprobs', { top_logprobs: 2 }],
+    ['modalities', { modalities: [] }],
+    ['modalities', { modalities: [7] }],
+    ['generation_config.max_output_tokens', { generation_config: { max_output_tokens: 0 } }],
+  ])('is an invalid %s: %j', (param, request) => {
+    expect(faultOf(request as unknown as Partial<ChatRequest>)).toBe(`invalid_body ${param}`);
   });
 });
 

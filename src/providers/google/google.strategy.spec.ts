@@ -108,6 +108,7 @@ describe('the call', () => {
     const answer = await strategy.complete(callWith({ traceparent }));
     expect(answer.completion.choices[0]?.message.content).toBe('done');
     expect(answer.providerRequestId).toBe('up-1');
+    expect(strategy.cancelStopsBilling).toBe(false);
     const [received] = upstream.received;
     expect(received?.url).toBe('/proxy/v1beta/models/gemini-2.5-flash:generateContent');
     expect(received?.headers).toMatchObject({

@@ -322,6 +322,18 @@ describe('a stream', () => {
     expect(partsOnNextTurn(message)).toEqual(parts.slice(0, 1));
   });
 
+  it('counts what the model wrote, calls included, in either dialect', () => {
+    const parts = [
+      { text: 'Hm.', thought: true },
+      { text: 'So: ' },
+      { functionCall: { name: 'f', args: { a: 1 } } },
+    ];
+    for (const legacyFunctions of [false, true]) {
+      const written = eventsOf([chunk(parts, STOP)], { legacyFunctions }).map(({ outputText }) => outputText);
+      expect(written.join('')).toBe('Hm.So: {"a":1}');
+    }
+  });
+
   it('shows unknown fields of answer, candidate, call and part', () => {
     const part = {
       functionCall: { name: 'f', newField: 1 },
@@ -451,6 +463,29 @@ describe('finish reasons', () => {
 
   it('takes an answer that names none as complete, being whole', () => {
     expect(wholeOf(chunk([{ text: 'a' }])).completion.choices[0]?.finish_reason).toBe('stop');
+  });
+
+  it('tells a call that was cut by the limit as cut', () => {
+    const body = chunk([{ functionCall: { name: 'f' } }], { finishReason: 'MAX_TOKENS' });
+    expect(wholeOf(body).completion.choices[0]?.finish_reason).toBe('length');
+  });
+
+  it('takes an answer without a word for no refusal, and a withheld call for none either', () => {
+    expect(wholeOf(chunk([], STOP)).completion.choices[0]?.message).toMatchObject({
+      content: null,
+      refusal: null,
+    });
+    const withheld = chunk([{ functionCall: { name: 'f' } }], { finishReason: 'SAFETY' });
+    expect(wholeOf(withheld).completion.choices[0]?.message.refusal).toBeNull();
+  });
+
+  it.each(['', 'FINISH_REASON_UNSPECIFIED'])('takes %j for none', (finishReason) => {
+    const chunks = chunksOf([chunk([{ text: 'a' }], { finishReason }), chunk([{ text: 'b' }], STOP)]);
+    expect(chunks.flatMap(({ choices }) => choices).map((choice) => choice.finish_reason)).toEqual([
+      null,
+      null,
+      'stop',
+    ]);
   });
 });
 
@@ -587,6 +622,13 @@ describe('what stands beside the text', () => {
     expect(annotationsOf(chunk([{ text: 'ab' }], { ...STOP, ...searched, ...supported }))).toEqual([]);
   });
 
+  it('when the answer was made, and by what', () => {
+    const made = { createTime: '2026-01-01T00:00:00.9Z', modelVersion: 'gemini-x-001' };
+    const told = { created: 1_767_225_600, system_fingerprint: 'gemini-x-001', model: 'client-name' };
+    expect(wholeOf(chunk([{ text: 'a' }], STOP, made)).completion).toMatchObject(told);
+    expect(wholeOf(chunk([{ text: 'a' }], STOP)).completion.created).toBe(context.now());
+  });
+
   it("the tier, in OpenAI's word for it", () => {
     const tier = (serviceTier: string) =>
       wholeOf(chunk([{ text: 'a' }], STOP, { usageMetadata: { serviceTier } })).completion.service_tier;
@@ -606,6 +648,15 @@ describe('what stands beside the text', () => {
     const body = chunk([{ text: 'a' }, { inlineData: { mimeType, data: 'AA==' } }], STOP);
     expect(wholeOf(body).completion.choices[0]!.message).toMatchObject({ content: 'a' });
     expect(wholeOf(body).completion.choices[0]!.message.images).toBeUndefined();
+  });
+
+  it('each of several images, and none that the model drew for itself', () => {
+    const image = (data: string) => ({ inlineData: { mimeType: 'image/png', data } });
+    const body = chunk([{ ...image('AA=='), thought: true }, image('BB=='), image('CC==')], STOP);
+    expect(wholeOf(body).completion.choices[0]!.message.images).toEqual([
+      { index: 0, type: 'image_url', image_url: { url: 'data:image/png;base64,BB==' } },
+      { index: 1, type: 'image_url', image_url: { url: 'data:image/png;base64,CC==' } },
+    ]);
   });
 
   it('images, as data URLs that find their way back', () => {

@@ -198,6 +198,7 @@ function outputText(choices: readonly ChatChunkChoice[]): string {
   for (const { delta } of choices) {
     written += (delta.reasoning_content ?? '') + (delta.content ?? '');
     for (const call of delta.tool_calls ?? []) written += call.function?.arguments ?? '';
+    if (isObject(delta.function_call)) written += text(delta.function_call.arguments) ?? '';
   }
   return written;
 }

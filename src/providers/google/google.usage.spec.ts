@@ -56,6 +56,8 @@ describe('toUsage', () => {
     expect(toUsage({ ...counts, totalTokenCount: 40 })).toEqual(once);
     expect(toUsage({ ...counts, totalTokenCount: 60 })).toEqual({ ...once, outputTokens: 50 });
     expect(toUsage(counts)).toEqual({ ...once, outputTokens: 50 });
+    const searched = { ...counts, toolUsePromptTokenCount: 5 };
+    expect(toUsage({ ...searched, totalTokenCount: 45 })).toEqual({ ...once, inputTokens: 15 });
   });
 
   it('takes a count that is left out from the total, else as zero', () => {
