@@ -52,7 +52,7 @@ export function parseProvider(
     : undefined;
   if (baseUrl === undefined) return undefined;
   const sent = keyHeader && key !== undefined ? { ...headers, [keyHeader]: key } : headers;
-  const options = { ...parseOptions(field('options')), ...(timeoutMs !== undefined && { timeoutMs }) };
+  const options = parseOptions(field('options'));
   const settings = { baseUrl, apiKey: keyHeader ? undefined : key, headers: sent, options };
   return { name, type: 'openai-compatible', settings, timeoutMs };
 }

@@ -7,7 +7,7 @@ import { OpenAiCompatibleStrategy } from './openai-compatible.strategy.js';
 
 /**
  * A provider of GATEWAY_CONFIG. Its settings may have these `options`, whose defaults are those of a server of which nothing
- * is known: `timeoutMs` (of one whole call), `query` (object), `outputLimitField`, `takesReasoningContent`, `streamUsage`,
+ * is known: `query` (object), `outputLimitField`, `takesReasoningContent`, `streamUsage`,
  * `cancelStopsBilling`, `allowedParams` (names).
  */
 export async function createOpenAiCompatible(
@@ -21,7 +21,7 @@ export async function createOpenAiCompatible(
 
 function configuredDialect(name: string, options: Readonly<Record<string, unknown>>): OpenAiDialect {
   const dialect = compatibleDialect(name);
-  const { outputLimitField: field, timeoutMs } = options;
+  const { outputLimitField: field } = options;
   const allowed = allowedNames(options.allowedParams);
   return {
     ...dialect,
@@ -29,7 +29,6 @@ function configuredDialect(name: string, options: Readonly<Record<string, unknow
     takesReasoningContent: flag(options.takesReasoningContent, dialect.takesReasoningContent),
     streamUsage: flag(options.streamUsage, dialect.streamUsage),
     cancelStopsBilling: flag(options.cancelStopsBilling, dialect.cancelStopsBilling),
-    callTimeoutMs: typeof timeoutMs === 'number' ? timeoutMs : undefined,
     ...(field === 'max_tokens' || field === 'max_completion_tokens' ? { outputLimitField: () => field } : {}),
   };
 }

@@ -26,8 +26,6 @@ export interface OpenAiDialect {
   readonly requestIdHeader: string;
   /** Is asked for usage in streams by `stream_options`; off for servers that refuse the field. */
   readonly streamUsage: boolean;
-  /** Limit of one whole call, its stream included; `undefined` = only the caller's signal ends it. */
-  readonly callTimeoutMs: number | undefined;
 }
 
 export type OutputLimitField = 'max_tokens' | 'max_completion_tokens';
@@ -51,6 +49,5 @@ export function compatibleDialect(providerName: string): OpenAiDialect {
     stopsWithForcedTools: false,
     requestIdHeader: 'x-request-id',
     streamUsage: true,
-    callTimeoutMs: undefined,
   };
 }

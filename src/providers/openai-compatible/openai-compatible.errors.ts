@@ -87,7 +87,7 @@ const TOO_LARGE = /request too large/i;
  * signal: that is the caller's will, and not the provider's fault.
  */
 export function toProviderError(thrown: unknown, signal: CallSignal): Error {
-  if (signal.aborted) return whyAborted(signal);
+  if (signal.aborted) return abortReason(signal);
   if (thrown instanceof GatewayError) return thrown;
   const connection = connectionFailure(thrown);
   if (connection) return connectionError(connection.processed, connection.kind, thrown);
@@ -110,19 +110,6 @@ export function bodyError(error: unknown, begun: boolean): ProviderError {
 /** What came is no answer. Processed: unknown, as the model may have worked on it. */
 export function badResponse(message: string, cause?: unknown): ProviderError {
   return new ProviderError('provider_bad_response', message, { ...VERDICTS.failed, cause });
-}
-
-function whyAborted(signal: CallSignal): Error {
-  const reason = abortReason(signal);
-  return reason.name === 'TimeoutError' && reason instanceof DOMException ? outOfTime(reason) : reason;
-}
-
-/** The limit that the operator set for calls to this provider. */
-function outOfTime(cause: unknown): ProviderError {
-  return new ProviderError('request_timeout', 'The provider took longer than its limit.', {
-    ...VERDICTS.failed,
-    cause,
-  });
 }
 
 function connectionError(processed: Processed, kind: string, cause: unknown): ProviderError {

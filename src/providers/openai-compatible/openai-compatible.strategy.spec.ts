@@ -57,13 +57,6 @@ async function upstreamWith(
   };
 }
 
-async function address(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
 function call(request: Partial<ChatRequest> = {}, more: Partial<ProviderCall> = {}): ProviderCall {
   return {
     request: { model: 'client-model', messages: [{ role: 'user', content: 'Hi' }], ...request },
@@ -1069,26 +1062,6 @@ describe('an error answer', () => {
     );
     expect(seen.length).toBeGreaterThan(0);
     expect(error).toMatchObject({ code: 'provider_bad_response', processed: 'unknown' });
-  });
-
-  it('is a timeout when the provider took longer than its own limit', async () => {
-    const baseUrl = await address((request, response) => {
-      if (request.url?.includes('slow'))
-        response
-          .writeHead(200, { 'content-type': 'text/event-stream' })
-          .write(sseFile('text').subarray(0, 900));
-    });
-    const limited = (path: string, timeoutMs: number) =>
-      createOpenAiCompatible(
-        'x',
-        { baseUrl: `${baseUrl}/${path}`, apiKey: 'k', options: { timeoutMs } },
-        { fetch },
-      );
-    const expected = { code: 'request_timeout', status: 504, processed: 'unknown', countsAsFailure: true };
-    expect(await failure((await limited('v1', 50)).complete(call()))).toMatchObject(expected);
-    // Its head comes within the limit, also where much else is going on.
-    const { events } = await (await limited('slow', 500)).stream(call({ stream: true }));
-    expect(await failure(drained(Promise.resolve({ events, droppedParams: [] })))).toMatchObject(expected);
   });
 
   it('is the reason of the signal when the call was aborted', async () => {

@@ -1,6 +1,5 @@
 import type OpenAI from 'openai';
 import {
-  abortSignalOf,
   ProviderError,
   type ProviderAnswer,
   type ProviderCall,
@@ -62,8 +61,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
   }
 
   /** The ordinary path has no async function: one promise for the answer, one for what is made of it. */
-  #complete(given: ProviderCall): Promise<ProviderAnswer> {
-    const call = this.#withDeadline(given);
+  #complete(call: ProviderCall): Promise<ProviderAnswer> {
     try {
       const body = this.#wireRequest(call, false);
       return this.#completions.whole(body, this.#headers(call), call.signal).then(
@@ -78,8 +76,7 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     }
   }
 
-  async #stream(given: ProviderCall): Promise<ProviderStream> {
-    const call = this.#withDeadline(given);
+  async #stream(call: ProviderCall): Promise<ProviderStream> {
     try {
       const body = this.#wireRequest(call, true);
       const { answer, droppedParams } = await this.#begin(call, body).then(
@@ -94,13 +91,6 @@ export class OpenAiCompatibleStrategy implements ProviderStrategy {
     } catch (error) {
       throw toProviderError(error, call.signal);
     }
-  }
-
-  #withDeadline(call: ProviderCall): ProviderCall {
-    const { callTimeoutMs } = this.dialect;
-    if (callTimeoutMs === undefined) return call;
-    const signal = AbortSignal.any([abortSignalOf(call.signal), AbortSignal.timeout(callTimeoutMs)]);
-    return { ...call, signal };
   }
 
   async #begin(call: ProviderCall, body: WireObject): Promise<PostResponse> {

@@ -18,7 +18,6 @@ export const OPENAI_DIALECT: OpenAiDialect = Object.freeze({
   stopsWithForcedTools: true,
   requestIdHeader: 'x-client-request-id',
   streamUsage: true,
-  callTimeoutMs: undefined,
 });
 
 /** The reasoning models refuse the older name; every chat model takes the newer one. */

@@ -46,12 +46,15 @@ export function streamIdleTimeout(provider: string, afterMs: number): ProviderEr
   );
 }
 
-/** @param isExcused  the provider was still answering, or was asked too late: it has not failed */
-export function requestTimeout(provider: string, isExcused: boolean): ProviderError {
+/**
+ * @param isExcused  the provider was still answering, or was asked too late: it has not failed
+ * @param tryElsewhere  what is over is the provider's own time, and not the request's
+ */
+export function requestTimeout(provider: string, isExcused: boolean, tryElsewhere: boolean): ProviderError {
   return new ProviderError('request_timeout', `${provider} did not finish its answer in the time allowed.`, {
     processed: 'unknown',
     countsAsFailure: !isExcused,
-    tryElsewhere: false,
+    tryElsewhere,
   });
 }
 

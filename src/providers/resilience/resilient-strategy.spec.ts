@@ -690,6 +690,18 @@ describe('limits of time', () => {
     expect(long.breakers.snapshot()[0]!.failures).toBe(0);
   });
 
+  it('lets another provider be tried when its own time is over, and the request’s is not', async () => {
+    const left = async (deadlineAtMs: number) => {
+      const { strategy } = rig(() => never(), { requestMs: 4_000 });
+      const placement = { hasAlternative: true, deadlineAtMs, onRepeat: () => undefined };
+      const work = strategy.complete(call({ placement }));
+      return failure(work, 4_000);
+    };
+    const own = { code: 'request_timeout', processed: 'unknown', countsAsFailure: true };
+    expect(await left(performance.now() + 10_000)).toMatchObject({ ...own, tryElsewhere: true });
+    expect(await left(performance.now() + 3_999)).toMatchObject({ ...own, tryElsewhere: false });
+  });
+
   it('keeps to the deadline of the request when that is nearer', async () => {
     const { strategy } = rig(() => never());
     const placement = {

@@ -71,6 +71,8 @@ class CallState extends CallGuard {
   endsAtMs = Infinity;
   /** Others, or refusals, have used up the request's time: this provider is not to blame for being late. */
   isCramped = false;
+  /** The limit is the provider's own: the request has time for another one. */
+  isOwnLimit = false;
   delayMs = 0;
   /** When the current attempt began, by the wall clock and by ours. */
   startedAtMs = 0;
@@ -133,7 +135,7 @@ class CallState extends CallGuard {
   }
 
   protected override lateReason(): ProviderError {
-    return requestTimeout(this.#providerName, this.isDelivered || this.isCramped);
+    return requestTimeout(this.#providerName, this.isDelivered || this.isCramped, this.isOwnLimit);
   }
 }
 
@@ -240,6 +242,7 @@ export class ResilientStrategy implements ProviderStrategy {
     const timeLeftMs = this.#timeLeftMs(call);
     state.endsAtMs = this.shared.now() + timeLeftMs;
     state.isCramped = this.#isCramped(timeLeftMs);
+    state.isOwnLimit = timeLeftMs === this.settings.requestMs;
     state.limitWhole(this.#wholeLimits, timeLeftMs);
     return state;
   }
