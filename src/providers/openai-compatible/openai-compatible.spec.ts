@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { ProviderError, type ChatRequest, type ChatStreamEvent, type ProviderCall } from '@app/contracts';
 import { describe, expect, it } from 'vitest';
+import { OPENAI_DIALECT } from '../openai/openai.dialect.js';
 import { concede } from './concessions.js';
 import { compatibleDialect } from './openai-compatible.dialect.js';
 import { bodyError } from './openai-compatible.errors.js';
+import { finishReason } from './openai-compatible.finish.js';
 import { toWireRequest } from './openai-compatible.request.js';
 import { toChatCompletion } from './openai-compatible.response.js';
 import { ChatStreamTranslator } from './openai-compatible.stream.js';
@@ -169,6 +171,19 @@ describe('the request', () => {
       { role: 'assistant', content: null, extra_content, tool_calls: calls },
     ]);
   });
+
+  it('keeps Gemini’s signatures from OpenAI, wherever they are', () => {
+    const extra_content = { google: { thought_signature: 's' } };
+    const tool = { id: 'call_1', type: 'function' as const, function: { name: 'f', arguments: '{}' } };
+    const messages: ChatRequest['messages'] = [
+      { role: 'assistant', content: 'a', extra_content },
+      { role: 'assistant', content: null, tool_calls: [tool, { ...tool, id: 'call_2', extra_content }] },
+    ];
+    expect(toWireRequest(call({ messages }), OPENAI_DIALECT, false).messages).toEqual([
+      { role: 'assistant', content: 'a' },
+      { role: 'assistant', content: null, tool_calls: [tool, { ...tool, id: 'call_2' }] },
+    ]);
+  });
 });
 
 describe('the answer', () => {
@@ -275,10 +290,31 @@ describe('the finish reason', () => {
     expect(toChatCompletion(body, context).choices[0]?.finish_reason).toBe(expected);
   });
 
-  it.each(['error', 'abort', 'canceled', 'network_error'])('%j is a failure', (word) => {
-    const body = { choices: [{ message: { content: 'x' }, finish_reason: word }] };
-    expect(() => toChatCompletion(body, context)).toThrow(ProviderError);
+  it.each([
+    'safety refusal recitation sensitive blocklist prohibited_content spii language model_armor image_safety',
+    'image_prohibited_content image_recitation function_call_filter malformed_function_call unexpected_tool_call',
+    'too_many_tool_calls malformed_response',
+  ])('is that of a filter: %s', (words) => {
+    for (const word of words.split(' ')) expect(finishReason(word, true, dialect)).toBe('content_filter');
   });
+
+  it('says calls for what the model called, unless it was cut or withheld', () => {
+    expect(['stop', 'tool_use', 'tool_calls'].map((word) => finishReason(word, true, dialect))).toEqual(
+      Array(3).fill('tool_calls'),
+    );
+    expect(['model_length', 'max_tokens', 'length'].map((word) => finishReason(word, true, dialect))).toEqual(
+      Array(3).fill('length'),
+    );
+    expect(finishReason('function_call', false, dialect)).toBe('function_call');
+  });
+
+  it.each(['error', 'abort', 'canceled', 'cancelled', 'network_error', 'insufficient_system_resource'])(
+    '%j is a failure',
+    (word) => {
+      const body = { choices: [{ message: { content: 'x' }, finish_reason: word }] };
+      expect(() => toChatCompletion(body, context)).toThrow(ProviderError);
+    },
+  );
 });
 
 describe('parts of a text', () => {
@@ -384,6 +420,15 @@ describe('usage', () => {
       completion_tokens_details: { reasoning_tokens: 0.5 },
     };
     expect(readUsage(block)).toEqual({ inputTokens: 10, outputTokens: 5 });
+    const all = { ...block, prompt_tokens_details: { cached_tokens: 10 } };
+    expect(readUsage(all)).toMatchObject({ cacheReadInputTokens: 10 });
+  });
+
+  it('does not believe a total that is less than its parts', () => {
+    const block = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 12 };
+    expect(readUsage(block)).toEqual({ inputTokens: 10, outputTokens: 5 });
+    expect(completionUsage(block, readUsage(block))).toEqual({ ...block, total_tokens: 15 });
+    expect(readUsage({ prompt_tokens: 10, total_tokens: 9 })).toBeUndefined();
   });
 
   it('counts output that only the total knows of', () => {

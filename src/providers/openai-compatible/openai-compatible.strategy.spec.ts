@@ -245,6 +245,31 @@ describe('a call', () => {
       code: 'provider_auth_failed',
     });
   });
+
+  it.each([404, 405])('takes a server that has no list of models (%i) for one that is up', async (status) => {
+    const { strategy } = await upstream(answer(status, 'No such thing'));
+    await expect(strategy.probe!(new AbortController().signal)).resolves.toBeUndefined();
+  });
+
+  it('has its limit in the field that the operator names, and tells what he says of its bill', async () => {
+    const options = { outputLimitField: 'max_completion_tokens', cancelStopsBilling: false };
+    const { strategy, requests } = await upstreamWith(options, answer(200, completion));
+    await strategy.complete(call({}, { maxOutputTokens: 9 }));
+    expect(requests[0]?.body).toMatchObject({ max_completion_tokens: 9 });
+    expect(requests[0]?.body).not.toHaveProperty('max_tokens');
+    expect(strategy.cancelStopsBilling).toBe(false);
+    expect((await upstream(answer(200, completion))).strategy.cancelStopsBilling).toBe(true);
+  });
+
+  it('has `usage: null` in a stream whose usage the client has asked for, and in no other', async () => {
+    const { strategy } = await upstream(streamAnswer(sseFile('text')));
+    for (const include_usage of [true, false]) {
+      const { events } = await strategy.stream(call({ stream: true, stream_options: { include_usage } }));
+      const jsons: string[] = [];
+      for await (const { json } of events) jsons.push(json);
+      expect(jsons.some((json) => json.includes('"usage":null'))).toBe(include_usage);
+    }
+  });
 });
 
 describe('a refusal about a field', () => {

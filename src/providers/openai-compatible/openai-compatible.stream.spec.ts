@@ -740,6 +740,18 @@ describe('other servers', () => {
     ]);
   });
 
+  it('says the server’s own word for the finish where OpenAI has another', async () => {
+    const end = async (choice: object) => {
+      const chunk = { choices: [{ index: 0, delta: { content: 'x' }, ...choice }] };
+      const { chunks } = await read(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`);
+      const { finish_reason: finish, native_finish_reason: native } = chunks[0]!.choices[0]!;
+      return [finish, native];
+    };
+    expect(await end({ finish_reason: 'stop' })).toEqual(['stop', undefined]);
+    expect(await end({ finish_reason: 'eos' })).toEqual(['stop', 'eos']);
+    expect(await end({ finish_reason: 'eos', native_finish_reason: 'end' })).toEqual(['stop', 'end']);
+  });
+
   it('tells the choices of n apart and ends with the last of them', async () => {
     const { chunks, events, failure } = await read(fixture('two-choices'));
     expect(failure).toBeUndefined();

@@ -120,6 +120,11 @@ describe('needsResponses', () => {
     ['gpt-5-codex', {}, true],
     ['gpt-5.3-codex', {}, true],
     ['codex-mini-latest', {}, true],
+    ['gpt-5.12-pro', {}, true],
+    ['gpt-5.12-codex', {}, true],
+    ['gpt-10', { tools }, true],
+    ['gpt-10.1-sol', { tools }, true],
+    ['my-gpt-5-pro', {}, false],
   ])('%s with %j: %s', (model, request, expected) => {
     expect(needsResponses(call(model, request))).toBe(expected);
   });
@@ -164,6 +169,7 @@ describe('OpenAiStrategy', () => {
     const responses = wire('responses');
     const strategy = new OpenAiStrategy(wire('chat', 'The model does not exist'), responses);
     await expect(strategy.complete(call('gpt-4o'))).rejects.toThrow('does not exist');
+    await expect(strategy.stream(call('gpt-4o'))).rejects.toThrow('not called');
     expect(responses.calls).toBe(0);
   });
 });

@@ -405,6 +405,16 @@ describe('the answer', () => {
       'a call left out',
       { tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{}' } }] },
     ],
+    [
+      'other calls',
+      {
+        tool_calls: ['call_8', 'call_9'].map((id) => ({
+          id,
+          type: 'function',
+          function: { name: 'weather', arguments: '{}' },
+        })),
+      },
+    ],
     ['nonsense', { provider_specific_fields: { response_output: ['x'] } }],
     [
       'a call whose id is no text',
@@ -726,6 +736,25 @@ describe('the stream', () => {
       expect(pieces.filter(({ id }) => id === 'call_1')).toHaveLength(1);
       expect(events.map(({ outputText }) => outputText).join('').length).toBe('abcf{"a":1}'.length);
     }
+  });
+
+  it('tells a call of a custom tool as it comes', async () => {
+    const item = { type: 'custom_tool_call', id: 'ctc_1', call_id: 'call_1', name: 'sql', input: '' };
+    const response = { id: 'resp_1', status: 'completed', output: [{ ...item, input: 'select 1' }] };
+    const { chunks, events } = await read(
+      sse(
+        { type: 'response.output_item.added', item },
+        { type: 'response.custom_tool_call_input.delta', item_id: 'ctc_1', delta: 'select' },
+        { type: 'response.custom_tool_call_input.delta', item_id: 'ctc_1', delta: ' 1' },
+        { type: 'response.completed', response },
+      ),
+    );
+    expect(chunks.flatMap(({ choices }) => choices.flatMap(({ delta }) => delta.tool_calls ?? []))).toEqual([
+      { index: 0, id: 'call_1', type: 'custom', custom: { name: 'sql', input: '' } },
+      { index: 0, custom: { input: 'select' } },
+      { index: 0, custom: { input: ' 1' } },
+    ]);
+    expect(events.map(({ outputText }) => outputText).join('')).toBe('sqlselect 1');
   });
 
   it.each([

@@ -57,6 +57,23 @@ function call(dropUnsupported: boolean): ProviderCall {
   };
 }
 
+describe('an answer', () => {
+  it('has the usage that OpenAI reports', async () => {
+    const usage = { input_tokens: 3, output_tokens: 2, total_tokens: 5 };
+    const { strategy } = await openAi([200, { ...answer, usage }], [200, answer]);
+    expect((await strategy.complete(call(false))).usage).toEqual({ inputTokens: 3, outputTokens: 2 });
+    expect((await strategy.complete(call(false))).usage).toBeUndefined();
+    expect(strategy.cancelStopsBilling).toBe(true);
+  });
+
+  it('names what was left out before it was asked for, too', async () => {
+    const { strategy } = await openAi([400, refusal('temperature')], [200, answer]);
+    const given = call(true);
+    const answered = await strategy.complete({ ...given, request: { ...given.request, seed: 7 } });
+    expect(answered.droppedParams).toEqual(['seed', 'temperature']);
+  });
+});
+
 describe('a field that the model does not take', () => {
   it('is left out and named, where that is allowed', async () => {
     const { strategy, bodies } = await openAi(
