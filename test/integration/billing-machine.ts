@@ -169,6 +169,7 @@ export async function startMachine(
     recovery,
     forgotten,
     sessions,
+    prices,
     telemetry,
     config,
   );

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runLedgerAudit } from '../../src/billing/audit/ledger-audit.js';
 import { MARK_REPLAYED } from '../../src/billing/upkeep/upkeep-statements.js';
 import {
   type BillingDatabase,
@@ -123,6 +124,35 @@ describe('a running request', () => {
     ]);
     expect([...machine.events, ...other.events].filter(({ kind }) => kind === 'orphan-released')).toEqual([]);
     for (const session of sessions) await session.settle({ kind: 'release', reason: 'x' });
+  });
+
+  it('believes in nothing that a promoted standby does not have', async () => {
+    await using machine = await startMachine(db.dataSource, { leases: true }, dataDir);
+    const plan = machine.quoter.quote(planOf(plannedTarget()), chat('hi', { max_tokens: 5 }), false);
+    const usage = { inputTokens: 1, outputTokens: 1 };
+    const serve = async (): Promise<void> => {
+      const session = machine.sessions.open(identityOf(user));
+      await session.hold(plan);
+      await session.settle({ kind: 'usage', target: targetOf(plannedTarget()), usage, source: 'provider' });
+      await machine.settler.drain({ timeoutMs: 1000 });
+    };
+    const leases = () => db.dataSource.query<unknown[]>('SELECT id FROM lease');
+    for (let requests = 0; requests < 3; requests += 1) await serve();
+    await machine.upkeep.runOnce();
+    expect(await leases()).toHaveLength(1);
+    // What it lacks: the commits of the lease and of the price.
+    await db.dataSource.query('DELETE FROM lease');
+    await db.dataSource.query('UPDATE account SET held_nano = 0');
+    await db.dataSource.query(
+      'ALTER TABLE price_version DISABLE TRIGGER USER; DELETE FROM price_version; ALTER TABLE price_version ENABLE TRIGGER USER',
+    );
+    const serverSinceMs = 0;
+    machine.instance.heard(performance.now(), Date.now(), serverSinceMs);
+    await machine.upkeep.runOnce();
+    await machine.leases.tend();
+    for (let requests = 0; requests < 3; requests += 1) await serve();
+    expect(await leases()).toHaveLength(1);
+    expect((await runLedgerAudit(db.dataSource)).mismatches).toEqual([]);
   });
 
   it('keeps its hold although another instance starts before it is back from an outage', async () => {

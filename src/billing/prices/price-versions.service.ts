@@ -21,6 +21,7 @@ const READ_VERSION = `SELECT card FROM price_version WHERE id = $1`;
 export class PriceVersions {
   readonly #cards = new Map<string, PriceCard>();
   readonly #unstored = new Map<string, StoredPriceVersion>();
+  readonly #stored = new Map<string, StoredPriceVersion>();
 
   constructor(
     private readonly database: MoneyDatabase,
@@ -55,7 +56,16 @@ export class PriceVersions {
     if (this.#unstored.size === 0) return;
     const versions = this.unstored;
     await this.storeAll(versions);
-    for (const { id } of versions) this.#unstored.delete(id);
+    for (const version of versions) {
+      this.#unstored.delete(version.id);
+      this.#stored.set(version.id, version);
+    }
+  }
+
+  /** For a database that may have lost its latest rows: whatever was stored is stored once more, with the next charge. */
+  storeAgain(): void {
+    for (const [id, version] of this.#stored) this.#unstored.set(id, version);
+    this.#stored.clear();
   }
 
   async storeAll(versions: readonly StoredPriceVersion[]): Promise<void> {

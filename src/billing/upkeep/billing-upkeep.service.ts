@@ -13,6 +13,7 @@ import { isConnectionError } from '../../database/connection-error.js';
 import { Telemetry } from '../../telemetry/telemetry.js';
 import { BillingJournal } from '../journal/billing-journal.service.js';
 import { MoneyDatabase } from '../money-database.js';
+import { PriceVersions } from '../prices/price-versions.service.js';
 import { BillingSessions } from '../session/billing-sessions.service.js';
 import { SWEEP_LEASES } from '../leases/lease-statements.js';
 import { Leases } from '../leases/leases.service.js';
@@ -66,6 +67,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
     private readonly recovery: JournalRecovery,
     private readonly forgotten: ForgottenHolds,
     private readonly sessions: BillingSessions,
+    private readonly prices: PriceVersions,
     private readonly telemetry: Telemetry,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
@@ -147,7 +149,7 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
         ),
       );
     }
-    this.instance.heard(sentMs, row?.now_ms);
+    if (this.instance.heard(sentMs, row?.now_ms, row?.server_since_ms)) this.prices.storeAgain();
   }
 
   /** A replay that takes longer goes on, and the next round waits for it again. */
@@ -213,4 +215,5 @@ export class BillingUpkeep implements OnModuleInit, OnApplicationBootstrap, Befo
 interface Beat {
   fenced: boolean | null;
   now_ms: number;
+  server_since_ms: number;
 }

@@ -23,6 +23,7 @@ export class GatewayInstance {
   #fenced = false;
   #heardMs = performance.now();
   #databaseMs: number | undefined;
+  #serverSinceMs: number | undefined;
   #backInTouchMs = -Infinity;
 
   /** Somebody declared this process dead and freed its holds (it was frozen, or cut off): it must take no new ones. */
@@ -46,7 +47,7 @@ export class GatewayInstance {
     return this.#databaseMs;
   }
 
-  /** `performance.now()`: what was renewed before then may be past its term. */
+  /** `performance.now()`: what was renewed before then may be past its term, or lost in a failover. */
   get backInTouchMs(): number {
     return this.#backInTouchMs;
   }
@@ -54,15 +55,21 @@ export class GatewayInstance {
   /**
    * The database has heard of this process.
    *
-   * @param sentMs      `performance.now()` when that was sent
-   * @param databaseMs  what its clock said then
+   * @param sentMs         `performance.now()` when that was sent
+   * @param databaseMs     what its clock said then
+   * @param serverSinceMs  when its server started
+   * @returns whether that is another server than before: a standby that was promoted may lack the latest commits
    */
-  heard(sentMs: number, databaseMs?: number): void {
+  heard(sentMs: number, databaseMs?: number, serverSinceMs = this.#serverSinceMs): boolean {
     const passedMs = sentMs - this.#heardMs;
     const steppedMs = Math.abs((databaseMs ?? NaN) - (this.#databaseMs ?? NaN) - passedMs);
-    if (passedMs > OUT_OF_TOUCH_MS || steppedMs > OUT_OF_TOUCH_MS) this.#backInTouchMs = performance.now();
+    const isOther = this.#serverSinceMs !== undefined && serverSinceMs !== this.#serverSinceMs;
+    if (passedMs > OUT_OF_TOUCH_MS || steppedMs > OUT_OF_TOUCH_MS || isOther)
+      this.#backInTouchMs = performance.now();
     this.#heardMs = sentMs;
     this.#databaseMs = databaseMs;
+    this.#serverSinceMs = serverSinceMs;
+    return isOther;
   }
 
   /** It starts, perhaps just after an outage, when others may not be back in touch yet. */

@@ -7,10 +7,14 @@ export const ROWS_AT_ONCE = 500;
 export const REGISTER_INSTANCE = `
   INSERT INTO gateway_instance (id, host) VALUES ($1, $2) ON CONFLICT DO NOTHING`;
 
-/** Returns whether this instance was declared dead (null before it is registered) and the database's time. $1 id */
+/**
+ * Returns whether this instance was declared dead (null before it is registered), the database's time, and since when its
+ * server runs. $1 id
+ */
 export const HEARTBEAT = `
   WITH beat AS (UPDATE gateway_instance SET heartbeat_at = now() WHERE id = $1 RETURNING replayed_at)
-  SELECT (SELECT replayed_at IS NOT NULL FROM beat) AS fenced, (extract(epoch FROM now()) * 1000)::float8 AS now_ms`;
+  SELECT (SELECT replayed_at IS NOT NULL FROM beat) AS fenced, (extract(epoch FROM now()) * 1000)::float8 AS now_ms,
+         (extract(epoch FROM pg_postmaster_start_time()) * 1000)::float8 AS server_since_ms`;
 
 /**
  * Declares that all that this instance ever wrote down is booked: the evidence by which the sweep frees what it still
