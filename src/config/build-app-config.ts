@@ -5,6 +5,7 @@ import type { AppConfig } from './app-config.js';
 import { authSettings } from './auth-settings.js';
 import type { Environment } from './environment.js';
 import type { Findings } from './findings.js';
+import { readConnectionTarget } from '../database/connection-target.js';
 import { parseDecimal } from './parse-decimal.js';
 import { Secret } from './secret.js';
 
@@ -26,7 +27,7 @@ export function buildAppConfig(
     http: http(environment),
     auth: authSettings(environment, dataDir, findings, { create: options.createSecret }),
     database: {
-      url: secret(environment.DATABASE_URL),
+      url: databaseAddress(environment, findings),
       migrateOnBoot: environment.DATABASE_MIGRATE,
       poolSize: environment.DATABASE_POOL_SIZE,
       preparedStatements: environment.DATABASE_PREPARED_STATEMENTS,
@@ -95,6 +96,16 @@ function rateLimit(environment: Environment, hasRedis: boolean): AppConfig['rate
     tokensPerMinute: environment.RATE_LIMIT_TOKENS_PER_MINUTE,
     concurrentRequests: environment.RATE_LIMIT_CONCURRENT_REQUESTS,
   };
+}
+
+/** What the driver could not use is a fault of this variable, not a crash later in the startup. */
+function databaseAddress({ DATABASE_URL: url }: Environment, findings: Findings): Secret | undefined {
+  try {
+    if (url !== undefined) readConnectionTarget(url);
+  } catch (error) {
+    findings.fault(error instanceof Error ? error.message : 'DATABASE_URL: cannot be used');
+  }
+  return secret(url);
 }
 
 function retry(environment: Environment, findings: Findings): AppConfig['retry'] {

@@ -176,6 +176,19 @@ describe('loadConfiguration', () => {
     expect(faultsOf({ DATA_DIR: join(dataDir, 'not', 'there', 'yet') })).toEqual([]);
   });
 
+  it('wants an address of the database that the driver can use', () => {
+    for (const [url, fault] of [
+      ['postgres://u:hunter2@h:port/d', 'DATABASE_URL: is not a URL'],
+      ['postgres://u:hunter2@h1,h2/d', 'DATABASE_URL: names several hosts'],
+      ['postgres://u:hunter2@h/d?sslmode=perhaps', 'DATABASE_URL: unknown sslmode'],
+    ] as const) {
+      const faults = faultsOf({ DATABASE_URL: url }).join();
+      expect(faults).toContain(fault);
+      expect(faults).not.toContain('hunter2');
+    }
+    expect(faultsOf({ DATABASE_URL: 'postgres://u:a,b@h/d' })).toEqual([]);
+  });
+
   const load = (environment: Record<string, string | undefined> = {}) =>
     loadConfiguration({ DATA_DIR: dataDir, ...environment }, { providers });
   const faultsOf = (environment: Record<string, string | undefined>): readonly string[] => {

@@ -33,7 +33,10 @@ describe('readConnectionTarget', () => {
   });
 
   it.each([
-    ['not a url', 'DATABASE_URL is not a URL'],
+    ['not a url', 'DATABASE_URL: is not a URL'],
+    ['postgres://u:p%40ss@h1:5432,h2:5432/db?target_session_attrs=read-write', 'several hosts'],
+    ['postgres://h1,h2/db', 'several hosts'],
+    ['postgres://u:p%40ss@/db?host=h1,h2', 'several hosts'],
     [`${remote}?sslmode=perhaps`, 'unknown sslmode "perhaps"'],
     [`${remote}?sslmode=require&sslrootcert=/no/such/file`, 'sslrootcert'],
   ])('says what is wrong, without the password: %s', (url, message) => {

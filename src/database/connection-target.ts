@@ -12,6 +12,8 @@ export interface ConnectionTarget {
   readonly tlsOptional: boolean;
 }
 
+/** libpq would try one after the other. */
+const SEVERAL_HOSTS = /^\w+:\/\/([^/?#]*@)?[^/?#@]*,[^/?#@]*([/?#]|$)/;
 const TLS_PARAMETERS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'ssl', 'uselibpqcompat'];
 
 /**
@@ -32,11 +34,13 @@ export function readConnectionTarget(connectionString: string): ConnectionTarget
 
 /** libpq lets the host be absent after `user:password@` when a parameter names a socket folder; a URL may not. */
 function parseUrl(connectionString: string): URL {
-  try {
-    return new URL(connectionString.replace(/^(\w+:\/\/[^/?#]*@)(?=\/)/, '$1localhost'));
-  } catch {
-    throw new Error('DATABASE_URL is not a URL (postgres://user:password@host:port/database)');
-  }
+  const url = URL.parse(connectionString.replace(/^(\w+:\/\/[^/?#]*@)(?=\/)/, '$1localhost'));
+  if (SEVERAL_HOSTS.test(connectionString) || url?.searchParams.get('host')?.includes(','))
+    throw new Error(
+      'DATABASE_URL: names several hosts; give one that always leads to the primary (a name, a virtual address, a proxy)',
+    );
+  if (!url) throw new Error('DATABASE_URL: is not a URL (postgres://user:password@host:port/database)');
+  return url;
 }
 
 function isThisMachine(url: URL): boolean {
