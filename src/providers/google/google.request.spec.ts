@@ -528,16 +528,19 @@ describe('parameters', () => {
     });
   });
 
-  it.each(['gemini-3.6-flash', 'gemini-3.8-flash', 'gemini-3.5-flash', 'gemini-flash-latest'])(
-    'has no penalties for %s, which takes none',
-    (upstreamModel) => {
-      for (const param of ['frequency_penalty', 'presence_penalty']) {
-        expect(faultOf({ [param]: 0.5 }, upstreamModel)).toBe(`unsupported_parameter ${param}`);
-        expect(faultOf({ [param]: 0 }, upstreamModel)).toBe('accepted');
-        expect(faultOf({ [param]: 0.5 }, 'gemini-3.1-pro-preview')).toBe('accepted');
-      }
-    },
-  );
+  it.each([
+    'gemini-3.6-flash',
+    'gemini-3.8-flash',
+    'gemini-3.5-flash',
+    'gemini-4-argon',
+    'gemini-flash-latest',
+  ])('has no penalties for %s, which takes none', (upstreamModel) => {
+    for (const param of ['frequency_penalty', 'presence_penalty']) {
+      expect(faultOf({ [param]: 0.5 }, upstreamModel)).toBe(`unsupported_parameter ${param}`);
+      expect(faultOf({ [param]: 0 }, upstreamModel)).toBe('accepted');
+      expect(faultOf({ [param]: 0.5 }, 'gemini-3.1-pro-preview')).toBe('accepted');
+    }
+  });
 
   it('finds no fault in what says nothing', () => {
     const request = {
@@ -660,6 +663,10 @@ describe('parameters', () => {
     ['gemini-3.5-flash', 'minimal', { thinkingLevel: 'MINIMAL', includeThoughts: true }],
     ['gemini-3.8-flash', 'minimal', { thinkingLevel: 'LOW', includeThoughts: true }],
     ['gemini-flash-latest', 'xhigh', { thinkingLevel: 'HIGH', includeThoughts: true }],
+    ['gemini-4-argon', 'xhigh', { thinkingLevel: 'HIGH', includeThoughts: true }],
+    ['gemini-4-hydrogen', 'xhigh', { thinkingLevel: 'XHIGH', includeThoughts: true }],
+    ['gemini-4-hydrogen', 'max', { thinkingLevel: 'XHIGH', includeThoughts: true }],
+    ['gemini-4-hydrogen', 'minimal', { thinkingLevel: 'LOW', includeThoughts: true }],
     ['gemini-2.0-flash', 'none', undefined],
   ])('%s thinks %s as %j', (upstreamModel, effort, thinkingConfig) => {
     expect(generationOf({ reasoning_effort: effort }, { upstreamModel })?.thinkingConfig).toEqual(

@@ -4,14 +4,14 @@ import type { JsonObject } from './google.wire.js';
 type ThinkingControl =
   | { kind: 'none' }
   | { kind: 'budget'; canBeOff: boolean }
-  | { kind: 'level'; minimal: boolean; medium: boolean };
+  | { kind: 'level'; minimal: boolean; medium: boolean; xhigh?: boolean };
 
 const NONE: ThinkingControl = { kind: 'none' };
 
 /**
  * What each model line accepts, oldest first. An unknown name counts as the newest.
  *
- * @see https://ai.google.dev/gemini-api/docs/thinking and the models' own pages, read 2026-11-20
+ * @see https://ai.google.dev/gemini-api/docs/thinking and the models' own pages, read 2026-11-20, Gemini 4 2026-11-30
  */
 const CONTROLS: readonly [pattern: RegExp, control: ThinkingControl][] = [
   [/gemma|gemini-pro(-vision)?$|gemini-1\.|gemini-2\.0/, NONE],
@@ -19,6 +19,7 @@ const CONTROLS: readonly [pattern: RegExp, control: ThinkingControl][] = [
   [/gemini-2\.5/, { kind: 'budget', canBeOff: true }],
   [/gemini-3-pro/, { kind: 'level', minimal: false, medium: false }],
   [/gemini-3(\.[156])?-flash/, { kind: 'level', minimal: true, medium: true }],
+  [/gemini-4-hydrogen/, { kind: 'level', minimal: false, medium: true, xhigh: true }],
 ];
 const NEWEST: ThinkingControl = { kind: 'level', minimal: false, medium: true };
 
@@ -60,9 +61,10 @@ export function toThinkingConfig(effort: string, model: string): JsonObject | st
   return { ...amount, includeThoughts: true };
 }
 
-function level(effort: string, control: { minimal: boolean; medium: boolean }): string {
+function level(effort: string, control: { minimal: boolean; medium: boolean; xhigh?: boolean }): string {
   if (effort === 'minimal') return control.minimal ? 'MINIMAL' : 'LOW';
   if (effort === 'low') return 'LOW';
   if (effort === 'medium' && control.medium) return 'MEDIUM';
+  if ((effort === 'xhigh' || effort === 'max') && control.xhigh) return 'XHIGH';
   return 'HIGH';
 }

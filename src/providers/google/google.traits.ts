@@ -48,7 +48,7 @@ export function takesMediaInResults(model: string): boolean {
  * @see https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/gemini/3-6-flash, read 2026-11-30
  */
 export function takesPenalties(model: string): boolean {
-  return !/gemini-(?:3\.[5-9]|flash(?:-lite)?-latest)/.test(model);
+  return !/gemini-(?:3\.[5-9]|[4-9]|flash(?:-lite)?-latest)/.test(model);
 }
 
 function isGemini3OrLater(model: string): boolean {
