@@ -41,7 +41,7 @@ const providers = [
     priceBookId: undefined,
     models: [card('echo')],
     closesSearchField: true,
-    ownPrices: { echo: { inputPerMillion: '1', outputPerMillion: '2' } },
+    ownPrices: { echo: { input_mtok: 1, output_mtok: 2 } },
   }),
 ];
 const builtIns = {

@@ -1,6 +1,8 @@
 import { priceUsage, type UsageQuantities } from '@app/money';
 import { calcPrice, findProvider, updatePrices, type Usage } from '@pydantic/genai-prices';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ANTHROPIC } from '../providers/anthropic/index.js';
+import { GOOGLE } from '../providers/google/index.js';
 import { OPENAI } from '../providers/openai/index.js';
 import { PriceBook } from './price-book.js';
 
@@ -111,11 +113,11 @@ describe('PriceBook', () => {
       outputPico: 55_020_000n,
     });
     const odd = new PriceBook({ usdRate: '0.333333333', now });
-    expect(odd.ownCard({ inputPerMillion: '0.000001', outputPerMillion: '0' })?.base).toEqual({
-      inputPico: 1n,
-      outputPico: 0n,
-    });
-    expect(euros.ownCard({ inputPerMillion: '1e3', outputPerMillion: '0' })).toBeUndefined();
+    const own = { priceBookId: undefined, ownPrices: { m: { input_mtok: 0.000001, output_mtok: 0 } } };
+    expect(odd.ofVendor(own, 'm').price?.base).toEqual({ inputPico: 1n, outputPico: 0n });
+    const unreadable = { ...own, ownPrices: { m: { input_mtok: 1e21, output_mtok: 0 } } };
+    expect(euros.ofVendor(unreadable, 'm').price?.base).toBeUndefined();
+    expect(euros.ofVendor(own, 'constructor').price?.base).toBeUndefined();
   });
 
   it('agrees with the data’s own calculation for every model of the three vendors', () => {
@@ -136,6 +138,59 @@ describe('PriceBook', () => {
       }
     }
     expect(compared).toBeGreaterThan(300);
+  });
+});
+
+describe.each([OPENAI, ANTHROPIC, GOOGLE])('what is newer than the data: $name', (vendor) => {
+  it('has a price for every listed model', () => {
+    const unpriced = vendor.models.filter(
+      ({ id, upstreamModel = id }) => !book.ofVendor(vendor, upstreamModel).price?.base,
+    );
+    expect(unpriced.map(({ id }) => id)).toEqual([]);
+  });
+
+  it.each(Object.keys(vendor.ownPrices ?? {}))('%s is listed, and has no entry in the data yet', (name) => {
+    expect(vendor.models.map(({ id }) => id)).toContain(name);
+    const data = calcPrice({}, name, { providerId: vendor.name, timestamp: now });
+    expect(data?.model.id).not.toBe(name);
+  });
+});
+
+describe('prices of our own', () => {
+  const costOf = (vendor: typeof OPENAI, model: string, usage: UsageQuantities, day = '2026-11-30') => {
+    const prices = new PriceBook({ usdRate: '1', now: new Date(`${day}T12:00:00Z`) });
+    const { base, tiers = [], toolCallPico = {} } = prices.ofVendor(vendor, model).price ?? {};
+    if (!base) return undefined;
+    return Number(priceUsage({ base, tiers, requestPico: 0n, toolCallPico }, usage).costPico) / 1e12;
+  };
+  const million = { inputTokens: 0, outputTokens: 1_000_000 };
+
+  it('makes all of a request with long input dearer', () => {
+    const usage = (inputTokens: number) => ({
+      inputTokens,
+      outputTokens: 1_000,
+      cacheReadInputTokens: 1_000,
+      cacheCreationInputTokens: 2_000,
+      cacheCreation1hInputTokens: 1_000,
+    });
+    expect(costOf(OPENAI, 'gpt-6.2-astra', usage(272_000))).toBeCloseTo(2.2224, 10);
+    expect(costOf(OPENAI, 'gpt-6.2-astra', usage(272_001))).toBeCloseTo(4.424816, 10);
+    expect(costOf(ANTHROPIC, 'claude-haiku-5-5', usage(100_000))).toBeCloseTo(0.010535, 10);
+    expect(costOf(ANTHROPIC, 'claude-haiku-5-5', usage(100_001))).toBeCloseTo(0.0526755, 10);
+  });
+
+  it('is not taken for that of an older model of the same name', () => {
+    const read = { inputTokens: 1_000_000, outputTokens: 0, cacheReadInputTokens: 1_000_000 };
+    expect(costOf(ANTHROPIC, 'claude-sonnet-5-5', read)).toBe(0.1);
+    expect(costOf(ANTHROPIC, 'claude-sonnet-5', read)).toBe(0.2);
+    expect(costOf(ANTHROPIC, 'claude-sonnet-5-5', { ...million, serverToolCalls: { web_search: 1 } })).toBe(
+      10.01,
+    );
+  });
+
+  it('begins with its day', () => {
+    expect(costOf(GOOGLE, 'gemini-4-argon', million)).toBe(10);
+    expect(costOf(GOOGLE, 'gemini-4-argon', million, '2026-12-01')).toBe(20);
   });
 });
 

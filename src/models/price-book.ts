@@ -1,5 +1,11 @@
 import { type PriceCard, type PriceTier, type TokenPrices } from '@app/money';
-import { calcPrice, type ModelInfo, type ModelPrice, type TieredPrices } from '@pydantic/genai-prices';
+import {
+  calcPrice,
+  type ModelInfo,
+  type ModelPrice,
+  type PriceOptions,
+  type TieredPrices,
+} from '@pydantic/genai-prices';
 import type { GatewayPrice } from '../config/gateway-config.js';
 import { parseDecimal } from '../config/parse-decimal.js';
 import type { ProviderDefinition } from '../providers/provider-definition.js';
@@ -65,10 +71,7 @@ export class PriceBook {
 
   /** @param providerId  the vendor's name in the data (`ProviderDefinition.priceBookId`) */
   find(providerId: string, upstreamModel: string): BookEntry | undefined {
-    const entry = lookUp(providerId, upstreamModel, this.options.now);
-    const card = entry && toCard(entry.prices);
-    if (!entry || !card) return undefined;
-    return { card: this.convert(card), contextWindow: entry.model.context_window };
+    return this.#entry(upstreamModel, { providerId });
   }
 
   /** What a vendor takes for a model: for tokens, where its folder or the data knows them, and beside them. */
@@ -76,10 +79,9 @@ export class PriceBook {
     vendor: Pick<ProviderDefinition, 'priceBookId' | 'ownPrices' | 'toolPrices' | 'requestPrice'>,
     upstreamModel: string,
   ): { price: GatewayPrice | undefined; contextWindow: number | undefined } {
-    const own = vendor.ownPrices?.[upstreamModel];
-    if (own) return { price: this.ownCard(own), contextWindow: undefined };
-    if (vendor.priceBookId === undefined) return { price: undefined, contextWindow: undefined };
-    const { card, contextWindow } = this.find(vendor.priceBookId, upstreamModel) ?? {};
+    const { priceBookId } = vendor;
+    const data = priceBookId === undefined ? undefined : this.find(priceBookId, upstreamModel);
+    const { card, contextWindow } = this.#own(vendor.ownPrices, upstreamModel) ?? data ?? {};
     const beside = this.convert({
       base: FREE,
       tiers: [],
@@ -98,12 +100,21 @@ export class PriceBook {
     };
   }
 
-  /** Prices of a folder of ours, per million tokens in US dollars. `undefined` when they are no decimals. */
-  ownCard(prices: { inputPerMillion: string; outputPerMillion: string }): PriceCard | undefined {
-    const inputPico = parseDecimal(prices.inputPerMillion, PER_MILLION_DIGITS);
-    const outputPico = parseDecimal(prices.outputPerMillion, PER_MILLION_DIGITS);
-    if (inputPico === undefined || outputPico === undefined) return undefined;
-    return this.convert({ base: { inputPico, outputPico }, tiers: [], requestPico: 0n, toolCallPico: {} });
+  /** Prices of a folder of ours are read as the data's are: those with a start date are those of today. */
+  #own(ownPrices: ProviderDefinition['ownPrices'], upstreamModel: string): BookEntry | undefined {
+    const prices = Object.hasOwn(ownPrices ?? {}, upstreamModel) ? ownPrices?.[upstreamModel] : undefined;
+    if (prices === undefined) return undefined;
+    const model = { id: upstreamModel, match: { equals: upstreamModel }, prices };
+    return this.#entry(upstreamModel, {
+      provider: { id: 'own', name: 'own', api_pattern: '', models: [model] },
+    });
+  }
+
+  #entry(upstreamModel: string, where: PriceOptions): BookEntry | undefined {
+    const entry = lookUp(upstreamModel, { ...where, timestamp: this.options.now });
+    const card = entry && toCard(entry.prices);
+    if (!entry || !card) return undefined;
+    return { card: this.convert(card), contextWindow: entry.model.context_window };
   }
 
   /** US dollars -> BILLING_CURRENCY; a fraction of a pico-unit is rounded up. */
@@ -126,14 +137,11 @@ export class PriceBook {
 }
 
 /** The data's entry for a model. The price calculation is asked for no usage at all: it finds and dates the entry. */
-function lookUp(
-  providerId: string,
-  model: string,
-  timestamp: Date,
-): { model: ModelInfo; prices: ModelPrice } | undefined {
+function lookUp(model: string, where: PriceOptions): { model: ModelInfo; prices: ModelPrice } | undefined {
+  const asked = where.provider?.id ?? where.providerId;
   try {
-    const found = calcPrice({}, model, { providerId, timestamp });
-    if (!found || found.provider.id !== providerId || changesWithTheClock(found.model)) return undefined;
+    const found = calcPrice({}, model, where);
+    if (!found || found.provider.id !== asked || changesWithTheClock(found.model)) return undefined;
     return { model: found.model, prices: found.model_price };
   } catch {
     return undefined;

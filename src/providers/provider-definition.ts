@@ -1,3 +1,4 @@
+import type { ModelInfo } from '@pydantic/genai-prices';
 import type { ModelCard, ProviderStrategy } from '@app/contracts';
 import type { LightFetch } from './http/light-fetch.js';
 
@@ -5,14 +6,14 @@ import type { LightFetch } from './http/light-fetch.js';
 export interface ProviderDefinition {
   /** OpenTelemetry's `gen_ai.provider.name` where it has one. */
   readonly name: string;
-  /** The vendor's name in the bundled price data (`@pydantic/genai-prices`); `undefined` = prices of its own (`ownPrices`). */
+  /** The vendor's name in the bundled price data (`@pydantic/genai-prices`); `undefined` = only prices of its own (`ownPrices`). */
   readonly priceBookId: string | undefined;
   readonly models: readonly ModelCard[];
   /**
-   * Prices the folder brings itself, per million tokens, decimal strings, by upstream model.
-   * Only for a provider that no price book knows (echo).
+   * Prices of tokens that the folder brings itself, by upstream model, in the form of the price data (US dollars per million
+   * tokens): of a provider that the data does not know (echo), and of models that are newer than the data. They win.
    */
-  readonly ownPrices?: Readonly<Record<string, { inputPerMillion: string; outputPerMillion: string }>>;
+  readonly ownPrices?: Readonly<Record<string, ModelInfo['prices']>>;
   /** What calls of the vendor's own tools cost, US dollars each, decimal strings, where the price data has nothing of it. */
   toolPrices?(upstreamModel: string): Readonly<Record<string, string>>;
   /** However often a prompt searches, the vendor bills one call. */

@@ -2,22 +2,26 @@ import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import { describe, expect, it } from 'vitest';
 import { readAnthropicSettings } from './anthropic.config.js';
 import { ANTHROPIC_MODELS, maxOutputTokensOf } from './anthropic.models.js';
+import { ANTHROPIC_PRICES } from './anthropic.prices.js';
 import { ANTHROPIC } from './index.js';
 
 const NAMES = ANTHROPIC_MODELS.flatMap(({ id, aliases = [] }) => [id, ...aliases]);
 
 describe('ANTHROPIC_MODELS', () => {
-  it.each(ANTHROPIC_MODELS)('$id has a price in the bundled book, and its window', (card) => {
-    const name = card.upstreamModel ?? card.id;
-    const price = calcPrice({ input_tokens: 1000, output_tokens: 1000 }, name, {
-      providerId: ANTHROPIC.priceBookId ?? '',
-    });
-    expect(price?.total_price).toBeGreaterThan(0);
-    if (card.id !== 'claude-2.0') expect(card.contextWindow).toBe(price?.model.context_window);
-    expect(card.maxOutputTokens).toBeLessThan(card.contextWindow);
-    expect(card.created).toBeGreaterThan(1_600_000_000);
-    expect(Number.isInteger(card.created)).toBe(true);
-  });
+  it.each(ANTHROPIC_MODELS.filter(({ id }) => !(id in ANTHROPIC_PRICES)))(
+    '$id has a price in the bundled book, and its window',
+    (card) => {
+      const name = card.upstreamModel ?? card.id;
+      const price = calcPrice({ input_tokens: 1000, output_tokens: 1000 }, name, {
+        providerId: ANTHROPIC.priceBookId ?? '',
+      });
+      expect(price?.total_price).toBeGreaterThan(0);
+      if (card.id !== 'claude-2.0') expect(card.contextWindow).toBe(price?.model.context_window);
+      expect(card.maxOutputTokens).toBeLessThan(card.contextWindow);
+      expect(card.created).toBeGreaterThan(1_600_000_000);
+      expect(Number.isInteger(card.created)).toBe(true);
+    },
+  );
 
   it('knows every model of the book that is still spoken of', () => {
     const book = findProvider({ providerId: 'anthropic' })?.models.map(({ id }) => id) ?? [];

@@ -16,13 +16,13 @@ const K200 = 200_000;
 const MILLION = 1_000_000;
 
 /**
- * Limits and release dates, read 2026-11-23.
+ * Limits and release dates, read 2026-11-23, those since Sonnet 5.5 2026-11-30.
  *
  * @see https://platform.claude.com/docs/en/about-claude/models/overview and the model pages it links
  *
- * A model is listed only if the bundled price data has an entry of its own for it. Sonnet 5.5, Haiku 5.5, Fable 5.2 and the
- * invitation-only Mythos models have none (the pattern of `claude-sonnet-5` also matches Sonnet 5.5, whose cache reads cost half
- * as much): give them a price in GATEWAY_CONFIG.
+ * Models up to generation 4.1, and Sonnet 4.5 from 2026-11-30 on, are retired at Anthropic, which answers 404 to them; they stay listed
+ * for servers behind ANTHROPIC_BASE_URL that have them. The invitation-only Mythos models have no price here: give them one in
+ * GATEWAY_CONFIG.
  */
 export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
   card('claude-2.0', {
@@ -129,6 +129,9 @@ export const ANTHROPIC_MODELS: readonly ModelCard[] = Object.freeze([
   card('claude-opus-5', { released: '2026-07-24', contextWindow: MILLION, maxOutputTokens: 128_000 }),
   card('claude-fable-5-1', { released: '2026-09-01', contextWindow: MILLION, maxOutputTokens: 128_000 }),
   card('claude-opus-5-5', { released: '2026-09-22', contextWindow: MILLION, maxOutputTokens: 128_000 }),
+  card('claude-sonnet-5-5', { released: '2026-09-28', contextWindow: MILLION, maxOutputTokens: 128_000 }),
+  card('claude-haiku-5-5', { released: '2026-10-07', contextWindow: MILLION, maxOutputTokens: 128_000 }),
+  card('claude-fable-5-2', { released: '2026-11-09', contextWindow: MILLION, maxOutputTokens: 128_000 }),
 ]);
 
 function card(id: string, facts: Facts): ModelCard {

@@ -3,6 +3,7 @@ import { rememberFetch } from '../http/prepared-post.js';
 import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from '../provider-definition.js';
 import { readAnthropicSettings } from './anthropic.config.js';
 import { ANTHROPIC_MODELS } from './anthropic.models.js';
+import { ANTHROPIC_PRICES } from './anthropic.prices.js';
 
 /** The caller limits the time by its signal; this only disables the SDK's own limit of ten minutes. */
 const SDK_TIMEOUT_MS = 86_400_000;
@@ -17,6 +18,7 @@ export const ANTHROPIC: ProviderDefinition = {
   name: 'anthropic',
   priceBookId: 'anthropic',
   models: ANTHROPIC_MODELS,
+  ownPrices: ANTHROPIC_PRICES,
   // Also for models that are not in the price data. Fetches cost only their tokens.
   toolPrices: () => ({ web_search: '0.01' }),
   settings: readAnthropicSettings,

@@ -65,7 +65,5 @@ export const ECHO_MODELS: readonly ModelCard[] = Object.freeze(
 
 /** Like a small model's, so that a few requests show in a balance. */
 export const ECHO_PRICES = Object.freeze(
-  Object.fromEntries(
-    ECHO_MODELS.map(({ id }) => [id, { inputPerMillion: '0.50', outputPerMillion: '1.50' }]),
-  ),
+  Object.fromEntries(ECHO_MODELS.map(({ id }) => [id, { input_mtok: 0.5, output_mtok: 1.5 }])),
 );

@@ -1,16 +1,20 @@
 import { calcPrice, findProvider } from '@pydantic/genai-prices';
 import { describe, expect, it } from 'vitest';
+import { GOOGLE_PRICES } from './google.prices.js';
 import { GOOGLE } from './index.js';
 
 describe('model cards', () => {
-  it.each(GOOGLE.models.map((card) => [card.upstreamModel ?? card.id]))('%s has a price', (model) => {
-    expect(findProvider({ providerId: GOOGLE.priceBookId ?? '' })).toBeDefined();
-    const price = calcPrice({ input_tokens: 1_000_000, output_tokens: 1_000_000 }, model, {
-      providerId: 'google',
-    });
-    expect(price?.input_price).toBeGreaterThan(0);
-    expect(price?.output_price).toBeGreaterThan(0);
-  });
+  it.each(GOOGLE.models.map(({ id }) => id).filter((id) => !(id in GOOGLE_PRICES)))(
+    '%s has a price',
+    (model) => {
+      expect(findProvider({ providerId: GOOGLE.priceBookId ?? '' })).toBeDefined();
+      const price = calcPrice({ input_tokens: 1_000_000, output_tokens: 1_000_000 }, model, {
+        providerId: 'google',
+      });
+      expect(price?.input_price).toBeGreaterThan(0);
+      expect(price?.output_price).toBeGreaterThan(0);
+    },
+  );
 
   it('gives every name once', () => {
     const names = GOOGLE.models.flatMap((card) => [card.id, ...(card.aliases ?? [])]);

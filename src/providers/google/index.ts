@@ -1,7 +1,7 @@
 import type { ProviderDefinition } from '../provider-definition.js';
 import { readGoogleSettings } from './google.config.js';
 import { GOOGLE_MODELS } from './google.models.js';
-import { toolPrices } from './google.prices.js';
+import { GOOGLE_PRICES, toolPrices } from './google.prices.js';
 import { paysEverySearch } from './google.traits.js';
 
 const NAME = 'google';
@@ -11,6 +11,7 @@ export const GOOGLE: ProviderDefinition = {
   name: NAME,
   priceBookId: 'google',
   models: GOOGLE_MODELS,
+  ownPrices: GOOGLE_PRICES,
   toolPrices,
   billsSearchesOnce: (model) => !paysEverySearch(model),
   settings: readGoogleSettings,

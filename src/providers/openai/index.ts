@@ -4,12 +4,13 @@ import type { ProviderDefinition, ProviderDependencies, ProviderSettings } from 
 import { readOpenAiSettings } from './openai.config.js';
 import { OPENAI_DIALECT } from './openai.dialect.js';
 import { OPENAI_MODELS } from './openai.models.js';
-import { requestPriceAtOpenAi, toolPricesAtOpenAi } from './openai.prices.js';
+import { OPENAI_PRICES, requestPriceAtOpenAi, toolPricesAtOpenAi } from './openai.prices.js';
 
 export const OPENAI: ProviderDefinition = {
   name: 'openai',
   priceBookId: 'openai',
   models: OPENAI_MODELS,
+  ownPrices: OPENAI_PRICES,
   toolPrices: toolPricesAtOpenAi,
   requestPrice: requestPriceAtOpenAi,
   settings: readOpenAiSettings,

@@ -37,13 +37,13 @@ const GPT_5 = { contextWindow: K400, maxOutputTokens: 128_000, capabilities: REA
 const GPT_5_LONG = { contextWindow: MILLION, maxOutputTokens: 128_000, capabilities: REASONING };
 
 /**
- * Limits and release dates, read 2026-11-23.
+ * Limits and release dates, read 2026-11-23, those since GPT-6.1 2026-11-30.
  *
  * @see https://developers.openai.com/api/docs/models and the pages it links
  *
- * Only models that the bundled price book prices, by counts that the gateway gets: those for search and deep research are
+ * Only models that the price data or OPENAI_PRICES price, by counts that the gateway gets: those for search and deep research are
  * charged by the search, which chat completions do not report, and `gpt-4o-audio-preview` has no price for audio in the
- * book. GATEWAY_CONFIG can add them.
+ * data. GATEWAY_CONFIG can add them.
  */
 export const OPENAI_MODELS: readonly ModelCard[] = Object.freeze([
   ...cards('gpt-3.5-turbo', {
@@ -129,6 +129,10 @@ export const OPENAI_MODELS: readonly ModelCard[] = Object.freeze([
   ...cards('gpt-6-astra', { ...GPT_5_LONG, released: '2026-09-03' }),
   ...cards('gpt-6-sol', { ...GPT_5_LONG, released: '2026-09-22' }),
   ...cards('gpt-6-luna', { ...GPT_5_LONG, released: '2026-09-22' }),
+  ...cards('gpt-6.1-sol', { ...GPT_5_LONG, released: '2026-09-29' }),
+  ...cards('gpt-6.1-terra', { ...GPT_5_LONG, released: '2026-10-26' }),
+  ...cards('gpt-6.2-astra', { ...GPT_5_LONG, released: '2026-11-17' }),
+  ...cards('gpt-6.2-sol', { ...GPT_5_LONG, released: '2026-11-17' }),
 ]);
 
 function cards(id: string, facts: Facts): ModelCard[] {

@@ -1,4 +1,5 @@
 import type { ChatRequest } from '@app/contracts';
+import type { ModelPrice } from '@pydantic/genai-prices';
 import { type ClosedParam, closedParams, foldedNames } from '../openai-compatible/closed-params.js';
 import { isReasoningModel } from './openai.dialect.js';
 
@@ -12,6 +13,34 @@ const PRICED = foldedNames(['web_search_options']);
  */
 export function closedAtOpenAi(request: ChatRequest): readonly ClosedParam[] {
   return closedParams(request, PRICED);
+}
+
+/**
+ * Models that are newer than the price data: input, cached input, output.
+ *
+ * @see https://developers.openai.com/api/docs/models/gpt-6.1-terra and …/gpt-6.2-sol, read 2026-11-30. The pages of the other two
+ *      were not opened: their figures as several others cited them in November 2026
+ */
+export const OPENAI_PRICES: Readonly<Record<string, ModelPrice>> = Object.freeze({
+  'gpt-6.1-sol': since6Point1(2, 0.1, 10),
+  'gpt-6.1-terra': since6Point1(1, 0.05, 5),
+  'gpt-6.2-astra': since6Point1(8, 0.4, 40),
+  'gpt-6.2-sol': since6Point1(2, 0.1, 10),
+});
+
+/** A cache write costs 1.25 times the input for half an hour, 2.5 times for twelve hours. Long input makes the whole request dearer. */
+function since6Point1(input: number, cached: number, output: number): ModelPrice {
+  const tiered = (base: number, times: number) => ({
+    base,
+    tiers: [{ start: 272_000, price: base * times }],
+  });
+  return {
+    input_mtok: tiered(input, 2),
+    cache_read_mtok: tiered(cached, 2),
+    cache_write_mtok: tiered(input * 1.25, 2),
+    cache_write_1h_mtok: tiered(input * 2.5, 2),
+    output_mtok: tiered(output, 1.5),
+  };
 }
 
 /**
