@@ -21,8 +21,8 @@ const FIELDS: Readonly<Record<string, { open: string; closed: string }>> = {
     open: `access_programs context_management image include max_tool_calls metadata model moderation parallel_tool_calls
       prompt_cache_key prompt_cache_options prompt_cache_retention reasoning safety_identifier store stream stream_options
       temperature text tool_choice tools top_logprobs top_p truncation user`,
-    closed: `background conversation input instructions max_output_tokens previous_response_id prompt service_tier
-      prompt_cache_options.comparison_response_id`,
+    closed: `background background_options conversation input instructions max_output_tokens previous_response_id prompt
+      service_tier prompt_cache_options.comparison_response_id`,
   },
   OpenRouter: {
     open: `cache_control debug frequency_penalty image_config include_reasoning logit_bias logprobs max_completion_tokens

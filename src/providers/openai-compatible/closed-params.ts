@@ -46,7 +46,7 @@ const CLOSED_BY_REASON: Readonly<Record<string, readonly string[]>> = {
     'service_tier speed plugins web_search_options search_parameters',
     'prediction speculation', // rejected tokens are billed, and nobody says that the output limit bounds them
   ],
-  'defers the answer, to be fetched later': ['background deferred'],
+  'defers the answer, to be fetched later': ['background background_options deferred'],
   'is meant for the operator of the server': ['priority custom_logit_processor'],
   'overrides what the gateway sets': [OWN],
 };
