@@ -184,6 +184,22 @@ describe('what is wrong', () => {
     expect(found(health(), traffic(before, after))).toEqual([runbook]);
   });
 
+  it('says of charges that wait that they are safe, once, and not that nobody is served', () => {
+    const details = { writable: true, fenced: false, unsettled_records: 9, oldest_seconds: 87 };
+    const late = health({ components: { billing_journal: { status: 'degraded', latency_ms: 0, details } } });
+    const listed = problems(late, traffic({}, { money: { journal_oldest_seconds: 88 } }));
+    expect(listed).toMatchObject([{ severity: 'bad', runbook: 'JournalNotSettling' }]);
+    expect(listed[0]?.title).toBe('Charges have been waiting in the journal for more than a minute');
+    expect(JSON.stringify(problems(late, traffic()))).not.toMatch(/serves nobody|cannot be written/);
+  });
+
+  it('is still the refused key when the circuit has been open for long', () => {
+    const last_failure = { code: 'provider_auth_failed', status: 401, connection: null };
+    const models = { 'gpt-4': { ...closed, state: 'open', last_failure } };
+    const listed = found(health({}, { breakers: { openai: { ...closed, models } } }), traffic());
+    expect(listed).toEqual(['ProviderKeyRefused', 'ProviderCircuitOpen']);
+  });
+
   it('is not what was over before anybody looked', () => {
     const old = {
       requests: { total: 100, failed: 50 },

@@ -7,7 +7,7 @@ import {
   type Health,
   singleComponents,
 } from './answers.js';
-import { count, duration, money, percent, quantile, seconds } from './figures.js';
+import { count, money, percent, quantile, seconds } from './figures.js';
 import type { TrafficWindow } from './traffic-window.js';
 
 export interface Problem {
@@ -101,6 +101,7 @@ function ofState({ detailed }: Health): Problem[] {
 
 function componentProblem([name, { status, details }]: [string, Component]): Problem {
   if (name === 'event_loop') return lateLoop(details as unknown as EventLoop);
+  if (name === 'billing_journal' && status === 'degraded') return waitingCharges();
   const isMissed = name === 'database' && status === 'down';
   const known = (isMissed ? NO_DATABASE : COMPONENTS[name]) ?? {
     title: `${name.replaceAll('_', ' ')} is ${status}`,
@@ -117,8 +118,11 @@ function ofProviders({ detailed, breakers }: Health): Problem[] {
     const open = Object.entries(breakers[provider]?.models ?? {}).filter(
       ([, { state }]) => state !== 'closed',
     );
-    if (open.length > 0)
-      return open.map(([model, breaker]) => circuitProblem(`${provider} / ${model}`, breaker));
+    if (open.length > 0) {
+      const isRefused = open.some(([, { last_failure: last }]) => last?.code === 'provider_auth_failed');
+      const circuits = open.map(([model, breaker]) => circuitProblem(`${provider} / ${model}`, breaker));
+      return [...(isRefused ? [keyRefused(provider)] : []), ...circuits];
+    }
     if (status === 'up') return [];
     if (details['error'] === 'provider_auth_failed') return [keyRefused(provider)];
     return [
@@ -177,16 +181,7 @@ function ofMoney(traffic: TrafficWindow): Problem[] {
     const title = `${money(now('shortfall_total'), summary.currency)} could not be charged`;
     found.push(bad(title, 'The log names the request, the user and the model.', 'ChargeShortfall'));
   }
-  if (now('journal_oldest_seconds') > OLD_SECONDS) {
-    const title = `A charge has been waiting in the journal for ${duration(now('journal_oldest_seconds'))}`;
-    found.push(
-      bad(
-        title,
-        'Nothing is lost as long as DATA_DIR exists. Do not scale this instance away.',
-        'JournalNotSettling',
-      ),
-    );
-  }
+  if (now('journal_oldest_seconds') > OLD_SECONDS) found.push(waitingCharges());
   if (now('outage_credit_used') > 0) {
     const title = `${money(now('outage_credit_used'), summary.currency)} served on credit`;
     found.push(
@@ -201,6 +196,15 @@ function ofMoney(traffic: TrafficWindow): Problem[] {
     );
   }
   return found;
+}
+
+/** Health and money both tell of it: the same title, so it is listed once. */
+function waitingCharges(): Problem {
+  return bad(
+    'Charges have been waiting in the journal for more than a minute',
+    'Nothing is lost as long as DATA_DIR exists. They are booked once the database accepts them. Do not scale this instance away.',
+    'JournalNotSettling',
+  );
 }
 
 function ofTraffic(traffic: TrafficWindow): Problem[] {

@@ -92,7 +92,7 @@ export function providersTable(
   const rows = Object.entries(groupOf(detailed, 'providers')).map(([provider, component]) => [
     provider,
     pill(component.status),
-    number(seconds(component.latency_ms / 1000)),
+    number(latency(component)),
     circuits(breakers[provider]?.models ?? {}),
     ...(summary ? [calls(summary.attempts[provider] ?? {})] : []),
   ]);
@@ -133,7 +133,7 @@ export function trafficTable(models: readonly ModelRow[], currency: string): Pag
     number(money(row.cost, currency)),
   ]);
   return table(
-    ['Model', 'Provider', 'Requests', 'Failed', 'Tokens in', 'Tokens out', 'Charged'],
+    ['Model', 'Provider', 'Requests', 'Failed (5xx)', 'Tokens in', 'Tokens out', 'Charged'],
     rows,
     'No requests yet.',
   );
@@ -164,11 +164,16 @@ export function systemTiles(system: System): PageElement[] {
   ];
 }
 
+/** Nothing was asked: a breaker is open, or the state is in memory. */
+function latency({ latency_ms: ms }: Component): string {
+  return seconds(ms === 0 ? undefined : ms / 1000);
+}
+
 function componentRow(name: string, component: Component): Cell[] {
   return [
     name.replaceAll('_', ' '),
     pill(component.status),
-    number(seconds(component.latency_ms / 1000)),
+    number(latency(component)),
     element('span', 'details', describeDetails(component.details)),
   ];
 }
