@@ -72,9 +72,8 @@ function usefulness(error: unknown): number {
  * that it failed, or did not even begin in time: otherwise one request could be paid twice.
  */
 export function mayTryElsewhere(error: unknown): boolean {
-  if (!(error instanceof ProviderError))
+  if (!(error instanceof ProviderError && error.tryElsewhere))
     return error instanceof GatewayError && error.code === 'unsupported_parameter';
-  if (!error.tryElsewhere) return error.code === 'unsupported_parameter';
   return (
     error.processed === 'no' || error.upstreamStatus !== undefined || error.code === 'first_chunk_timeout'
   );

@@ -166,6 +166,7 @@ describe('Dispatcher', () => {
     ],
     ['did not begin in time', fault('first_chunk_timeout', { processed: 'unknown' })],
     ['asks for what only others can', new GatewayError('unsupported_parameter', 'no')],
+    ['was refused for what only others can', fault('unsupported_parameter', { tryElsewhere: false })],
   ])('goes on when the call %s', async (_why, error) => {
     const of = rig([{ does: fails(error) }, { does: answers }]);
     expect((await complete(of)).target.provider).toBe('p1');
@@ -176,6 +177,7 @@ describe('Dispatcher', () => {
     ['may have been worked on', fault('provider_bad_response', { processed: 'unknown' })],
     ['is the client’s fault', fault('provider_rejected', { tryElsewhere: false })],
     ['took all the time', fault('request_timeout', { processed: 'unknown', tryElsewhere: false })],
+    ['was cut short by a shutdown', new GatewayError('draining', 'bye')],
     ['met a bug', new TypeError('bug')],
   ])('stays with the error when the call %s', async (_why, error) => {
     const of = rig([{ does: fails(error) }, { does: answers }]);
@@ -275,6 +277,14 @@ describe('Dispatcher', () => {
     },
   );
 
+  it('answers with the best of them when all were planned as unfit', async () => {
+    const of = rig([
+      { does: fails(fault('provider_overloaded')), reason: 'capability' },
+      { does: fails(fault('provider_rate_limited')), reason: 'capability' },
+    ]);
+    expect(await failure(complete(of))).toMatchObject({ code: 'provider_rate_limited' });
+  });
+
   it('does not call a prompt too long while a larger target is only busy', async () => {
     const tooLong = fault('context_length_exceeded', { countsAsFailure: false });
     const busy = fault('provider_overloaded');
@@ -288,15 +298,55 @@ describe('Dispatcher', () => {
       { does: fails(tooLong), contextWindow: 2000 },
     ]);
     expect(await failure(complete(small))).toBe(tooLong);
+    const limited = fault('provider_rate_limited');
+    const third = rig([
+      { does: fails(limited), contextWindow: 1000 },
+      { does: fails(busy), contextWindow: 3000 },
+      { does: fails(tooLong), contextWindow: 2000 },
+    ]);
+    expect(await failure(complete(third))).toBe(limited);
   });
 
-  it('of two that ask for a pause names the shorter one', async () => {
-    const of = rig(
-      [60_000, 2000].map((retryAfterMs) => ({
-        does: fails(fault('provider_rate_limited', { retryAfterMs })),
-      })),
-    );
-    expect(await failure(complete(of))).toMatchObject({ retryAfterMs: 2000 });
+  it('of two that ask for a pause names the shorter one, but not that of a lesser error', async () => {
+    const limited = (retryAfterMs: number) => ({
+      does: fails(fault('provider_rate_limited', { retryAfterMs })),
+    });
+    const busy = { does: fails(fault('provider_overloaded', { retryAfterMs: 1 })) };
+    for (const scripts of [
+      [limited(60_000), limited(2000), busy],
+      [limited(2000), limited(60_000), busy],
+    ])
+      expect(await failure(complete(rig(scripts)))).toMatchObject({ retryAfterMs: 2000 });
+  });
+
+  it('tells what a call without an answer may have cost, when it began, and how late a first chunk was', async () => {
+    const late: Script = () =>
+      new Promise((_resolve, reject) => setTimeout(reject, 20, fault('first_chunk_timeout')));
+    const of = rig([
+      { does: late },
+      { does: fails(fault('provider_overloaded')) },
+      { does: fails(new GatewayError('draining', 'bye')) },
+    ]);
+    await failure(of.dispatcher.stream(of.plan, template(), (attempt) => of.attempts.push(attempt)));
+    expect(of.attempts).toMatchObject([
+      { outcome: 'first_chunk_timeout', isCostUnknown: undefined, timeToFirstChunkMs: undefined },
+      { outcome: 'provider_overloaded', isCostUnknown: undefined, timeToFirstChunkMs: undefined },
+      { outcome: 'draining', isCostUnknown: true, timeToFirstChunkMs: undefined },
+    ]);
+    const [first, second] = of.attempts.map(({ startedAt }) => startedAt.getTime());
+    expect(second! - first!).toBeGreaterThan(10);
+    expect(of.latencies.averageMs('p0', 'u0', 'stream')).toBeGreaterThan(10);
+    expect(of.latencies.averageMs('p1', 'u1', 'stream')).toBeUndefined();
+  });
+
+  it.each([
+    ['x'.repeat(200), 'x'.repeat(200)],
+    ['x'.repeat(201), 'x'.repeat(200)],
+    ['a b\0ü', 'a?b??'],
+  ])('keeps of the provider’s id %j what can be stored', async (providerRequestId, kept) => {
+    const of = rig([{ does: () => Promise.resolve({ ...ANSWER, providerRequestId }) }]);
+    await complete(of);
+    expect(of.attempts[0]!.providerRequestId).toBe(kept);
   });
 
   it('notes no call for what ends the pause before it, and times each call by itself', async () => {

@@ -174,7 +174,6 @@ export class RoutePlanner {
     const leastTokens =
       (context.inputTokensBound ?? 0) / BYTES_PER_TOKEN + (requestedMaxOutputTokens(request) ?? 0);
     const judged = targets.map((target) => this.#judge(target, needs, leastTokens));
-    if (judged.every(({ demerits }) => demerits === 0)) return [...targets];
     return judged.sort((first, second) => first.demerits - second.demerits).map(({ target }) => target);
   }
 
