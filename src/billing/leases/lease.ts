@@ -48,10 +48,14 @@ export class Lease {
     return nowMs > this.validUntilMs || nowMs > this.owner.aliveUntilMs;
   }
 
-  /** A request's hold. False, and nothing taken, when less than `needNano` is free or the term is over. */
+  /**
+   * A request's hold. False, and nothing taken, when less than `needNano` is free or the term is over.
+   *
+   * @param needNano  at least `amountNano`
+   */
   hold(amountNano: NanoUsd, needNano: NanoUsd): boolean {
     const nowMs = performance.now();
-    if (needNano > this.#freeNano || amountNano > this.#freeNano || this.isOver(nowMs)) return false;
+    if (needNano > this.#freeNano || this.isOver(nowMs)) return false;
     this.lastUsedMs = nowMs;
     this.#users += 1;
     this.#move(amountNano);

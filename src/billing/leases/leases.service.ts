@@ -84,7 +84,7 @@ export class Leases {
    * be granted first.
    *
    * @param amountNano  what to hold
-   * @param needNano    what must be free
+   * @param needNano    what must be free; at least that
    * @returns the lease that the request holds of; `undefined`: hold it in the database
    * @throws what holding in the database throws while it is away
    */
@@ -234,7 +234,7 @@ export class Leases {
   }
 
   async #growAndHold(userId: string, amountNano: NanoUsd, needNano: NanoUsd): Promise<Lease | undefined> {
-    const grow = (): Promise<void> => this.#grow(userId, larger(amountNano, needNano));
+    const grow = (): Promise<void> => this.#grow(userId, needNano);
     await (this.#growing.get(userId) ?? this.#inTurn(userId, grow));
     const lease = this.#open.get(userId);
     return lease?.hold(amountNano, needNano) ? lease : undefined;
