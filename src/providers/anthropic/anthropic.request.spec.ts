@@ -843,6 +843,18 @@ describe('tools', () => {
     });
   });
 
+  it('says that a function’s input is an object where its schema does not', () => {
+    const schemaOf = (parameters: object | undefined) =>
+      (
+        bodyOf({ tools: [{ type: 'function', function: { name: 'f', parameters } }] } as Partial<ChatRequest>)
+          .tools as {
+          input_schema: unknown;
+        }[]
+      )[0]?.input_schema;
+    expect(schemaOf({ properties: { a: {} } })).toEqual({ type: 'object', properties: { a: {} } });
+    expect(schemaOf(undefined)).toEqual({ type: 'object', properties: {} });
+  });
+
   it('leaves a choice out that has nothing to choose from, unless it demands a tool', () => {
     expect(bodyOf({ tool_choice: 'none', parallel_tool_calls: false })).not.toHaveProperty('tool_choice');
     expect(refusal({ tool_choice: 'required' })).toEqual({ code: 'invalid_body', param: 'tool_choice' });
@@ -870,6 +882,12 @@ describe('tools', () => {
 
   it('refuses what Anthropic does not have', () => {
     expect(refusal({ tools: [{ type: 'custom', custom: { name: 'c' } }] }).param).toBe('tools[0]');
+    expect(refusal({ tools: [{ type: 'function' }] })).toEqual({
+      code: 'invalid_body',
+      param: 'tools[0].function',
+    });
+    const unnamed = { type: 'function', function: { name: '' } } as const;
+    expect(refusal({ tools: [tool], tool_choice: unnamed }).param).toBe('tool_choice.function.name');
     expect(refusal({ tools: [tool], tool_choice: { type: 'custom' } }).param).toBe('tool_choice');
     const strict = { type: 'function', function: { name: 'g', strict: true } };
     expect(refusal({ tools: [strict] }, { model: 'claude-3-opus-20240229' }).param).toBe(

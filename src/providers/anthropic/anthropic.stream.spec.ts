@@ -268,6 +268,15 @@ describe('AnthropicStreamTranslator', () => {
     expect(calls?.map((call) => call.function.arguments)).toEqual(['{"x":1}', '{}']);
   });
 
+  it('takes a text that came with the start of its block, and ends once', () => {
+    const events = [start(), open(0, { type: 'text', text: 'Hi' }), close(0)];
+    const counted = { type: 'message_delta', delta: {}, usage: { output_tokens: 3 } };
+    const chunks = chunksOf([...events, counted, ...end().slice(0, 1), ...end()]);
+    expect(foldChunks(chunks).choices[0]?.message.content).toBe('Hi');
+    const finishes = chunks.flatMap(({ choices }) => choices.flatMap((choice) => choice.finish_reason ?? []));
+    expect(finishes).toEqual(['stop']);
+  });
+
   it('takes an input that came with the start of its block', () => {
     const block = { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } };
     const folded = foldChunks(chunksOf([start(), open(0, block), close(0), ...end('tool_use')]));
@@ -275,7 +284,7 @@ describe('AnthropicStreamTranslator', () => {
   });
 
   it('streams legacy calls in their dialect', () => {
-    const chunks = chunksOf(
+    const events = eventsOf(
       [
         start(),
         open(0, { type: 'tool_use', id: 'a', name: 'f', input: {} }),
@@ -285,6 +294,8 @@ describe('AnthropicStreamTranslator', () => {
       ],
       { ...CONTEXT, legacyFunctions: true },
     );
+    expect(events.map(({ outputText }) => outputText).join('')).toBe('{"x":1}');
+    const chunks = events.map(({ json }) => JSON.parse(json) as ChatChunk);
     expect(foldChunks(chunks).choices[0]).toMatchObject({
       message: { content: null, function_call: { name: 'f', arguments: '{"x":1}' } },
       finish_reason: 'function_call',

@@ -315,6 +315,23 @@ describe('calls and their results', () => {
   });
 });
 
+it('names Gemini’s id in the result of a call in the dialect before tools, though the message has none', () => {
+  const contents = contentsOf([
+    ...hi,
+    {
+      role: 'assistant',
+      content: null,
+      function_call: { name: 'f', arguments: '{}' },
+      provider_specific_fields: { parts: [{ functionCall: { name: 'f', id: 'k3' }, thoughtSignature: 's' }] },
+    },
+    { role: 'function', name: 'f', content: 'x' },
+  ]);
+  expect(contents.slice(1)).toEqual([
+    { role: 'model', parts: [{ functionCall: { name: 'f', id: 'k3' }, thoughtSignature: 's' }] },
+    { role: 'user', parts: [{ functionResponse: { id: 'k3', name: 'f', response: { output: 'x' } } }] },
+  ]);
+});
+
 describe('signatures', () => {
   const signature = 'EucECuQEAb4+9/-_==';
   const ways = [

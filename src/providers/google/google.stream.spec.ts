@@ -334,6 +334,24 @@ describe('a stream', () => {
     }
   });
 
+  it('says nothing of what is empty, and tells token probabilities that come alone', () => {
+    const empty = { citationMetadata: {}, safetyRatings: [], groundingMetadata: null };
+    const logprobsResult = { chosenCandidates: [{ token: 'a' }] };
+    const chunks = chunksOf([
+      chunk([{ text: 'a' }], empty),
+      chunk([{ text: '' }], empty),
+      chunk([], { logprobsResult }),
+      chunk([], { safetyRatings: [7] }),
+      chunk([], STOP),
+    ]);
+    expect(chunks.flatMap(({ choices }) => choices)).toEqual([
+      { index: 0, delta: { role: 'assistant', content: 'a' }, finish_reason: null },
+      { index: 0, delta: {}, finish_reason: null, logprobs: expect.anything() },
+      { index: 0, delta: {}, finish_reason: null, provider_specific_fields: { safety_ratings: [7] } },
+      { index: 0, delta: {}, finish_reason: 'stop' },
+    ]);
+  });
+
   it('shows unknown fields of answer, candidate, call and part', () => {
     const part = {
       functionCall: { name: 'f', newField: 1 },
