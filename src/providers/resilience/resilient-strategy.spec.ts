@@ -209,6 +209,7 @@ describe('repeating', () => {
 
   it.each([
     ['it may have been worked on', broken()],
+    ['it was overloaded in the middle of the work', overloaded({ processed: 'unknown' })],
     ['the client was at fault', fault('provider_rejected', { countsAsFailure: false, tryElsewhere: false })],
     ['our key is bad', fault('provider_auth_failed')],
     ['the prompt is too long for it', fault('context_length_exceeded', { countsAsFailure: false })],
@@ -317,6 +318,9 @@ describe('Retry-After', () => {
     expect(cooldowns.leftMs('scripted', 'other')).toBe(0);
     await vi.advanceTimersByTimeAsync(20_001);
     expect(cooldowns.leftMs('scripted', 'm')).toBe(0);
+    const busy = rig(() => Promise.reject(overloaded({ retryAfterMs: 20_000 })));
+    await failure(busy.strategy.complete(call()));
+    expect(busy.cooldowns.leftMs('scripted', 'm')).toBe(0);
   });
 
   it('cools the target down, too, when a stream ends so that had begun', async () => {
@@ -418,6 +422,16 @@ describe('the circuit breaker', () => {
       openedAt: undefined,
       lastFailure: { at: openedAt, code: 'provider_bad_response' },
     });
+  });
+
+  it('counts anew after a stream that ended well', async () => {
+    let fails = true;
+    const target = rig(() => (fails ? Promise.reject(broken()) : texts('ok')));
+    for (let round = 1; round < THRESHOLD; round++) await failure(target.strategy.stream(call()));
+    expect(target.breakers.snapshot()[0]!.failures).toBe(THRESHOLD - 1);
+    fails = false;
+    expect(await read((await target.strategy.stream(call())).events)).toBe('ok');
+    expect(target.breakers.snapshot()[0]).toMatchObject({ state: 'closed', failures: 0 });
   });
 
   it('opens again when the probe fails', async () => {
