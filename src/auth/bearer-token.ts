@@ -25,14 +25,13 @@ export function refusal(
  */
 export function bearerToken(authorization: string | undefined): string {
   const [, token] = /^bearer +(.*)$/i.exec(authorization ?? '') ?? [];
-  if (token === undefined || token.trim() === '') {
+  if (!token) {
     throw refusal('missing_token', 'A token is required. Send it as "Authorization: Bearer <token>".');
   }
-  const compact = token.trim();
-  if (compact.length > MAX_TOKEN_LENGTH || !COMPACT_JWS.test(compact))
+  if (token.length > MAX_TOKEN_LENGTH || !COMPACT_JWS.test(token))
     throw refusal(
       'invalid_token',
       'This is not a token for this gateway. Send a JWT, not an API key of a provider.',
     );
-  return compact;
+  return token;
 }

@@ -6,7 +6,7 @@ import type { Request } from 'express';
 import { type Decorated, RouteMemory } from '../edge/route-memory.js';
 import { Telemetry } from '../telemetry/telemetry.js';
 import { IS_ADMIN_ONLY } from './admin-only.decorator.js';
-import { bearerToken, refusal } from './bearer-token.js';
+import { refusal } from './bearer-token.js';
 import type { Principal } from './principal.js';
 import { IS_PUBLIC } from './public.decorator.js';
 import { RevokedTokens } from './revoked-tokens.js';
@@ -47,7 +47,6 @@ export class JwtAuthGuard extends AuthGuard('jwt') {
       const digest = tokenDigest(authorization ?? '');
       known = this.#verified.get(digest);
       if (known) return this.#admit(request, known, rules);
-      bearerToken(authorization); // throws for what cannot be a token
       return this.#verify(context, request, digest, rules);
     } catch (error) {
       throw this.#refused(request, error, known);

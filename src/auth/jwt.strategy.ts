@@ -45,8 +45,8 @@ function strategyOptions(
     jwtFromRequest: (request) => bearerToken(request.headers.authorization),
     secretOrKeyProvider: keyProvider(keys, sources),
     algorithms: [...keys.algorithms],
-    ...(auth.issuer !== undefined && { issuer: auth.issuer }),
-    ...(auth.audience !== undefined && { audience: auth.audience }),
+    issuer: auth.issuer,
+    audience: auth.audience,
     jsonWebTokenOptions: { clockTolerance: LEEWAY_SECONDS },
     passReqToCallback: true,
   };

@@ -32,7 +32,6 @@ export class VerifiedTokens {
   keep(digest: string, principal: Principal): void {
     const now = this.nowMs();
     const untilMs = Math.min(now + KEEP_MS, principal.expiresAt * 1000);
-    if (untilMs <= now) return;
     if (this.#entries.size >= MAX_ENTRIES) this.#dropOldest();
     this.#entries.set(digest, { principal, untilMs });
   }
