@@ -45,6 +45,14 @@ describe('the calls of server tools', () => {
   });
 });
 
+it('a tool is priced by its container, where that is larger than the smallest', () => {
+  const prices = (container: unknown) => [
+    ...serverToolUse(tools({ type: 'code_interpreter', container })).billed.keys(),
+  ];
+  expect(prices({ type: 'auto', memory_limit: '1g' })).toEqual(['code_execution']);
+  expect(prices({ type: 'auto', memory_limit: '4g' })).toEqual(['code_execution with memory_limit']);
+});
+
 it('a vendor’s tool is one whatever of a function stands beside it', () => {
   expect(serverToolUse(tools({ type: 'url_context', input_schema: {} })).calls).toEqual({ url_context: 10 });
   expect(serverToolUse(tools({ name: 'f', input_schema: {}, googleSearch: {} })).calls).toEqual({
@@ -145,5 +153,9 @@ describe('the input that is billed', () => {
     expect(billed(1_000, asking({ context_management: { edits: [{ type: 'clear_tool_uses' }] } }))).toBe(
       1_000,
     );
+    expect(billed(1_000, asking({ compaction: {} }))).toBe(2_000);
+    expect(billed(1_000, asking({ mcp_servers: [] }))).toBe(1_000);
+    const summarised = serverToolUse(asking({ compaction: {}, tools: [SEARCH] }));
+    expect(summarised.turns).toBe(serverToolUse(tools(SEARCH)).turns + 1);
   });
 });

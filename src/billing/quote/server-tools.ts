@@ -102,8 +102,8 @@ export function serverToolUse(request: ChatRequest, most = Infinity): ServerTool
     billed,
     turns: turns + summaries,
     toolTokens: asked.length * TOKENS_PER_TOOL,
-    broughtTokens: calls === 0 ? 0 : tokensPerCall * timesRead(calls, turns - 1),
-    broughtAtOnce: calls === 0 ? 0 : tokensPerCall * calls,
+    broughtTokens: tokensPerCall * timesRead(calls, turns - 1),
+    broughtAtOnce: tokensPerCall * calls,
   };
 }
 
