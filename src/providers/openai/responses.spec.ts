@@ -547,6 +547,22 @@ describe('the answer', () => {
     );
   });
 
+  it('keeps the phase of what was said, whatever else there is, and nothing of an answer that was refused', () => {
+    const carriedOf = (...output: WireObject[]) =>
+      responseToCompletion({ status: 'completed', output }, context).choices[0]?.message
+        .provider_specific_fields?.response_output;
+    const said = { type: 'message', id: 'm', content: [{ type: 'output_text', text: 'ab' }] };
+    const custom = { type: 'custom_tool_call', id: 'c', call_id: 'call_1', name: 'sql', input: 'select 1' };
+    const reasoning = { type: 'reasoning', id: 'r', summary: [], encrypted_content: 'x' };
+    const refused = { type: 'message', id: 'm', content: [{ type: 'refusal', refusal: 'No.' }] };
+    expect(carriedOf(said)).toBeUndefined();
+    expect(carriedOf({ ...said, phase: 'commentary' }, custom)).toEqual([
+      { type: 'message', id: 'm', phase: 'commentary', text_length: 2 },
+      { type: 'custom_tool_call', id: 'c', call_id: 'call_1' },
+    ]);
+    expect(carriedOf(reasoning, refused)).toBeUndefined();
+  });
+
   it('keeps refusals, citations, custom calls and log probabilities', () => {
     const logprob = { token: 'a', logprob: -0.1, bytes: [97], top_logprobs: [] };
     const output = [
@@ -755,6 +771,16 @@ describe('the stream', () => {
       { index: 0, custom: { input: ' 1' } },
     ]);
     expect(events.map(({ outputText }) => outputText).join('')).toBe('sqlselect 1');
+    expect(events.map(({ finishReason }) => finishReason).filter(Boolean)).toEqual(['tool_calls']);
+  });
+
+  it('ends in a call that the end does not tell again, and in a stop where there was none', async () => {
+    const item = { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'f', arguments: '' };
+    const done = { type: 'response.completed', response: { id: 'r', status: 'completed', output: [] } };
+    const finishOf = async (...before: WireObject[]) =>
+      (await read(sse(...before, done))).events.map(({ finishReason }) => finishReason).filter(Boolean);
+    expect(await finishOf({ type: 'response.output_item.added', item })).toEqual(['tool_calls']);
+    expect(await finishOf({ type: 'response.output_text.delta', delta: 'a' })).toEqual(['stop']);
   });
 
   it.each([
