@@ -36,7 +36,7 @@ export interface ProviderSettings {
   readonly baseUrl: string;
   /** Undefined for a server that wants none. */
   readonly apiKey: string | undefined;
-  /** Further headers of every call, e.g. Azure's `api-key`. */
+  /** Further headers of every call to a provider of GATEWAY_CONFIG, e.g. Azure's `api-key`. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly options?: Readonly<Record<string, unknown>>;
 }

@@ -40,7 +40,7 @@ let strategy: ProviderStrategy;
 
 beforeEach(async () => {
   fetch = createLightFetch();
-  const settings = { baseUrl: await server.start(), apiKey: 'key-1', headers: { 'x-team': 'a' } };
+  const settings = { baseUrl: await server.start(), apiKey: 'key-1' };
   strategy = await ANTHROPIC.create(settings, { fetch });
 });
 
@@ -129,7 +129,6 @@ describe('AnthropicStrategy', () => {
         'x-api-key': 'key-1',
         'anthropic-version': '2023-06-01',
         'anthropic-beta': 'a-1,b-2',
-        'x-team': 'a',
         traceparent,
       },
       body: {

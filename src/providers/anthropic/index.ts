@@ -26,7 +26,7 @@ export const ANTHROPIC: ProviderDefinition = {
 };
 
 async function create(
-  { apiKey, baseUrl, headers }: ProviderSettings,
+  { apiKey, baseUrl }: ProviderSettings,
   { fetch }: ProviderDependencies,
 ): Promise<ProviderStrategy> {
   const [{ default: Anthropic }, { AnthropicStrategy }] = await Promise.all([
@@ -47,7 +47,6 @@ async function create(
       // The key is sent as `x-api-key`, which the API and proxies in front of it have always accepted.
       authorization: null,
       ...(apiKey !== undefined && { 'x-api-key': apiKey }),
-      ...headers,
     },
   });
   rememberFetch(client, fetch);

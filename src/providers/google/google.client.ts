@@ -23,7 +23,6 @@ export class GeminiClient extends GoogleGenAI implements SdkClient {
       httpOptions: {
         baseUrl: settings.baseUrl,
         fetch: rejectFailures(fetch),
-        headers: { ...settings.headers },
       },
     });
     rememberFetch(this, fetch);

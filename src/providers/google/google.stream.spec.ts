@@ -225,6 +225,7 @@ describe('a stream', () => {
       }),
     );
     const translator = new GeminiStreamTranslator(context);
+    expect(() => translator.take(JSON.stringify([error]))).toThrow('The model is overloaded.');
     for (const json of ['{"a":', '7', '"x"', '[]']) {
       expect(() => translator.take(json)).toThrow(expect.objectContaining({ code: 'provider_bad_response' }));
     }
