@@ -245,7 +245,7 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
   });
 
   it('serves nothing of a provider that is not configured, aliases included', () => {
-    const { snapshot } = build('', ['echo']);
+    const { snapshot } = build(`models: { claude-3: { ${cheap} } }`, ['echo']);
     expect(snapshot.list().map(({ id }) => id)).toEqual(['echo']);
     expect(snapshot.find('claude-3')).toBeUndefined();
   });
@@ -305,6 +305,58 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
     ]);
     expect(model).toMatchObject({ fallbacks: ['claude-3'], ownedBy: 'owner', created: 1_700_000_000 });
     expect(model?.targets[0]?.contextWindow).toBe(8192);
+  });
+
+  it('asks the vendor, not another place in the file, what a target costs that has no price here', () => {
+    const { snapshot } = build(`models:
+  named: { targets: [{ provider: openai, model: gpt-4 }], price: { input_per_million: '1', output_per_million: '2', per_request: '3' } }
+  plain: { targets: [{ provider: openai, model: gpt-4 }] }
+  other: { targets: [{ provider: openai, model: gpt-4 }], price: { input_per_million: '5', output_per_million: '6' } }`);
+    const prices = ['named', 'plain', 'other'].map((id) => {
+      const { base, requestPico } = snapshot.find(id)!.targets[0]!.price;
+      return [base.inputPico, requestPico];
+    });
+    expect(prices).toEqual([
+      [1_000_000n, 3_000_000_000_000n],
+      [30_000_000n, 0n],
+      [5_000_000n, 0n],
+    ]);
+  });
+
+  it('describes a target by its own model, else by the one it is named after, else by what is usual', () => {
+    const own = {
+      ...providers[0]!,
+      models: [card('gpt-4', { contextWindow: 1 }), card('gpt-4o', { contextWindow: 2 })],
+    };
+    const { config: gatewayConfig } = parseGatewayConfig(
+      `${local}models:
+  gpt-4: { targets: [{ provider: openai, model: gpt-4o }, { provider: openai, model: x }], ${cheap} }
+  mine: { targets: [{ provider: local, model: gpt-4 }], ${cheap} }`,
+      {},
+      builtIns,
+    );
+    const configured = new Map(['openai', 'local'].map((name) => [name, settingsOf(name)]));
+    const { snapshot } = buildCatalog({
+      providers: [own],
+      configured,
+      gatewayConfig,
+      priceBook,
+      isBilled: true,
+    });
+    expect(snapshot.find('gpt-4')?.targets.map(({ contextWindow }) => contextWindow)).toEqual([2, 1]);
+    expect(snapshot.find('mine')).toMatchObject({ ownedBy: 'local', created: 1_735_689_600 });
+    expect(snapshot.find('mine')?.targets[0]).toMatchObject({
+      contextWindow: 32_768,
+      maxOutputTokens: 8192,
+      capabilities: {
+        tools: true,
+        vision: true,
+        documents: false,
+        audioInput: false,
+        jsonSchema: true,
+        reasoning: false,
+      },
+    });
   });
 
   it('knows the address behind every target, built in or of the file', () => {
