@@ -1,9 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { ConfigurationError } from '../config/configuration-error.js';
 import { withDataDirLock } from './embedded/data-dir-lock.js';
 import { ensureCluster } from './embedded/initialise-cluster.js';
 import { launchServer } from './embedded/launch-server.js';
-import { RECOVERY_MS, type Waiting } from './embedded/patience.js';
+import type { Waiting } from './embedded/patience.js';
 import { locatePostgresBinaries, type PostgresBinaries } from './embedded/postgres-binaries.js';
 import {
   findLivingPostmaster,
@@ -17,8 +18,8 @@ import { chooseServerAccount, type ServerAccount } from './embedded/server-accou
 import { ServerUsers } from './embedded/server-users.js';
 
 const LOCK_TIMEOUT_MS = 120_000;
-/** Whoever has it may be waiting for a recovering server, then for the one started in its place. */
-const START_LOCK_TIMEOUT_MS = 2 * RECOVERY_MS + LOCK_TIMEOUT_MS;
+/** Whoever has it may be waiting for a server that is recovering. */
+const START_LOCK_TIMEOUT_MS = 1_800_000;
 const WATCH_INTERVAL_MS = 1_000;
 
 export interface EmbeddedPostgresOptions {
@@ -28,7 +29,7 @@ export interface EmbeddedPostgresOptions {
   readonly fsync?: boolean;
   readonly log?: (message: string) => void;
   /** How long a server is waited for: for tests only. */
-  readonly patience?: Pick<Waiting, 'silenceMs' | 'recoveryMs'> | undefined;
+  readonly patience?: Pick<Waiting, 'silenceMs'> | undefined;
 }
 
 export interface EmbeddedPostgres {
@@ -46,12 +47,21 @@ export interface EmbeddedPostgres {
  * Several gateways may share a data folder: the first starts the server, the others attach, the last one to leave stops
  * it. A server that outlived its gateway (kill -9) is taken over. One that dies is started again on the same port.
  * Everything about it is kept below `dataDir`; README.md of this folder says what.
+ *
+ * @throws ConfigurationError  when it cannot be had
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = resolve(options.dataDir);
-  await mkdir(dataDir, { recursive: true });
   const server = new EmbeddedServer(dataDir, options);
-  await server.start();
+  try {
+    await mkdir(dataDir, { recursive: true });
+    await server.start();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigurationError([`DATA_DIR: no embedded PostgreSQL in ${dataDir}: ${reason}`], {
+      cause: error,
+    });
+  }
   return server;
 }
 
@@ -170,6 +180,6 @@ class EmbeddedServer implements EmbeddedPostgres {
   }
 
   #locked(work: () => Promise<void>, timeoutMs = LOCK_TIMEOUT_MS): Promise<void> {
-    return withDataDirLock(join(this.#dataDir, 'postgres.lock'), timeoutMs, work);
+    return withDataDirLock(join(this.#dataDir, 'postgres.lock'), { timeoutMs, log: this.#log }, work);
   }
 }

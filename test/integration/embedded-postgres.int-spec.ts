@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { eventually, runSql } from '@app/testing';
+import { Client } from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import {
   type EmbeddedPostgres,
@@ -230,6 +231,17 @@ describe('a server that dies under a living gateway', () => {
     expect(Number(new URL(url).port)).toBeLessThan(await lowestGivenAway());
   });
 
+  it('and one whose connections are all taken is left to those who have them', async () => {
+    const full = await startElsewhere();
+    const pid = await postmasterPid();
+    const clients = Array.from({ length: 200 }, () => new Client(full.url));
+    await Promise.all(clients.map((client) => client.connect()));
+    expect((await start()).attached).toBe(true);
+    expect(await postmasterPid()).toBe(pid);
+    await Promise.all(clients.map((client) => client.end()));
+    await kill(full.child);
+  }, 40_000);
+
   it('and one that hangs is replaced at the next start', async () => {
     const hung = await startElsewhere();
     const pid = await postmasterPid();
@@ -292,9 +304,10 @@ describe('a server whose recovery takes long', () => {
 
   it('is stopped by who gives up on it', async () => {
     await holdRecovery();
-    const starting = startHeld({ recoveryMs: 2_000 });
-    const refused = expect(starting).rejects.toThrow('did not start');
-    const pid = await eventually('it is there', () => postmasterPid());
+    const refused = expect(startHeld({ silenceMs: 500 })).rejects.toThrow('did not start');
+    await recovering();
+    const pid = await postmasterPid();
+    process.kill(pid, 'SIGSTOP');
     await refused;
     expect(await isRunning(pid)).toBe(false);
   });

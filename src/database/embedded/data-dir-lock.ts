@@ -4,8 +4,15 @@ import { hasErrorCode } from '../error-code.js';
 import { identifyProcess, isProcessAlive } from './process-identity.js';
 
 const POLL_MS = 50;
+const TELL_AFTER_MS = 2_000;
 /** A lock without a name in it is being written this very moment, or its writer was killed in between. */
 const NAMELESS_MS = 2_000;
+
+export interface LockWaiting {
+  readonly timeoutMs: number;
+  /** Told once, when it takes long. */
+  readonly log: (message: string) => void;
+}
 
 /**
  * Runs `work` while holding the lock file, so that of several gateways on one data folder only one at a time starts or
@@ -15,10 +22,10 @@ const NAMELESS_MS = 2_000;
  */
 export async function withDataDirLock<T>(
   file: string,
-  timeoutMs: number,
+  waiting: LockWaiting,
   work: () => Promise<T>,
 ): Promise<T> {
-  await acquire(file, timeoutMs);
+  await acquire(file, waiting);
   try {
     return await work();
   } finally {
@@ -26,12 +33,18 @@ export async function withDataDirLock<T>(
   }
 }
 
-async function acquire(file: string, timeoutMs: number): Promise<void> {
+async function acquire(file: string, { timeoutMs, log }: LockWaiting): Promise<void> {
   const identity = await identifyProcess(process.pid);
-  const deadline = performance.now() + timeoutMs;
+  const startMs = performance.now();
+  let told = false;
   while (!(await tryCreate(file, identity))) {
     await removeIfStale(file);
-    if (performance.now() > deadline) {
+    const waitedMs = performance.now() - startMs;
+    if (!told && waitedMs > TELL_AFTER_MS) {
+      told = true;
+      log(`waiting for another process that starts or stops the embedded PostgreSQL (it holds ${file})`);
+    }
+    if (waitedMs > timeoutMs) {
       throw new Error(
         `Another process has held ${file} for ${timeoutMs} ms; remove the file if no such process is running.`,
       );

@@ -16,6 +16,7 @@ const SILENCE_MS = 5_000;
 const STOP_MS = 20_000;
 /** SQLSTATE cannot_connect_now: starting up, shutting down, recovering. */
 const CANNOT_CONNECT_NOW = '57P03';
+const TOO_MANY_CONNECTIONS = '53300';
 
 /** A running PostgreSQL server (its parent process), as its `postmaster.pid` describes it. */
 export interface Postmaster {
@@ -54,6 +55,7 @@ export async function findLivingPostmaster(
     const answer = await knock(found.port, password);
     if (answer === 'let in') return found;
     if (!(await isPostmasterOf(found.pid, clusterDir))) return forgetDead(clusterDir, found.pid);
+    if (answer === 'full') return found;
     if (patience.endsAt(answer)) {
       await killPostmaster(found.pid, clusterDir);
       return undefined;
@@ -78,6 +80,7 @@ export async function knock(port: number, password: string): Promise<Answer> {
     await client.end();
     return 'let in';
   } catch (error) {
+    if (hasErrorCode(error, TOO_MANY_CONNECTIONS)) return 'full';
     if (!(error instanceof Error) || !hasErrorCode(error, CANNOT_CONNECT_NOW)) return 'silence';
     // always in English: LC_ALL=C
     return error.message.includes('shutting down') ? 'shutting down' : 'recovering';
