@@ -9,6 +9,9 @@ import { hasErrorCode } from './error-code.js';
 import { applyMigrations, initialiseDataSource, listPendingMigrations } from './migrations.js';
 
 type DatabaseConfig = Pick<AppConfig, 'database' | 'dataDir'>;
+/** Told what happens before the answer: a start, a wait. */
+type Log = (message: string) => void;
+const ignore: Log = () => undefined;
 
 export interface DatabaseCheck {
   /** The server's, e.g. `18.4`. */
@@ -24,8 +27,8 @@ export interface DatabaseCheck {
  *
  * @throws Error when the database can't be reached; its message holds no password
  */
-export async function checkDatabase(config: DatabaseConfig): Promise<DatabaseCheck> {
-  return withEndpoint(config, async (settings, embedded) => {
+export async function checkDatabase(config: DatabaseConfig, log: Log = ignore): Promise<DatabaseCheck> {
+  return withEndpoint(config, log, async (settings, embedded) => {
     const dataSource = new DataSource(dataSourceOptions(settings));
     await initialiseDataSource(dataSource);
     try {
@@ -42,15 +45,16 @@ export async function checkDatabase(config: DatabaseConfig): Promise<DatabaseChe
 }
 
 /** What `migration:run` does. @returns the names of the applied migrations, none when there was nothing to do */
-export function runMigrationsOnce(config: DatabaseConfig): Promise<string[]> {
-  return withEndpoint(config, (settings) => applyMigrations(migrationOptions(settings)));
+export function runMigrationsOnce(config: DatabaseConfig, log: Log = ignore): Promise<string[]> {
+  return withEndpoint(config, log, (settings) => applyMigrations(migrationOptions(settings), log));
 }
 
 async function withEndpoint<T>(
   config: DatabaseConfig,
+  log: Log,
   work: (settings: DataSourceSettings, embedded: boolean) => Promise<T>,
 ): Promise<T> {
-  const endpoint = await openDatabaseEndpoint(config, () => undefined);
+  const endpoint = await openDatabaseEndpoint(config, log);
   try {
     const settings = { url: endpoint.url, poolSize: 2, health: new DatabaseHealth() };
     return await sayingWhere(endpoint.url, () => work(settings, endpoint.embedded));

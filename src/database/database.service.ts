@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown, type OnModuleIn
 import type { QueryResultRow } from 'pg';
 import { DataSource } from 'typeorm';
 import { APP_CONFIG, type AppConfig } from '../config/app-config.js';
+import { ConfigurationError } from '../config/configuration-error.js';
 import {
   databaseUnavailable,
   DatabaseRefusesError,
@@ -174,7 +175,7 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
 
   /** Applies them. @returns their names */
   runMigrations(): Promise<string[]> {
-    return applyMigrations(migrationOptions(this.#settings()));
+    return applyMigrations(migrationOptions(this.#settings()), (line) => this.#logger.log(line));
   }
 
   status(): DatabaseStatus {
@@ -202,7 +203,11 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
     try {
       await this.#becomeReady();
     } catch (error) {
-      if (error instanceof DatabaseRefusesError) throw this.#refused(error);
+      if (error instanceof DatabaseRefusesError) {
+        const target = describeTarget(this.endpoint.url);
+        const fault = `DATABASE_URL: the database ${target} refuses the connection: ${error.message}`;
+        throw new ConfigurationError([fault]);
+      }
       if (!isAway(error) && !(error instanceof PendingMigrationsError)) throw error;
       if (isAway(error))
         this.#logger.warn(
@@ -291,11 +296,6 @@ export class DatabaseService implements OnModuleInit, OnApplicationShutdown {
       const said = messageOf(errorChain(error).at(-1));
       this.#logger.error(`the database ${target} does not work normally: ${trouble} (${said})`);
     }
-  }
-
-  #refused(error: DatabaseRefusesError): DatabaseRefusesError {
-    const text = `the database ${describeTarget(this.endpoint.url)} refuses the connection: ${error.message}`;
-    return new DatabaseRefusesError(new Error(text, { cause: error }));
   }
 
   async #probeWhileDown(): Promise<void> {

@@ -80,7 +80,9 @@ it('a migration that has to wait for an audit or a backup does not stop the requ
     await audit.query('SET LOCAL idle_in_transaction_session_timeout = 0');
     await audit.query('SELECT count(*) FROM busy');
     const migrations = [ChangeBusyTable1796083200001];
-    const migrating = applyMigrations(migrationOptions({ ...settings(), migrations }));
+    const told: string[] = [];
+    const options = migrationOptions({ ...settings(), migrations });
+    const migrating = applyMigrations(options, (line) => told.push(line));
     const endMs = performance.now() + 3_000;
     while (performance.now() < endMs) {
       await dataSource.query('SELECT count(*) FROM busy');
@@ -88,6 +90,7 @@ it('a migration that has to wait for an audit or a backup does not stop the requ
     }
     await audit.commitTransaction();
     expect(await migrating).toEqual(['ChangeBusyTable1796083200001']);
+    expect(told).toEqual([expect.stringContaining('another session has locked')]);
     await dataSource.query('SELECT more FROM busy');
   } finally {
     await audit.release();
