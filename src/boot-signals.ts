@@ -1,3 +1,5 @@
+import cluster from 'node:cluster';
+
 /** As long as SHUTDOWN_GRACE_SECONDS by default, which is not known yet. */
 const BOOT_PATIENCE_MS = 30_000;
 
@@ -12,7 +14,9 @@ let patience: NodeJS.Timeout | undefined;
 function keep(signal: NodeJS.Signals): void {
   if (stopSignal !== undefined) process.exit(1);
   stopSignal = signal;
-  process.stderr.write(`${signal} during startup: exiting as soon as startup is complete\n`);
+  // Of several workers the primary has been told, too.
+  if (!cluster.isWorker)
+    process.stderr.write(`${signal} during startup: exiting as soon as startup is complete\n`);
   patience = setTimeout(() => process.exit(0), BOOT_PATIENCE_MS);
 }
 

@@ -17,7 +17,7 @@ import { guardServer } from './edge/unreadable-requests.js';
 import { DrainState } from './health/drain-state.js';
 import { CrashReports } from './telemetry/crash-reports.js';
 import { accessLog } from './telemetry/logging/access-log.js';
-import { GatewayLogger } from './telemetry/logging/gateway-logger.js';
+import type { GatewayLogger } from './telemetry/logging/gateway-logger.js';
 import { Telemetry } from './telemetry/telemetry.js';
 
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -27,16 +27,15 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 
 /** Builds the app and listens. Resolves when it takes requests. */
-export async function startServer(): Promise<NestExpressApplication> {
+export async function startServer(logger: GatewayLogger): Promise<NestExpressApplication> {
   // The body is read behind the guards (JsonBodyGuard), so Nest's own parser is off.
   const adapter = new ExactRoutesAdapter();
   const app = await NestFactory.create<NestExpressApplication>(AppModule, adapter, {
     bodyParser: false,
-    bufferLogs: true,
+    logger,
+    abortOnError: false, // whoever starts us says what is wrong
   });
   const config = app.get<AppConfig>(APP_CONFIG);
-  const logger = app.get(GatewayLogger);
-  app.useLogger(logger);
   app.get(CrashReports).install();
   prepareExpress(app, adapter, config);
   if (config.http.docsEnabled) await mountDocs(app, config);

@@ -1,27 +1,40 @@
 import cluster from 'node:cluster';
 import './telemetry/sentry/instrument.js';
 import { answerPulse } from './cluster/worker-pulse.js';
-import { CONFIGURATION_FAULT, runsAsPrimary, superviseWorkers } from './cluster/supervise-workers.js';
+import { runsAsPrimary, superviseWorkers } from './cluster/supervise-workers.js';
+import type { AppConfig } from './config/app-config.js';
 import { ConfigurationError } from './config/configuration-error.js';
 import { type LoadedConfiguration, loadConfiguration } from './config/load-configuration.js';
 import { PROVIDERS } from './providers/provider-strategies.js';
+import { describeError } from './telemetry/describe-error.js';
+import { GatewayLogger } from './telemetry/logging/gateway-logger.js';
+import { type Logs, processLogs } from './telemetry/logging/logs.js';
+import { maskSecrets } from './telemetry/mask-secrets.js';
 
-/** One process, or the supervisor of several. Every fault of the configuration is a line, and exit code 1. */
+/** One process, or the supervisor of several. Every fault of the configuration is a line on stderr, and exit code 1. */
 export async function start(): Promise<void> {
+  let config: AppConfig;
   try {
     const loaded = loadConfiguration();
-    const { config } = loaded;
     // Of several workers each would stop for it, and be started again.
     if (!cluster.isWorker) await requirePrices(loaded);
-    if (runsAsPrimary(config)) await superviseWorkers(config);
+    ({ config } = loaded);
+  } catch (error) {
+    process.stderr.write(
+      `${error instanceof ConfigurationError ? error.faults.join('\n') : stackOf(error)}\n`,
+    );
+    process.exit(1);
+  }
+  const logs = processLogs(config);
+  try {
+    if (!cluster.isWorker) await announce(config, logs);
+    if (runsAsPrimary(config)) await superviseWorkers(config, logs);
     else {
-      await (await import('./server.js')).startServer();
+      await (await import('./server.js')).startServer(new GatewayLogger(logs));
       if (cluster.isWorker) answerPulse();
     }
   } catch (error) {
-    const lines = error instanceof ConfigurationError ? error.faults : [textOf(error)];
-    process.stderr.write(`${lines.join('\n')}\n`);
-    process.exit(cluster.isWorker && error instanceof ConfigurationError ? CONFIGURATION_FAULT : 1);
+    refuse(error, config, logs);
   }
 }
 
@@ -33,8 +46,33 @@ async function requirePrices(loaded: LoadedConfiguration): Promise<void> {
   if (faults.length > 0) throw new ConfigurationError(faults);
 }
 
-function textOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // What the operating system refuses (a port that is taken) is no fault of the program: a stack would only hide it.
-  return 'syscall' in error ? error.message : (error.stack ?? error.message);
+/** Written out before the program is loaded, which takes most of the start and lets no timer run. */
+async function announce({ version, http }: AppConfig, logs: Logs): Promise<void> {
+  const workers = http.workers > 1 ? `, ${http.workers} workers` : '';
+  logs.lines.info(
+    `LLM Gateway ${version} is starting (Node ${process.versions.node}, pid ${process.pid}${workers})`,
+  );
+  await logs.flush();
+}
+
+/** In the log, where whoever collects it finds it; when that is a file, whoever looks at the terminal finds it there. */
+function refuse(error: unknown, config: AppConfig, logs: Logs): never {
+  const reasons = reasonsOf(error);
+  for (const reason of reasons) logs.lines.fatal({ context: 'Start' }, reason);
+  if (reasons.length === 0)
+    logs.lines.fatal({ context: 'Start', error: describeError(error) }, 'the start failed');
+  logs.flushSync();
+  if (config.observability.logFile !== undefined)
+    process.stderr.write(`${reasons.length > 0 ? reasons.join('\n') : stackOf(error)}\n`);
+  process.exit(1);
+}
+
+/** None: it is a fault of the program. A stack would only hide what is wrong with the settings or what the operating system refuses. */
+function reasonsOf(error: unknown): readonly string[] {
+  if (error instanceof ConfigurationError) return error.faults;
+  return error instanceof Error && 'syscall' in error ? [error.message] : [];
+}
+
+function stackOf(error: unknown): string {
+  return maskSecrets(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }

@@ -5,16 +5,22 @@ import { Secret } from '../config/secret.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../database/embedded-postgres.js';
 import { serveLimitsToWorkers } from '../limits/cluster-limit-server.js';
 import { onStopSignal } from '../boot-signals.js';
-import { logOptions, Logs } from '../telemetry/logging/logs.js';
+import type { Logs } from '../telemetry/logging/logs.js';
 import { ClusterMetrics } from '../telemetry/metrics/cluster-metrics.js';
 import { watchPulse } from './worker-pulse.js';
 
-/** Exit code of a worker whose successor would fail in the same way (`EX_CONFIG` of sysexits.h). */
-export const CONFIGURATION_FAULT = 78;
 const FIRST_RESTART_DELAY_MS = 200;
 const MAX_RESTART_DELAY_MS = 10_000;
 /** A worker that lived this long was healthy: its successor starts without delay. */
 const HEALTHY_AFTER_MS = 30_000;
+
+interface State {
+  stopping: boolean;
+  /** A worker has taken requests, so that this is no longer the start. */
+  served: boolean;
+  delayMs: number;
+  readonly logs: Logs;
+}
 
 /** True in the process that starts the others: WORKERS > 1 and not a worker itself. */
 export function runsAsPrimary(config: AppConfig): boolean {
@@ -26,13 +32,12 @@ export function runsAsPrimary(config: AppConfig): boolean {
  * passed on, and the primary exits when the last worker has drained. What the workers share without Redis belongs to the
  * primary: the embedded database, the counts of the rate limits, the sum of the metrics.
  */
-export async function superviseWorkers(config: AppConfig): Promise<void> {
-  // One log for all processes: who reads it as JSON must be able to read the primary's lines, too.
-  const logs = new Logs({ ...logOptions(config), auditFile: undefined });
+export async function superviseWorkers(config: AppConfig, logs: Logs): Promise<void> {
   const database = await ownDatabase(config, logs);
   serveLimitsToWorkers();
   new ClusterMetrics(cluster);
-  const state = { stopping: false, delayMs: FIRST_RESTART_DELAY_MS, logs };
+  const state: State = { stopping: false, served: false, delayMs: FIRST_RESTART_DELAY_MS, logs };
+  cluster.once('listening', () => (state.served = true));
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals): void => {
     state.stopping = true;
@@ -62,11 +67,7 @@ async function ownDatabase(config: AppConfig, logs: Logs): Promise<EmbeddedPostg
   return startEmbeddedPostgres({ dataDir: config.dataDir, log });
 }
 
-function startWorker(
-  index: number,
-  database: EmbeddedPostgres | undefined,
-  state: { stopping: boolean; delayMs: number; readonly logs: Logs },
-): void {
+function startWorker(index: number, database: EmbeddedPostgres | undefined, state: State): void {
   const startedMs = performance.now();
   const worker = cluster.fork({
     WORKER_INDEX: String(index),
@@ -81,7 +82,8 @@ function startWorker(
   });
   worker.on('exit', (code, signal) => {
     if (state.stopping) return;
-    if (code === CONFIGURATION_FAULT) {
+    // Its successor would say the same; it has said why. Later it may pass, and the other workers serve meanwhile.
+    if (!state.served && code > 0) {
       state.stopping = true;
       for (const other of workers()) other.process.kill('SIGTERM');
       void exitAfterWorkers(database, 1);

@@ -5,7 +5,6 @@ import { dataSourceOptions } from './data-source-options.js';
 import { DATABASE_ENDPOINT, type DatabaseEndpoint, openDatabaseEndpoint } from './database-endpoint.js';
 import { DatabaseHealth } from './database-health.js';
 import { DatabaseService, shareConnections } from './database.service.js';
-import { GatewayLogger } from '../telemetry/logging/gateway-logger.js';
 
 /** What the DataSource is made from; a module of its own because TypeOrmModule imports it. */
 @Module({
@@ -13,10 +12,11 @@ import { GatewayLogger } from '../telemetry/logging/gateway-logger.js';
     DatabaseHealth,
     {
       provide: DATABASE_ENDPOINT,
-      inject: [APP_CONFIG, GatewayLogger],
-      // Nest's own logger keeps its lines until the boot is done, which a server that is recovering can hold up for minutes.
-      useFactory: (config: AppConfig, logger: GatewayLogger) =>
-        openDatabaseEndpoint(config, (message) => logger.log(message, 'Database')),
+      inject: [APP_CONFIG],
+      useFactory: (config: AppConfig) => {
+        const logger = new Logger('Database');
+        return openDatabaseEndpoint(config, (message) => logger.log(message));
+      },
     },
   ],
   exports: [DatabaseHealth, DATABASE_ENDPOINT],

@@ -14,7 +14,7 @@ import { CrashReports } from './crash-reports.js';
 import { GuardedSink } from './guarded-sink.js';
 import { GatewayLogger } from './logging/gateway-logger.js';
 import { LogSink } from './logging/log.sink.js';
-import { logOptions, Logs } from './logging/logs.js';
+import { Logs, processLogs } from './logging/logs.js';
 import { NEVER_MS, registerEventLoopMetrics } from './metrics/event-loop-metrics.js';
 import { GatewayMetrics } from './metrics/gateway-metrics.js';
 import { MetricsController } from './metrics/metrics.controller.js';
@@ -42,7 +42,7 @@ import { RecentTurns } from '../timing/recent-turns.js';
     }),
   ],
   providers: [
-    { provide: Logs, inject: [APP_CONFIG], useFactory: (config: AppConfig) => new Logs(logOptions(config)) },
+    { provide: Logs, inject: [APP_CONFIG], useFactory: processLogs },
     { provide: GatewayLogger, inject: [Logs], useFactory: (logs: Logs) => new GatewayLogger(logs) },
     { provide: GatewayMetrics, useFactory: () => new GatewayMetrics(register) },
     {

@@ -1,9 +1,8 @@
-import { Global, Logger, Module, type INestApplicationContext } from '@nestjs/common';
+import { Global, Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { APP_CONFIG, type AppConfig } from '../../src/config/app-config.js';
 import { Secret } from '../../src/config/secret.js';
 import { DatabaseModule } from '../../src/database/database.module.js';
-import { GatewayLogger } from '../../src/telemetry/logging/gateway-logger.js';
 
 /** The database module as the gateway has it, on the database of this URL. */
 export function startDatabaseApp(
@@ -13,13 +12,7 @@ export function startDatabaseApp(
   const database = { migrateOnBoot: true, preparedStatements: 'auto', ...settings, url: new Secret(url) };
   const config = { dataDir: '/nowhere', database };
   @Global()
-  @Module({
-    providers: [
-      { provide: APP_CONFIG, useValue: config },
-      { provide: GatewayLogger, useValue: new Logger() },
-    ],
-    exports: [APP_CONFIG, GatewayLogger],
-  })
+  @Module({ providers: [{ provide: APP_CONFIG, useValue: config }], exports: [APP_CONFIG] })
   class Config {}
   @Module({ imports: [Config, DatabaseModule] })
   class App {}

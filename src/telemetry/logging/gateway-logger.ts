@@ -9,6 +9,8 @@ const MAX_MESSAGE = 8_000;
 
 /** Nest's list of every module and route, a hundred lines at each start: worth reading with DEBUG. */
 const CHATTY_CONTEXTS: ReadonlySet<unknown> = new Set(['InstanceLoader', 'RoutesResolver', 'RouterExplorer']);
+/** What Nest calls itself when it logs the error of a failed start, with a stack, before it is thrown to the start. */
+const TOLD_BY_THE_START = 'ExceptionHandler';
 
 /** Nest's own lines, and those of `new Logger(name)` in our services, through the process's one log. */
 export class GatewayLogger implements LoggerService {
@@ -31,6 +33,7 @@ export class GatewayLogger implements LoggerService {
   }
 
   error(message: unknown, ...rest: unknown[]): void {
+    if (rest.at(-1) === TOLD_BY_THE_START) return;
     this.#write('error', message, rest);
   }
 

@@ -13,7 +13,7 @@ export interface LogOptions {
   readonly pretty: boolean;
 }
 
-/** The process's log: one stream of lines, and one of administrative and security events. Opened once, by main. */
+/** The process's log: one stream of lines, and one of administrative and security events. */
 export class Logs {
   /** Everything, one JSON object a line: `timestamp`, `level`, `message` and the fields listed at each call. */
   readonly lines: Logger;
@@ -74,7 +74,15 @@ export class Logs {
   }
 }
 
-export function logOptions(config: AppConfig): LogOptions {
+let ofProcess: Logs | undefined;
+
+/** The process's log, for the start and for what it starts. */
+export function processLogs(config: AppConfig): Logs {
+  ofProcess ??= new Logs(logOptions(config));
+  return ofProcess;
+}
+
+function logOptions(config: AppConfig): LogOptions {
   const file = config.observability.logFile;
   return {
     level: config.debug ? 'debug' : config.logLevel,
