@@ -71,6 +71,17 @@ describe('the monitoring files', () => {
     },
   );
 
+  it.each(['../../database/outage-reason.ts', '../../redis/redis-reason.ts'])(
+    'have a line in the runbook for each reason of %s',
+    (source) => {
+      const text = readFileSync(new URL(source, import.meta.url), 'utf8');
+      const reasons = [...text.matchAll(/^  \[.*, '(.+)'\],$/gm)].map(([, reason]) => reason);
+      expect(reasons.length).toBeGreaterThan(10);
+      const runbook = read('runbook.md');
+      expect(reasons.filter((reason) => !runbook.includes(String(reason)))).toEqual([]);
+    },
+  );
+
   it('have a paragraph in the runbook for each alert', () => {
     const alerts = (parse(read('rules/alerts.yml')) as RuleFile).groups.flatMap(({ rules }) => rules);
     const headings = [...read('runbook.md').matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
