@@ -240,6 +240,7 @@ describe('saneUsage', () => {
 describe('price version', () => {
   it('survives storage and depends on prices only, not on the order they were written in', () => {
     const stored = JSON.parse(JSON.stringify(priceCardToJson(SONNET))) as ReturnType<typeof priceCardToJson>;
+    expect(priceCardFromJson(stored)).toEqual(SONNET);
     expect(priceVersionOf(priceCardFromJson(stored))).toBe(priceVersionOf(SONNET));
     const tools = { web_search: 1n, file_search: 2n, google_maps: 3n };
     const reordered: PriceCard = {

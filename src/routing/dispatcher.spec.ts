@@ -391,6 +391,8 @@ describe('Dispatcher', () => {
     expect(same.attempts.map(({ isCostUnknown }) => isCostUnknown)).toEqual([undefined, true]);
     const other = rig([{ does: fails(busy) }, { does: fails(late(false)) }]);
     expect(await failure(complete(other))).toBe(busy);
+    const rejected = fault('provider_rejected', { tryElsewhere: false, countsAsFailure: false });
+    expect(await failure(complete(rig([{ does: fails(busy) }, { does: fails(rejected) }])))).toBe(rejected);
     const slow = late(true);
     expect(await failure(complete(rig([{ does: repeated(slow) }])))).toBe(slow);
   });

@@ -186,14 +186,20 @@ describe('a settlement that is safe in the journal', () => {
   afterEach(() => void vi.useRealTimers());
 
   const statements = vi.fn<(sql: string) => void>();
+  let [running, mostRunning] = [0, 0];
   beforeAll(() => {
     const query = machine.database.query.bind(machine.database);
     machine.database.query = (sql, parameters) => {
-      if (sql === SETTLE_ONE || sql === SETTLE_BATCH || sql === SETTLE_LEASED) statements(sql);
-      return query(sql, parameters);
+      if (sql !== SETTLE_ONE && sql !== SETTLE_BATCH && sql !== SETTLE_LEASED) return query(sql, parameters);
+      statements(sql);
+      mostRunning = Math.max(mostRunning, ++running);
+      return query<never>(sql, parameters).finally(() => (running -= 1));
     };
   });
-  beforeEach(() => void statements.mockClear());
+  beforeEach(() => {
+    statements.mockClear();
+    mostRunning = 0;
+  });
 
   const safe = async (hold: HoldOrder, changes: Parameters<typeof settling>[2] = {}) => {
     const charge = settling(hold, 10n, changes);
@@ -283,6 +289,16 @@ describe('a settlement that is safe in the journal', () => {
     machine.settler.enqueue(settling(other, 10n));
     await booked();
     expect(statements).toHaveBeenCalledExactlyOnceWith(SETTLE_BATCH);
+  });
+
+  it('is booked after what is being booked, not beside it', async () => {
+    const holds = await Promise.all(Array.from({ length: 5 }, async () => held(await funded(1000n), 100n)));
+    for (const hold of holds) {
+      machine.settler.enqueue(settling(hold, 10n));
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    await booked();
+    expect(mostRunning).toBe(1);
   });
 });
 
