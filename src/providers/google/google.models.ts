@@ -41,14 +41,13 @@ function card(id: string, released: string, limits: Limits, aliases: readonly st
  * 2.0, and announced it of 2.5 for October 2026: it answers 404. They stay listed for servers behind GOOGLE_GEMINI_BASE_URL that have them.
  * Requests for some retired 3.x models (3-pro-preview, 3.5-flash, 3.7-flash) are answered by their successors.
  *
- * Left out: models whose output is images, speech or video, live and embedding models, and Gemma (free at Google, so
- * without a price). The price data matches 1.5-flash-8b as 1.5-flash, which is more expensive.
+ * Left out: models whose output is images, speech or video, live and embedding models, Gemma (free at Google, so without a
+ * price), and Gemini 4 Carbon, whose price of cached input nobody names. The price data matches 1.5-flash-8b as 1.5-flash, which is more expensive.
  *
  * @see https://ai.google.dev/gemini-api/docs/models, read 2026-11-20, Gemini 4 2026-11-30
  */
 export const GOOGLE_MODELS: readonly ModelCard[] = Object.freeze([
   card('gemini-4-hydrogen', '2026-11-12', SINCE_2_5),
-  card('gemini-4-carbon', '2026-11-10', SINCE_2_5),
   card('gemini-4-argon', '2026-10-13', SINCE_2_5),
   card('gemini-3.8-flash', '2026-09-02', SINCE_2_5, ['gemini-flash-latest']),
   card('gemini-3.7-flash', '2026-08-12', SINCE_2_5),

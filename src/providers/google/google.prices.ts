@@ -1,15 +1,6 @@
 import type { ConditionalPrice, ModelPrice } from '@pydantic/genai-prices';
 import { paysEverySearch } from './google.traits.js';
 
-/** From December 2026 on, twice as much. */
-const AFTER_INTRODUCTION: ConditionalPrice[] = [
-  { prices: { input_mtok: 2, cache_read_mtok: 0.1, output_mtok: 10 } },
-  {
-    constraint: { type: 'start_date', start_date: '2026-12-01' },
-    prices: { input_mtok: 4, cache_read_mtok: 0.2, output_mtok: 20 },
-  },
-];
-
 /**
  * Models that are newer than the price data.
  *
@@ -17,8 +8,13 @@ const AFTER_INTRODUCTION: ConditionalPrice[] = [
  *      not opened, figures as several others cited them in November 2026
  */
 export const GOOGLE_PRICES: Readonly<Record<string, ConditionalPrice[] | ModelPrice>> = Object.freeze({
-  'gemini-4-argon': AFTER_INTRODUCTION,
-  'gemini-4-carbon': AFTER_INTRODUCTION,
+  'gemini-4-argon': [
+    { prices: { input_mtok: 2, cache_read_mtok: 0.1, output_mtok: 10 } },
+    {
+      constraint: { type: 'start_date', start_date: '2026-12-01' },
+      prices: { input_mtok: 4, cache_read_mtok: 0.2, output_mtok: 20 },
+    },
+  ],
   'gemini-4-hydrogen': { input_mtok: 1.5, cache_read_mtok: 0.075, output_mtok: 7.5 },
 });
 
