@@ -29,16 +29,18 @@ function limited(rateLimit: Partial<AppConfig['rateLimit']>) {
     await requests.giveBack(userId);
     return windows.map((window) => window.used - 1);
   };
+  const headers = new Map<string, string>();
   /** As a request goes: through the guard, then here. */
-  const ask = async (userId: string) => {
+  const ask = async (userId: string, wishes: Partial<ChatRequest> = { max_tokens: 90 }) => {
     await requests.take(userId);
-    const request = { model: 'm', messages: [], max_tokens: 90 } as unknown as ChatRequest;
+    const request: ChatRequest = { model: 'm', messages: [], ...wishes };
     const context = { principal: { userId } } as RequestContext;
     const run = new CompletionRun(request, context, false);
-    await admission.admit(run, { setHeader: () => undefined } as unknown as Response);
+    const setHeader = (name: string, value: string) => headers.set(name, value);
+    await admission.admit(run, { setHeader } as unknown as Response);
     return run;
   };
-  return { ask, used, admission };
+  return { ask, used, admission, headers };
 }
 
 describe('admission', () => {
@@ -59,6 +61,28 @@ describe('admission', () => {
     expect(await used('ann')).toEqual([1, 1, 1]);
     await ask('bob');
     expect(await used('bob')).toEqual([1, 1, 2]);
+  });
+
+  it.each([
+    [{ max_tokens: 90 }, '900'],
+    [{ max_tokens: 90, n: 3 }, '720'],
+    [{}, '0'],
+  ])('of %j, tells what is left', async (wishes, left) => {
+    const { ask, headers } = limited({ tokensPerMinute: 1000 });
+    await ask('ann', wishes);
+    expect(headers.get('x-ratelimit-remaining-tokens')).toBe(left);
+  });
+
+  it('gives the place in flight back when it refuses for the tokens', async () => {
+    const { ask } = limited({ concurrentRequests: 2, tokensPerMinute: 150 });
+    await ask('ann');
+    for (let times = 0; times < 3; times += 1) await expect(ask('ann')).rejects.toThrow('tokens per minute');
+  });
+
+  it('gives all tokens back of what had no usage', async () => {
+    const { ask, admission } = limited({ tokensPerMinute: 150 });
+    admission.correctTokens(await ask('ann'));
+    await ask('ann');
   });
 
   it('counts the tokens that a provider used, and none of an answer from the cache', async () => {

@@ -51,11 +51,15 @@ function fixture(
   const ends: StreamEnd[] = [];
   const log: string[] = [];
   const shown: string[] = [];
+  const asked: number[] = [];
   const billing: BillingSession = {
     billingId: 'b',
     closed: false,
     hold: () => Promise.resolve({ maxOutputTokens: undefined }),
-    covers: () => (options.covers === false ? Promise.resolve(false) : true),
+    covers: (tokens) => {
+      asked.push(tokens);
+      return options.covers === false ? Promise.resolve(false) : true;
+    },
     attempt: () => undefined,
     settle: (settlement) => {
       settlements.push(settlement);
@@ -103,7 +107,7 @@ function fixture(
     onComplete: () => Promise.resolve(void log.push('stored')),
     onEnd: (end) => ends.push(end),
   });
-  return { gone, upstream, settlements, ends, log, shown, run, drains, stream };
+  return { gone, upstream, settlements, ends, log, shown, asked, run, drains, stream };
 }
 
 async function collect(stream: AsyncIterable<string>): Promise<string[]> {
@@ -124,6 +128,13 @@ describe('BilledStream', () => {
     expect(log).toEqual(['settled', 'stored']);
     expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
     expect(ends).toEqual([{ kind: 'complete' }]);
+  });
+
+  it('asks whether all that came is covered, two bytes a token, and notes what it was', async () => {
+    const { stream, asked, run } = fixture([delta('abc'), delta('déf', 'stop'), usageEvent(USAGE)]);
+    await collect(stream);
+    expect(asked).toEqual([2, 4, 4]);
+    expect(run.output).toBe('abcdéf');
   });
 
   it('shows the usage chunk only to a client that asked', async () => {
@@ -200,7 +211,7 @@ describe('BilledStream', () => {
   });
 
   it('reads on to the usage where the provider bills on regardless', async () => {
-    const { stream, gone, upstream, settlements, drains } = fixture(
+    const { stream, gone, upstream, settlements, drains, ends } = fixture(
       [delta('a'), delta('b', 'stop'), usageEvent(USAGE)],
       { cancelStopsBilling: false },
     );
@@ -209,6 +220,7 @@ describe('BilledStream', () => {
     await drains.settled();
     expect(upstream.signal.aborted).toBe(false);
     expect(settlements).toEqual([{ kind: 'usage', target: TARGET, usage: USAGE, source: 'provider' }]);
+    expect(ends).toEqual([{ kind: 'client-gone' }]);
   });
 
   it('loses nothing that the reader was waiting for when the client left', async () => {
