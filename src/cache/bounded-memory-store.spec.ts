@@ -20,4 +20,12 @@ describe('BoundedMemoryStore', () => {
     expect(await store.get('b')).toBeUndefined();
     expect(await store.get('c')).toBe(VALUE);
   });
+
+  it('lets one that is larger than all it holds push nothing out', async () => {
+    const store = new BoundedMemoryStore(2_000);
+    await store.set('a', VALUE, 1_000);
+    await store.set('b', 'x'.repeat(2_000), 1_000);
+    expect(await store.get('a')).toBe(VALUE);
+    expect(await store.get('b')).toBeUndefined();
+  });
 });

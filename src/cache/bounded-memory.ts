@@ -28,7 +28,7 @@ export class BoundedMemory {
   set(key: string, text: string, ttlMs: number): void {
     this.delete(key);
     const bytes = sizeOf(key, text);
-    if (bytes > this.maxBytes || ttlMs <= 0) return;
+    if (bytes > this.maxBytes) return;
     this.#bytes += bytes;
     this.#entries.set(key, { text, expiresAtMs: this.now() + ttlMs });
     for (const oldest of this.#entries.keys()) {
