@@ -26,6 +26,7 @@ describe('toPrincipal', () => {
     [{ exp: NOW }, 'has no valid `sub`'],
     [{ ...CLAIMS, role: 1 }, 'has a `role` that is not text'],
     [{ ...CLAIMS, models: Array(501).fill('m') }, 'has a `models` that is not a list of names'],
+    [{ ...CLAIMS, models: ['a b'] }, 'has a `models` that is not a list of names'],
     [{ ...CLAIMS, jti: '' }, 'has a `jti` that is not text'],
     [{ ...CLAIMS, iat: NOW + 61 }, 'has an invalid `iat`'],
     [{ ...CLAIMS, iat: -1 }, 'has an invalid `iat`'],
@@ -60,7 +61,7 @@ describe('bearerToken', () => {
     ]);
   });
 
-  it.each(['Bearer sk-123', 'Bearer a.b.c d', `Bearer a.b.${'c'.repeat(8189)}`])(
+  it.each(['Bearer sk-123', 'Bearer a.b.c d', 'Bearer !a.b.c', `Bearer a.b.${'c'.repeat(8189)}`])(
     'refuses what is no token: %j',
     (header) => {
       expect(refusalOf(() => bearerToken(header))).toEqual(['invalid_token', expect.any(String), CHALLENGE]);
