@@ -170,10 +170,10 @@ describe('messages', () => {
   });
 
   it('keeps a prefill, without the white space at its end', () => {
-    expect(messagesOf([hello, { role: 'assistant', content: 'The answer is \n' }]).messages.at(-1)).toEqual({
-      role: 'assistant',
-      content: [{ type: 'text', text: 'The answer is' }],
-    });
+    expect(messagesOf([hello, { role: 'assistant', content: 'The answer is \n' }]).messages).toEqual([
+      { role: 'user', content: [{ type: 'text', text: 'hello' }] },
+      { role: 'assistant', content: [{ type: 'text', text: 'The answer is' }] },
+    ]);
   });
 
   it('writes a name before what its bearer says', () => {

@@ -32,7 +32,9 @@ async function openAi(...answers: [status: number, body: unknown][]) {
     void request.toArray().then((chunks: Buffer[]) => {
       bodies.push(JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>);
       const [status, body] = answers.shift() ?? [500, {}];
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      response
+        .writeHead(status, { 'content-type': 'application/json' })
+        .end(typeof body === 'string' ? body : JSON.stringify(body));
     });
   });
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
@@ -64,6 +66,24 @@ describe('an answer', () => {
     expect((await strategy.complete(call(false))).usage).toEqual({ inputTokens: 3, outputTokens: 2 });
     expect((await strategy.complete(call(false))).usage).toBeUndefined();
     expect(strategy.cancelStopsBilling).toBe(true);
+  });
+
+  it('streams', async () => {
+    const usage = { input_tokens: 3, output_tokens: 2, total_tokens: 5 };
+    const told = [
+      { type: 'response.output_text.delta', delta: 'Hello' },
+      { type: 'response.completed', response: { ...answer, usage } },
+    ];
+    const { strategy, bodies } = await openAi([
+      200,
+      told.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''),
+    ]);
+    const { events, droppedParams } = await strategy.stream(call(false));
+    const found = [];
+    for await (const event of events) found.push(event);
+    expect(found.map(({ outputText }) => outputText).join('')).toBe('Hello');
+    expect(found.at(-1)?.usage).toEqual({ inputTokens: 3, outputTokens: 2 });
+    expect([droppedParams, bodies[0]?.stream]).toEqual([[], true]);
   });
 
   it('names what was left out before it was asked for, too', async () => {
