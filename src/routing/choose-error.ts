@@ -67,14 +67,15 @@ function usefulness(error: unknown): number {
   return error instanceof GatewayError ? (USEFULNESS[error.code] ?? 0) : 0;
 }
 
+/** Nothing came within the provider's own time. */
+const UNANSWERED: ReadonlySet<GatewayErrorCode> = new Set(['first_chunk_timeout', 'request_timeout']);
+
 /**
  * Whether the next target may be asked. A call that may have been processed is made again only if the provider itself said
- * that it failed, or did not even begin in time: otherwise one request could be paid twice.
+ * that it failed, or did not answer in its own time: otherwise one request could be paid twice.
  */
 export function mayTryElsewhere(error: unknown): boolean {
   if (!(error instanceof ProviderError && error.tryElsewhere))
     return error instanceof GatewayError && error.code === 'unsupported_parameter';
-  return (
-    error.processed === 'no' || error.upstreamStatus !== undefined || error.code === 'first_chunk_timeout'
-  );
+  return error.processed === 'no' || error.upstreamStatus !== undefined || UNANSWERED.has(error.code);
 }

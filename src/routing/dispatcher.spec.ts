@@ -165,6 +165,7 @@ describe('Dispatcher', () => {
       fault('provider_bad_response', { processed: 'unknown', upstreamStatus: 500 }),
     ],
     ['did not begin in time', fault('first_chunk_timeout', { processed: 'unknown' })],
+    ['took all of the provider’s own time', fault('request_timeout', { processed: 'unknown' })],
     ['asks for what only others can', new GatewayError('unsupported_parameter', 'no')],
     ['was refused for what only others can', fault('unsupported_parameter', { tryElsewhere: false })],
   ])('goes on when the call %s', async (_why, error) => {

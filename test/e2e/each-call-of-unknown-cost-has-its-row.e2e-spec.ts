@@ -27,7 +27,7 @@ describe('a call that was sent and not answered has its row for the operator', (
       path,
       `
 providers:
-  first: { type: openai-compatible, base_url: "${first.url}/v1", api_key_env: FAKE_API_KEY }
+  first: { type: openai-compatible, base_url: "${first.url}/v1", api_key_env: FAKE_API_KEY, timeout_seconds: 2 }
   second: { type: openai-compatible, base_url: "${second.url}/v1", api_key_env: FAKE_API_KEY }
 models:
   both:
@@ -43,7 +43,7 @@ models:
         RETRY_ENABLED: 'false',
         CIRCUIT_BREAKER_ENABLED: 'false',
         FIRST_CHUNK_TIMEOUT_SECONDS: '0.5',
-        REQUEST_TIMEOUT_SECONDS: '5',
+        REQUEST_TIMEOUT_SECONDS: '20',
       },
     });
   });
@@ -60,12 +60,12 @@ models:
     });
   });
 
-  async function ask(user: string): Promise<string> {
+  async function ask(user: string, stream = true): Promise<string> {
     const answer = await gateway.fetch('/v1/chat/completions', {
       method: 'POST',
       as: user,
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'both', stream: true, messages: [{ role: 'user', content: 'hi' }] }),
+      body: JSON.stringify({ model: 'both', stream, messages: [{ role: 'user', content: 'hi' }] }),
     });
     return answer.text();
   }
@@ -100,6 +100,14 @@ models:
     expect(await unknownCosts('answered')).toEqual([{ provider: 'first', reason: 'first_chunk_timeout' }]);
     await eventually('the charge', async () => (await charged('answered')).length === 1);
     expect(await charged('answered')).toEqual([{ provider: 'second' }]);
+  });
+
+  it('also when a whole answer took longer than its provider may take', async () => {
+    await second.answerAlways({ body: { builtIn: true } });
+    expect(await ask('whole', false)).toContain('chat.completion');
+    expect(await unknownCosts('whole')).toEqual([{ provider: 'first', reason: 'request_timeout' }]);
+    await eventually('the charge', async () => (await charged('whole')).length === 1);
+    expect(await charged('whole')).toEqual([{ provider: 'second' }]);
   });
 
   it('each of several', async () => {
