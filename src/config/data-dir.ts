@@ -16,3 +16,16 @@ export function folderFault(path: string): string | undefined {
     }
   }
 }
+
+/** The same of a file that is to be made or added to. */
+export function fileFault(path: string): string | undefined {
+  try {
+    if (statSync(path).isDirectory()) return 'is a folder';
+    accessSync(path, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return folderFault(dirname(resolve(path)));
+    return code === 'ENOTDIR' ? 'leads through a file' : `cannot be written by this user (${code})`;
+  }
+}

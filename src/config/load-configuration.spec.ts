@@ -176,6 +176,18 @@ describe('loadConfiguration', () => {
     expect(faultsOf({ DATA_DIR: join(dataDir, 'not', 'there', 'yet') })).toEqual([]);
   });
 
+  it('refuses a log file that cannot be written: nobody would hear of anything else', () => {
+    const file = join(dataDir, 'a-file');
+    writeFileSync(file, '');
+    expect(faultsOf({ LOG_FILE: dataDir, AUDIT_LOG_FILE: join(file, 'below') })).toEqual([
+      'LOG_FILE: is a folder',
+      'AUDIT_LOG_FILE: leads through a file',
+    ]);
+    expect(faultsOf({ LOG_FILE: file, AUDIT_LOG_FILE: join(dataDir, 'not', 'there', 'yet.log') })).toEqual(
+      [],
+    );
+  });
+
   it('wants an address of the database that the driver can use', () => {
     for (const [url, fault] of [
       ['postgres://u:hunter2@h:port/d', 'DATABASE_URL: is not a URL'],

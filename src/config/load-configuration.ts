@@ -4,7 +4,7 @@ import type { ProviderDefinition, ProviderSettings } from '../providers/provider
 import type { AppConfig } from './app-config.js';
 import { buildAppConfig } from './build-app-config.js';
 import { ConfigurationError } from './configuration-error.js';
-import { folderFault } from './data-dir.js';
+import { fileFault, folderFault } from './data-dir.js';
 import { type RawEnvironment, readEnvironmentVariables, withoutBlanks } from './environment.js';
 import { declaredNames } from './environment-fields.js';
 import { currentEnvironment } from './environment-file.js';
@@ -64,9 +64,17 @@ export function loadConfiguration(
   // With an external database the gateway starts all the same, but is not ready: other instances may serve meanwhile.
   const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;
   if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database is stored there`);
+  checkLogFiles(config.observability, findings);
   const others = findings.faults.filter((line) => !faults.has(line.slice(0, line.indexOf(':'))));
   if (faults.size + others.length > 0) throw new ConfigurationError([...faults.values(), ...others]);
   return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: given };
+}
+
+function checkLogFiles({ logFile, auditLogFile }: AppConfig['observability'], findings: Findings): void {
+  for (const [name, path] of Object.entries({ LOG_FILE: logFile, AUDIT_LOG_FILE: auditLogFile })) {
+    const fault = path === undefined ? undefined : fileFault(path);
+    if (fault !== undefined) findings.fault(`${name}: ${fault}`);
+  }
 }
 
 function secretNames(providers: readonly ProviderDefinition[]): string[] {
