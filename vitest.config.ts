@@ -6,6 +6,7 @@ const library = (name: string) => fileURLToPath(new URL(`./libs/${name}/index.ts
 const shared = {
   resolve: {
     alias: {
+      '@app/bytes': library('bytes'),
       '@app/contracts': library('contracts'),
       '@app/money': library('money'),
       '@app/sse': library('sse'),

@@ -1,3 +1,5 @@
+import { asBuffer, GatheredBytes } from '@app/bytes';
+
 /** One server-sent event: what its `event:` line said, and its `data:` lines joined by LF. */
 export interface SseEvent {
   readonly event?: string | undefined;
@@ -39,10 +41,13 @@ export class SseTooLargeError extends Error {
   }
 }
 
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
 const BYTE_ORDER_MARK = 0xfeff;
-const FIRST_NON_ASCII_BYTE = 0x80;
+/** Those that may come before the first line count for nothing. */
+const BYTE_ORDER_MARK_BYTES = 3;
 
 /**
  * Bytes -> server-sent events, wherever the bytes are cut.
@@ -55,17 +60,14 @@ const FIRST_NON_ASCII_BYTE = 0x80;
  */
 export class SseDecoder {
   readonly #maxEventBytes: number;
-  /** Made when a character is cut for the first time: an idle one costs each stream time and memory. */
-  #utf8: TextDecoder | undefined;
-  /** The last chunk ended in a byte that may be the first part of a character. */
-  #midCharacter = false;
   #begun = false;
   /** The last character was a CR, so that an LF to come belongs to the same line end. */
   #afterCarriageReturn = false;
-  #partialLine = '';
+  /** Of a line whose end has not come: bytes, as the last ones may be a part of a character. */
+  readonly #unfinished = new GatheredBytes();
   #event: string | undefined;
   #data: string | undefined;
-  /** Bytes of the event so far, its unfinished line included. */
+  /** Of the lines of the event so far. */
   #eventBytes = 0;
   /** Every unit of the text at hand is one byte, so that sizes need no counting. */
   #ascii = false;
@@ -83,7 +85,15 @@ export class SseDecoder {
 
   /** The same, given as it is read. */
   read(chunk: Uint8Array, sink: SseSink): void {
-    if (chunk.length > 0) this.#takeText(this.#decode(chunk), sink);
+    const end = endOfLines(chunk);
+    const isWhole = end === chunk.length;
+    if (end > 0) {
+      const lines = isWhole ? chunk : chunk.subarray(0, end);
+      this.#takeText(this.#decode(this.#withUnfinished(lines)), sink);
+    }
+    if (isWhole) return;
+    this.#unfinished.add(end === 0 ? chunk : chunk.subarray(end));
+    this.#demandRoom(this.#unfinished.length - (this.#begun ? 0 : BYTE_ORDER_MARK_BYTES));
   }
 
   /**
@@ -98,24 +108,20 @@ export class SseDecoder {
 
   /** The same, given as it is read. */
   close(sink: SseSink): void {
-    if (this.#midCharacter && this.#utf8) this.#takeText(this.#utf8.decode(), sink);
-    if (this.#partialLine !== '') this.#takeText('\n', sink);
+    if (this.#unfinished.length > 0) this.#takeText(`${this.#decode(this.#unfinished.take())}\n`, sink);
     this.#dispatch(sink);
   }
 
-  #decode(chunk: Uint8Array): string {
-    const endsInCharacter = (chunk[chunk.length - 1] ?? 0) >= FIRST_NON_ASCII_BYTE;
-    // Node's streaming TextDecoder costs several times a plain conversion: it is used only where a character may be cut.
-    const plain = !endsInCharacter && !this.#midCharacter;
-    this.#midCharacter = endsInCharacter;
-    const text = plain ? asBuffer(chunk).toString('utf8') : this.#decodeCut(chunk);
-    this.#ascii = plain && text.length === chunk.length;
-    return this.#toLineFeeds(this.#withoutByteOrderMark(text));
+  #withUnfinished(lines: Uint8Array): Buffer {
+    if (this.#unfinished.length === 0) return asBuffer(lines);
+    this.#unfinished.add(lines);
+    return this.#unfinished.take();
   }
 
-  #decodeCut(chunk: Uint8Array): string {
-    this.#utf8 ??= new TextDecoder('utf-8', { ignoreBOM: true });
-    return this.#utf8.decode(chunk, { stream: true });
+  #decode(bytes: Buffer): string {
+    const text = bytes.toString('utf8');
+    this.#ascii = text.length === bytes.length;
+    return this.#toLineFeeds(this.#withoutByteOrderMark(text));
   }
 
   #withoutByteOrderMark(text: string): string {
@@ -131,6 +137,7 @@ export class SseDecoder {
     return rest.replace(/\r\n?/g, '\n');
   }
 
+  /** @param text  whole lines */
   #takeText(text: string, sink: SseSink): void {
     let start = 0;
     for (;;) {
@@ -141,18 +148,11 @@ export class SseDecoder {
       this.#takeLine(text.slice(start, end), sink);
       start = end + 1;
     }
-    if (start < text.length) {
-      const piece = text.slice(start);
-      this.#grow(piece);
-      // Concatenated, never searched again: a long line in many pieces costs one copy, not one per piece.
-      this.#partialLine += piece;
-    }
   }
 
-  #takeLine(piece: string, sink: SseSink): void {
-    this.#grow(piece);
-    const line = this.#partialLine === '' ? piece : this.#partialLine + piece;
-    this.#partialLine = '';
+  #takeLine(line: string, sink: SseSink): void {
+    this.#eventBytes += this.#ascii ? line.length : Buffer.byteLength(line);
+    this.#demandRoom(0);
     if (line === '') this.#dispatch(sink);
     else if (line.startsWith('data')) this.#takeData(line);
     else if (line.startsWith('event')) this.#event = fieldValue(line, 'event') ?? this.#event;
@@ -180,10 +180,16 @@ export class SseDecoder {
     this.#eventBytes = 0;
   }
 
-  #grow(piece: string): void {
-    this.#eventBytes += this.#ascii ? piece.length : Buffer.byteLength(piece);
-    if (this.#eventBytes > this.#maxEventBytes) throw new SseTooLargeError(this.#maxEventBytes);
+  #demandRoom(moreBytes: number): void {
+    if (this.#eventBytes + moreBytes > this.#maxEventBytes) throw new SseTooLargeError(this.#maxEventBytes);
   }
+}
+
+/** Index behind the last line end; 0 where there is none. */
+function endOfLines(bytes: Uint8Array): number {
+  const { length } = bytes;
+  if (bytes[length - 1] === LINE_FEED) return length;
+  return Math.max(bytes.lastIndexOf(LINE_FEED), bytes.lastIndexOf(CARRIAGE_RETURN)) + 1;
 }
 
 /** `undefined` when the line is another field that only begins alike (`database: …`). */
@@ -192,8 +198,4 @@ function fieldValue(line: string, name: string): string | undefined {
   if (line.charCodeAt(name.length) !== COLON) return undefined;
   const start = name.length + 1;
   return line.slice(line.charCodeAt(start) === SPACE ? start + 1 : start);
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { heapBytes } from '../../test/support/heap-bytes.js';
 import { SseDecoder, type SseEvent, SseTooLargeError } from './index.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -111,6 +112,15 @@ describe('SseDecoder', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('keeps little more than the bytes of a line that comes byte by byte', () => {
+    const decoder = new SseDecoder();
+    const piece = bytes('x');
+    const before = heapBytes();
+    for (let sent = 0; sent < 1_000_000; sent += 1) decoder.push(piece);
+    expect(heapBytes() - before).toBeLessThan(4 * 2 ** 20);
+    expect(decoder.end()).toEqual([]);
   });
 
   it('refuses an event over the limit, in one piece, in many, and by many lines', () => {

@@ -1,6 +1,6 @@
 import { GatewayError, LONG_TEXT } from '@app/contracts';
 import type { IncomingMessage } from 'node:http';
-import { GatheredBytes } from '../bytes/gathered-bytes.js';
+import { GatheredBytes } from '@app/bytes';
 import { MAX_JSON_DEPTH, MAX_JSON_VALUES, structureFault, tooDeep, tooMany } from './json-structure.js';
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;

@@ -1,4 +1,4 @@
-import { GatheredBytes } from '../../bytes/gathered-bytes.js';
+import { GatheredBytes } from '@app/bytes';
 import { DEFAULT_MAX_EVENT_BYTES, SseDecoder, SseTooLargeError } from '@app/sse';
 
 type Found = (json: string) => void;

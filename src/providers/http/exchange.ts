@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { abortReason, type CallSignal } from '@app/contracts';
 import type { Dispatcher } from 'undici';
-import { GatheredBytes } from '../../bytes/gathered-bytes.js';
+import { GatheredBytes } from '@app/bytes';
 import { ConnectionError, noteUnsent, toConnectionError } from './connection-failure.js';
 import { LightBody, REFUSAL_LIMITS } from './light-body.js';
 import { isSuccess, LightAnswer, LightResponse } from './light-response.js';

@@ -1,6 +1,6 @@
 import type { ReadyEvents } from '@app/contracts';
 import type { Dispatcher } from 'undici';
-import { GatheredBytes } from '../../bytes/gathered-bytes.js';
+import { GatheredBytes } from '@app/bytes';
 import { ConnectionError } from './connection-failure.js';
 
 /** Bytes kept for a reader that is slower than the sender, before the socket is paused. */
@@ -17,10 +17,8 @@ interface Waiter {
 
 /** The bytes of an answer as they arrive: an async iterable for the SDKs and for us. One consumer, read once. */
 export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, ReadyEvents<Uint8Array> {
-  /** A reader that keeps up leaves at most one chunk; a slower one gets what came after that in one piece. */
-  #next: Uint8Array | undefined;
-  #later: GatheredBytes | undefined;
-  #bytes = 0;
+  /** What nobody has read yet: the next read takes all of it. */
+  readonly #bytes = new GatheredBytes();
   #ended = false;
   #failure: { reason: unknown } | undefined;
   #waiter: Waiter | undefined;
@@ -38,10 +36,8 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     this.#wakeUp();
     const waiter = this.#takeWaiter();
     if (waiter) return waiter.resolve({ done: false, value: chunk });
-    if (this.#next) (this.#later ??= new GatheredBytes()).add(chunk);
-    else this.#next = chunk;
-    this.#bytes += chunk.length;
-    if (this.#bytes >= HIGH_WATER_MARK_BYTES) this.controller.pause();
+    this.#bytes.add(chunk);
+    if (this.#bytes.length >= HIGH_WATER_MARK_BYTES) this.controller.pause();
   }
 
   end(): void {
@@ -60,8 +56,7 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
 
   /** The caller wants no more: what has arrived is dropped and the upstream is closed. */
   abort(reason: Error): void {
-    this.#next = undefined;
-    this.#later = undefined;
+    this.#bytes.take();
     this.fail(reason);
     if (!this.#ended) this.controller.abort(reason);
   }
@@ -83,15 +78,15 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
 
   takeReady(): Uint8Array | undefined {
     this.#used = true;
-    const value = this.#next;
-    if (!value) return undefined;
-    this.#next = this.#later?.length ? this.#later.take() : undefined;
-    this.#release(value.length);
+    if (this.#bytes.length === 0) return undefined;
+    const value = this.#bytes.take();
+    // At once there may be more.
+    if (value.length >= HIGH_WATER_MARK_BYTES && !this.#ended) this.controller.resume();
     return value;
   }
 
   whenReady(wake: () => void): boolean {
-    if (this.#ended || this.#failure || this.#next || this.#wake) return false;
+    if (this.#ended || this.#failure || this.#bytes.length > 0 || this.#wake) return false;
     this.#wake = wake;
     return true;
   }
@@ -140,12 +135,6 @@ export class LightBody implements AsyncIterableIterator<Uint8Array, undefined>, 
     const error = new ConnectionError('body_too_large', 'unknown', undefined);
     this.abort(error);
     return error;
-  }
-
-  #release(length: number): void {
-    const wasFull = this.#bytes >= HIGH_WATER_MARK_BYTES;
-    this.#bytes -= length;
-    if (wasFull && this.#bytes < HIGH_WATER_MARK_BYTES && !this.#ended) this.controller.resume();
   }
 
   #wakeUp(): void {

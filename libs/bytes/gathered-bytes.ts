@@ -1,3 +1,5 @@
+import { asBuffer } from './as-buffer.js';
+
 /** Each piece takes some 400 bytes besides its own: 10 MiB in pieces of one byte would take 4 GB. */
 const MOST_PIECES = 1_024;
 
@@ -35,8 +37,4 @@ export class GatheredBytes {
     this.#joined = this.#length = 0;
     return all;
   }
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,0 +1,2 @@
+export * from './as-buffer.js';
+export * from './gathered-bytes.js';
