@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
+import { GatheredBytes } from '@app/bytes';
 import { GatewayError } from '@app/contracts';
 import { Agent, fetch } from 'undici';
 import { lookupOutbound } from '../outbound/metadata-addresses.js';
@@ -130,14 +131,12 @@ async function fetchSet(url: string): Promise<Jwk[]> {
   const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
   const response = await fetch(url, { dispatcher, redirect: 'error', signal });
   if (!response.ok || !response.body) throw new Error(`the key set answers ${response.status}`);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
+  const bytes = new GatheredBytes();
   for await (const chunk of response.body) {
-    length += chunk.length;
-    if (length > MAX_SET_BYTES) throw new Error('the key set is too large');
-    chunks.push(chunk);
+    bytes.add(chunk);
+    if (bytes.length > MAX_SET_BYTES) throw new Error('the key set is too large');
   }
-  const set: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  const set: unknown = JSON.parse(bytes.take().toString('utf8'));
   const keys: unknown = typeof set === 'object' && set !== null ? Reflect.get(set, 'keys') : undefined;
   if (!Array.isArray(keys)) throw new Error('the key set has no keys');
   return keys.filter((key): key is Jwk => typeof key === 'object' && key !== null);
