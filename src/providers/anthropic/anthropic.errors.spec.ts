@@ -132,6 +132,7 @@ describe('toProviderError', () => {
     [429, '1e300', 86_400_000],
     [429, 'Fri, 01 Jan 9999 00:00:00 GMT', 86_400_000],
     [429, '-1', undefined],
+    [429, 'Infinity', undefined],
   ])('reads from %i with retry-after %s: %s', (status, retryAfter, expected) => {
     expect(judged({ status, headers: { 'retry-after': retryAfter } }).retryAfterMs).toBe(expected);
   });

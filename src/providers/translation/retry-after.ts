@@ -10,6 +10,6 @@ export const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 export function toRetryAfterMs(value: string | null | undefined): number | undefined {
   if (!value) return undefined;
   const seconds = Number(value);
-  const ms = Number.isNaN(seconds) ? Date.parse(value) - Date.now() : Math.ceil(seconds * 1000);
+  const ms = Number.isFinite(seconds) ? Math.ceil(seconds * 1000) : Date.parse(value) - Date.now();
   return ms >= 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
 }
