@@ -19,7 +19,7 @@ const ELSEWHERE = 'selects another model, provider, address or key';
 /**
  * All clients share the operator's key, and money is held for the model, the messages and the output limit. These fields
  * reach past that, at one server or another; everything else passes. The table of the vendors' fields is
- * `../closed-params.spec.ts`; `allowed_params` of a provider opens some.
+ * `closed-params.spec.ts`; `allowed_params` of a provider opens some.
  */
 const CLOSED_BY_REASON: Readonly<Record<string, readonly string[]>> = {
   [ELSEWHERE]: [
