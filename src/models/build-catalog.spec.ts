@@ -321,6 +321,18 @@ aliases: { quick: or/openai/gpt-4o-search-preview }`;
     ]);
   });
 
+  it('does not take a request for free because it is free where the same target has the same price of tokens', () => {
+    const free = cheap.replace('}', ", per_request: '0' }");
+    const snapshot = openAiWith(
+      { requestPrice: () => '0.025' },
+      `models:
+  paid: { targets: [{ provider: openai, model: new-one }], ${cheap} }
+  free: { targets: [{ provider: openai, model: new-one }], ${free} }`,
+    );
+    const prices = ['paid', 'free'].map((id) => snapshot.find(id)?.targets[0]?.price.requestPico);
+    expect(prices).toEqual([25_000_000_000n, 0n]);
+  });
+
   it('describes a target by its own model, else by the one it is named after, else by what is usual', () => {
     const own = {
       ...providers[0]!,

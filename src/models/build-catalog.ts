@@ -179,17 +179,15 @@ class CatalogBuilder {
     return undefined;
   }
 
-  /**
-   * Tokens that the file does not price here cost what the vendor takes, else what they cost at the same target elsewhere.
-   * A target that is priced here finds there its own price, or several and so none.
-   */
+  /** Tokens that the file does not price here cost what the vendor takes, else what they cost at the same target elsewhere. */
   #priceOf(
     entry: GatewayModel,
     target: GatewayTarget,
     vendors: GatewayPrice | undefined,
   ): GatewayPrice | undefined {
     const here = ofFile(target.price, entry.price);
-    return over(vendors?.base ? here : over(here, this.#filePrices.of(target)), vendors);
+    const isPriced = here?.base !== undefined || vendors?.base !== undefined;
+    return over(isPriced ? here : over(here, this.#filePrices.of(target)), vendors);
   }
 
   #billing(
