@@ -10,7 +10,7 @@ import type { Output } from './command.js';
 
 /** Proves that the books balance, while traffic goes on. Exit code 1 when they do not. */
 export async function auditLedgerCommand(_args: readonly string[], output: Output): Promise<number> {
-  const { config } = loadConfiguration(undefined, { createSecret: false });
+  const { config } = loadConfiguration(undefined, { createSecret: false, writesLogs: false });
   const endpoint = await openDatabaseEndpoint(config, output.err);
   try {
     const audit = await sayingWhere(endpoint.url, () => auditAt(endpoint.url));

@@ -4,7 +4,7 @@ import type { Output } from './command.js';
 
 /** Reaches the database and says what it found. Pending migrations are a fault only when the boot would not apply them. */
 export async function checkDbCommand(_args: readonly string[], output: Output): Promise<number> {
-  const { config } = loadConfiguration(undefined, { createSecret: false });
+  const { config } = loadConfiguration(undefined, { createSecret: false, writesLogs: false });
   const { version, latencyMs, pendingMigrations, embedded } = await checkDatabase(config, output.err);
   output.out(`database: PostgreSQL ${version}${embedded ? ' (embedded)' : ''}`);
   output.out(`latency: ${latencyMs.toFixed(1)} ms`);

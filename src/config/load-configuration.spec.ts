@@ -186,6 +186,9 @@ describe('loadConfiguration', () => {
     expect(faultsOf({ LOG_FILE: file, AUDIT_LOG_FILE: join(dataDir, 'not', 'there', 'yet.log') })).toEqual(
       [],
     );
+    // A command that migrates or audits may run elsewhere, or as another user.
+    const environment = { DATA_DIR: dataDir, LOG_FILE: dataDir };
+    expect(() => loadConfiguration(environment, { providers, writesLogs: false })).not.toThrow();
   });
 
   it('wants an address of the database that the driver can use', () => {

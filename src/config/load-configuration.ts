@@ -37,6 +37,8 @@ export interface LoadOptions {
   readonly providers?: readonly ProviderDefinition[];
   /** Make and keep a signing secret when none is set (never in production). Default: yes. */
   readonly createSecret?: boolean;
+  /** Whether the log files are written, as by all but the commands that only use the database. Default: yes. */
+  readonly writesLogs?: boolean;
 }
 
 /**
@@ -64,7 +66,7 @@ export function loadConfiguration(
   // With an external database the gateway starts all the same, but is not ready: other instances may serve meanwhile.
   const fault = config.database.url === undefined ? folderFault(config.dataDir) : undefined;
   if (fault !== undefined) findings.fault(`DATA_DIR: ${fault}, and the embedded database is stored there`);
-  checkLogFiles(config.observability, findings);
+  if (options.writesLogs ?? true) checkLogFiles(config.observability, findings);
   const others = findings.faults.filter((line) => !faults.has(line.slice(0, line.indexOf(':'))));
   if (faults.size + others.length > 0) throw new ConfigurationError([...faults.values(), ...others]);
   return { config, providerSettings, gatewayConfig, warnings: findings.warnings, environment: given };
