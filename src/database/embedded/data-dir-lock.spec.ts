@@ -8,10 +8,19 @@ import { withDataDirLock } from './data-dir-lock.js';
 it('who waits long for another process says so once, and which file it is', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'data-dir-lock-'));
   const file = join(folder, 'lock');
+  const [held, heard] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const told: string[] = [];
-  const waiting = { timeoutMs: 20_000, log: (line: string) => void told.push(line) };
-  const first = withDataDirLock(file, waiting, () => sleep(2_500));
-  await withDataDirLock(file, waiting, () => first);
+  const log = (line: string): void => {
+    told.push(line);
+    heard.resolve();
+  };
+  const first = withDataDirLock(file, { timeoutMs: 20_000, log }, async () => {
+    held.resolve();
+    await heard.promise;
+    await sleep(200); // time enough to say it again
+  });
+  await held.promise;
+  await withDataDirLock(file, { timeoutMs: 20_000, log }, () => first);
   expect(told).toEqual([expect.stringContaining(file)]);
   await rm(folder, { recursive: true });
 });
