@@ -1,8 +1,8 @@
 import type { ModelPrice } from '@pydantic/genai-prices';
 
 /**
- * Models that are newer than the price data, which takes Sonnet 5.5 for Sonnet 5. Cache reads cost what each model's page says; writes
- * 1.25 times the input for five minutes, twice for an hour.
+ * Models that are newer than the price data, which takes Sonnet 5.5 for Sonnet 5. What cache reads cost differs from model to model; writes
+ * cost 1.25 times the input for five minutes, twice for an hour.
  *
  * @see https://platform.claude.com/docs/en/models/haiku-5-5/overview, read 2026-11-30;
  *      https://platform.claude.com/docs/en/about-claude/pricing (not opened: figures as several others cited them in November 2026)
