@@ -1,7 +1,11 @@
 import { ProviderError } from '@app/contracts';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConnectionError } from '../http/connection-failure.js';
 import { toProviderError, toRefusal, toStreamError } from './anthropic.errors.js';
+
+// The same answer is read twice: a millisecond later, a date is another time to wait.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterEach(() => void vi.useRealTimers());
 
 const idle = new AbortController().signal;
 
