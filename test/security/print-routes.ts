@@ -11,9 +11,14 @@ interface App {
   getHttpAdapter(): { getInstance(): { router: { stack: Layer[] } } };
 }
 
+/** Nest's own lines would stand before the one that is read. */
+const SILENT = Object.fromEntries(
+  ['log', 'error', 'warn', 'debug', 'verbose', 'fatal'].map((level) => [level, () => undefined]),
+);
+
 const server = new URL('../../dist/src/server.js', import.meta.url).href;
-const { startServer } = (await import(server)) as { startServer: () => Promise<App> };
-const app = await startServer();
+const { startServer } = (await import(server)) as { startServer: (logger: object) => Promise<App> };
+const app = await startServer(SILENT);
 const { stack } = app.getHttpAdapter().getInstance().router;
 const routes = stack.flatMap(({ route }) =>
   Object.keys(route?.methods ?? {}).map((method) => ({
